@@ -1,0 +1,192 @@
+"""Bars: the schema of market data, its units and its checks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from backtune.errors import BarsError, SpecError
+from backtune.timeframe import Timeframe
+
+PRICES = ("open", "high", "low", "close")
+COLUMNS = ("timestamp", *PRICES, "volume")
+SCHEMA = pl.Schema(
+    {"timestamp": pl.Datetime("us", "UTC"), **dict.fromkeys((*PRICES, "volume"), pl.Float64())}
+)
+
+SECONDS_PER_YEAR = 365.25 * 86_400
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """Bars of one asset in one timeframe, as contiguous columns.
+
+    Attributes:
+        timestamp: (n_bars,) int64, microseconds since the epoch in UTC; the bar's open time, increasing.
+        open, high, low, close: (n_bars,) float64, finite and positive, low <= open, close <= high.
+        volume: (n_bars,) float64, finite and not negative.
+        timeframe: the length of a bar. Bars may be absent (gaps); none overlap.
+        bars_per_year: how many bars a year has; annualises means and deviations.
+        asset: the asset's name, empty where unknown.
+    """
+
+    timestamp: np.ndarray
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    volume: np.ndarray
+    timeframe: Timeframe
+    bars_per_year: float
+    asset: str = ""
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+    def __getitem__(self, window: slice) -> Bars:
+        """The bars of a window of rows, as views; ``bars_per_year`` stays that of the whole."""
+        return replace(self, **{name: getattr(self, name)[window] for name in COLUMNS})
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        timeframe: Timeframe | str | None = None,
+        calendar: str = "24/7",
+        asset: str = "",
+    ) -> Bars:
+        """Take a Polars or pandas frame with the columns of the schema, and check it.
+
+        Args:
+            frame: rows in time order; a pandas frame may carry the time as its index.
+            timeframe: the length of a bar; without it, the smallest step between two rows.
+            calendar: ``24/7`` or ``sessions-N``, see :func:`bars_per_year`.
+
+        Raises:
+            BarsError: a column is missing or a bar breaks the schema.
+        """
+        table = check_bars(to_schema(frame, source=asset or "bars"), source=asset or "bars")
+        columns: dict[str, np.ndarray] = {
+            name: np.ascontiguousarray(table[name].to_numpy()) for name in (*PRICES, "volume")
+        }
+        timestamp = np.ascontiguousarray(table["timestamp"].to_physical().to_numpy())
+        length = Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe
+        length = length or _smallest_step(timestamp, asset)
+        return cls(
+            timestamp=timestamp, **columns, timeframe=length, asset=asset,
+            bars_per_year=bars_per_year(timestamp, length, calendar),
+        )  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """A Polars frame with the columns of the schema."""
+        columns = {name: getattr(self, name) for name in (*PRICES, "volume")}
+        timestamp = pl.Series("timestamp", self.timestamp).cast(SCHEMA["timestamp"])
+        return pl.DataFrame({"timestamp": timestamp, **columns}, schema=SCHEMA)
+
+
+def bars_per_year(timestamp: np.ndarray, timeframe: Timeframe, calendar: str) -> float:
+    """How many bars a year has.
+
+    ``24/7`` counts a year of 365.25 days filled with bars. ``sessions-N`` counts N session days of as many
+    bars as the median UTC day of the data has.
+
+    Raises:
+        SpecError: the calendar is neither.
+    """
+    if calendar == "24/7":
+        return SECONDS_PER_YEAR / timeframe.seconds
+    match = re.fullmatch(r"sessions-([1-9]\d*)", calendar)
+    if match is None:
+        raise SpecError(
+            "data.calendar", f"{calendar!r} is unknown", value=calendar, allowed=("24/7", "sessions-252")
+        )
+    days = timestamp // 86_400_000_000
+    per_day = float(np.median(np.unique(days, return_counts=True)[1])) if len(days) else 1.0
+    return int(match[1]) * per_day
+
+
+def to_schema(frame: Any, *, source: str | Path) -> pl.DataFrame:
+    """Cast a Polars or pandas frame to the schema; naive times are taken as UTC.
+
+    Raises:
+        BarsError: a column is missing, or cannot be cast.
+    """
+    table = frame if isinstance(frame, pl.DataFrame) else _from_pandas(frame, source)
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise BarsError(f"no column {missing[0]!r} among {table.columns}", source=source, column=missing[0])
+    time = pl.col("timestamp")
+    kind = table.schema["timestamp"]
+    if isinstance(kind, pl.Datetime) and kind.time_zone not in (None, "UTC"):
+        time = time.dt.convert_time_zone("UTC")
+    elif isinstance(kind, pl.Datetime) and kind.time_zone is None:
+        time = time.dt.replace_time_zone("UTC")
+    elif kind == pl.Date:
+        time = time.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    try:
+        return table.select(
+            time.cast(SCHEMA["timestamp"]), *(pl.col(name).cast(pl.Float64) for name in (*PRICES, "volume"))
+        )
+    except pl.exceptions.PolarsError as error:
+        raise BarsError(f"cannot be read as bars: {str(error).splitlines()[0]}", source=source) from error
+
+
+def check_bars(frame: pl.DataFrame, *, source: str | Path) -> pl.DataFrame:
+    """Return ``frame`` unchanged if every bar obeys the schema.
+
+    Raises:
+        BarsError: names the first violation's row and column.
+    """
+    for column, problem, broken in _rules():
+        rows = frame.select(broken.fill_null(value=True).arg_true()).to_series()
+        if len(rows):
+            row = int(rows[0])
+            value = frame[column][row]
+            raise BarsError(f"{problem} (value {value})", source=source, row=row, column=column)
+    return frame
+
+
+def _rules() -> Iterable[tuple[str, str, pl.Expr]]:
+    time = pl.col("timestamp")
+    yield "timestamp", "the time is missing", time.is_null()
+    yield (
+        "timestamp",
+        "the time is that of the row before (duplicate)",
+        (time.diff() == pl.duration(microseconds=0)).fill_null(value=False),
+    )
+    yield (
+        "timestamp",
+        "the time is before that of the row before (unsorted)",
+        (time.diff() < pl.duration(microseconds=0)).fill_null(value=False),
+    )
+    for name in (*PRICES, "volume"):
+        yield name, "is not a finite number", ~pl.col(name).is_finite()
+    for name in PRICES:
+        yield name, "a price must be above 0", pl.col(name) <= 0
+    yield "volume", "a volume must not be negative", pl.col("volume") < 0
+    yield "high", "high is below low", pl.col("high") < pl.col("low")
+    for name in ("open", "close"):
+        yield name, f"{name} is below low", pl.col(name) < pl.col("low")
+        yield name, f"{name} is above high", pl.col(name) > pl.col("high")
+
+
+def _smallest_step(timestamp: np.ndarray, asset: str) -> Timeframe:
+    if len(timestamp) < 2:
+        raise BarsError("one bar alone does not tell its timeframe: pass timeframe=", source=asset or "bars")
+    return Timeframe(max(1, int(np.diff(timestamp).min()) // 1_000_000))
+
+
+def _from_pandas(frame: Any, source: str | Path) -> pl.DataFrame:
+    if not hasattr(frame, "reset_index"):
+        raise BarsError(f"a {type(frame).__name__} is not a Polars or pandas frame", source=source)
+    if "timestamp" not in frame.columns:
+        frame = frame.rename_axis("timestamp").reset_index()
+    table: pl.DataFrame = pl.from_pandas(frame)
+    return table

@@ -1,0 +1,105 @@
+"""Every error that backtune raises on purpose.
+
+::
+
+    BacktuneError
+    |-- SpecError          the spec, a parameter space or a command asks for something impossible
+    |-- DataError          market data cannot be used
+    |   |-- BarsError      a bar breaks the schema: names file, row and column
+    |   |-- CatalogError   the catalog, an asset, a timeframe or a window is not there
+    |   `-- FingerprintError   a file's SHA-256 is not the manifest's
+    |-- StrategyError      a strategy cannot be loaded, or its positions are not usable
+    |-- ResultsError       the runs folder or a trial log cannot be read or written
+    |-- SearchError        a sampler cannot do what the study needs
+    |-- TrackingError      the experiment tracker refuses or does not answer
+    `-- ClusterError       the cluster cannot be started or reached
+
+A message says what is wrong, where, with which value, and how to mend it. The parts are attributes too.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class BacktuneError(Exception):
+    """Base of all errors that backtune raises on purpose."""
+
+
+class SpecError(BacktuneError):
+    """Raised before any work starts when a spec, a space or a command cannot be honoured.
+
+    Attributes:
+        key: dotted path of the offending key, such as ``search.sampler``.
+        value: what was given.
+        allowed: the values that would have been accepted, where they can be listed.
+    """
+
+    def __init__(self, key: str, problem: str, *, value: object = None, allowed: Iterable[str] = ()) -> None:
+        self.key = key
+        self.value = value
+        self.allowed = tuple(allowed)
+        super().__init__(f"{key}: {problem}{_ways_out(value, self.allowed)}")
+
+
+class DataError(BacktuneError):
+    """Raised when market data cannot be used."""
+
+
+class BarsError(DataError):
+    """Raised when a bar breaks the schema.
+
+    Attributes:
+        source: the file, or what stands for it.
+        row: zero-based row of the first violation, or None where it concerns the whole file.
+        column: the offending column, or None.
+    """
+
+    def __init__(
+        self, problem: str, *, source: str | Path, row: int | None = None, column: str | None = None
+    ) -> None:
+        self.source = str(source)
+        self.row = row
+        self.column = column
+        where = "".join(
+            [f"{source}", f", row {row}" if row is not None else "", f", column {column!r}" if column else ""]
+        )
+        super().__init__(f"{where}: {problem}")
+
+
+class CatalogError(DataError):
+    """Raised when the catalog, an asset, a timeframe or a window of it is not there."""
+
+
+class FingerprintError(DataError):
+    """Raised when a file's SHA-256 is not the one in the manifest."""
+
+
+class StrategyError(BacktuneError):
+    """Raised when a strategy cannot be loaded, or when its positions are not usable."""
+
+
+class ResultsError(BacktuneError):
+    """Raised when the runs folder or a trial log cannot be read or written."""
+
+
+class SearchError(BacktuneError):
+    """Raised when a sampler cannot do what the study needs."""
+
+
+class TrackingError(BacktuneError):
+    """Raised when the experiment tracker refuses or does not answer."""
+
+
+class ClusterError(BacktuneError):
+    """Raised when the cluster cannot be started or reached."""
+
+
+def _ways_out(value: object, allowed: tuple[str, ...]) -> str:
+    if not allowed:
+        return ""
+    close = difflib.get_close_matches(str(value), allowed, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{hint}; allowed: {', '.join(allowed)}"
