@@ -12,6 +12,8 @@ from backtune.errors import SpecError
 Value = int | float | str | bool
 Params = dict[str, Value]
 
+_NUMBERS = ("low", "high", "step", "default")
+
 
 @dataclass(frozen=True)
 class Float:
@@ -33,8 +35,11 @@ class Float:
         """All values where there is a step, an empty tuple where the range is continuous."""
         if self.step is None:
             return ()
-        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        return tuple(self.low + i * self.step for i in range(count))
+        return tuple(self.at(i) for i in range(_count(self.low, self.high, self.step)))
+
+    def at(self, i: int) -> float:
+        """The i-th value of the grid; rounding does not carry the last one past ``high``."""
+        return min(self.low + i * (self.step or 0.0), self.high)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,11 @@ class Choice:
     def __post_init__(self) -> None:
         if not self.choices:
             raise SpecError("choices", "an empty list leaves nothing to choose")
+        for choice in self.choices:
+            if not isinstance(choice, Value) or (isinstance(choice, float) and not math.isfinite(choice)):
+                raise SpecError(
+                    "choices", f"{choice!r} is not a finite number, a text or a truth value", value=choice
+                )
         if self.default is not None and self.default not in self.choices:
             raise SpecError("default", f"{self.default!r} is not one of the choices {list(self.choices)}")
 
@@ -108,29 +118,34 @@ class Space(Mapping[str, Parameter]):
         """The same parameters with some ranges replaced.
 
         Raises:
-            SpecError: a name is not a parameter of this space.
+            SpecError: a name is not a parameter of this space, or a whole number would become a fraction.
         """
-        for name in changes:
+        for name, change in changes.items():
             if name not in self:
                 raise SpecError(
                     f"{key}.{name}", "is not a parameter of the strategy", value=name, allowed=self
+                )
+            if isinstance(self[name], Int) and not _is_whole(change):
+                raise SpecError(
+                    f"{key}.{name}", f"takes whole numbers: use type int, not {change}", value=change
                 )
         return Space({name: changes.get(name, parameter) for name, parameter in self.items()})
 
-    def check(self, params: Mapping[str, Any], *, key: str = "params") -> Params:
-        """Complete ``params`` with defaults and refuse unknown names and values outside their range.
+    def complete(self, params: Mapping[str, Any], *, key: str = "params") -> Params:
+        """``params`` with defaults for those left out; values may lie outside the ranges, which bound a search only.
+
+        A whole number written as 10.0, as tables do, is read as 10.
 
         Raises:
-            SpecError: names the parameter, the value and what is allowed.
+            SpecError: a name is not a parameter of this space.
         """
-        for name, value in params.items():
+        for name in params:
             if name not in self:
                 raise SpecError(
                     f"{key}.{name}", "is not a parameter of the strategy", value=name, allowed=self
                 )
-            if value not in self[name]:
-                raise SpecError(f"{key}.{name}", f"{value!r} is outside {self[name]}", value=value)
-        return {**self.defaults(), **params}
+        given = {name: int(v) if _is_whole_float(self[name], v) else v for name, v in params.items()}
+        return {**self.defaults(), **given}
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """A plain mapping that ``parse_parameter`` reads back."""
@@ -148,7 +163,7 @@ def parse_parameter(definition: object, *, key: str) -> Parameter:
     """
     if not isinstance(definition, Mapping):
         if isinstance(definition, int | float | str | bool):
-            return Choice((definition,))
+            return _build(Choice, {"choices": [definition]}, key)
         raise SpecError(key, f"{definition!r} is not a range", value=definition)
     fields = dict(definition)
     kind = str(fields.pop("type", "choice" if "choices" in fields else "float"))
@@ -192,6 +207,9 @@ def _build(parameter: type[Parameter], fields: dict[str, Any], key: str) -> Para
     for bound in ("low", "high"):
         if parameter is not Choice and bound not in fields:
             raise SpecError(f"{key}.{bound}", "is missing")
+    if parameter is not Choice:
+        # YAML reads 1e-3, without a dot, as text.
+        fields = {name: _number(value) if name in _NUMBERS else value for name, value in fields.items()}
     try:
         return parameter(**fields)
     except SpecError as error:
@@ -211,6 +229,8 @@ def _check_range(parameter: Float | Int) -> None:
             raise SpecError(name, f"{number!r} is not a whole number", value=number)
         if isinstance(parameter, Int):
             object.__setattr__(parameter, name, int(number))
+    if not isinstance(parameter.log, bool):
+        raise SpecError("log", f"{parameter.log!r} is neither true nor false", value=parameter.log)
     if parameter.low > parameter.high:
         raise SpecError("low", f"{parameter.low} is above high {parameter.high}", value=parameter.low)
     if parameter.step is not None and parameter.step <= 0:
@@ -228,12 +248,33 @@ def _default(parameter: Parameter) -> Value:
         return parameter.default
     if isinstance(parameter, Choice):
         return parameter.choices[0]
-    grid = parameter.grid()
-    if grid:
-        return grid[(len(grid) - 1) // 2]
+    if parameter.step is not None:
+        middle = (_count(parameter.low, parameter.high, parameter.step) - 1) // 2
+        return parameter.low + middle * parameter.step if isinstance(parameter, Int) else parameter.at(middle)
     if parameter.log:
         return math.sqrt(parameter.low * parameter.high)
     return (parameter.low + parameter.high) / 2
+
+
+def _count(low: float, high: float, step: float) -> int:
+    return math.floor((high - low) / step + 1e-9) + 1
+
+
+def _is_whole(parameter: Parameter) -> bool:
+    if isinstance(parameter, Choice):
+        return all(_is_number(choice) and float(choice).is_integer() for choice in parameter.choices)
+    return isinstance(parameter, Int)
+
+
+def _is_whole_float(parameter: Parameter, value: object) -> bool:
+    return isinstance(parameter, Int) and isinstance(value, float) and value.is_integer()
+
+
+def _number(value: object) -> object:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _is_number(value: object) -> bool:

@@ -34,6 +34,8 @@ class Bars:
         timeframe: the length of a bar. Bars may be absent (gaps); none overlap.
         bars_per_year: how many bars a year has; annualises means and deviations.
         asset: the asset's name, empty where unknown.
+
+    Columns that come from ``from_frame`` are read-only: they are shared with every other user of the data.
     """
 
     timestamp: np.ndarray
@@ -73,10 +75,8 @@ class Bars:
             BarsError: a column is missing or a bar breaks the schema.
         """
         table = check_bars(to_schema(frame, source=asset or "bars"), source=asset or "bars")
-        columns: dict[str, np.ndarray] = {
-            name: np.ascontiguousarray(table[name].to_numpy()) for name in (*PRICES, "volume")
-        }
-        timestamp = np.ascontiguousarray(table["timestamp"].to_physical().to_numpy())
+        columns = {name: _read_only(table[name]) for name in (*PRICES, "volume")}
+        timestamp = _read_only(table["timestamp"].to_physical())
         length = Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe
         length = length or _smallest_step(timestamp, asset)
         return cls(
@@ -138,18 +138,28 @@ def to_schema(frame: Any, *, source: str | Path) -> pl.DataFrame:
         raise BarsError(f"cannot be read as bars: {str(error).splitlines()[0]}", source=source) from error
 
 
-def check_bars(frame: pl.DataFrame, *, source: str | Path) -> pl.DataFrame:
+def check_bars(frame: pl.DataFrame, *, source: str | Path, rows: pl.Series | None = None) -> pl.DataFrame:
     """Return ``frame`` unchanged if every bar obeys the schema.
+
+    Args:
+        rows: (n_bars,) the rows of ``source`` that the frame's rows come from, where they were reordered.
 
     Raises:
         BarsError: names the first violation's row and column.
     """
-    for column, problem, broken in _rules():
-        rows = frame.select(broken.fill_null(value=True).arg_true()).to_series()
-        if len(rows):
-            row = int(rows[0])
-            value = frame[column][row]
-            raise BarsError(f"{problem} (value {value})", source=source, row=row, column=column)
+    rules = list(_rules())
+    violated = frame.select(
+        broken.fill_null(value=True).any().alias(str(i)) for i, (_, _, broken) in enumerate(rules)
+    )
+    for (column, problem, broken), found in zip(rules, violated.row(0), strict=True):
+        if found:
+            row = int(frame.select(broken.fill_null(value=True).arg_true()).to_series()[0])
+            raise BarsError(
+                f"{problem} (value {frame[column][row]})",
+                source=source,
+                row=row if rows is None else int(rows[row]),
+                column=column,
+            )
     return frame
 
 
@@ -181,6 +191,12 @@ def _smallest_step(timestamp: np.ndarray, asset: str) -> Timeframe:
     if len(timestamp) < 2:
         raise BarsError("one bar alone does not tell its timeframe: pass timeframe=", source=asset or "bars")
     return Timeframe(max(1, int(np.diff(timestamp).min()) // 1_000_000))
+
+
+def _read_only(column: pl.Series) -> np.ndarray:
+    array = np.ascontiguousarray(column.to_numpy())
+    array.flags.writeable = False
+    return array
 
 
 def _from_pandas(frame: Any, source: str | Path) -> pl.DataFrame:

@@ -1,0 +1,64 @@
+# Sets itself up from Python 3.11 with pip: every target below installs what it needs first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: demo test test-slow lint format bench head lock wheel clean help
+
+help:
+	@echo "make demo       a sweep on Ray over a synthetic market"
+	@echo "make test       the tests, as CI runs them"
+	@echo "make test-slow  faults and scale"
+	@echo "make lint       formatting, lint, types, import contracts, as CI runs them"
+	@echo "make bench      candidates per second, beside one Tune trial per candidate"
+	@echo "make head       a Ray head here for jobs (Ctrl-C ends it)"
+	@echo "make lock       pin the dependencies again"
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "backtune needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)
+	@test -e data/demo/manifest.json || $(BIN)/backtune data make --root data/demo --assets ALPHA,BETA --timeframe 15m --start 2021-01-01 --end 2024-01-01 --seed 7
+	@$(BIN)/backtune run jobs/demo.yaml
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow --timeout 1800
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/bench_search.py
+
+head: $(READY)
+	BACKTUNE_HOME=$(CURDIR) RAY_AUTH_MODE=$${RAY_AUTH_MODE:-disabled} PATH=$(CURDIR)/$(BIN):$$PATH \
+	  $(BIN)/ray start --head --block --include-dashboard true --dashboard-host 127.0.0.1 --node-ip-address 127.0.0.1 --disable-usage-stats
+
+lock:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
+	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-annotate --no-header --no-emit-index-url \
+	  --no-emit-find-links --no-emit-trusted-host --no-emit-options --output-file requirements.lock pyproject.toml
+
+wheel: $(READY)
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+clean:
+	rm -rf $(VENV) dist build data/demo runs

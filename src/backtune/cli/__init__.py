@@ -1,0 +1,38 @@
+"""The command line.
+
+Exit status: 0 complete, 1 failed, 2 bad usage or spec, 3 partial (budget spent or interrupted; can go on).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from backtune.cli import data, results, run, strategies, submit
+from backtune.errors import BacktuneError, ClusterError, TrackingError
+
+app = typer.Typer(
+    name="backtune",
+    help="Finds trading-strategy parameters that hold up out of sample.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("run")(run.run)
+app.command("submit")(submit.submit)
+app.command("status")(results.status)
+app.command("leaderboard")(results.leaderboard)
+app.command("sync")(results.sync)
+app.command("ui")(results.ui)
+app.command("strategies")(strategies.strategies)
+app.add_typer(data.app, name="data", help="Import, make, list and check market data.")
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line on stderr."""
+    try:
+        app()
+    except BacktuneError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1 if isinstance(error, ClusterError | TrackingError) else 2)

@@ -1,0 +1,189 @@
+"""``backtune data``: bring market data in, make some, list and check it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from backtune.data.catalog import Catalog
+    from backtune.data.check import FileReport
+    from backtune.data.ingest import ImportReport
+    from backtune.timeframe import Timeframe
+
+app = typer.Typer(
+    name="data", help="Bring market data in, make some, list and check it.", no_args_is_help=True
+)
+
+Root = Annotated[str, typer.Option(help="The catalog: a folder, or s3://bucket/prefix.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Take the new values where the catalog has others.")]
+
+DEFAULT_ROOT = "data/market"
+_WIDTH_OF_A_PIPE = 200
+
+
+@app.command("import")
+def import_(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="CSV or Parquet files, or folders.")
+    ],
+    root: Root = DEFAULT_ROOT,
+    asset: Annotated[str | None, typer.Option(help="Name of the asset; else the file's name tells.")] = None,
+    timeframe: Annotated[str | None, typer.Option(help="As in 15m; else the name or the rows tell.")] = None,
+    price_scale: Annotated[float, typer.Option(help="Multiplies prices, as 1e-5 for points.")] = 1.0,
+    repair: Annotated[bool, typer.Option("--repair", help="Sort rows and drop exact duplicates.")] = False,
+    replace: Replace = False,
+    as_json: AsJson = False,
+) -> None:
+    """Import bars. Layouts of the usual vendors are recognised; files that cannot be used are reported."""
+    from backtune.data.ingest import import_bars
+
+    reports = import_bars(
+        sources,
+        root,
+        asset=asset,
+        timeframe=timeframe,
+        price_scale=price_scale,
+        repair=repair,
+        replace=replace,
+    )
+    _show_imports(reports, as_json=as_json)
+
+
+@app.command()
+def make(
+    root: Root = DEFAULT_ROOT,
+    assets: Annotated[str, typer.Option(help="Names, separated by commas.")] = "BTCUSD,ETHUSD",
+    timeframe: Annotated[str, typer.Option(help="Length of a bar.")] = "15m",
+    start: Annotated[str, typer.Option(help="First day, UTC.")] = "2018-01-01",
+    end: Annotated[str, typer.Option(help="The day after the last, UTC.")] = "2020-01-01",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another market.")] = 0,
+    replace: Replace = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a synthetic market, to try things out without data."""
+    from backtune.data.synthetic import make_market
+
+    names = [name.strip() for name in assets.split(",") if name.strip()]
+    reports = make_market(
+        root, assets=names, timeframe=timeframe, start=start, end=end, seed=seed, replace=replace
+    )
+    _show_imports(reports, as_json=as_json)
+
+
+@app.command("list")
+def list_(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """List assets, stored timeframes and spans."""
+    from backtune.data.catalog import Catalog
+
+    catalog = Catalog.open(root)
+    rows = [
+        _stored(catalog, asset, length) for asset in catalog.assets() for length in catalog.timeframes(asset)
+    ]
+    if as_json:
+        _print_json(rows)
+    else:
+        columns = ("asset", "timeframe", "rows", "start", "end")
+        _print_table(columns, [[str(row[column]) for column in columns] for row in rows])
+
+
+@app.command()
+def check(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+    """Read every file and check it against the manifest and the schema; report gaps."""
+    from backtune.data.check import check_catalog
+
+    reports = check_catalog(root)
+    if as_json:
+        _print_json([report.to_json() for report in reports])
+    else:
+        _print_table(("file", "rows", "start", "end", "gaps", "absent"), [_check_row(r) for r in reports])
+        _print_problems([report.problem for report in reports if report.problem])
+    if any(report.problem for report in reports):
+        raise typer.Exit(1)
+
+
+def _show_imports(reports: Sequence[ImportReport], *, as_json: bool) -> None:
+    if as_json:
+        _print_json([report.to_json() for report in reports])
+    else:
+        columns = ("source", "asset", "timeframe", "rows", "start", "end", "gaps", "notes")
+        _print_table(columns, [_import_row(report) for report in reports if not report.error])
+        _print_problems([report.error for report in reports if report.error])
+    if any(report.error for report in reports):
+        raise typer.Exit(1)
+
+
+def _stored(catalog: Catalog, asset: str, timeframe: Timeframe) -> dict[str, Any]:
+    start, end = catalog.span(asset, timeframe)
+    return {
+        "asset": asset,
+        "timeframe": str(timeframe),
+        "rows": catalog.rows(asset, timeframe),
+        "start": start.isoformat(),
+        "end": end.isoformat(),
+    }
+
+
+def _import_row(report: ImportReport) -> tuple[str, ...]:
+    return (
+        Path(report.source).name,
+        report.asset or "",
+        report.timeframe or "",
+        f"{report.rows:,}",
+        _day(report.start),
+        _day(report.end),
+        _gaps(report.gaps, report.longest_gap_seconds),
+        "; ".join(report.notes),
+    )
+
+
+def _check_row(report: FileReport) -> tuple[str, ...]:
+    return (
+        report.path,
+        f"{report.rows:,}",
+        _day(report.start),
+        _day(report.end),
+        "" if report.problem else _gaps(report.gaps, report.longest_gap_seconds),
+        "bad" if report.problem else f"{report.absent:.1%}",
+    )
+
+
+def _gaps(count: int, longest_seconds: int) -> str:
+    return f"{count:,}, longest {timedelta(seconds=longest_seconds)}" if count else "none"
+
+
+def _day(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, indent=2))
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(box=None)
+    for column in columns:
+        right = column in ("rows", "absent")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_OF_A_PIPE)
+    console.print(table)
+
+
+def _print_problems(problems: Sequence[str]) -> None:
+    for problem in problems:
+        typer.echo(problem, err=True)

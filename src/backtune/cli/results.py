@@ -1,0 +1,110 @@
+"""Commands that look at results: ``leaderboard``, ``status``, ``sync``, ``ui``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from backtune.cli.options import Json, RunPath, Runs, print_json
+
+
+def leaderboard(
+    run: RunPath,
+    top: Annotated[int, typer.Option(min=0, help="How many rows; 0 for all.")] = 20,
+    study: Annotated[str | None, typer.Option(help="Only this study: all of its Pareto front.")] = None,
+    json: Json = False,
+) -> None:
+    """What every study found: in-sample beside out-of-sample, and how many trials it took."""
+    from backtune.cli.tables import print_leaderboard
+    from backtune.errors import SpecError
+    from backtune.results.leaderboard import leaderboard as rows_of
+    from backtune.results.runs import Run
+
+    opened = Run.open(run)
+    ids = [entry.id for entry in opened.studies]
+    if study is not None and study not in ids:
+        raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)
+    rows = [row for row in rows_of(opened) if study in (None, row.study)]
+    if json:
+        print_json([row.to_json() for row in rows])
+    else:
+        print_leaderboard(Console(), opened, rows, top)
+
+
+def status(
+    run: Annotated[Path | None, typer.Argument(help="A sweep's folder; without it, all sweeps.")] = None,
+    runs: Runs = None,
+    json: Json = False,
+) -> None:
+    """How far sweeps are."""
+    from backtune.results.progress import ProgressReader
+    from backtune.results.runs import Run, default_runs, runs_in
+
+    found = [Run.open(run)] if run is not None else runs_in(runs or default_runs())
+    counts = [(entry, ProgressReader(entry).read()) for entry in found]
+    if json:
+        print_json(
+            [
+                {
+                    "sweep_id": entry.sweep_id, "folder": str(entry.folder), "n_studies": progress.n_studies,
+                    "n_studies_done": progress.n_studies_done, "n_trials": progress.n_trials,
+                    "n_trials_planned": progress.n_trials_planned, "best": progress.best,
+                }
+                for entry, progress in counts
+            ]
+        )  # fmt: skip
+        return
+    table = Table("sweep", "studies", "trials", "best", "folder")
+    for entry, progress in counts:
+        table.add_row(
+            entry.sweep_id, f"{progress.n_studies_done}/{progress.n_studies}",
+            f"{progress.n_trials:,}/{progress.n_trials_planned:,}",
+            "-" if progress.best is None else f"{progress.best:.3f}", str(entry.folder),
+        )  # fmt: skip
+    Console().print(table)
+
+
+def sync(
+    run: RunPath,
+    uri: Annotated[
+        str | None, typer.Option(help="MLflow's address.  [default: the spec's]", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Bring MLflow up to date with a sweep's results."""
+    from dataclasses import asdict
+
+    from backtune.results.runs import Run
+    from backtune.tracking.sync import sync as sync_run
+
+    report = sync_run(Run.open(run), uri)
+    if json:
+        print_json(asdict(report))
+    else:
+        Console().print(report.in_words(), highlight=False, soft_wrap=True, markup=False)
+    raise typer.Exit(1 if report.problems else 0)
+
+
+def ui(
+    run: Annotated[Path | None, typer.Argument(help="A sweep's folder; without it, the runs folder.")] = None,
+    runs: Runs = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+) -> None:
+    """Show the results in MLflow's own pages. Ends with Ctrl-C."""
+    from backtune.results.runs import Run, default_runs
+    from backtune.tracking.sync import ui_command
+
+    opened = Run.open(run) if run is not None else None
+    folder = opened.folder.parent if opened is not None else (runs or default_runs())
+    command = ui_command(folder, opened.spec["tracking"]["uri"] if opened else None, host=host, port=port)
+    Console(stderr=True).print(f"MLflow on http://{host}:{port}", highlight=False)
+    sys.stdout.flush()
+    # MLflow takes this process over, so that a signal meant for it reaches it.
+    os.execv(command[0], command)  # noqa: S606

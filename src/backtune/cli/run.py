@@ -1,0 +1,83 @@
+"""``backtune run``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from backtune.cli.options import Json, Runs, SpecPath, print_json
+from backtune.spec import SweepSpec
+
+if TYPE_CHECKING:
+    from backtune.sweep import SweepResult
+
+
+def run(
+    spec: SpecPath,
+    runs: Runs = None,
+    executor: Annotated[
+        Literal["ray", "inline"], typer.Option(help="Ray, or this process alone; the results are the same.")
+    ] = "ray",
+    address: Annotated[
+        str | None,
+        typer.Option(envvar="RAY_ADDRESS", help="A Ray cluster to join, instead of starting one here."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Workers on this machine.  [default: one per cpu]", show_default=False),
+    ] = None,
+    tracking: Annotated[bool, typer.Option(help="Whether results go to MLflow.")] = True,
+    json: Json = False,
+) -> None:
+    """Run a sweep, or go on with it where it was left."""
+    # The sweep's libraries take a while to load; a wrong spec is told before that.
+    sweep_spec = SweepSpec.load(spec)
+    from backtune.cli.progress import shown_progress
+    from backtune.sweep import Options, run_sweep
+
+    err = Console(stderr=True)
+    started = time.monotonic()
+    with shown_progress(err, quiet=json) as show:
+        options = Options(executor, address, workers, tracking, on_progress=show)
+        result = run_sweep(sweep_spec, runs, options)
+    if json:
+        print_json(_plain(result))
+    else:
+        _print(Console(), result, time.monotonic() - started, tracking=tracking)
+    for problem in result.problems:
+        err.print(f"warning: {problem}", style="yellow", highlight=False, soft_wrap=True)
+    for study, reason in result.failures().items():
+        err.print(f"failed: {study}: {reason}", style="red", highlight=False, soft_wrap=True, markup=False)
+    if result.exit_status == 3:
+        err.print("not finished: the same command goes on", style="yellow")
+    raise typer.Exit(result.exit_status)
+
+
+def _print(out: Console, result: SweepResult, seconds: float, *, tracking: bool) -> None:
+    from backtune.cli.tables import print_leaderboard
+
+    rows = result.rows()
+    print_leaderboard(out, result.run, rows, top=10)
+    n_trials = sum({row.study: row.n_trials for row in rows}.values())
+    lines = [
+        f"{n_trials:,} trials in the log; this start took {seconds:.1f} s",
+        f"results  {result.run.folder}",
+    ]
+    if tracking:
+        lines.append(f"MLflow   backtune ui {result.run.folder}")
+    for line in lines:
+        out.print(line, highlight=False, soft_wrap=True)
+
+
+def _plain(result: SweepResult) -> dict[str, object]:
+    return {
+        "sweep_id": result.run.sweep_id,
+        "folder": str(result.run.folder),
+        "status": result.exit_status,
+        "failures": result.failures(),
+        "problems": list(result.problems),
+        "leaderboard": [row.to_json() for row in result.rows()],
+    }

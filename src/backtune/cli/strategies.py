@@ -1,0 +1,32 @@
+"""``backtune strategies``."""
+
+from __future__ import annotations
+
+import inspect
+
+from rich.console import Console
+from rich.table import Table
+
+from backtune.cli.options import Json, print_json
+from backtune.space import Choice, Parameter
+
+
+def strategies(json: Json = False) -> None:
+    """The strategies that a spec may name, with their parameters."""
+    from backtune.strategy.registry import StrategyFactory
+
+    known = {name: StrategyFactory.get(name) for name in StrategyFactory.names()}
+    if json:
+        print_json({name: {"space": strategy.space().to_json()} for name, strategy in known.items()})
+        return
+    table = Table("strategy", "what it does", "parameters")
+    for name, strategy in known.items():
+        space = "\n".join(f"{key} {_range(parameter)}" for key, parameter in strategy.space().items())
+        table.add_row(name, (inspect.getdoc(strategy) or "").split("\n")[0], space)
+    Console().print(table)
+
+
+def _range(parameter: Parameter) -> str:
+    if isinstance(parameter, Choice):
+        return " | ".join(map(str, parameter.choices))
+    return f"{parameter.low:g} .. {parameter.high:g}"

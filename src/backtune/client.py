@@ -1,0 +1,60 @@
+"""Submitting sweeps to a cluster from elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from backtune.gateway.jobs import Job, RayJobs
+from backtune.results.runs import default_runs
+from backtune.spec import StrategyFile, SweepSpec, base_folder
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ENTRYPOINT = "python -m backtune run spec.yaml"
+
+
+def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: Path | None = None) -> Job:
+    """Start a sweep as a Ray job. The spec and its strategy files travel; data and results do not.
+
+    On a cluster of this machine, relative paths mean what they mean here; elsewhere the cluster's own
+    ``BACKTUNE_HOME`` and ``BACKTUNE_RUNS`` say where they start.
+
+    Raises:
+        ClusterError: the job was not taken.
+    """
+    environment = {"RAY_JOB_STOP_WAIT_TIME_S": "30"}
+    if urlsplit(address).hostname in _LOOPBACK:
+        home = base_folder()
+        environment |= {
+            "BACKTUNE_HOME": str(home),
+            "BACKTUNE_RUNS": str((home / (runs or default_runs())).resolve()),
+        }
+    elif runs is not None:
+        environment["BACKTUNE_RUNS"] = str(runs)
+    with _packed(spec) as folder:
+        return jobs.submit(_ENTRYPOINT, working_dir=str(folder), environment=environment)
+
+
+@contextmanager
+def _packed(spec: SweepSpec) -> Iterator[Path]:
+    """A folder with the spec and the strategy files that it names, and nothing else."""
+    with tempfile.TemporaryDirectory(prefix="backtune-submit-") as name:
+        folder = Path(name)
+        strategies: list[str | StrategyFile] = []
+        for i, entry in enumerate(spec.grid.strategies):
+            if isinstance(entry, StrategyFile):
+                target = f"strategy_{i}_{Path(entry.file).name}"
+                shutil.copy(entry.file, folder / target)
+                strategies.append(entry.model_copy(update={"file": target}))
+            else:
+                strategies.append(entry)
+        grid = spec.grid.model_copy(update={"strategies": tuple(strategies)})
+        document = spec.model_copy(update={"grid": grid}).model_dump(mode="json", by_alias=True)
+        (folder / "spec.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+        yield folder

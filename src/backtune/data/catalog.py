@@ -1,0 +1,256 @@
+"""The catalog: market data as Parquet files in a fixed layout, with a manifest that vouches for each.
+
+::
+
+    <root>/manifest.json
+    <root>/asset=BTCUSD/timeframe=1m/year=2018/bars.parquet
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from backtune.data.bars import check_bars
+from backtune.data.manifest import MANIFEST, Manifest, Partition, digest, partition_path
+from backtune.data.merge import check_spacing, merge
+from backtune.data.parquet import decode, encode
+from backtune.data.store import Store, open_store
+from backtune.data.window import Moment, Window, to_datetime
+from backtune.errors import CatalogError, FingerprintError
+from backtune.spec import content_hash
+from backtune.timeframe import Timeframe
+
+_MEND: Final = "restore it from a copy, or import its source again with --replace"
+
+
+class Catalog:
+    """The market data below one root.
+
+    What it answers comes from the manifest as it was when the catalog was opened; only ``read_partition``
+    and ``write`` touch other files.
+    """
+
+    def __init__(self, store: Store, partitions: Mapping[str, Partition]) -> None:
+        self.store = store
+        self._partitions = dict(partitions)
+
+    @classmethod
+    def open(cls, root: str | Path) -> Catalog:
+        """Open what is there.
+
+        Raises:
+            CatalogError: there is no manifest, or it cannot be read.
+        """
+        store = open_store(root)
+        partitions = _read_manifest(store)
+        if partitions is None:
+            raise CatalogError(
+                f"{store.describe()}: holds no market data (no {MANIFEST}); bring some in with "
+                f"`backtune data import FILE --root {root}`, or make a synthetic market with "
+                f"`backtune data make --root {root}`"
+            )
+        return cls(store, partitions)
+
+    @classmethod
+    def open_or_create(cls, root: str | Path) -> Catalog:
+        """Open what is there, or an empty catalog to write to. Nothing is created before the first write."""
+        store = open_store(root)
+        return cls(store, _read_manifest(store) or {})
+
+    def assets(self) -> list[str]:
+        """Names, sorted."""
+        return sorted({partition.asset for partition in self._partitions.values()})
+
+    def timeframes(self, asset: str) -> list[Timeframe]:
+        """The stored timeframes of an asset, finest first.
+
+        Raises:
+            CatalogError: the asset is not there.
+        """
+        stored = {p.timeframe for p in self._partitions.values() if p.asset == asset}
+        if not stored:
+            close = difflib.get_close_matches(asset, self.assets(), n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            known = ", ".join(self.assets()) or "none"
+            raise CatalogError(f"{self.store.describe()}: no asset {asset!r}{hint}; there are: {known}")
+        return sorted(stored)
+
+    def source_timeframe(self, asset: str, timeframe: Timeframe | str) -> Timeframe:
+        """The stored timeframe to read for ``timeframe``: itself, or the finest one that divides it.
+
+        Raises:
+            CatalogError: no stored timeframe divides it, or the asset is not there.
+        """
+        target = _parsed(timeframe)
+        stored = self.timeframes(asset)
+        if target in stored:
+            return target
+        for candidate in stored:
+            if target.seconds % candidate.seconds == 0:
+                return candidate
+        raise CatalogError(
+            f"{self.store.describe()}: {asset} has no bars of {target}, and they cannot be built; stored: "
+            f"{', '.join(map(str, stored))}; whole multiples of these can be built"
+        )
+
+    def partitions(
+        self, asset: str, source_timeframe: Timeframe | str, start: Moment = None, end: Moment = None
+    ) -> list[Partition]:
+        """The files of a stored timeframe that have bars in [start, end), in time order."""
+        return self.partitions_in(asset, _parsed(source_timeframe), Window.of(start, end))
+
+    def partitions_in(self, asset: str, source_timeframe: Timeframe, window: Window) -> list[Partition]:
+        """The files of a stored timeframe that have bars in the window, in time order."""
+        found = (
+            p
+            for p in self._partitions.values()
+            if (p.asset, p.timeframe) == (asset, source_timeframe) and window.overlaps(p.start, p.end)
+        )
+        return sorted(found, key=lambda partition: partition.start)
+
+    def all_partitions(self) -> list[Partition]:
+        """Every file of the catalog, by path."""
+        return sorted(self._partitions.values(), key=lambda partition: partition.path)
+
+    def fingerprint(
+        self, asset: str, timeframe: Timeframe | str, start: Moment = None, end: Moment = None
+    ) -> str:
+        """SHA-256 over the files that a window needs, and the timeframe that they are read in.
+
+        The same for the same data under any root. Bars added outside of the window's years do not change it.
+        """
+        target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
+        window = Window.of(start, end).opens(target, source)
+        files = {p.path: p.sha256 for p in self.partitions_in(asset, source, window)}
+        return content_hash({"source_timeframe": str(source), "files": files})
+
+    def span(self, asset: str, timeframe: Timeframe | str) -> tuple[datetime, datetime]:
+        """Open time of the first stored bar that serves ``timeframe``, and the end of the last."""
+        partitions = self.partitions(asset, self.source_timeframe(asset, timeframe))
+        return to_datetime(partitions[0].start), to_datetime(max(p.end for p in partitions))
+
+    def rows(self, asset: str, timeframe: Timeframe | str, start: Moment = None, end: Moment = None) -> int:
+        """About how many bars of ``timeframe`` a window has, for planning; reads no file.
+
+        Exact where bars are stored without gaps; where bars are built over gaps it is an upper bound.
+        """
+        target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
+        window = Window.of(start, end)
+        total = 0.0
+        for p in self.partitions_in(asset, source, window):
+            first = p.start if window.start is None else max(p.start, window.start)
+            last = p.end if window.end is None else min(p.end, window.end)
+            stored = p.rows * (last - first) / (p.end - p.start)
+            total += min(stored, (last - first) / target.microseconds)
+        return round(total)
+
+    def read_partition(self, partition: Partition) -> bytes:
+        """The content of a file, verified against the manifest.
+
+        Raises:
+            FingerprintError: the file is not the one that the manifest describes.
+            CatalogError: the file is not there, or cannot be read.
+        """
+        name = self.store.describe(partition.path)
+        content = self.store.read(partition.path)
+        if content is None:
+            raise CatalogError(f"{name}: is in the manifest but not there; {_MEND}")
+        found = digest(content)
+        if found != partition.sha256:
+            raise FingerprintError(
+                f"{name}: SHA-256 is {found[:12]}, the manifest says {partition.sha256[:12]}: the file was "
+                f"changed or damaged; {_MEND}"
+            )
+        return content
+
+    def write(
+        self,
+        asset: str,
+        timeframe: Timeframe | str,
+        frame: pl.DataFrame,
+        *,
+        replace: bool = False,
+        source: str = "the new bars",
+    ) -> list[Partition]:
+        """Merge bars into the files of their years, and return the files that changed.
+
+        Rows that are there already with the same values change nothing.
+
+        Args:
+            frame: columns of the schema, sorted.
+            replace: take the new values where a row is there with other values, and write anew a file that
+                is damaged or lost.
+            source: what stands for the frame in messages.
+
+        Raises:
+            BarsError: a bar breaks the schema, bars overlap, or (without ``replace``) a row is there with
+                other values.
+            CatalogError: the asset's name is not usable, or the store cannot be written.
+            FingerprintError: a file to merge into is damaged.
+        """
+        target = _parsed(timeframe)
+        check_spacing(check_bars(frame, source=source), target, source=source)
+        year_of = frame["timestamp"].dt.year()
+        with self.store.exclusive():
+            self._partitions = _read_manifest(self.store) or {}
+            contents: dict[Partition, bytes] = {}
+            for year in year_of.unique().sort():
+                path = partition_path(asset, target, year)
+                stored = self._stored(path, replace=replace)
+                merged = merge(stored, frame.filter(year_of == year), replace=replace, source=source)
+                check_spacing(merged, target, source=self.store.describe(path))
+                if stored is None or not merged.equals(stored):
+                    content = encode(merged)
+                    contents[Partition.of(path, merged, content)] = content
+            self._commit(contents)
+        return list(contents)
+
+    def _stored(self, path: str, *, replace: bool) -> pl.DataFrame | None:
+        """The bars to merge with; a damaged file has none worth keeping when it is being replaced."""
+        partition = self._partitions.get(path)
+        if partition is None:
+            return None
+        try:
+            return decode(self.read_partition(partition), source=self.store.describe(path))
+        except (CatalogError, FingerprintError):
+            if replace:
+                return None
+            raise
+
+    def _commit(self, contents: Mapping[Partition, bytes]) -> None:
+        """Announce in the manifest, write the files, then record them as done.
+
+        Cut off at any point, each file is either as before or as announced, and ``_read_manifest`` tells which.
+        """
+        if not contents:
+            return
+        pending = {partition.path: partition for partition in contents}
+        self.store.write(MANIFEST, Manifest(self._partitions, pending).to_bytes())
+        for partition, content in contents.items():
+            self.store.write(partition.path, content)
+        self._partitions.update(pending)
+        self.store.write(MANIFEST, Manifest(self._partitions).to_bytes())
+
+
+def _read_manifest(store: Store) -> dict[str, Partition] | None:
+    """The files of the catalog, or None without a manifest. What an interrupted write left is sorted out."""
+    content = store.read(MANIFEST)
+    if content is None:
+        return None
+    manifest = Manifest.from_bytes(content, source=store.describe(MANIFEST))
+    partitions = dict(manifest.files)
+    for path, announced in manifest.pending.items():
+        written = store.read(path)
+        if written is not None and digest(written) == announced.sha256:
+            partitions[path] = announced
+    return partitions
+
+
+def _parsed(timeframe: Timeframe | str) -> Timeframe:
+    return Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe

@@ -1,0 +1,156 @@
+"""The manifest: what a catalog's files hold, and the SHA-256 of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+
+from backtune.data.window import iso, to_microseconds
+from backtune.errors import CatalogError
+from backtune.timeframe import Timeframe
+
+MANIFEST: Final = "manifest.json"
+_VERSION: Final = 1
+_NAME: Final = r"[A-Za-z0-9._-]{1,64}"
+_PATH = re.compile(rf"asset=({_NAME})/timeframe=([1-9]\d*[smhdw])/year=(\d{{4}})/bars\.parquet")
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One file of a catalog: the bars of an asset in a timeframe that open in one year.
+
+    Attributes:
+        path: below the catalog's root.
+        start: open time of the first bar, microseconds since the epoch.
+        end: where the last bar ends.
+        sha256, n_bytes: of the file's content.
+    """
+
+    path: str
+    rows: int
+    start: int
+    end: int
+    sha256: str
+    n_bytes: int
+
+    @classmethod
+    def of(cls, path: str, frame: pl.DataFrame, content: bytes) -> Partition:
+        """The entry for ``frame`` (sorted, not empty) written as ``content``."""
+        opens = frame["timestamp"].to_physical()
+        return cls(
+            path,
+            rows=frame.height,
+            start=int(opens[0]),
+            end=int(opens[-1]) + _timeframe_in(path).microseconds,
+            sha256=digest(content),
+            n_bytes=len(content),
+        )
+
+    @property
+    def asset(self) -> str:
+        return _match(self.path)[1]
+
+    @property
+    def timeframe(self) -> Timeframe:
+        return _timeframe_in(self.path)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "start": iso(self.start),
+            "end": iso(self.end),
+            "sha256": self.sha256,
+            "bytes": self.n_bytes,
+        }
+
+    @classmethod
+    def from_json(cls, path: str, entry: Mapping[str, Any]) -> Partition:
+        _match(path)
+        start, end = (to_microseconds(datetime.fromisoformat(entry[key])) for key in ("start", "end"))
+        return cls(path, int(entry["rows"]), start, end, str(entry["sha256"]), int(entry["bytes"]))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The files of a catalog by path.
+
+    Attributes:
+        files: as they were when the last write ended.
+        pending: as a write that has begun will leave them. Both are recorded before a file changes, so that
+            a crash at any moment leaves files that match one of the two.
+    """
+
+    files: Mapping[str, Partition] = field(default_factory=dict)
+    pending: Mapping[str, Partition] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        document: dict[str, Any] = {"version": _VERSION, "files": _entries(self.files)}
+        if self.pending:
+            document["pending"] = _entries(self.pending)
+        return (json.dumps(document, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, source: str) -> Manifest:
+        """Read a manifest.
+
+        Raises:
+            CatalogError: it is not one, or of another version.
+        """
+        try:
+            document = json.loads(content)
+            if document["version"] != _VERSION:
+                raise CatalogError(
+                    f"{source}: is of version {document['version']}, this backtune reads {_VERSION}; "
+                    "import the data again into a new folder"
+                )
+            sections = (document["files"], document.get("pending", {}))
+            files, pending = (
+                {path: Partition.from_json(path, entry) for path, entry in section.items()}
+                for section in sections
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise CatalogError(
+                f"{source}: is not a manifest ({type(error).__name__}: {error}); "
+                "restore it from a copy, or remove it and import the data again"
+            ) from error
+        return cls(files, pending)
+
+
+def partition_path(asset: str, timeframe: Timeframe, year: int) -> str:
+    """Where the bars of a year belong, below a catalog's root.
+
+    Raises:
+        CatalogError: the name cannot be that of an asset.
+    """
+    if re.fullmatch(_NAME, asset) is None:
+        raise CatalogError(
+            f"{asset!r} cannot name an asset; use up to 64 letters, digits, '.', '_' and '-', as in BTCUSD"
+        )
+    return f"asset={asset}/timeframe={timeframe}/year={year:04d}/bars.parquet"
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _entries(partitions: Mapping[str, Partition]) -> dict[str, Any]:
+    return {path: partitions[path].to_json() for path in sorted(partitions)}
+
+
+def _timeframe_in(path: str) -> Timeframe:
+    return Timeframe.parse(_match(path)[2])
+
+
+def _match(path: str) -> re.Match[str]:
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise ValueError(f"{path!r} is not the path of a partition")
+    return match

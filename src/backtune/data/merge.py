@@ -1,0 +1,63 @@
+"""New bars into stored ones."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from backtune.data.bars import COLUMNS
+from backtune.data.window import iso
+from backtune.errors import BarsError
+from backtune.timeframe import Timeframe
+
+_VALUES = COLUMNS[1:]
+
+
+def merge(stored: pl.DataFrame | None, new: pl.DataFrame, *, replace: bool, source: str) -> pl.DataFrame:
+    """All rows of both, sorted by time.
+
+    Raises:
+        BarsError: a time has other values in ``new`` than in ``stored``, and ``replace`` is off.
+    """
+    new = new.select(COLUMNS)
+    if stored is None:
+        return new
+    if not replace:
+        _check_agreement(stored, new, source)
+    # columns: timestamp, open, high, low, close, volume
+    kept = stored.join(new, on="timestamp", how="anti")
+    return pl.concat([kept, new]).sort("timestamp")
+
+
+def check_spacing(frame: pl.DataFrame, timeframe: Timeframe, *, source: str) -> None:
+    """Check that sorted bars of ``timeframe`` do not overlap.
+
+    Raises:
+        BarsError: a bar opens before the one before it has ended.
+    """
+    step = pl.duration(microseconds=timeframe.microseconds)
+    rows = frame.select((pl.col("timestamp").diff() < step).fill_null(value=False).arg_true()).to_series()
+    if len(rows):
+        row = int(rows[0])
+        raise BarsError(
+            f"opens {frame['timestamp'][row] - frame['timestamp'][row - 1]} after the bar before it, so these "
+            f"are not bars of {timeframe}; pass the right --timeframe, or keep them under another asset name",
+            source=source,
+            row=row,
+            column="timestamp",
+        )
+
+
+def _check_agreement(stored: pl.DataFrame, new: pl.DataFrame, source: str) -> None:
+    # columns: timestamp, open .. volume, open_stored .. volume_stored
+    shared = new.join(stored, on="timestamp", suffix="_stored", maintain_order="left")
+    for name in _VALUES:
+        differs = shared.filter(pl.col(name) != pl.col(f"{name}_stored"))
+        if differs.height:
+            first = differs.row(0, named=True)
+            moment = iso(int(differs["timestamp"].to_physical()[0]))
+            raise BarsError(
+                f"is {first[name]} at {moment}, the catalog has {first[f'{name}_stored']} "
+                f"({differs.height} rows differ); --replace takes the new values",
+                source=source,
+                column=name,
+            )

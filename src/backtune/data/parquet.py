@@ -1,0 +1,60 @@
+"""Bars as Parquet bytes, and back."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import polars as pl
+
+from backtune.data.bars import COLUMNS, SCHEMA
+from backtune.errors import BarsError
+
+# A month or two of one-minute bars: a window reads only the groups that it touches.
+_ROWS_PER_GROUP = 65_536
+# A damaged file can also trip an assertion inside Polars.
+_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+
+
+def encode(frame: pl.DataFrame) -> bytes:
+    """A frame in the schema as the content of a Parquet file."""
+    buffer = io.BytesIO()
+    frame.select(COLUMNS).write_parquet(buffer, compression="zstd", row_group_size=_ROWS_PER_GROUP)
+    return buffer.getvalue()
+
+
+def decode(content: bytes, *, source: str, where: list[pl.Expr] | None = None) -> pl.DataFrame:
+    """The rows of a file that this package wrote, or those that satisfy all of ``where``.
+
+    Raises:
+        BarsError: the bytes are not Parquet, or not in the schema.
+    """
+    try:
+        lazy = pl.scan_parquet(content)
+        schema = lazy.collect_schema()
+        for name, kind in SCHEMA.items():
+            if schema.get(name) != kind:
+                found = f"is {schema[name]}" if name in schema else "is missing"
+                raise BarsError(f"{found}; it has to be {kind}", source=source, column=name)
+        # columns: timestamp, open, high, low, close, volume
+        return (lazy.filter(where) if where else lazy).select(COLUMNS).collect()
+    except _UNREADABLE as error:
+        raise unreadable(error, source) from error
+
+
+def read_any(path: Path) -> pl.DataFrame:
+    """All columns of a Parquet file from elsewhere.
+
+    Raises:
+        BarsError: the file cannot be read as Parquet.
+    """
+    try:
+        return pl.read_parquet(path.read_bytes())
+    except _UNREADABLE as error:
+        raise unreadable(error, str(path)) from error
+
+
+def unreadable(error: BaseException, source: str) -> BarsError:
+    """The error for bytes that are not Parquet."""
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return BarsError(f"cannot be read as Parquet (damaged or cut off?): {reason}", source=source)

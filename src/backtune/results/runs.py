@@ -1,0 +1,146 @@
+"""The folder of a sweep: ``<runs>/<sweep-id>/sweep.json`` and ``studies/<study-id>/``."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backtune.errors import ResultsError
+from backtune.results.files import read_json, write_json
+from backtune.results.summary import StudySummary
+from backtune.space import Space, parse_parameter
+from backtune.spec import base_folder
+
+_RAY_COPY = "working_dir_files"
+
+
+def default_runs() -> Path:
+    """Where results live unless told otherwise: ``$BACKTUNE_RUNS``, or ``runs`` in the base folder.
+
+    Raises:
+        ResultsError: that would be inside a Ray job's temporary copy of its working directory.
+    """
+    runs = base_folder() / (os.environ.get("BACKTUNE_RUNS") or "runs")
+    if _RAY_COPY in runs.parts:
+        raise ResultsError(
+            f"{runs}: Ray deletes this copy of the working directory; set BACKTUNE_RUNS for the job or the cluster, "
+            "or start the head with `make head`"
+        )
+    return runs
+
+
+@dataclass(frozen=True)
+class StudyEntry:
+    """What the sweep's folder says of a study.
+
+    Attributes:
+        id: name of its folder.
+        strategy, asset, timeframe, fold: its cell and fold.
+        objectives: as in the spec.
+        budget: trials planned.
+        space: the ranges searched, as plain data.
+        data_fingerprint, engine: of the bars, and what suggests the candidates.
+    """
+
+    id: str
+    strategy: str
+    asset: str
+    timeframe: str
+    fold: str
+    objectives: list[str]
+    budget: int
+    space: dict[str, dict[str, Any]] = field(default_factory=dict)
+    data_fingerprint: str = ""
+    engine: str = ""
+
+    def parameters(self) -> Space:
+        """The space as an object."""
+        return Space({name: parse_parameter(plain, key=name) for name, plain in self.space.items()})
+
+
+@dataclass(frozen=True)
+class Run:
+    """One sweep's folder, as its ``sweep.json`` describes it.
+
+    Attributes:
+        folder: where it is.
+        sweep_id: content id of the spec.
+        name: of the sweep.
+        spec: as plain data, with the budget of the latest start.
+        studies: of the current plan; folders of other studies are results of earlier data or code.
+        version: of backtune.
+    """
+
+    folder: Path
+    sweep_id: str
+    name: str
+    spec: dict[str, Any]
+    studies: tuple[StudyEntry, ...]
+    version: str
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """Read a sweep's folder.
+
+        Raises:
+            ResultsError: there is no sweep in it.
+        """
+        folder = Path(folder)
+        content = read_json(folder / "sweep.json")
+        if content is None:
+            raise ResultsError(
+                f"{folder}: no sweep here (no sweep.json); give the folder that `backtune run` printed"
+            )
+        studies = tuple(StudyEntry(**entry) for entry in content.pop("studies"))
+        return cls(folder=folder, **content, studies=studies)
+
+    def write(self) -> None:
+        """Write ``sweep.json``.
+
+        Raises:
+            ResultsError: the folder cannot be written.
+        """
+        content = {
+            "sweep_id": self.sweep_id, "name": self.name, "version": self.version,
+            "spec": self.spec, "studies": [asdict(study) for study in self.studies],
+        }  # fmt: skip
+        write_json(self.folder / "sweep.json", content)
+
+    def study_folder(self, study_id: str) -> Path:
+        return self.folder / "studies" / study_id
+
+    def summary(self, study: StudyEntry) -> StudySummary | None:
+        """What became of a study so far; None where nothing was written yet."""
+        return StudySummary.read(self.study_folder(study.id))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for one driver; the kernel lets go of it when the driver ends, however it ends.
+
+        Raises:
+            ResultsError: another driver has it, or it cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / ".lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield
+        except BlockingIOError:
+            raise ResultsError(
+                f"{self.folder}: another backtune is running this sweep; wait for it or stop it"
+            ) from None
+        except OSError as error:
+            raise ResultsError(
+                f"{self.folder}: cannot be written: {error.strerror}; choose another --runs"
+            ) from error
+
+
+def runs_in(root: Path) -> list[Run]:
+    """All sweeps in a runs folder, latest first."""
+    found = sorted(root.glob("*/sweep.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [Run.open(path.parent) for path in found]

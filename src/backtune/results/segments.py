@@ -1,0 +1,199 @@
+"""The trial log: append-only Parquet segments of finished trials, which are both the result and the checkpoint.
+
+A segment ``<first>-<last>.parquet`` holds the trials with these numbers. It appears whole or not at all. Two segments
+may overlap (a worker that was believed dead, or a crash between merging and deleting): rows are a function of the
+study alone, so the reader keeps one of each number.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from backtune.engine.kernels import N_BLOCKS
+from backtune.engine.metrics import METRICS
+from backtune.errors import ResultsError
+from backtune.objective import Trial
+from backtune.results.files import write_atomically
+from backtune.space import Choice, Float, Parameter, Space, Value
+
+_NAME = re.compile(r"(\d+)-(\d+)\.parquet")
+_BLOCKS = ("block_count", "block_sum", "block_sum_squares")
+
+
+class TrialLog:
+    """The trials of one study in its folder. One writer at a time is assumed; see above for what if not."""
+
+    def __init__(self, folder: Path, space: Space, n_objectives: int) -> None:
+        self._folder = folder
+        self._space = space
+        self._schema = log_schema(space, n_objectives)
+
+    def read(self) -> list[Trial]:
+        """All trials, in order of number, 0 to the last.
+
+        Raises:
+            ResultsError: a segment cannot be read, or numbers are missing.
+        """
+        frame = read_log(self._folder)
+        if frame is None:
+            return []
+        if frame.schema != self._schema:
+            raise ResultsError(
+                f"{self._folder}: its columns are not those of this study; move the folder away"
+            )
+        return [_trial(row, self._space) for row in frame.iter_rows(named=True)]
+
+    def append(self, trials: Sequence[Trial]) -> None:
+        """Write trials with consecutive numbers as one segment.
+
+        Raises:
+            ResultsError: the file cannot be written; what was there before stays.
+        """
+        self._write(pl.DataFrame([_row(trial, self._space) for trial in trials], schema=self._schema))
+
+    def merge(self) -> None:
+        """Replace several segments by one. Safe at any moment: the pieces go only after the whole is there."""
+        pieces = _segments(self._folder)
+        frame = read_log(self._folder)
+        if frame is None or len(pieces) < 2:
+            return
+        whole = self._write(frame)
+        for piece in pieces:
+            if piece != whole:
+                piece.unlink(missing_ok=True)
+
+    def _write(self, frame: pl.DataFrame) -> Path:
+        first, last = frame["number"][0], frame["number"][-1]
+        path = self._folder / f"{first:06d}-{last:06d}.parquet"
+        write_atomically(path, lambda target: frame.write_parquet(target, compression="zstd"))
+        return path
+
+
+def read_log(folder: Path) -> pl.DataFrame | None:
+    """A study's trials as a frame, one row a number in order; None where there is none.
+
+    Columns: number, state, reason, params_<name>, values_<i>, one per metric, block_count, block_sum and
+    block_sum_squares (16 each), duration_seconds.
+
+    Raises:
+        ResultsError: a segment cannot be read, or numbers are missing.
+    """
+    frames = []
+    for path in _segments(folder):
+        try:
+            frames.append(pl.read_parquet(path))
+        except FileNotFoundError:
+            # Merged away since the listing: the whole has what it had.
+            return read_log(folder)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise ResultsError(
+                f"{path}: unreadable trials ({reason}); delete the file to run them again"
+            ) from error
+    if not frames:
+        return None
+    frame = pl.concat(frames).unique("number", keep="first", maintain_order=True).sort("number")
+    if frame["number"][-1] != len(frame) - 1:
+        gap = int((frame["number"] != pl.Series(range(len(frame)))).arg_max() or 0)
+        raise ResultsError(f"{folder}: trial {gap} is missing; delete the later segments to run them again")
+    return frame
+
+
+def count_trials(folder: Path) -> int:
+    """How many trials there are, from the names of the segments alone."""
+    return max(
+        (int(match[2]) + 1 for path in _segments(folder) if (match := _NAME.fullmatch(path.name))), default=0
+    )
+
+
+def log_schema(space: Space, n_objectives: int) -> pl.Schema:
+    """The columns of a study's trial log."""
+    return pl.Schema(
+        {
+            "number": pl.Int64(),
+            "state": pl.String(),
+            "reason": pl.String(),
+            **{f"params_{name}": _column_type(parameter) for name, parameter in space.items()},
+            **{f"values_{i}": pl.Float64() for i in range(n_objectives)},
+            **dict.fromkeys(METRICS, pl.Float64()),
+            **dict.fromkeys(_BLOCKS, pl.Array(pl.Float64(), N_BLOCKS)),
+            "duration_seconds": pl.Float64(),
+        }
+    )
+
+
+def params_of(row: dict[str, Any], space: Space) -> dict[str, Value]:
+    """The parameters of a row of the log."""
+    return {name: _decoded(row[f"params_{name}"], parameter) for name, parameter in space.items()}
+
+
+def _segments(folder: Path) -> list[Path]:
+    found = [(match, path) for path in _listing(folder) if (match := _NAME.fullmatch(path.name))]
+    return [path for match, path in sorted(found, key=lambda pair: (int(pair[0][1]), -int(pair[0][2])))]
+
+
+def _listing(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _row(trial: Trial, space: Space) -> dict[str, Any]:
+    values = trial.values if trial.values is not None else ()
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "reason": trial.reason,
+        **{f"params_{name}": _encoded(trial.params[name], parameter) for name, parameter in space.items()},
+        **{f"values_{i}": value for i, value in enumerate(values)},
+        **trial.metrics,
+        **dict(zip(_BLOCKS, trial.blocks.T, strict=True)),
+        "duration_seconds": trial.duration_seconds,
+    }
+
+
+def _trial(row: dict[str, Any], space: Space) -> Trial:
+    values = tuple(row[name] for name in row if re.fullmatch(r"values_\d+", name))
+    return Trial(
+        number=row["number"],
+        params=params_of(row, space),
+        state=row["state"],
+        reason=row["reason"],
+        values=None if row["state"] == "failed" else values,
+        metrics={name: row[name] for name in METRICS},
+        blocks=np.column_stack([row[name] for name in _BLOCKS]),
+        duration_seconds=row["duration_seconds"],
+    )
+
+
+def _column_type(parameter: Parameter) -> pl.DataType:
+    if isinstance(parameter, Choice):
+        kinds = {type(choice) for choice in parameter.choices}
+        plain: dict[type, pl.DataType] = {
+            int: pl.Int64(),
+            float: pl.Float64(),
+            bool: pl.Boolean(),
+            str: pl.String(),
+        }
+        return plain[kinds.pop()] if len(kinds) == 1 else pl.String()
+    return pl.Float64() if isinstance(parameter, Float) else pl.Int64()
+
+
+def _is_mixed(parameter: Parameter) -> bool:
+    return isinstance(parameter, Choice) and len({type(choice) for choice in parameter.choices}) > 1
+
+
+def _encoded(value: Value, parameter: Parameter) -> Value:
+    return json.dumps(value) if _is_mixed(parameter) else value
+
+
+def _decoded(value: Value, parameter: Parameter) -> Value:
+    if not _is_mixed(parameter):
+        return value
+    decoded: Value = json.loads(str(value))
+    return decoded

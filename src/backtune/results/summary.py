@@ -1,0 +1,90 @@
+"""What became of a study, in one small file beside its trials. It can always be made again from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from backtune.objective import Metrics, Trial
+from backtune.results.files import read_json, write_json
+from backtune.space import Params
+
+_FILE = "summary.json"
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A best trial with its results inside and outside the search's window.
+
+    Attributes:
+        number, params, values: of the trial.
+        is_metrics: in-sample.
+        oos_metrics: out-of-sample; None without validation.
+    """
+
+    number: int
+    params: Params
+    values: tuple[float, ...]
+    is_metrics: Metrics
+    oos_metrics: Metrics | None
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """What became of a study.
+
+    Attributes:
+        state: ``complete`` when the budget is spent or the space exhausted, ``partial`` when it can go on,
+            ``failed`` when it could not be run.
+        reason: why it failed, else empty.
+        n_trials, n_complete, n_infeasible, n_failed: rows in the log, in all and by state.
+        exhausted: whether a finite space has no more candidates.
+        winners: the best trial, or the Pareto front; empty where no trial is complete.
+        most_common_reason: why most trials are not complete, empty where all are.
+    """
+
+    state: Literal["complete", "partial", "failed"]
+    reason: str = ""
+    n_trials: int = 0
+    n_complete: int = 0
+    n_infeasible: int = 0
+    n_failed: int = 0
+    exhausted: bool = False
+    winners: tuple[Winner, ...] = ()
+    most_common_reason: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Put the summary into the study's folder."""
+        write_json(folder / _FILE, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> StudySummary | None:
+        """The summary in a study's folder, or None."""
+        content: dict[str, Any] | None = read_json(folder / _FILE)
+        if content is None:
+            return None
+        winners = tuple(
+            Winner(**{**entry, "values": tuple(entry["values"])}) for entry in content.pop("winners")
+        )
+        return cls(**content, winners=winners)
+
+
+def summary_of(
+    trials: Sequence[Trial], winners: Sequence[Winner], *, budget: int, exhausted: bool
+) -> StudySummary:
+    """Count a study's trials."""
+    states = [trial.state for trial in trials]
+    # The measured value is left out, so that equal rules are counted together.
+    reasons = [trial.reason.split(" (")[0] for trial in trials if trial.reason]
+    return StudySummary(
+        state="complete" if exhausted or len(trials) >= budget else "partial",
+        n_trials=len(trials),
+        n_complete=states.count("complete"),
+        n_infeasible=states.count("infeasible"),
+        n_failed=states.count("failed"),
+        exhausted=exhausted,
+        winners=tuple(winners),
+        most_common_reason=max(sorted(set(reasons)), key=reasons.count, default=""),
+    )

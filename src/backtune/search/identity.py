@@ -1,0 +1,58 @@
+"""What makes a study this study: its content id and its seed."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from backtune.spec import content_hash
+from backtune.strategy.registry import StrategyRef
+
+# Whatever decides a trial's parameters or values. Reports, commands and the cluster are not among them.
+_DECIDING = (
+    "space.py", "timeframe.py", "objective.py", "engine", "strategy", "data/bars.py", "data/resample.py",
+    "validation/folds.py", "search/suggest.py", "search/optuna.py", "search/rustuna.py", "search/grid.py",
+    "search/samplers.py", "search/study.py",
+)  # fmt: skip
+
+
+@cache
+def code_version() -> str:
+    """Hash of the code that decides results; comments, docstrings and layout do not count."""
+    root = Path(__file__).parents[1]
+    files = [file for name in _DECIDING for file in sorted((root / name).rglob("*.py")) or [root / name]]
+    code = {str(file.relative_to(root)): _structure(file.read_text(encoding="utf-8")) for file in files}
+    # Compiled code may differ in the last digit between compilers.
+    return content_hash([code, version("numba"), version("numpy")])[:16]
+
+
+def strategy_version(ref: StrategyRef) -> str:
+    """Hash of a strategy's own code: the user's file, or the module that defines its class."""
+    if ref.source is not None:
+        return _structure(ref.source)
+    assert ref.cls is not None  # noqa: S101
+    try:
+        module = inspect.getmodule(ref.cls)
+        return _structure(inspect.getsource(module if module and module.__name__ != "__main__" else ref.cls))
+    except (OSError, TypeError):
+        # Typed into a prompt: nothing but the name tells it apart.
+        return ref.cls.__qualname__
+
+
+def study_seed(seed: int, *cell: str) -> int:
+    """A seed of 32 bits for one study of a sweep, the same wherever and whenever it runs."""
+    return int(content_hash([seed, *cell])[:8], 16)
+
+
+def _structure(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(
+            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        ) and ast.get_docstring(node):
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

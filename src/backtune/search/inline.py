@@ -1,0 +1,19 @@
+"""Units in this process: no cluster, the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from backtune.search.unit import Brake, Unit, run_unit
+
+
+def run_units(units: Sequence[Unit], studies_folder: Path, brake: Brake) -> dict[str, str]:
+    """Run all units, one after the other.
+
+    Returns:
+        Nothing lost: an error that concerns more than one study is raised here.
+    """
+    for unit in units:
+        run_unit(unit, studies_folder, brake)
+    return {}

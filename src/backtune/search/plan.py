@@ -1,0 +1,156 @@
+"""From a grid to studies, and from studies to units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from backtune.data.catalog import Catalog
+from backtune.engine.metrics import METRICS
+from backtune.errors import CatalogError, SpecError
+from backtune.results.runs import StudyEntry
+from backtune.search.identity import code_version, strategy_version, study_seed
+from backtune.search.samplers import engine_of, make_suggester
+from backtune.search.study import BarsRef, Study
+from backtune.search.unit import Unit
+from backtune.space import Space
+from backtune.spec import SweepSpec, content_hash
+from backtune.strategy.registry import StrategyRef, strategy_ref
+from backtune.validation.folds import Fold, Span, folds_of
+
+# A rough price of a trial, for packing only: nanoseconds a bar, and seconds apart from bars.
+_NANOSECONDS_PER_BAR = 18.0
+_SECONDS_PER_TRIAL = 0.0004
+_SECONDS_PER_STUDY = 0.2
+_SHORTEST_UNIT_SECONDS = 1.0
+_UNITS_PER_SLOT = 4
+
+
+def studies_of(spec: SweepSpec) -> list[Study]:
+    """All studies of a sweep, in the grid's order. Everything that can be refused is refused here, before any work.
+
+    Raises:
+        SpecError: a strategy, asset, timeframe, metric, range or sampler is not possible; names the key and what is.
+        StrategyError: a strategy file cannot be used.
+        CatalogError: there is no catalog, or the window has no bars.
+    """
+    _check_metrics(spec)
+    catalog = Catalog.open(spec.data.location)
+    refs = [strategy_ref(entry) for entry in spec.grid.strategies]
+    windows = {
+        (asset, timeframe): _bars_ref(spec, catalog, asset, timeframe)
+        for asset in spec.grid.assets
+        for timeframe in spec.grid.timeframes
+    }
+    return [
+        _study(spec, ref, bars, fold, catalog)
+        for ref in refs
+        for bars in windows.values()
+        for fold in folds_of(spec.validation, Span(_microseconds(bars.start), _microseconds(bars.end)))
+    ]
+
+
+def entry_of(study: Study) -> StudyEntry:
+    """What the sweep's folder says of a study."""
+    return StudyEntry(
+        id=study.id,
+        strategy=study.strategy.name,
+        asset=study.bars.asset,
+        timeframe=study.bars.timeframe,
+        fold=study.fold.name,
+        objectives=list(study.search.objectives),
+        budget=study.search.trials,
+        space=study.space.to_json(),
+        data_fingerprint=study.bars.fingerprint,
+        engine=engine_of(study.search),
+    )
+
+
+def pack(studies: Sequence[Study], *, unit_seconds: float, slots: int) -> list[Unit]:
+    """Units of similar cost, the longest first; how studies are packed changes no result.
+
+    Args:
+        unit_seconds: the longest a unit of small studies should take.
+        slots: how many units run at a time; small sweeps are cut finer so that all have work.
+    """
+    costs = {study.id: _seconds(study) for study in studies}
+    target = sum(costs.values()) / (slots * _UNITS_PER_SLOT)
+    target = min(unit_seconds, max(target, _SHORTEST_UNIT_SECONDS))
+    units: list[list[Study]] = []
+    room = 0.0
+    for study in sorted(studies, key=lambda s: (-costs[s.id], s.bars.asset, s.bars.timeframe, s.id)):
+        if not units or room < costs[study.id]:
+            units.append([])
+            room = target
+        units[-1].append(study)
+        room -= costs[study.id]
+    return list(units)
+
+
+def _seconds(study: Study) -> float:
+    per_trial = study.n_bars * _NANOSECONDS_PER_BAR * 1e-9 + _SECONDS_PER_TRIAL
+    return study.search.trials * per_trial + _SECONDS_PER_STUDY
+
+
+def _study(spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, catalog: Catalog) -> Study:
+    cell = (ref.name, bars.asset, bars.timeframe)
+    space = ref.load().space().override(spec.overrides(*cell), key=f"space.{ref.name}")
+    seed = study_seed(spec.search.seed, *cell, fold.name)
+    # Refuses a sampler that cannot search this space, while nothing has started yet.
+    make_suggester(spec.search, space, seed)
+    train = (_datetime(fold.train.start), _datetime(fold.train.end))
+    return Study(
+        id=_study_id(spec, ref, bars, fold, space),
+        strategy=ref, bars=bars, fold=fold, space=space, execution=spec.execution, search=spec.search, seed=seed,
+        n_bars=catalog.rows(bars.asset, bars.timeframe, *train),
+    )  # fmt: skip
+
+
+def _study_id(spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, space: Space) -> str:
+    search = spec.search.model_dump(mode="json", exclude={"trials", "engine"})
+    content = [
+        code_version(), strategy_version(ref), engine_of(spec.search), ref.name, bars.asset, bars.timeframe,
+        bars.fingerprint, bars.start.isoformat(), bars.end.isoformat(), bars.calendar, repr(fold), space.to_json(),
+        spec.execution.model_dump(mode="json"), search,
+    ]  # fmt: skip
+    return f"{ref.name}-{bars.asset}-{bars.timeframe}-{fold.name}-{content_hash(content)[:12]}"
+
+
+def _bars_ref(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str) -> BarsRef:
+    if asset not in catalog.assets():
+        raise SpecError(
+            "grid.assets", f"{asset!r} is not in {spec.data.location}", value=asset, allowed=catalog.assets()
+        )
+    try:
+        first, last = catalog.span(asset, timeframe)
+    except CatalogError as error:
+        raise SpecError("grid.timeframes", str(error), value=timeframe) from None
+    start, end = spec.data.start or first, spec.data.end or last
+    if not catalog.rows(asset, timeframe, start, end):
+        raise CatalogError(
+            f"data.start, data.end: {asset} {timeframe} has no bars from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}; "
+            f"it has them from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+        )
+    fingerprint = catalog.fingerprint(asset, timeframe, start, end)
+    return BarsRef(spec.data.location, asset, timeframe, start, end, spec.data.calendar, fingerprint)
+
+
+def _check_metrics(spec: SweepSpec) -> None:
+    for goal in spec.search.goals:
+        if goal.metric not in METRICS:
+            raise SpecError(
+                "search.objectives", f"{goal.metric!r} is not a metric", value=goal.metric, allowed=METRICS
+            )
+    for metric in spec.search.constraints:
+        if metric not in METRICS:
+            raise SpecError(
+                "search.constraints", f"{metric!r} is not a metric", value=metric, allowed=METRICS
+            )
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _datetime(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

@@ -1,0 +1,75 @@
+"""Suggesters of rustuna, the Rust port of Optuna. The only module that imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import rustuna
+from rustuna.samplers import CmaEsSampler, NSGAIISampler, RandomSampler, SamplerProtocol, TPESampler
+from rustuna.trial import TrialState
+
+from backtune.search.suggest import Suggester, Told
+from backtune.space import Choice, Float, Parameter, Params, Space, Value
+from backtune.spec import Goal
+
+# Seed and batch size to sampler; a generation is a batch.
+SAMPLERS: dict[str, Callable[[int, int], SamplerProtocol]] = {
+    "tpe": lambda seed, _: TPESampler(seed=seed, multivariate=True),
+    "cma-es": lambda seed, n: CmaEsSampler(seed=seed, popsize=n),
+    "nsga2": lambda seed, n: NSGAIISampler(seed=seed, population_size=n),
+    "random": lambda seed, _: RandomSampler(seed=seed),
+}
+
+
+class RustunaSuggester(Suggester):
+    """A study in memory with a sampler of its own, driven by ask and tell.
+
+    Expects parameters without a step other than 1, each with more than one value; ``make_suggester`` sees to both.
+    A failed candidate is told as failed, which rustuna's samplers pass over.
+    """
+
+    def __init__(
+        self, sampler: str, space: Space, goals: Sequence[Goal], *, seed: int, batch_size: int
+    ) -> None:
+        self._space = space
+        self._batch_size = batch_size
+        self._pending: list[rustuna.Trial] = []
+        self._study = rustuna.create_study(
+            sampler=SAMPLERS[sampler](seed, batch_size),
+            directions=["minimize" if goal.minimize else "maximize" for goal in goals],
+        )
+
+    @property
+    def batch_size(self) -> int:
+        return self._batch_size
+
+    def ask(self, n: int) -> list[Params]:
+        batch: list[Params] = []
+        self._pending = []
+        for _ in range(n):
+            trial = self._study.ask()
+            batch.append(
+                {name: _suggested(trial, name, parameter) for name, parameter in self._space.items()}
+            )
+            self._pending.append(trial)
+        return batch
+
+    def tell(self, results: Sequence[Told]) -> None:
+        for trial, result in zip(self._pending, results, strict=True):
+            # One number: rustuna adds several up in the order of a hash map, and the last bit could differ.
+            if result.violations:
+                trial.set_constraint("violation", result.total_violation)
+            if result.values is None:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+            else:
+                self._study.tell(trial.number, [float(value) for value in result.values])
+
+
+def _suggested(trial: rustuna.Trial, name: str, parameter: Parameter) -> Value:
+    if isinstance(parameter, Choice):
+        choice = trial.suggest_categorical(name, list(parameter.choices))
+        assert choice is not None  # noqa: S101 - the space holds no None
+        return choice
+    if isinstance(parameter, Float):
+        return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+    return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)

@@ -1,0 +1,211 @@
+"""One study: ask, evaluate, tell, write. Resume is replay: the log is the only state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from backtune.data.bars import Bars
+from backtune.data.load import cached_bars
+from backtune.engine.backtest import Window
+from backtune.errors import ResultsError
+from backtune.objective import Objective, Trial, search_window, validation_window
+from backtune.results.best import best_of
+from backtune.results.files import remove_leftovers
+from backtune.results.segments import TrialLog
+from backtune.results.summary import StudySummary, Winner, summary_of
+from backtune.search.samplers import make_suggester
+from backtune.search.suggest import Told
+from backtune.space import Params, Space
+from backtune.spec import Execution, Search
+from backtune.strategy.registry import StrategyRef
+from backtune.validation.folds import Fold
+
+# Finished trials are written at least this often: what a crash can cost, against the price of a file.
+FLUSH_SECONDS = 1.0
+
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class BarsRef:
+    """Bars by name, so that a study is small and every worker reads its own partitions."""
+
+    root: str
+    asset: str
+    timeframe: str
+    start: datetime
+    end: datetime
+    calendar: str
+    fingerprint: str
+
+    def load(self) -> Bars:
+        """The bars, from this process's cache where they are.
+
+        Raises:
+            DataError: they are not what the plan was made for, or cannot be read.
+        """
+        return cached_bars(
+            self.root, self.asset, self.timeframe, self.start, self.end, self.calendar, self.fingerprint
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """One search of one cell and fold. Small and picklable.
+
+    Attributes:
+        id: content id, the name of its folder.
+        n_bars: estimate of the bars searched on, for planning.
+        seed: of its suggester.
+    """
+
+    id: str
+    strategy: StrategyRef
+    bars: BarsRef
+    fold: Fold
+    space: Space
+    execution: Execution
+    search: Search
+    seed: int
+    n_bars: int
+
+    @property
+    def objective(self) -> Objective:
+        return Objective(self.strategy, self.execution, self.search.goals, self.search.bounds)
+
+
+def run_study(study: Study, folder: Path, stop: Stop) -> StudySummary:
+    """Bring a study from whatever its log holds to its budget, or to where ``stop`` says so.
+
+    Raises:
+        DataError: the bars cannot be used.
+        ResultsError: the log cannot be read, written or replayed.
+        Exception: whatever a strategy raises when its winner meets the test window.
+    """
+    remove_leftovers(folder)
+    log = TrialLog(folder, study.space, len(study.search.goals))
+    bars = study.bars.load()
+    search = _Search(study, study.objective, search_window(bars, study.fold.train), _Pen(log), log.read())
+    exhausted = search.run(stop)
+    winners = _winners(study, search.trials, bars)
+    summary = summary_of(search.trials, winners, budget=study.search.trials, exhausted=exhausted)
+    if summary.state == "complete":
+        log.merge()
+    summary.write(folder)
+    return summary
+
+
+@dataclass
+class _Pen:
+    """Collects finished trials and writes them as segments."""
+
+    log: TrialLog
+    unwritten: list[Trial] = field(default_factory=list)
+    written_at: float = field(default_factory=time.monotonic)
+
+    def add(self, trial: Trial) -> None:
+        self.unwritten.append(trial)
+        if time.monotonic() - self.written_at >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.unwritten:
+            self.log.append(self.unwritten)
+            self.unwritten = []
+        self.written_at = time.monotonic()
+
+
+@dataclass
+class _Search:
+    study: Study
+    objective: Objective
+    window: Window
+    pen: _Pen
+    trials: list[Trial]
+    answers: dict[tuple[object, ...], Trial] = field(default_factory=dict)
+
+    def run(self, stop: Stop) -> bool:
+        """Whether the space was exhausted. What is in the log is told again, not evaluated again."""
+        self.answers = {_key(trial.params): trial for trial in self.trials}
+        suggester = make_suggester(self.study.search, self.study.space, self.study.seed)
+        number = 0
+        try:
+            while number < self.study.search.trials:
+                # Batches are asked whole whatever the budget, so that a larger one finds the same trials first.
+                candidates = suggester.ask(suggester.batch_size)
+                if not candidates:
+                    return True
+                batch = self._evaluate(candidates, number, stop)
+                if len(batch) < len(candidates):
+                    break
+                suggester.tell([self._told(trial) for trial in batch])
+                number += len(batch)
+        finally:
+            self.pen.flush()
+        return False
+
+    def _evaluate(self, candidates: Sequence[Params], first: int, stop: Stop) -> list[Trial]:
+        batch: list[Trial] = []
+        for number, params in enumerate(candidates[: self.study.search.trials - first], start=first):
+            if number < len(self.trials):
+                self._check_replay(self.trials[number], params)
+            elif stop():
+                break
+            else:
+                trial = self._answer(number, params)
+                self.trials.append(trial)
+                self.pen.add(trial)
+            batch.append(self.trials[number])
+        return batch
+
+    def _answer(self, number: int, params: Params) -> Trial:
+        """From the log where the same candidate was tried before, else by evaluation."""
+        known = self.answers.get(_key(params))
+        if known is not None:
+            return Trial(
+                number,
+                params,
+                known.state,
+                known.reason,
+                known.values,
+                known.metrics,
+                known.blocks,
+                duration_seconds=0.0,
+            )
+        trial = self.objective.trial(number, params, self.window)
+        self.answers[_key(params)] = trial
+        return trial
+
+    def _told(self, trial: Trial) -> Told:
+        return Told(trial.values, self.objective.violations(trial.metrics))
+
+    def _check_replay(self, logged: Trial, params: Params) -> None:
+        if logged.params != params:
+            raise ResultsError(
+                f"study {self.study.id}: trial {logged.number} was {logged.params}, and would now be {params}; "
+                "the log is not of this search: move the study's folder away"
+            )
+
+
+def _winners(study: Study, trials: Sequence[Trial], bars: Bars) -> list[Winner]:
+    test = study.fold.test
+    window = validation_window(bars, test) if test is not None else None
+    return [
+        Winner(
+            number=best.number,
+            params=best.params,
+            values=best.values or (),
+            is_metrics=best.metrics,
+            oos_metrics=study.objective.score(best.params, window).metrics if window is not None else None,
+        )
+        for best in best_of(trials, study.search.goals)
+    ]
+
+
+def _key(params: Params) -> tuple[object, ...]:
+    # 1, 1.0 and True are equal keys but different candidates.
+    return tuple((type(value), value) for value in params.values())

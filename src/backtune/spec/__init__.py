@@ -1,0 +1,33 @@
+"""The spec of a sweep: frozen, validated, unknown keys refused, with a content id."""
+
+from backtune.spec.content import content_hash
+from backtune.spec.messages import spec_error
+from backtune.spec.sections import (
+    Constraint,
+    Data,
+    Execution,
+    Goal,
+    Grid,
+    SamplerName,
+    Search,
+    StrategyFile,
+    Validation,
+    base_folder,
+)
+from backtune.spec.sweep_spec import SweepSpec
+
+__all__ = [
+    "Constraint",
+    "Data",
+    "Execution",
+    "Goal",
+    "Grid",
+    "SamplerName",
+    "Search",
+    "StrategyFile",
+    "SweepSpec",
+    "Validation",
+    "base_folder",
+    "content_hash",
+    "spec_error",
+]

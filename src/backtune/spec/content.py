@@ -1,0 +1,12 @@
+"""Content ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+
+def content_hash(content: object) -> str:
+    """SHA-256 of the canonical JSON of plain data."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

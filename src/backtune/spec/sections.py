@@ -1,0 +1,255 @@
+"""The sections of a spec: frozen, unknown keys refused, each usable on its own."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from backtune.errors import SpecError
+from backtune.timeframe import Timeframe
+
+SamplerName = Literal["tpe", "cma-es", "nsga2", "random", "grid"]
+EngineName = Literal["auto", "optuna", "rustuna"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("must not be a truth value")
+        return value
+
+
+def _utc(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("must be an ISO date such as 2018-01-01 or 2018-01-01T12:00") from None
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if isinstance(value, date):
+        return datetime.combine(value, time(), tzinfo=UTC)
+    if value is not None:
+        raise ValueError("must be a date such as 2018-01-01")
+    return value
+
+
+def _seconds(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return Timeframe.parse(value).seconds
+    except SpecError:
+        raise ValueError("must be seconds, or a whole number and a unit, as in 90s, 30m, 8h, 2d") from None
+
+
+UtcTime = Annotated[datetime, BeforeValidator(_utc)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+
+
+class Data(Section):
+    """Which bars: a catalog, a window in UTC (start inclusive, end exclusive), a calendar."""
+
+    root: str = "data/market"
+    start: UtcTime | None = None
+    end: UtcTime | None = None
+    calendar: str = "24/7"
+
+    @field_validator("calendar")
+    @classmethod
+    def _known_calendar(cls, calendar: str) -> str:
+        if re.fullmatch(r"24/7|sessions-[1-9]\d*", calendar) is None:
+            raise SpecError(
+                "data.calendar", f"{calendar!r} is unknown", value=calendar, allowed=("24/7", "sessions-252")
+            )
+        return calendar
+
+    @property
+    def location(self) -> str:
+        """The root as an address that holds in any process of this machine; see :func:`base_folder`."""
+        return self.root if "://" in self.root else str(base_folder() / self.root)
+
+    @model_validator(mode="after")
+    def _start_before_end(self) -> Data:
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise SpecError(
+                "data.end",
+                f"{self.end:%Y-%m-%d %H:%M} is not after start {self.start:%Y-%m-%d %H:%M}",
+                value=self.end,
+            )
+        return self
+
+
+class StrategyFile(Section):
+    """A strategy class in a Python file of the user's."""
+
+    file: str
+    class_name: str = Field(alias="class")
+
+    def __str__(self) -> str:
+        return self.class_name
+
+
+class Grid(Section):
+    """The cells of the sweep: every strategy on every asset in every timeframe."""
+
+    strategies: Annotated[tuple[str | StrategyFile, ...], Field(min_length=1)]
+    assets: Annotated[tuple[str, ...], Field(min_length=1)]
+    timeframes: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @field_validator("timeframes", mode="before")
+    @classmethod
+    def _known_units(cls, timeframes: object) -> object:
+        if not isinstance(timeframes, list | tuple):
+            return timeframes
+        return tuple(str(Timeframe.parse(str(text), key="grid.timeframes")) for text in timeframes)
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> Grid:
+        for name in ("strategies", "assets", "timeframes"):
+            entries = [str(entry) for entry in getattr(self, name)]
+            repeated = next((entry for entry in entries if entries.count(entry) > 1), None)
+            if repeated is not None:
+                raise SpecError(f"grid.{name}", f"lists {repeated!r} twice", value=repeated)
+        return self
+
+
+class Execution(Section):
+    """How targets become fills.
+
+    Attributes:
+        initial_cash: equity before the first bar, in quote currency.
+        size: fraction of equity that a target of 1 commits.
+        fee_bps: fee in basis points of the notional of every fill.
+        slippage_bps: how far a fill is moved against the order, in basis points of the open.
+        allow_short: whether negative targets are taken; otherwise they mean flat.
+    """
+
+    initial_cash: Annotated[float, Field(gt=0)] = 10_000.0
+    size: Annotated[float, Field(gt=0, le=1)] = 1.0
+    fee_bps: Annotated[float, Field(ge=0, lt=10_000)] = 10.0
+    slippage_bps: Annotated[float, Field(ge=0, lt=10_000)] = 2.0
+    allow_short: bool = True
+
+
+class Goal(Section):
+    """A metric to maximize, or to minimize where written with a leading minus."""
+
+    metric: str
+    minimize: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Goal:
+        return cls(metric=text.removeprefix("-").strip(), minimize=text.startswith("-"))
+
+    def __str__(self) -> str:
+        return f"-{self.metric}" if self.minimize else self.metric
+
+
+class Constraint(Section):
+    """A bound on a metric, such as ``total_trades >= 30``."""
+
+    metric: str
+    at_least: bool
+    bound: float
+
+    @classmethod
+    def parse(cls, metric: str, text: object) -> Constraint:
+        match = re.fullmatch(r"\s*(>=|<=)\s*([-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*", str(text))
+        if match is None or not math.isfinite(float(match[2])):
+            raise SpecError(
+                f"search.constraints.{metric}",
+                f"{text!r} is not a bound; write '>= 30' or '<= 0.5'",
+                value=text,
+            )
+        return cls(metric=metric, at_least=match[1] == ">=", bound=float(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.metric} {'>=' if self.at_least else '<='} {repr(self.bound).removesuffix('.0')}"
+
+    def violation(self, value: float | None) -> float:
+        """How far ``value`` is on the wrong side, relative to the bound; 0 where it holds, 1 where undefined."""
+        if value is None:
+            return 1.0
+        distance = self.bound - value if self.at_least else value - self.bound
+        return max(0.0, distance) / (abs(self.bound) or 1.0)
+
+
+class Search(Section):
+    """The search of every study. ``trials`` is the budget; all else decides what is found with it."""
+
+    sampler: SamplerName = "tpe"
+    trials: Annotated[int, Field(ge=1)] = 100
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("sharpe_ratio",)
+    constraints: dict[str, str] = {}
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    engine: EngineName = "auto"
+    islands: Literal[1] = 1
+
+    @field_validator("constraints", mode="before")
+    @classmethod
+    def _readable(cls, constraints: object) -> object:
+        if not isinstance(constraints, Mapping):
+            return constraints
+        return {
+            metric: str(Constraint.parse(metric, text)).split(" ", 1)[1]
+            for metric, text in constraints.items()
+        }
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        return tuple(Goal.parse(text) for text in self.objectives)
+
+    @property
+    def bounds(self) -> tuple[Constraint, ...]:
+        return tuple(Constraint.parse(metric, text) for metric, text in self.constraints.items())
+
+
+class Validation(Section):
+    """How the winner is tested on bars that the search never saw."""
+
+    method: Literal["none", "holdout"] = "holdout"
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
+
+
+class Compute(Section):
+    """Where and how long; changes no result."""
+
+    cpus_per_unit: Annotated[float, Field(gt=0)] = 1.0
+    unit_seconds: Annotated[float, Field(gt=0)] = 20.0
+    time_budget: Seconds | None = None
+    max_failures: Annotated[int, Field(ge=0)] = 3
+
+
+class Tracking(Section):
+    """Which MLflow; without a uri, a SQLite file in the runs folder."""
+
+    uri: str | None = None
+    top_k: Annotated[int, Field(ge=0)] = 20
+
+
+def base_folder() -> Path:
+    """Where relative paths to data and results start: ``$BACKTUNE_HOME``, or the current folder.
+
+    Ray runs a job in a temporary copy of its working directory, where neither would be found again.
+    """
+    return Path(os.environ.get("BACKTUNE_HOME") or Path.cwd()).resolve()

@@ -1,0 +1,73 @@
+"""The short JSON form: one strategy on one asset in one timeframe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from backtune.errors import SpecError
+from backtune.space import parse_parameter
+from backtune.spec.sections import SamplerName, Search
+
+_METHODS = {
+    "bayesian": "tpe",
+    "optuna": "tpe",
+    "genetic": "nsga2",
+    "cmaes": "cma-es",
+    "grid_search": "grid",
+}
+_KEYS = ("strategy_name", "asset", "timeframe", "parameters", "optimization")
+
+
+def expand_short_form(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The full spec of a short one; what is in the sections is not checked here.
+
+    Raises:
+        SpecError: a key of the short form is unknown, missing or not readable.
+    """
+    shared = ("name", "data", "execution", "validation", "compute", "tracking")
+    for key in document:
+        if key not in (*_KEYS, *shared):
+            raise SpecError(key, "unknown key", value=key, allowed=(*_KEYS, *shared))
+    for key in ("asset", "timeframe"):
+        if key not in document:
+            raise SpecError(key, "is missing")
+    for key in ("parameters", "optimization", "compute"):
+        if not isinstance(document.get(key) or {}, Mapping):
+            raise SpecError(key, f"must be a mapping of keys (given: {document[key]!r})", value=document[key])
+    for name, definition in (document.get("parameters") or {}).items():
+        parse_parameter(definition, key=f"parameters.{name}")
+    strategy = document["strategy_name"]
+    strategy_name = strategy.get("class") if isinstance(strategy, Mapping) else strategy
+    search, time_budget = _short_search(document.get("optimization") or {})
+    full: dict[str, Any] = {key: document[key] for key in shared if key in document}
+    title = f"{strategy_name} {document['asset']} {document['timeframe']}"
+    full.setdefault("name", re.sub(r"[^\w .-]+", "-", title).strip("- ")[:80])
+    full["grid"] = {
+        "strategies": [strategy],
+        "assets": [document["asset"]],
+        "timeframes": [document["timeframe"]],
+    }
+    full["search"] = search
+    if document.get("parameters"):
+        full["space"] = {str(strategy_name): document["parameters"]}
+    if time_budget is not None:
+        full["compute"] = {**(full.get("compute") or {}), "time_budget": time_budget}
+    return full
+
+
+def _short_search(optimization: Mapping[str, Any]) -> tuple[dict[str, Any], object]:
+    allowed = ("method", "timeout", *Search.model_fields)
+    for key in optimization:
+        if key not in allowed:
+            raise SpecError(f"optimization.{key}", "unknown key", value=key, allowed=allowed)
+    search = dict(optimization)
+    time_budget = search.pop("timeout", None)
+    if "method" in search:
+        method = str(search.pop("method"))
+        methods = (*get_args(SamplerName), *_METHODS)
+        if method not in methods:
+            raise SpecError("optimization.method", f"{method!r} is not known", value=method, allowed=methods)
+        search["sampler"] = _METHODS.get(method, method)
+    return search, time_budget

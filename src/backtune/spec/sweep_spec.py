@@ -1,0 +1,156 @@
+"""The whole spec of a sweep, with a content id."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from backtune.errors import SpecError
+from backtune.space import Parameter, parse_parameter
+from backtune.spec.content import content_hash
+from backtune.spec.messages import spec_error
+from backtune.spec.sections import (
+    Compute,
+    Data,
+    Execution,
+    Grid,
+    Search,
+    Section,
+    StrategyFile,
+    Tracking,
+    Validation,
+)
+from backtune.spec.short_form import expand_short_form
+
+
+class SweepSpec(Section):
+    """One sweep: what is searched, on which bars, under which costs, with which budget."""
+
+    name: str
+    data: Data = Data()
+    grid: Grid
+    space: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    execution: Execution = Execution()
+    search: Search = Search()
+    validation: Validation = Validation()
+    compute: Compute = Compute()
+    tracking: Tracking = Tracking()
+
+    @field_validator("name")
+    @classmethod
+    def _short_name(cls, name: str) -> str:
+        if re.fullmatch(r"\w[\w .-]{0,79}", name) is None:
+            raise ValueError(
+                "must be 1 to 80 letters, digits, spaces, '.', '_' or '-', a letter or digit first"
+            )
+        return name
+
+    @field_validator("space")
+    @classmethod
+    def _readable(cls, space: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for pattern, changes in space.items():
+            for name, definition in changes.items():
+                parse_parameter(definition, key=f"space.{pattern}.{name}")
+        return space
+
+    @model_validator(mode="after")
+    def _patterns_match(self) -> SweepSpec:
+        axes = [
+            [str(entry) for entry in axis]
+            for axis in (self.grid.strategies, self.grid.assets, self.grid.timeframes)
+        ]
+        for pattern in self.space:
+            parts = pattern.split("/")
+            if len(parts) > len(axes):
+                raise SpecError(
+                    f"space.{pattern}",
+                    "must be Strategy, Strategy/ASSET or Strategy/ASSET/TIMEFRAME",
+                    value=pattern,
+                )
+            for part, axis in zip(parts, axes, strict=False):
+                if part != "*" and part not in axis:
+                    raise SpecError(
+                        f"space.{pattern}", f"{part!r} is not in the grid", value=part, allowed=("*", *axis)
+                    )
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> SweepSpec:
+        """Read a YAML or JSON file; the short one-cell form is accepted too. A strategy file named in it is
+        looked up beside the spec.
+
+        Raises:
+            SpecError: the file cannot be read, or the spec is not valid.
+        """
+        path = Path(path)
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(
+                str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}"
+            ) from None
+        except yaml.YAMLError as error:
+            raise SpecError(str(path), f"is not YAML or JSON: {' '.join(str(error).split())}") from None
+        if not isinstance(document, Mapping):
+            raise SpecError(str(path), "holds no mapping of keys")
+        return cls.parse(document, folder=path.parent)
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any], *, folder: Path | None = None) -> SweepSpec:
+        """Validate a mapping of the spec's keys, or of the short one-cell form.
+
+        Args:
+            folder: where relative strategy files are looked up first.
+
+        Raises:
+            SpecError: names the key, the value and what is allowed.
+        """
+        full = expand_short_form(document) if "strategy_name" in document else dict(document)
+        try:
+            spec = cls.model_validate(full)
+        except ValidationError as error:
+            raise spec_error(error, cls) from None
+        return spec._with_strategy_files_from(folder) if folder is not None else spec
+
+    @property
+    def id(self) -> str:
+        """Content id: the same for equal searches, whatever their budget, computing and tracking.
+
+        Raising ``trials`` therefore goes on in the same runs folder instead of starting another.
+        """
+        content = self.model_dump(mode="json", by_alias=True, exclude={"compute", "tracking"})
+        del content["search"]["trials"]
+        for entry in content["grid"]["strategies"]:
+            if isinstance(entry, dict):
+                # The file's code is in the ids of its studies; its place is nobody's business.
+                entry["file"] = Path(entry["file"]).name
+        slug = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") or "sweep"
+        return f"{slug}-{content_hash(content)[:10]}"
+
+    def overrides(self, strategy: str, asset: str, timeframe: str) -> dict[str, Parameter]:
+        """The ranges that the spec replaces in a cell; a later, matching pattern wins.
+
+        Patterns are ``Strategy``, ``Strategy/ASSET`` or ``Strategy/ASSET/TIMEFRAME``, with ``*`` for any.
+        """
+        cell = (strategy, asset, timeframe)
+        return {
+            name: parse_parameter(definition, key=f"space.{pattern}.{name}")
+            for pattern, changes in self.space.items()
+            if all(part in ("*", name) for part, name in zip(pattern.split("/"), cell, strict=False))
+            for name, definition in changes.items()
+        }
+
+    def _with_strategy_files_from(self, folder: Path) -> SweepSpec:
+        def resolved(entry: str | StrategyFile) -> str | StrategyFile:
+            if isinstance(entry, str) or Path(entry.file).is_absolute():
+                return entry
+            beside = folder / entry.file
+            return entry.model_copy(update={"file": str(beside)}) if beside.is_file() else entry
+
+        strategies = tuple(resolved(entry) for entry in self.grid.strategies)
+        return self.model_copy(update={"grid": self.grid.model_copy(update={"strategies": strategies})})

@@ -1,0 +1,67 @@
+"""What a strategy is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from backtune.data.bars import Bars
+from backtune.errors import StrategyError
+from backtune.space import Space
+
+
+class BaseStrategy(ABC):
+    """Turns bars into target exposures.
+
+    A strategy is built from its parameters, given by keyword: ``MyStrategy(**params)`` with the names of
+    :meth:`space`. It keeps no state between calls of :meth:`positions`.
+    """
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        """A class without a name of its own is called as it is written."""
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
+
+    def __init__(self, **params: Any) -> None:
+        """Set every parameter as an attribute; a dataclass or an ``__init__`` of one's own may replace this."""
+        for parameter, value in params.items():
+            setattr(self, parameter, value)
+
+    @classmethod
+    @abstractmethod
+    def space(cls) -> Space:
+        """What may vary, with defaults."""
+
+    @abstractmethod
+    def positions(self, bars: Bars) -> np.ndarray:
+        """(n_bars,) float64 target exposures in [-1, 1].
+
+        ``positions[i]`` is decided at the close of bar i from bars up to i and filled at the open of bar
+        i + 1. Warm-up bars are 0; no value is NaN.
+        """
+
+
+def check_positions(positions: object, n_bars: int, strategy: str) -> np.ndarray:
+    """Positions as (n_bars,) float64, contiguous.
+
+    Raises:
+        StrategyError: not numbers, another length, a value that is NaN or outside [-1, 1].
+    """
+    try:
+        targets = np.ascontiguousarray(positions, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise StrategyError(f"{strategy}: positions are not numbers: {error}") from error
+    if targets.shape != (n_bars,):
+        raise StrategyError(
+            f"{strategy}: positions have shape {targets.shape}, expected ({n_bars},): one per bar"
+        )
+    # NaN fails the comparison too.
+    broken = ~(np.abs(targets) <= 1.0)
+    if broken.any():
+        row = int(np.argmax(broken))
+        raise StrategyError(f"{strategy}: position {targets[row]} at bar {row} is not in [-1, 1]")
+    return targets

@@ -1,0 +1,138 @@
+"""Strategies written in the usual pandas idiom, run as a :class:`BaseStrategy`.
+
+Such a class has ``get_parameters() -> {name: {type, low, high, default}}`` and
+``generate_signals(data) -> frame with a 'signal' column in {-1, 0, 1}``, and may have
+``calculate_position_size(signal, portfolio_value)``, the amount of money to commit.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from backtune.data.bars import Bars
+from backtune.errors import StrategyError
+from backtune.space import Space, parse_parameter
+from backtune.strategy.base import BaseStrategy
+
+
+class PandasStrategy(Protocol):
+    """The methods that the pandas form needs."""
+
+    def get_parameters(self) -> dict[str, dict[str, Any]]: ...
+    def generate_signals(self, data: Any) -> Any: ...
+
+
+def is_pandas_form(cls: type) -> bool:
+    """Whether a class has the two methods of the pandas form."""
+    return all(callable(getattr(cls, method, None)) for method in ("get_parameters", "generate_signals"))
+
+
+def adapt(name: str, user_class: type) -> type[BaseStrategy]:
+    """A :class:`BaseStrategy` that runs ``user_class``.
+
+    The user's object is built with the parameters as keywords where its ``__init__`` takes them, else without;
+    either way they are set as attributes and as ``parameters``. The frame passed to ``generate_signals`` has the
+    columns open, high, low, close, volume and the open times as its index, and is the user's own copy.
+    """
+
+    class Adapted(BaseStrategy):
+        source: ClassVar[type] = user_class
+
+        @classmethod
+        def space(cls) -> Space:
+            return _space(name, user_class)
+
+        def positions(self, bars: Bars) -> np.ndarray:
+            user = _build(user_class, vars(self))
+            signal = _signal(name, user.generate_signals(_frame(bars)), len(bars))
+            positions: np.ndarray = signal * _fractions(name, user, signal)
+            return positions
+
+    Adapted.name = name
+    Adapted.__name__ = Adapted.__qualname__ = user_class.__name__
+    Adapted.__doc__ = user_class.__doc__
+    return Adapted
+
+
+def _space(name: str, user_class: type) -> Space:
+    definitions = _unbound(user_class).get_parameters()
+    if not isinstance(definitions, dict):
+        raise StrategyError(
+            f"{name}: get_parameters() returned {definitions!r}, expected a mapping of ranges"
+        )
+    return Space(
+        {
+            parameter: parse_parameter(definition, key=f"{name}.{parameter}")
+            for parameter, definition in definitions.items()
+        }
+    )
+
+
+def _unbound(user_class: type) -> Any:
+    """Something on which ``get_parameters`` can be called before there are parameters."""
+    kind = inspect.getattr_static(user_class, "get_parameters")
+    if isinstance(kind, classmethod | staticmethod):
+        return user_class
+    try:
+        return user_class()
+    except TypeError as error:
+        raise StrategyError(
+            f"{user_class.__name__}: cannot be built without arguments to ask for its parameters ({error}); give "
+            "__init__ defaults, or make get_parameters a static method"
+        ) from error
+
+
+def _build(user_class: type, params: dict[str, Any]) -> Any:
+    accepted = inspect.signature(user_class).parameters.values()
+    takes_keywords = any(p.kind is p.VAR_KEYWORD for p in accepted) or set(params) <= {
+        p.name for p in accepted
+    }
+    user = user_class(**params) if takes_keywords else user_class()
+    for parameter, value in params.items():
+        setattr(user, parameter, value)
+    user.parameters = dict(params)
+    return user
+
+
+def _frame(bars: Bars) -> Any:
+    import pandas as pd
+
+    index = pd.DatetimeIndex(bars.timestamp.astype("datetime64[us]"), name="timestamp").tz_localize("UTC")
+    columns = {name: getattr(bars, name).copy() for name in ("open", "high", "low", "close", "volume")}
+    return pd.DataFrame(columns, index=index)
+
+
+def _signal(name: str, frame: Any, n_bars: int) -> np.ndarray:
+    if "signal" not in getattr(frame, "columns", ()):
+        raise StrategyError(f"{name}: generate_signals() returned no frame with a 'signal' column")
+    try:
+        signal = np.asarray(frame["signal"], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise StrategyError(f"{name}: the 'signal' column does not hold numbers: {error}") from error
+    if len(signal) != n_bars:
+        raise StrategyError(f"{name}: generate_signals() returned {len(signal)} rows for {n_bars} bars")
+    broken = ~np.isin(signal, (-1.0, 0.0, 1.0))
+    if broken.any():
+        row = int(np.argmax(broken))
+        raise StrategyError(f"{name}: signal {signal[row]} at bar {row} is not -1, 0 or 1")
+    return signal
+
+
+def _fractions(name: str, user: Any, signal: np.ndarray) -> np.ndarray:
+    """The share of equity per signal; money is turned into a share, which needs it to grow with the portfolio."""
+    size = getattr(user, "calculate_position_size", None)
+    fractions = np.ones(len(signal))
+    if size is None:
+        return fractions
+    for value in (-1.0, 1.0):
+        small, large = abs(float(size(value, 1.0))), abs(float(size(value, 1e6)))
+        if abs(large - small * 1e6) > 1e-9 * max(large, 1.0):
+            raise StrategyError(
+                f"{name}: calculate_position_size({value:g}, portfolio_value) must be proportional to "
+                f"portfolio_value; it gave {small:g} for 1 and {large:g} for 1,000,000"
+            )
+        fractions[signal == value] = small
+    return fractions

@@ -1,0 +1,264 @@
+"""Sweeps: the one place where the parts are put together."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import backtune
+from backtune.results.leaderboard import Row, leaderboard
+from backtune.results.progress import Progress, ProgressReader, unfinished
+from backtune.results.runs import Run, default_runs
+from backtune.results.segments import read_log
+from backtune.search.plan import entry_of, pack, studies_of
+from backtune.search.study import Study
+from backtune.search.unit import Brake
+from backtune.spec import SweepSpec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from backtune.tracking.projection import Projection
+
+ExecutorName = Literal["ray", "inline"]
+ExitStatus = Literal[0, 1, 3]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a sweep is run; changes no result.
+
+    Attributes:
+        executor: ``ray``, or ``inline`` for this process alone.
+        address: of a Ray cluster to join; without it a private one is started on this machine.
+        workers: of the private cluster, by default as many as there are cpus.
+        tracking: whether results are projected to MLflow.
+        on_progress: called about once a second from a thread of its own.
+    """
+
+    executor: ExecutorName = "ray"
+    address: str | None = None
+    workers: int | None = None
+    tracking: bool = True
+    on_progress: Callable[[Progress], None] | None = None
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep found, read from its folder.
+
+    Attributes:
+        run: the sweep's folder.
+        interrupted: whether a signal or the time budget ended it early.
+        lost: for every study whose unit was given up: why.
+        problems: what went wrong beside the search, such as a tracker that is down.
+    """
+
+    run: Run
+    interrupted: bool = False
+    lost: dict[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """0 when nothing is missing, 3 when the rest can be had by going on, 1 when a study failed."""
+        if self.failures():
+            return 1
+        return 3 if unfinished(self.run) else 0
+
+    def failures(self) -> dict[str, str]:
+        """Studies that failed, and why."""
+        failed = dict(self.lost)
+        for study in self.run.studies:
+            summary = self.run.summary(study)
+            if summary is not None and summary.state == "failed":
+                failed[study.id] = summary.reason
+            elif summary is not None and summary.n_trials and summary.n_failed == summary.n_trials:
+                failed[study.id] = f"all {summary.n_trials} trials failed: {summary.most_common_reason}"
+        return failed
+
+    def rows(self) -> list[Row]:
+        """The leaderboard, the best first."""
+        return leaderboard(self.run)
+
+    def leaderboard(self) -> pl.DataFrame:
+        """The leaderboard as a frame, the best first; params and warnings are JSON text."""
+        import json
+
+        import polars as pl
+
+        rows = [row.to_json() for row in self.rows()]
+        for row in rows:
+            row.update(params=json.dumps(row["params"]), warnings=json.dumps(row["warnings"]))
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def best(self) -> dict[str, Any] | None:
+        """The first row of the leaderboard as plain data; None where no study has a winner."""
+        first = next((row for row in self.rows() if row.values is not None), None)
+        return first.to_json() if first is not None else None
+
+    def trials(self, study: str | None = None) -> pl.DataFrame:
+        """The trials of one study, or of all with a column ``study``; see :func:`~backtune.results.segments.read_log`."""
+        import polars as pl
+
+        logs = {
+            s.id: read_log(self.run.study_folder(s.id)) for s in self.run.studies if study in (None, s.id)
+        }
+        frames = [
+            log.insert_column(0, pl.lit(name).alias("study")) for name, log in logs.items() if log is not None
+        ]
+        return pl.concat(frames, how="diagonal") if frames else pl.DataFrame()
+
+
+def run_sweep(spec: SweepSpec, runs: str | Path | None = None, options: Options | None = None) -> SweepResult:
+    """Run a sweep, or go on with it where its folder is there already.
+
+    Args:
+        spec: what to search.
+        runs: the runs folder; ``$BACKTUNE_RUNS`` or ``runs`` by default.
+
+    Raises:
+        SpecError, StrategyError, CatalogError: the sweep is not possible; nothing was started.
+        ResultsError: the runs folder cannot be written, or another driver runs this sweep.
+        ClusterError: Ray cannot be used.
+    """
+    options = options or Options()
+    started = time.time()
+    studies = studies_of(spec)
+    run = Run(
+        folder=Path(runs if runs is not None else default_runs()) / spec.id,
+        sweep_id=spec.id,
+        name=spec.name,
+        spec=spec.model_dump(mode="json", by_alias=True),
+        studies=tuple(entry_of(study) for study in studies),
+        version=backtune.__version__,
+    )
+    with run.lock():
+        run.write()
+        deadline = started + spec.compute.time_budget if spec.compute.time_budget is not None else None
+        brake = Brake(run.folder.resolve() / ".stop", deadline)
+        brake.release()
+        open_ids = {entry.id for entry in unfinished(run)}
+        todo = [study for study in studies if study.id in open_ids]
+        return _execute(_Start(spec, run, todo, brake, options))
+
+
+@dataclass(frozen=True)
+class _Start:
+    """One start of a sweep: what is to be done, and how."""
+
+    spec: SweepSpec
+    run: Run
+    todo: list[Study]
+    brake: Brake
+    options: Options
+
+
+def _execute(start: _Start) -> SweepResult:
+    projection = _projection(start.spec, start.run) if start.options.tracking else None
+    lost: dict[str, str] = {}
+    with _watched(start.run, start.options), _Signals(start.brake) as signals:
+        if projection is not None:
+            projection.start()
+        try:
+            if start.todo:
+                lost = _run_units(start, signals)
+        finally:
+            start.brake.release()
+            problem = _close(projection)
+    interrupted = signals.came or start.brake.out_of_time
+    return SweepResult(start.run, interrupted, lost, (problem,) if problem else ())
+
+
+def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:
+    folder = start.run.folder / "studies"
+    compute = start.spec.compute
+    if start.options.executor == "inline":
+        from backtune.search import inline
+
+        units = pack(start.todo, unit_seconds=compute.unit_seconds, slots=1)
+        return inline.run_units(units, folder, start.brake)
+    from backtune.search import tune
+
+    with tune.connected(tune.Cluster(start.options.address, start.options.workers)) as connection:
+        # Ray takes SIGTERM for itself when it starts.
+        signals.arm()
+        slots = max(1, int(connection.cpus / compute.cpus_per_unit))
+        units = pack(start.todo, unit_seconds=compute.unit_seconds, slots=slots)
+        resources = tune.UnitResources(compute.cpus_per_unit, compute.max_failures)
+        return tune.run_units(connection, units, folder, start.brake, resources)
+
+
+def _projection(spec: SweepSpec, run: Run) -> Projection:
+    from backtune.tracking.projection import Projection
+
+    return Projection(run, spec.tracking.uri)
+
+
+def _close(projection: Projection | None) -> str | None:
+    if projection is None:
+        return None
+    projection.close()
+    return projection.problem
+
+
+@contextmanager
+def _watched(run: Run, options: Options) -> Iterator[None]:
+    """Report progress from a thread until the block ends, and once more then."""
+    report = options.on_progress
+    if report is None:
+        yield
+        return
+    over = threading.Event()
+    reader = ProgressReader(run)
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            report(reader.read())
+
+    thread = threading.Thread(target=watch, name="backtune-progress", daemon=True)
+    report(reader.read())
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        report(reader.read())
+
+
+class _Signals:
+    """The first SIGINT or SIGTERM pulls the brake, so that all is drained and written; a second one interrupts."""
+
+    def __init__(self, brake: Brake) -> None:
+        self._brake = brake
+        self._before: dict[int, Any] = {}
+        self.came = False
+
+    def __enter__(self) -> Self:
+        self.arm()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def arm(self) -> None:
+        """Take the signals, again where a library has taken them since; only a main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.signal(number, self._pull)
+            self._before.setdefault(number, before)
+
+    def _pull(self, _number: int, _frame: object) -> None:
+        if self.came:
+            raise KeyboardInterrupt
+        self.came = True
+        self._brake.pull()

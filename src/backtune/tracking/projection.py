@@ -1,0 +1,122 @@
+"""Projects a sweep into MLflow while it runs: beside the search, and never in its path.
+
+The work is done by a process of its own. In a thread, MLflow's import and its database migrations would take the
+driver's interpreter for two to three seconds, MLflow's settings would be the driver's, and a call that hangs could
+not be ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from typing import IO
+
+from backtune.results.runs import Run
+from backtune.tracking.sync import tracking_uri
+
+_POLL_SECONDS = 0.02
+
+
+class Projection:
+    """A sweep's projection while it runs.
+
+    Nothing here raises: what goes wrong with tracking is in :attr:`problem`, and the search goes on. The sweep's folder
+    must hold its ``sweep.json`` before the start. The process ends with :meth:`close`, or when this one is gone.
+    """
+
+    def __init__(self, run: Run, uri: str | None = None) -> None:
+        self._run = run
+        self._uri = tracking_uri(run, uri)
+        self._problem: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+        self._answers = b""
+        self._finished = False
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with tracking as far as is known, with the way out; None where nothing is."""
+        self._read_answers()
+        return self._problem
+
+    def start(self) -> None:
+        """Begin to follow the sweep."""
+        command = [sys.executable, "-P", "-m", "backtune.tracking.follow", str(self._run.folder), self._uri]
+        try:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+            # A group of its own: Ctrl-C is for the driver, which then asks for the last look.
+            self._process = subprocess.Popen(  # noqa: S603
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, process_group=0
+            )
+        except OSError as error:
+            self._problem = self._not_done(f"cannot start a process: {error.strerror}")
+            return
+        for pipe in (self._process.stdin, self._process.stdout):
+            os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
+
+    def notify(self) -> None:
+        """Say that a study has finished; without it, that is noticed within two seconds."""
+        self._say("look")
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Project what is left, and end the process; after ``timeout`` seconds it is killed, which doubles nothing."""
+        process = self._process
+        if process is None:
+            return
+        self._say("last")
+        end = time.monotonic() + timeout
+        while process.poll() is None and time.monotonic() < end:
+            self._read_answers()
+            time.sleep(_POLL_SECONDS)
+        if process.poll() is None:
+            process.kill()
+            self._problem = self._not_done(f"no answer within {timeout:g} s")
+        process.wait()
+        self._read_answers()
+        self._let_go(process)
+
+    def _say(self, word: str) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            # A full pipe holds words enough, and a process that is gone is noticed at the end.
+            with suppress(OSError):
+                os.write(self._process.stdin.fileno(), f"{word}\n".encode())
+
+    def _read_answers(self) -> None:
+        if self._process is None or self._process.stdout is None:
+            return
+        while chunk := _read(self._process.stdout):
+            self._answers += chunk
+        *lines, self._answers = self._answers.split(b"\n")
+        for line in lines:
+            answer = json.loads(line)
+            self._problem, self._finished = answer["problem"], answer["last"]
+
+    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
+        if not self._finished and self._problem is None:
+            self._problem = self._not_done(f"its process ended: {self._last_words()}")
+        for file in (process.stdin, process.stdout, self._errors):
+            if file is not None:
+                file.close()
+        self._process = None
+
+    def _last_words(self) -> str:
+        if self._errors is None:
+            return ""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else "without a reason"
+
+    def _not_done(self, reason: str) -> str:
+        return f"tracking failed: {reason}; `backtune sync {self._run.folder}` makes up for it"
+
+
+def _read(pipe: IO[bytes]) -> bytes:
+    try:
+        return os.read(pipe.fileno(), 65_536)
+    except BlockingIOError:
+        return b""

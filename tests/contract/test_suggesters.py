@@ -1,0 +1,238 @@
+"""Every engine's every sampler keeps the contract of ``Suggester``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backtune.errors import SearchError
+from backtune.search.suggest import Told
+from backtune.space import Choice, Float, Int, Params, Space
+from contract.suggester_suite import (
+    BOWL,
+    CASES,
+    CUBE,
+    ENGINES,
+    PLANE,
+    eventful,
+    front_area,
+    nook,
+    run,
+    space_for,
+    sphere,
+    suggester,
+    traces,
+    zdt1,
+)
+
+every_sampler = pytest.mark.parametrize(("engine", "sampler"), CASES)
+every_engine = pytest.mark.parametrize("engine", ENGINES)
+
+
+def candidates(engine: str, sampler: str, n: int, seed: int = 3) -> list[Params]:
+    return [params for params, _ in run(suggester(engine, sampler, space_for(sampler), seed), eventful, n)]
+
+
+def exactly(batch: list[Params]) -> list[list[tuple[str, str, str]]]:
+    """Candidates with the types of their values, which ``==`` does not tell apart."""
+    return [[(name, type(value).__name__, repr(value)) for name, value in params.items()] for params in batch]
+
+
+@every_sampler
+def test_candidates_are_plain_values_inside_the_space(engine: str, sampler: str) -> None:
+    space = space_for(sampler)
+    for params in candidates(engine, sampler, 150):
+        assert list(params) == list(space)
+        for name, parameter in space.items():
+            value = params[name]
+            assert value in parameter
+            if isinstance(parameter, Choice):
+                assert (type(value), value) in [(type(choice), choice) for choice in parameter.choices]
+            else:
+                assert type(value) is (float if isinstance(parameter, Float) else int)
+        assert params["real_step"] in (0.0, 0.1, 0.2, 0.3)
+        assert params["whole_step"] in range(5, 202, 5)
+
+
+@every_sampler
+def test_fixed_parameters_keep_their_value(engine: str, sampler: str) -> None:
+    for params in candidates(engine, sampler, 30):
+        fixed = (params["fixed_real"], params["fixed_whole"], params["fixed_step"], params.get("fixed", "on"))
+        assert fixed == (2.0, 7, 1, "on")
+
+
+@every_sampler
+def test_a_space_without_free_parameters_has_one_candidate(engine: str, sampler: str) -> None:
+    search = suggester(engine, sampler, Space(a=Choice(("on",)), b=Int(3, 3)))
+    assert search.ask(search.batch_size) == [{"a": "on", "b": 3}]
+    search.tell([Told((1.0,))])
+    assert search.ask(search.batch_size) == []
+    search.tell([])
+    assert suggester(engine, sampler, Space()).ask(5) == [{}]
+
+
+@every_sampler
+def test_equal_seeds_give_equal_candidates(engine: str, sampler: str) -> None:
+    assert exactly(candidates(engine, sampler, 100)) == exactly(candidates(engine, sampler, 100))
+
+
+@every_sampler
+def test_different_seeds_give_different_candidates(engine: str, sampler: str) -> None:
+    assert candidates(engine, sampler, 30) != candidates(engine, sampler, 30, seed=2**32 - 1)
+
+
+def test_another_process_gives_the_same_candidates_to_the_bit() -> None:
+    tests = Path(__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(tests), "PYTHONHASHSEED": "77"}
+    command = [sys.executable, "-m", "contract.suggester_suite"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr == ""
+    here = traces()
+    elsewhere = json.loads(done.stdout)
+    assert elsewhere.keys() == here.keys()
+    for case, trace in here.items():
+        assert exactly(elsewhere[case]) == exactly(trace), case
+
+
+@every_sampler
+def test_a_longer_search_starts_with_the_candidates_of_a_shorter_one(engine: str, sampler: str) -> None:
+    space = space_for(sampler)
+    shorter = suggester(engine, sampler, space)
+    batch = shorter.batch_size
+    begun = [params for params, _ in run(shorter, eventful, 2 * batch)]
+    begun += shorter.ask(batch)
+    assert begun == candidates(engine, sampler, 5 * batch)[: 3 * batch]
+
+
+@every_sampler
+def test_maximizing_the_negative_is_minimizing(engine: str, sampler: str) -> None:
+    space = space_for(sampler)
+
+    def negated(params: Params) -> Told:
+        told = eventful(params)
+        return Told(None if told.values is None else (-told.values[0],), told.violations)
+
+    mirrored = run(suggester(engine, sampler, space, objectives=("gain",)), negated, 80)
+    assert [params for params, _ in mirrored] == candidates(engine, sampler, 80)
+
+
+@every_sampler
+@pytest.mark.parametrize(
+    "told", [Told(None, (1.0,)), Told((0.0,), (2.0, 1.0)), Told((0.0,)), Told((1.7e308,), (-1.0,))]
+)
+def test_batches_of_one_kind_do_not_stall_the_search(engine: str, sampler: str, told: Told) -> None:
+    trials = run(suggester(engine, sampler, space_for(sampler)), lambda _: told, 120)
+    late = {tuple(params.values()) for params, _ in trials[80:]}
+    assert len(late) > 10
+
+
+@every_engine
+@pytest.mark.parametrize(
+    ("sampler", "within", "late_share"), [("tpe", 1.0, 0.4), ("cma-es", 0.5, 0.6), ("nsga2", 4.0, 0.2)]
+)
+def test_constraints_steer(engine: str, sampler: str, within: float, late_share: float) -> None:
+    best, share = [], []
+    for seed in range(3):
+        trials = run(suggester(engine, sampler, PLANE, seed), nook, 200)
+        best.append(min(told.values[0] for _, told in trials if told.values and told.feasible))
+        share.append(statistics.mean(told.feasible for _, told in trials[100:]))
+    assert 50 <= statistics.median(best) <= 50 + within
+    assert statistics.median(share) > late_share
+
+
+@every_engine
+@pytest.mark.parametrize("sampler", ["tpe", "cma-es"])
+def test_converges_where_random_search_does_not(engine: str, sampler: str) -> None:
+    def best(sampler: str) -> float:
+        found = [run(suggester(engine, sampler, BOWL, seed), sphere, 200) for seed in range(3)]
+        return statistics.median(min(told.values[0] for _, told in trials if told.values) for trials in found)
+
+    assert best(sampler) < best("random") / 10
+
+
+@every_engine
+@pytest.mark.parametrize(("sampler", "n"), [("tpe", 300), ("nsga2", 600)])
+def test_two_objectives_reach_the_front(engine: str, sampler: str, n: int) -> None:
+    def area(sampler: str) -> float:
+        seeds = [suggester(engine, sampler, CUBE, seed, ("-first", "-second")) for seed in range(3)]
+        return statistics.median(front_area(run(search, zdt1, n)) for search in seeds)
+
+    assert max(0.6, area("random") + 0.1) < area(sampler) < 0.87
+
+
+@every_engine
+def test_a_failure_does_not_hold_up_a_generation(engine: str) -> None:
+    search = suggester(engine, "nsga2", BOWL)
+    parents = search.ask(search.batch_size)
+    search.tell([Told(None), *[sphere(params) for params in parents[1:]]])
+    inherited = {params["x0"] for params in parents}
+    assert sum(child["x0"] in inherited for child in search.ask(search.batch_size)) > search.batch_size / 2
+
+
+def test_the_grid_gives_each_combination_once_and_ends() -> None:
+    space = Space(
+        a=Int(1, 9, step=2), b=Choice(("x", "y", "z")), c=Float(0.0, 1.0), d=Float(1e-4, 1.0, log=True)
+    )
+    search = suggester("auto", "grid", space)
+    trials = run(search, lambda _: Told((0.0,)), 10_000)
+    seen = [tuple(params.values()) for params, _ in trials]
+    tenths = [k / 9 for k in range(10)]
+    assert len(seen) == len(set(seen)) == 5 * 3 * 10 * 10
+    assert sorted({c for *_, c, _ in seen}) == pytest.approx(tenths)
+    assert sorted({math.log10(d) for *_, d in seen}) == pytest.approx([-4 + 4 * tenth for tenth in tenths])
+    assert search.ask(64) == []
+
+
+def test_a_budget_below_the_grid_meets_every_level_evenly() -> None:
+    space = Space(a=Int(1, 10), b=Int(1, 10), c=Int(1, 10**6), d=Int(1, 10**6))
+    trials = run(suggester("auto", "grid", space), lambda _: Told((0.0,)), 1000)
+    for name in ("a", "b"):
+        per_level = [sum(params[name] == k for params, _ in trials) for k in range(1, 11)]
+        assert min(per_level) > 70
+        assert max(per_level) < 130
+
+
+@every_sampler
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        ([Told((1.0,))], "1 results for 3 candidates"),
+        ([Told((1.0,)), Told((math.nan,)), Told((1.0,))], "result 1 is not finite"),
+        ([Told((1.0,)), Told((1.0,)), Told((-math.inf,))], "result 2 is not finite"),
+        ([Told((1.0,), (math.inf,)), Told((1.0,)), Told((1.0,))], "result 0 is not finite"),
+        ([Told((1.0, 2.0)), Told((1.0,)), Told((1.0,))], "2 values for 1 objectives"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_whole(
+    engine: str, sampler: str, results: list[Told], message: str
+) -> None:
+    search = suggester(engine, sampler, space_for(sampler))
+    batch = search.ask(3)
+    with pytest.raises(SearchError, match=message):
+        search.tell(results)
+    with pytest.raises(SearchError, match="3 candidates were asked and not told"):
+        search.ask(3)
+    untouched = suggester(engine, sampler, space_for(sampler))
+    assert untouched.ask(3) == batch
+    for each in (search, untouched):
+        each.tell([Told((float(i),)) for i in range(3)])
+    assert search.ask(3) == untouched.ask(3)
+
+
+def test_optuna_is_silent_and_left_as_it_was(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = logging.getLogger("optuna")
+    before = logger.level
+    run(suggester("optuna", "tpe", BOWL), sphere, 20)
+    assert logger.level == before
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records

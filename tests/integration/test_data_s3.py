@@ -1,0 +1,145 @@
+"""Stores and catalogs behave alike on a local disk and on S3."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from backtune.data.catalog import Catalog
+from backtune.data.check import check_catalog
+from backtune.data.load import load_bars
+from backtune.data.store import Store, open_store
+from backtune.data.synthetic import make_market, synthetic_bars
+from backtune.errors import CatalogError, FingerprintError
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(server, monkeypatch) -> str:
+    """The address of an empty bucket."""
+    _request(server, "POST", "/moto-api/reset")
+    _request(server, "PUT", "/market-data")
+    for name, value in (
+        ("AWS_ENDPOINT_URL", server), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"), ("AWS_EC2_METADATA_DISABLED", "true"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    return "s3://market-data"
+
+
+def _request(server: str, method: str, path: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(server + path, method=method)):  # noqa: S310
+        pass
+
+
+@pytest.fixture(params=["local", "s3"])
+def root(request, tmp_path) -> str:
+    if request.param == "local":
+        return str(tmp_path / "market")
+    return f"{request.getfixturevalue('bucket')}/some/prefix"
+
+
+@pytest.fixture
+def store(root) -> Store:
+    return open_store(root)
+
+
+class TestStore:
+    """What every store keeps to."""
+
+    def test_an_absent_file_is_a_value(self, store):
+        assert store.read("a/b") is None
+        assert not store.exists("a/b")
+        assert store.list() == []
+        store.delete("a/b")
+
+    @pytest.mark.parametrize("size", [0, 1, 6_000_000])
+    def test_content_comes_back(self, store, size):
+        content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+        store.write("asset=A/x.bin", content)
+        assert store.read("asset=A/x.bin") == content
+        assert store.exists("asset=A/x.bin")
+
+    def test_files_are_replaced_and_deleted(self, store):
+        store.write("x", b"a longer content")
+        store.write("x", b"short")
+        assert store.read("x") == b"short"
+        store.delete("x")
+        assert store.read("x") is None
+
+    def test_files_are_listed_below_a_folder(self, store):
+        for path in ("b/2/x", "a", "b/1", "bb/1"):
+            store.write(path, b"")
+        assert store.list() == ["a", "b/1", "b/2/x", "bb/1"]
+        assert store.list("b") == ["b/1", "b/2/x"]
+        assert store.list("none") == []
+        assert not store.exists("b")
+
+    def test_names_are_whole(self, store, root):
+        assert store.describe("a/b") == f"{root}/a/b"
+        assert store.describe().rstrip("/") == root
+
+    def test_exclusive_lets_write(self, store):
+        with store.exclusive():
+            store.write("x", b"1")
+        assert store.read("x") == b"1"
+
+
+def test_catalog_round_trip(root):
+    window = {"timeframe": "15m", "start": "2018-12-01", "end": "2019-02-01"}
+    make_market(root, assets=["A", "B"], seed=5, **window)
+    catalog = Catalog.open(root)
+    assert catalog.assets() == ["A", "B"]
+    bars = load_bars(root, "A", "15m")
+    assert bars.to_frame().equals(synthetic_bars("A", "15m", "2018-12-01", "2019-02-01", seed=5).to_frame())
+    assert len(load_bars(root, "B", "4h", "2018-12-15", "2019-01-15")) == 31 * 6
+    assert catalog.write("A", "15m", bars.to_frame()) == []
+    assert [report.problem for report in check_catalog(root)] == [None] * 4
+
+
+def test_fingerprint_is_the_same_everywhere(bucket, tmp_path):
+    prints = set()
+    for root in (str(tmp_path), f"{bucket}/x"):
+        make_market(root, assets=["A"], timeframe="1h", start="2018-01-01", end="2018-02-01", seed=5)
+        prints.add(Catalog.open(root).fingerprint("A", "4h"))
+    assert len(prints) == 1
+
+
+def test_damage_is_seen(root):
+    make_market(root, assets=["A"], timeframe="1h", start="2018-01-01", end="2018-02-01", seed=5)
+    store, path = open_store(root), Catalog.open(root).all_partitions()[0].path
+    store.write(path, (store.read(path) or b"")[:-1])
+    with pytest.raises(FingerprintError, match=r"year=2018/bars\.parquet: SHA-256 is"):
+        load_bars(root, "A", "1h")
+
+
+@pytest.mark.parametrize("act", [lambda s: s.read("x"), lambda s: s.list(), lambda s: s.write("x", b"1")])
+def test_absent_bucket_is_named(bucket, act):
+    with pytest.raises(CatalogError, match="there is no bucket 'absent' at http"):
+        act(open_store("s3://absent/prefix"))
+
+
+def test_absent_catalog_says_the_way_out(bucket):
+    with pytest.raises(CatalogError, match=r"s3://market-data/x: holds no market data.*backtune data import"):
+        Catalog.open(f"{bucket}/x")
+
+
+def test_server_that_does_not_answer_is_named(bucket, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    with pytest.raises(
+        CatalogError, match=r"http://127\.0\.0\.1:9 does not answer; check AWS_ENDPOINT_URL"
+    ) as caught:
+        Catalog.open(bucket)
+    assert "\n" not in str(caught.value)

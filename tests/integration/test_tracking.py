@@ -1,0 +1,428 @@
+"""The projection into MLflow, on real SQLite files and a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backtune.errors import TrackingError
+from backtune.results.segments import read_log
+from backtune.tracking.projection import Projection
+from backtune.tracking.sync import Tracker, sync, tracking_uri, ui_command
+from tracking_runs import Sweep, finished_sweep, make_sweep, regrown
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """A finished sweep, projected once: its database is the undisturbed one."""
+    sweep = finished_sweep(tmp_path_factory.mktemp("finished") / "runs", n_studies=3)
+    assert sync(sweep.run).n_written == 3
+    return sweep
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables without content, made once."""
+    sweep = make_sweep(tmp_path_factory.mktemp("empty") / "runs", n_studies=0)
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    sync(sweep.run, f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as database, database:
+        for table in ("tags", "params", "metrics", "latest_metrics", "runs"):
+            database.execute(f"DELETE FROM {table}")  # noqa: S608
+        database.execute("DELETE FROM experiments WHERE name != 'Default'")
+    return path
+
+
+@pytest.fixture
+def store(empty_database: Path, tmp_path: Path) -> str:
+    """The address of a fresh store."""
+    shutil.copy(empty_database, tmp_path / "store.db")
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+def content_of(uri: str, database: Path | None = None) -> dict[str, Any]:
+    """All that MLflow shows of a sweep, by study; ids and addresses left out. Fails where a study is there twice.
+
+    Args:
+        database: the SQLite file behind a server's address.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("tracked sweep")
+    found = client.search_runs([experiment.experiment_id], max_results=1000)
+    names = {run.info.run_id: run.data.tags.get("study", "the sweep") for run in found}
+    assert len(set(names.values())) == len(found)
+    histories = histories_in(database or Path(uri.removeprefix("sqlite:///")))
+    return {names[run.info.run_id]: shown(client, run, names, histories) for run in found}
+
+
+def shown(client: Any, run: Any, names: dict[str, str], histories: list[tuple[Any, ...]]) -> dict[str, Any]:
+    parent = run.data.tags.get("mlflow.parentRunId")
+    return {
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "times": (run.info.start_time, run.info.end_time),
+        "params": run.data.params,
+        "tags": {**run.data.tags, "mlflow.parentRunId": names.get(parent, parent)},
+        "metrics": run.data.metrics,
+        "history": [rest for run_id, *rest in histories if run_id == run.info.run_id],
+        "artifacts": [artifact.path for artifact in client.list_artifacts(run.info.run_id)],
+    }
+
+
+def histories_in(database: Path) -> list[tuple[Any, ...]]:
+    """Every value of every metric: run, name, step, time, value."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(
+            "SELECT run_uuid, key, step, timestamp, value FROM metrics ORDER BY 2, 3, 4, 5"
+        )
+        return rows.fetchall()
+
+
+def values_of(told: dict[str, Any], metric: str) -> list[tuple[int, float]]:
+    """Steps and values of a metric."""
+    return [(step, value) for key, step, _, value in told["history"] if key == metric]
+
+
+def test_every_study_is_a_run_below_the_sweeps(finished: Sweep) -> None:
+    run = finished.run
+    content = content_of(tracking_uri(run))
+    assert set(content) == {"the sweep", *(study.id for study in run.studies)}
+    assert content["the sweep"]["status"] == "FINISHED"
+    assert content["the sweep"]["artifacts"] == ["spec.yaml"]
+    assert content["the sweep"]["tags"]["n_trials"] == "75"
+    for study in run.studies:
+        told = content[study.id]
+        assert told["tags"]["mlflow.parentRunId"] == "the sweep"
+        assert told["status"] == "FINISHED"
+        assert told["artifacts"] == ["trials.parquet"]
+        best = values_of(told, "best_so_far")
+        assert best == sorted(best)
+        assert best[-1] == (24, told["metrics"]["is_sharpe_ratio"])
+
+
+def test_the_artifact_is_the_trial_log(finished: Sweep) -> None:
+    import polars as pl
+
+    artifacts = [
+        pl.read_parquet(path) for path in finished.run.folder.parent.glob("mlartifacts/**/trials.parquet")
+    ]
+    logs = [read_log(finished.run.study_folder(study.id)) for study in finished.run.studies]
+    assert len(artifacts) == 3
+    assert all(any(log.equals(artifact) for artifact in artifacts) for log in logs if log is not None)
+
+
+def test_a_repeat_changes_nothing(finished: Sweep) -> None:
+    run = finished.run
+    before = content_of(tracking_uri(run))
+    report = sync(run)
+    assert (report.n_written, report.n_unchanged, report.problems) == (0, 3, ())
+    assert content_of(tracking_uri(run)) == before
+
+
+def test_a_lost_store_is_filled_again(finished: Sweep, store: str) -> None:
+    assert sync(finished.run, store).n_written == 3
+    assert content_of(store) == content_of(tracking_uri(finished.run))
+
+
+def test_nothing_is_left_beside_the_results(finished: Sweep) -> None:
+    names = {path.name for path in finished.run.folder.parent.iterdir()}
+    assert names == {".tracking.lock", "mlflow.db", "mlartifacts", finished.run.folder.name}
+    assert {path.name for path in finished.run.folder.iterdir()} == {"sweep.json", "studies"}
+
+
+def test_a_study_that_has_grown_replaces_what_was_told(tmp_path: Path, store: str) -> None:
+    sweep = finished_sweep(tmp_path / "runs", n_studies=2, budget=10)
+    sync(sweep.run, store)
+    sweep = regrown(sweep, 40)
+    sweep.finish(sweep.run.studies[0], 40)
+    report = sync(sweep.run, store)
+    assert (report.n_written, report.n_unchanged) == (1, 1)
+    content = content_of(store)
+    assert len(content) == 3
+    assert content[sweep.run.studies[0].id]["metrics"]["n_trials"] == 40
+    assert len(values_of(content[sweep.run.studies[0].id], "is_sharpe_ratio")) == 1
+    assert content["the sweep"]["tags"]["n_trials"] == "50"
+
+
+def test_a_partial_study_runs_on_and_a_study_without_results_is_unfinished(
+    tmp_path: Path, store: str
+) -> None:
+    sweep = make_sweep(tmp_path / "runs", n_studies=2, budget=20)
+    sweep.finish(sweep.run.studies[0], 5)
+    report = sync(sweep.run, store)
+    assert (report.n_written, report.n_unfinished) == (1, 1)
+    content = content_of(store)
+    assert content[sweep.run.studies[0].id]["status"] == "RUNNING"
+    assert content["the sweep"]["status"] == "RUNNING"
+
+
+def test_an_unreadable_study_is_reported_and_the_others_are_projected(tmp_path: Path, store: str) -> None:
+    sweep = finished_sweep(tmp_path / "runs", n_studies=2)
+    broken = sweep.run.studies[0]
+    next(sweep.run.study_folder(broken.id).glob("*.parquet")).write_bytes(b"no parquet")
+    report = sync(sweep.run, store)
+    assert report.n_written == 1
+    assert len(report.problems) == 1
+    assert broken.id in report.problems[0]
+
+
+N_CALLS = 2 + 4 * 3 + 3  # the experiment and the sweep, four for every study, the sweep again
+
+
+@pytest.mark.parametrize("n_calls", range(N_CALLS))
+def test_a_call_that_is_lost_doubles_nothing(
+    finished: Sweep, store: str, n_calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nth writing call is carried out, but its answer never comes."""
+    import backtune.tracking.mlflow as door
+
+    with monkeypatch.context() as patch:
+        broken = lossy(door.MlflowClient, n_calls)
+        patch.setattr(door, "MlflowClient", broken)
+        with pytest.raises(TrackingError, match="the line is dead"):
+            sync(finished.run, store)
+    sync(finished.run, store)
+    assert content_of(store) == content_of(tracking_uri(finished.run))
+
+
+def lossy(client: type, n_calls: int) -> type:
+    """A client whose line dies after ``n_calls`` writing calls."""
+    made = 0
+
+    def dying(name: str) -> Callable[..., Any]:
+        call = getattr(client, name)
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            nonlocal made
+            answer = call(*args, **kwargs)
+            made += 1
+            if made > n_calls:
+                raise ConnectionResetError(104, "the line is dead")
+            return answer
+
+        return wrapped
+
+    names = ("create_experiment", "create_run", "log_artifact", "log_text", "log_batch", "set_terminated")
+    return type("Lossy", (client,), {name: dying(name) for name in names})
+
+
+def test_doubles_of_two_projections_at_once_are_removed(finished: Sweep, store: str) -> None:
+    from backtune.tracking.mlflow import Place
+
+    sync(finished.run, store)
+    run = finished.run
+    place = Place(run, store, run.folder.parent / "mlartifacts")
+    place._known.clear()
+    summary = run.summary(run.studies[0])
+    assert summary is not None
+    assert place.put_study(run.studies[0], summary)
+    sync(run, store)
+    assert content_of(store) == content_of(tracking_uri(run))
+
+
+def test_a_killed_projection_is_finished_by_the_next(finished: Sweep, tmp_path: Path, store: str) -> None:
+    sweep = finished_sweep(tmp_path / "runs", n_studies=24)
+    database = Path(store.removeprefix("sqlite:///"))
+    code = "import sys; from backtune.results.runs import Run; from backtune.tracking.sync import sync; sync(Run.open(sys.argv[1]), sys.argv[2])"
+    with subprocess.Popen([sys.executable, "-c", code, str(sweep.run.folder), store]) as syncing:
+        wait_until(lambda: n_whole(database) >= 2)
+        syncing.kill()
+    assert n_whole(database) < 24
+    report = sync(sweep.run, store)
+    assert report.n_written + report.n_unchanged == 24
+    assert report.n_unchanged >= 2
+    sync(sweep.run)
+    assert content_of(store) == content_of(tracking_uri(sweep.run))
+
+
+def test_a_killed_server_loses_and_doubles_nothing(tmp_path: Path, empty_database: Path) -> None:
+    sweep = finished_sweep(tmp_path / "runs", n_studies=24)
+    home = tmp_path / "server"
+    home.mkdir()
+    database = Path(shutil.copy(empty_database, home / "mlflow.db"))
+    failures: list[Exception] = []
+
+    def syncing() -> None:
+        try:
+            sync(sweep.run, uri)
+        except TrackingError as error:
+            failures.append(error)
+
+    with server(home) as (uri, process):
+        thread = threading.Thread(target=syncing)
+        thread.start()
+        wait_until(lambda: n_whole(database) >= 2)
+        os.killpg(process.pid, signal.SIGKILL)
+        thread.join()
+    assert len(failures) == 1
+    assert n_whole(database) < 24
+    with server(home, port=int(uri.rpartition(":")[2])) as (uri, _):
+        assert sync(sweep.run, uri).n_unchanged >= 2
+        assert sync(sweep.run, uri).n_written == 0
+        assert experiments_at(uri) == {"Default", "tracked sweep"}
+        disturbed = content_of(uri, database)
+    sync(sweep.run)
+    assert disturbed == content_of(tracking_uri(sweep.run))
+    assert not (home / "mlruns").exists()
+
+
+def test_studies_are_projected_as_they_finish(tmp_path: Path, store: str) -> None:
+    sweep = make_sweep(tmp_path / "runs", n_studies=2, uri=store)
+    projection = Projection(sweep.run)
+    projection.start()
+    database = Path(store.removeprefix("sqlite:///"))
+    sweep.finish(sweep.run.studies[0], 25)
+    projection.notify()
+    wait_until(lambda: n_whole(database) == 1)
+    sweep.finish(sweep.run.studies[1], 25)
+    projection.close()
+    assert projection.problem is None
+    assert sync(sweep.run).n_unchanged == 2
+    assert content_of(store)["the sweep"]["status"] == "FINISHED"
+
+
+@pytest.mark.parametrize("listens", [False, True], ids=["refuses", "never answers"])
+def test_a_tracker_that_is_down_is_a_problem_and_no_error(
+    tmp_path: Path, listens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if listens:
+            silent.listen()
+        sweep = finished_sweep(
+            tmp_path / "runs", n_studies=1, uri=f"http://127.0.0.1:{silent.getsockname()[1]}"
+        )
+        projection = Projection(sweep.run)
+        projection.start()
+        wait_until(lambda: projection.problem is not None)
+        started = time.monotonic()
+        projection.close(timeout=15)
+        assert time.monotonic() - started < 15
+    assert projection.problem is not None
+    assert f"`backtune sync {sweep.run.folder}` makes up for it" in projection.problem
+
+
+def test_closing_is_bounded(tmp_path: Path) -> None:
+    sweep = finished_sweep(tmp_path / "runs", n_studies=1)
+    projection = Projection(sweep.run)
+    projection.start()
+    started = time.monotonic()
+    projection.close(timeout=0.1)
+    assert time.monotonic() - started < 5
+    assert projection.problem is not None
+    assert "no answer within 0.1 s" in projection.problem
+    projection.close()
+
+
+def test_a_projection_that_cannot_work_says_why(tmp_path: Path) -> None:
+    sweep = make_sweep(tmp_path / "runs")
+    (sweep.run.folder / "sweep.json").unlink()
+    projection = Projection(sweep.run)
+    projection.start()
+    projection.close()
+    assert projection.problem is not None
+    assert "no sweep here" in projection.problem
+
+
+def test_the_process_ends_with_its_driver(tmp_path: Path, store: str) -> None:
+    sweep = make_sweep(tmp_path / "runs", uri=store)
+    code = (
+        "import sys; from backtune.results.runs import Run; from backtune.tracking.projection import Projection\n"
+        "projection = Projection(Run.open(sys.argv[1])); projection.start()\n"
+        "print(projection._process.pid, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(sweep.run.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as driver:
+        assert driver.stdout is not None
+        follower = int(driver.stdout.readline())
+        driver.kill()
+    wait_until(lambda: not is_running(follower))
+
+
+def test_one_tracker_keeps_its_place(finished: Sweep, store: str) -> None:
+    tracker = Tracker(finished.run, store)
+    studies = finished.run.studies
+    assert tracker.project(studies[:1], finish=False).n_written == 1
+    assert tracker.project(studies, finish=True).n_written == 2
+    assert content_of(store) == content_of(tracking_uri(finished.run))
+
+
+@contextmanager
+def server(home: Path, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A real MLflow server on the store in a folder, in a process group of its own."""
+    port = port or free_port()
+    command = ui_command(home, port=port)
+    with (home / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=home, start_new_session=True)
+    try:
+        uri = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{uri}/health"))
+        yield uri, process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def experiments_at(uri: str) -> set[str]:
+    request = urllib.request.Request(  # noqa: S310
+        f"{uri}/api/2.0/mlflow/experiments/search",
+        data=b'{"max_results": 10}',
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return {experiment["name"] for experiment in json.load(answer)["experiments"]}
+
+
+def n_whole(database: Path) -> int:
+    """How many runs are marked as whole."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT count(*) FROM tags WHERE key = 'backtune.whole'")
+        return int(rows.fetchone()[0])
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)

@@ -1,0 +1,151 @@
+"""Laws of the data layer."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from backtune.data.bars import PRICES, SCHEMA, check_bars
+from backtune.data.catalog import Catalog
+from backtune.data.ingest import import_bars
+from backtune.data.load import load_bars
+from backtune.data.parquet import decode, encode
+from backtune.data.resample import resample
+from backtune.data.table import scaled
+from backtune.data.times import to_utc
+from backtune.data.window import Window
+from backtune.timeframe import Timeframe
+
+MINUTE = 60_000_000
+END_OF_2018 = 1_546_300_800_000_000
+
+# No deadlines: other programs may keep the machine busy.
+LAW = settings(deadline=None)
+SLOW = settings(deadline=None, max_examples=25)
+
+
+@st.composite
+def minute_bars(draw: st.DrawFn, max_size: int = 300) -> pl.DataFrame:
+    """Sorted one-minute bars with gaps, around the turn of a year."""
+    steps = draw(st.lists(st.sampled_from([1, 1, 1, 2, 7, 200]), min_size=1, max_size=max_size))
+    first = END_OF_2018 + draw(st.integers(-5_000, 100)) * MINUTE
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    body = rng.uniform(1, 1000, (2, len(steps)))
+    return pl.DataFrame(
+        {
+            "timestamp": pl.Series(first + np.cumsum(steps) * MINUTE).cast(SCHEMA["timestamp"]),
+            "open": body[0],
+            "high": body.max(axis=0) * rng.uniform(1, 1.1, len(steps)),
+            "low": body.min(axis=0) / rng.uniform(1, 1.1, len(steps)),
+            "close": body[1],
+            "volume": rng.uniform(0, 10, len(steps)),
+        },
+        schema=SCHEMA,
+    )
+
+
+@LAW
+@given(
+    minute_bars(), st.sampled_from([("15m", "1h"), ("1h", "1d"), ("30m", "7h"), ("1d", "1w"), ("2m", "6m")])
+)
+def test_in_two_steps_as_in_one(frame, timeframes):
+    middle, target = (Timeframe.parse(text) for text in timeframes)
+    one, two = resample(frame, target), resample(resample(frame, middle), target)
+    exact = ["timestamp", *PRICES]
+    assert one.select(exact).equals(two.select(exact))
+    np.testing.assert_allclose(one["volume"], two["volume"], rtol=1e-12)
+
+
+@LAW
+@given(minute_bars(), st.sampled_from(["2m", "15m", "1h", "1d", "1w"]))
+def test_building_conserves(frame, text):
+    built = check_bars(resample(frame, Timeframe.parse(text)), source="built")
+    assert built["high"].max() == frame["high"].max()
+    assert built["low"].min() == frame["low"].min()
+    assert (built["open"][0], built["close"][-1]) == (frame["open"][0], frame["close"][-1])
+    np.testing.assert_allclose(built["volume"].sum(), frame["volume"].sum(), rtol=1e-12)
+
+
+@LAW
+@given(minute_bars(), st.integers(0, 400), st.integers(1, 400), st.sampled_from(["1m", "5m", "1h"]))
+def test_a_window_is_a_part_of_the_whole(frame, skip, length, text):
+    """Bars of a window are those bars of the whole that lie in it: none is built from less."""
+    target, source = Timeframe.parse(text), Timeframe(60)
+    start = int(frame["timestamp"].to_physical()[0]) + skip * MINUTE
+    window = Window(start, start + length * MINUTE)
+
+    def build(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows if target == source or rows.is_empty() else resample(rows, target)
+
+    part = build(frame.filter(window.opens(target, source).contains("timestamp")))
+    whole = build(frame)
+    opens = whole["timestamp"].to_physical()
+    inside = (opens >= window.start) & (opens + target.microseconds <= window.end)
+    assert part.equals(whole.filter(inside))
+
+
+@LAW
+@given(minute_bars())
+def test_parquet_gives_back_what_it_took(frame):
+    assert decode(encode(frame), source="x").equals(frame)
+
+
+@SLOW
+@given(minute_bars(max_size=60), st.lists(st.booleans(), min_size=60, max_size=60))
+def test_catalog_gives_back_what_it_took_in_any_portions(frame, sides):
+    with tempfile.TemporaryDirectory() as root:
+        side = pl.Series(sides[: frame.height])
+        for portion in (frame.filter(side), frame.filter(~side), frame):
+            if not portion.is_empty():
+                Catalog.open_or_create(root).write("X", "1m", portion)
+        assert load_bars(root, "X", "1m").to_frame().equals(frame)
+        whole = Path(root) / "whole"
+        Catalog.open_or_create(whole).write("X", "1m", frame)
+        prints = [Catalog.open(place).fingerprint("X", "1h") for place in (root, whole)]
+        assert prints[0] == prints[1]
+
+
+@SLOW
+@given(minute_bars(max_size=60), st.randoms(use_true_random=False))
+def test_repaired_import_of_a_mess_is_the_clean_import(frame, random):
+    assume(frame["timestamp"].diff().min() == timedelta(minutes=1))
+    order = [*range(frame.height), *random.choices(range(frame.height), k=5)]
+    random.shuffle(order)
+    with tempfile.TemporaryDirectory() as folder:
+        mess = Path(folder) / "X_1m.csv"
+        frame[order].with_columns(pl.col("timestamp").dt.epoch("ms")).write_csv(mess)
+        (report,) = import_bars(mess, Path(folder) / "root", repair=True)
+        assert (report.error, report.rows) == (None, frame.height)
+        assert load_bars(Path(folder) / "root", "X", "1m").to_frame().equals(frame)
+
+
+@LAW
+@given(st.integers(1, 10**9), st.integers(1, 8))
+def test_points_give_the_double_that_is_written(points, digits):
+    price = scaled(pl.Series([float(points)]), float(f"1e-{digits}"))[0]
+    text = str(points).rjust(digits + 1, "0")
+    assert price == float(f"{text[:-digits]}.{text[-digits:]}")
+
+
+@LAW
+@given(
+    st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2099, 12, 31)),  # noqa: DTZ001
+    st.sampled_from(["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y.%m.%d %H:%M:%S", "%d.%m.%Y %H:%M:%S.000",
+                     "%Y%m%d %H%M%S", "%Y-%m-%d %H:%M:%S+00:00", "%b %d, %Y %H:%M:%S"]),
+)  # fmt: skip
+def test_every_form_of_a_time_is_read_back(moment, form):
+    time = to_utc(pl.Series([moment.strftime(form)]), source="x")[0]
+    assert time.replace(tzinfo=None) == moment.replace(microsecond=0)
+
+
+@LAW
+@given(st.integers(631_152_000, 4_000_000_000), st.sampled_from([1, 10**3, 10**6, 10**9]))
+def test_every_unit_of_an_epoch_is_told(seconds, per_second):
+    for value in (seconds * per_second, str(seconds * per_second)):
+        assert to_utc(pl.Series([value]), source="x").to_physical()[0] == seconds * 10**6

@@ -1,0 +1,259 @@
+"""The compiled engine against the event loop of ``oracles``, and laws that hold for any bars and targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from backtune.data.bars import Bars
+from backtune.engine.backtest import Result, Window, backtest_positions, result_of, score_positions
+from backtune.engine.metrics import METRICS
+from backtune.spec import Execution
+from oracles import (
+    DAY,
+    EXAMPLES,
+    Replay,
+    assert_metrics,
+    block_moments,
+    drawdowns_of,
+    make_bars,
+    metrics_of_path,
+    metrics_of_trades,
+    replay,
+    returns_of,
+)
+
+examples = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+LEVELS = {
+    "all in": (-1.0, 0.0, 1.0),
+    "long": (0.0, 1.0),
+    "sized": (-1.0, -0.6, -0.1, 0.0, 0.3, 0.31, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    bars: Bars
+    targets: np.ndarray
+    execution: Execution
+    start: int
+
+
+def randoms() -> st.SearchStrategy[np.random.Generator]:
+    """Numbers from a drawn seed: lists that hypothesis draws itself are mostly short and full of zeros."""
+    return st.integers(0, 2**32 - 1).map(np.random.default_rng)
+
+
+@st.composite
+def bars_of(draw: st.DrawFn) -> Bars:
+    """Bars with gaps in time, jumps between bars and moves within them."""
+    n, random = draw(st.sampled_from([60, 40, 20, 6, 2, 1])), draw(randoms())
+    moves = random.normal(0, draw(st.sampled_from([0.3, 0.05, 0.002])), 2 * n)
+    moves[random.random(2 * n) < 0.03] += draw(st.sampled_from([1.5, 0.0, -3.0]))
+    levels = 100 * np.exp(np.cumsum(moves))
+    return make_bars(levels[0::2], levels[1::2], np.cumsum(random.integers(1, 5, n)) * DAY)
+
+
+@st.composite
+def executions(draw: st.DrawFn) -> Execution:
+    return Execution(
+        initial_cash=draw(st.sampled_from([1.0, 10_000.0, 3.7e6])),
+        size=draw(st.sampled_from([0.05, 0.5, 0.99, 1.0])),
+        fee_bps=draw(st.sampled_from([0.0, 1.0, 10.0, 250.0])),
+        slippage_bps=draw(st.sampled_from([0.0, 2.0, 300.0])),
+        allow_short=draw(st.sampled_from([True, True, False])),
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    bars, random = draw(bars_of()), draw(randoms())
+    levels = LEVELS[draw(st.sampled_from(sorted(LEVELS)))]
+    targets = np.repeat(random.choice(levels, len(bars)), draw(st.integers(1, 5)))[: len(bars)]
+    start = draw(st.one_of(st.just(0), st.integers(0, len(bars) // 2)))
+    return Case(bars, targets, draw(executions()), start)
+
+
+def run(case: Case) -> tuple[Result, Replay, Bars]:
+    window = Window.of(case.bars, case.start)
+    return (
+        result_of(case.targets, window, case.execution),
+        replay(case.bars, case.targets, case.execution, case.start),
+        case.bars[case.start :],
+    )
+
+
+def precision(equity: np.ndarray, initial_cash: float) -> float:
+    """How well a deviation is known that is computed from sums: worse, the smaller it is beside the mean."""
+    r = returns_of(equity, initial_cash)
+    spread = r.var() * len(r)
+    return max(1e-9, 1e-14 * (r * r).sum() / spread) if spread > 0 else 1.0
+
+
+@examples
+@given(cases())
+def test_equity_is_that_of_the_event_loop(case: Case) -> None:
+    result, loop, _ = run(case)
+    np.testing.assert_allclose(result.equity, loop.equity, rtol=1e-9, atol=1e-9 * case.execution.initial_cash)
+    assert result.ruined == loop.ruined
+    if not loop.ruined:
+        assert result.quantity == pytest.approx(loop.account.quantity, rel=1e-9, abs=1e-12)
+        assert result.cash == pytest.approx(
+            loop.account.cash, rel=1e-9, abs=1e-9 * case.execution.initial_cash
+        )
+        still = loop.account.open_trade
+        assert result.entry_price == (None if still is None else pytest.approx(still.entry_price, rel=1e-9))
+
+
+@examples
+@given(cases())
+def test_trades_are_those_of_the_event_loop(case: Case) -> None:
+    result, loop, bars = run(case)
+    times = bars.to_frame()["timestamp"]
+    close = {"rel": 1e-9, "abs": 1e-9 * case.execution.initial_cash}
+    assert result.trades.to_dicts() == [
+        {
+            "entry_time": times[trade.entry_bar],
+            "exit_time": times[trade.exit_bar],
+            "side": "long" if trade.side > 0 else "short",
+            "quantity": pytest.approx(trade.bought, rel=1e-9),
+            "entry_price": pytest.approx(trade.entry_price, rel=1e-9),
+            "exit_price": pytest.approx(trade.exit_price, rel=1e-9),
+            "pnl": pytest.approx(trade.pnl, **close),
+            "return": pytest.approx(trade.fraction, rel=1e-9, abs=1e-9),
+        }
+        for trade in loop.account.closed
+    ]
+
+
+@examples
+@given(cases())
+def test_metrics_are_those_of_the_event_loop(case: Case) -> None:
+    result, loop, bars = run(case)
+    cash = case.execution.initial_cash
+    expected = {**metrics_of_path(loop.equity, bars, cash), **metrics_of_trades(loop, bars)}
+    assert list(expected) == list(METRICS)
+    known = precision(loop.equity, cash)
+    of_deviations = {name: expected.pop(name) for name in ("volatility", "sharpe_ratio")}
+    assert_metrics(result.metrics, expected)
+    if known < 1e-4:
+        assert_metrics(result.metrics, of_deviations, rel=known)
+
+
+@examples
+@given(cases())
+def test_a_score_is_the_result_without_its_records(case: Case) -> None:
+    window = Window.of(case.bars, case.start)
+    result = result_of(case.targets, window, case.execution)
+    score = score_positions(case.targets, window, case.execution)
+    assert score.metrics == result.metrics
+    assert score.ruined == result.ruined
+    if case.start == 0:
+        assert backtest_positions(case.targets, case.bars, case.execution).metrics == score.metrics
+
+
+@examples
+@given(cases())
+def test_block_moments_are_those_of_the_returns(case: Case) -> None:
+    window = Window.of(case.bars, case.start)
+    result = result_of(case.targets, window, case.execution)
+    blocks = score_positions(case.targets, window, case.execution).blocks
+    bars, cash = case.bars[case.start :], case.execution.initial_cash
+    np.testing.assert_allclose(blocks, block_moments(result.equity, bars, cash), rtol=1e-9, atol=1e-12)
+    r = returns_of(result.equity, cash)
+    np.testing.assert_allclose(blocks.sum(axis=0), [len(r), r.sum(), (r * r).sum()], rtol=1e-9, atol=1e-12)
+
+
+@examples
+@given(cases())
+def test_nothing_before_the_window_counts_but_the_last_target(case: Case) -> None:
+    ours = score_positions(case.targets, Window.of(case.bars, case.start), case.execution)
+    before = max(case.start - 1, 0)
+    cut = Window.of(case.bars[before:], case.start - before)
+    assert score_positions(case.targets[before:], cut, case.execution).metrics == ours.metrics
+
+
+@examples
+@given(cases())
+def test_the_last_target_is_never_filled(case: Case) -> None:
+    other = case.targets.copy()
+    other[-1] = -other[-1] or 1.0
+    window = Window.of(case.bars, case.start)
+    assert (
+        result_of(case.targets, window, case.execution).metrics
+        == result_of(other, window, case.execution).metrics
+    )
+
+
+@examples
+@given(bars_of(), randoms(), executions())
+def test_costs_never_help(bars: Bars, random: np.random.Generator, execution: Execution) -> None:
+    targets = random.integers(0, 2, len(bars)).astype(np.float64)
+    costly = execution.model_copy(update={"size": 1.0})
+    free = costly.model_copy(update={"fee_bps": 0.0, "slippage_bps": 0.0})
+    with_costs, without = (backtest_positions(targets, bars, costs) for costs in (costly, free))
+    assert (with_costs.equity <= without.equity * (1 + 1e-9)).all()
+
+
+@examples
+@given(bars_of(), executions(), st.integers(0, 59))
+def test_flat_targets_leave_the_cash_alone(bars: Bars, execution: Execution, start: int) -> None:
+    start = min(start, len(bars) - 1)
+    result = result_of(np.zeros(len(bars)), Window.of(bars, start), execution)
+    assert (result.equity == execution.initial_cash).all()
+    zero = {"total_return", "annual_return", "max_drawdown", "ulcer_index", "total_trades", "trades_per_month",
+            "exposure", "turnover"} | ({"volatility"} if len(bars) - start > 1 else set())  # fmt: skip
+    assert result.metrics == {name: 0.0 if name in zero else None for name in METRICS}
+
+
+@examples
+@given(cases(), st.sampled_from([1e-3, 2.0, 1e5]))
+def test_more_cash_scales_money_and_leaves_fractions(case: Case, factor: float) -> None:
+    window = Window.of(case.bars, case.start)
+    rich = case.execution.model_copy(update={"initial_cash": case.execution.initial_cash * factor})
+    ours, theirs = (result_of(case.targets, window, execution) for execution in (case.execution, rich))
+    scale = {"rtol": 1e-9, "atol": 1e-9 * rich.initial_cash}
+    np.testing.assert_allclose(theirs.equity, ours.equity * factor, **scale)
+    np.testing.assert_allclose(theirs.trades["pnl"], ours.trades["pnl"] * factor, **scale)
+    np.testing.assert_allclose(theirs.trades["return"], ours.trades["return"], rtol=1e-9, atol=1e-9)
+    known = precision(ours.equity, case.execution.initial_cash)
+    if known < 1e-4:
+        assert_metrics(theirs.metrics, ours.metrics, rel=known)
+
+
+@examples
+@given(cases())
+def test_bounds(case: Case) -> None:
+    result, _, _ = run(case)
+    metrics = result.metrics
+    assert (result.equity >= 0).all()
+    assert 0 <= (metrics["exposure"] or 0) <= 1
+    assert 0 <= (metrics["max_drawdown"] or 0) <= 1
+    assert 0 <= (metrics["ulcer_index"] or 0) <= 100 * (metrics["max_drawdown"] or 0) * (1 + 1e-9)
+    assert metrics["max_drawdown"] == pytest.approx(
+        drawdowns_of(result.equity, case.execution.initial_cash).max()
+    )
+    assert 0 <= (metrics["win_rate"] or 0) <= 1
+    assert (metrics["average_loss"] or 0) <= 0 <= (metrics["average_win"] or 0)
+    assert all(value is None or np.isfinite(value) for value in metrics.values())
+
+
+@examples
+@given(cases())
+def test_closed_trades_and_the_open_one_add_up_to_the_equity(case: Case) -> None:
+    result, loop, _ = run(case)
+    if not result.ruined:
+        still = loop.account.open_trade
+        last = case.bars.close[-1]
+        unrealised = 0.0 if still is None else (
+            still.side * (still.received - still.paid) + loop.account.quantity * last - still.fees
+        )  # fmt: skip
+        gained = result.trades["pnl"].sum() + unrealised
+        assert result.equity[-1] - case.execution.initial_cash == pytest.approx(
+            gained, rel=1e-9, abs=1e-8 * case.execution.initial_cash
+        )

@@ -1,0 +1,111 @@
+"""What counts as positions, and what a strategy class gets without asking."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from backtune.data.bars import Bars
+from backtune.engine.backtest import backtest
+from backtune.errors import SpecError, StrategyError
+from backtune.space import Choice, Space
+from backtune.strategy.base import BaseStrategy, check_positions
+from oracles import make_bars
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [0, 1, -1],
+        (0.0, 1.0, -1.0),
+        np.array([0, 1, -1], dtype=np.int8),
+        pl.Series([0, 1, -1]),
+        pd.Series([0, 1, -1]),
+        np.array([[0, 1, -1], [1, 1, 1]], order="F")[0],
+    ],
+)
+def test_usable_positions(given: object) -> None:
+    targets = check_positions(given, 3, "S")
+    assert targets.dtype == np.float64
+    assert targets.flags.c_contiguous
+    assert targets.tolist() == [0.0, 1.0, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "fragment"),
+    [
+        ([0, 1], r"S: positions have shape \(2,\), expected \(3,\)"),
+        ([[0, 1, 0]], r"shape \(1, 3\)"),
+        ([0, np.nan, 2], "position nan at bar 1 is not in"),
+        ([0, 0, 1.0000001], "position 1.0000001 at bar 2"),
+        ([0, -np.inf, 0], "position -inf at bar 1"),
+        (["long", 0, 0], "positions are not numbers"),
+        ([None, 0, 0], "position nan at bar 0"),
+        (None, "shape"),
+    ],
+)
+def test_unusable_positions(given: object, fragment: str) -> None:
+    with pytest.raises(StrategyError, match=fragment):
+        check_positions(given, 3, "S")
+
+
+class Raises(BaseStrategy):
+    @classmethod
+    def space(cls) -> Space:
+        return Space(level=Choice((1, 2)))
+
+    def positions(self, bars: Bars) -> np.ndarray:
+        raise KeyError("no such column")
+
+
+class Level(BaseStrategy):
+    name = "a level"
+    level: float
+
+    @classmethod
+    def space(cls) -> Space:
+        return Space(level=Choice((0.5, 1.0)))
+
+    def positions(self, bars: Bars) -> np.ndarray:
+        return np.full(len(bars), self.level)
+
+
+BARS = make_bars([1, 2, 3], [2, 3, 3])
+
+
+def test_a_class_is_called_as_it_is_written_unless_it_says_otherwise() -> None:
+    assert Raises.name == "Raises"
+    assert Level.name == "a level"
+
+
+def test_parameters_become_attributes() -> None:
+    assert backtest(Level, {"level": 0.25}, BARS).metrics == backtest(Level(level=0.25), None, BARS).metrics
+    assert backtest(Level, {}, BARS).quantity == pytest.approx(backtest(Level(level=0.5), {}, BARS).quantity)
+
+
+def test_what_a_strategy_raises_becomes_a_strategy_error() -> None:
+    with pytest.raises(StrategyError, match="Raises: KeyError: 'no such column'") as caught:
+        backtest(Raises, {}, BARS)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_unknown_parameter() -> None:
+    with pytest.raises(SpecError, match=r"params\.leevl.*did you mean 'level'"):
+        backtest(Level, {"leevl": 1}, BARS)
+
+
+@pytest.mark.parametrize("strategy", [3, int, "Levell"])
+def test_not_a_strategy(strategy: object) -> None:
+    with pytest.raises((StrategyError, SpecError), match="not a strategy"):
+        backtest(strategy, {}, BARS)  # type: ignore[arg-type]
+
+
+def test_whole_numbers_written_as_floats() -> None:
+    ramp = make_bars(np.arange(1.0, 100.0), np.arange(1.0, 100.0))
+    whole, table = ({"fast_period": 10, "slow_period": 50}, {"fast_period": 10.0, "slow_period": 50.0})
+    assert (
+        backtest("MovingAverageCrossover", whole, ramp).metrics
+        == backtest("MovingAverageCrossover", table, ramp).metrics
+    )

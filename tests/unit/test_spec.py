@@ -1,0 +1,456 @@
+"""The spec: what it reads, what it refuses and with which words, and its content id."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from backtune.errors import SpecError
+from backtune.space import Choice, Float, Int
+from backtune.spec import Constraint, Goal, StrategyFile, SweepSpec
+
+NAN = math.nan
+MINIMAL = {"name": "x", "grid": {"strategies": ["S"], "assets": ["A"], "timeframes": ["1h"]}}
+FULL = """
+name: crypto-overnight
+data: {root: data/market, start: 2018-01-01, end: 2020-01-01, calendar: 24/7}
+grid:
+  strategies: [MovingAverageCrossover, RSIStrategy, {file: my.py, class: Mine}]
+  assets: [BTCUSD, ETHUSD]
+  timeframes: [15m, 60m, 4h]
+space:
+  MovingAverageCrossover: {fast_period: {type: int, low: 3, high: 10}}
+  MovingAverageCrossover/BTCUSD: {fast_period: {type: int, range: [5, 6]}, slow_period: 50}
+  "*/*/4h": {fast_period: {choices: [7, 8]}}
+  Mine/ETHUSD/1h: {level: {type: float, low: 1e-3, high: 1.0, log: true}}
+execution: {initial_cash: 10000, size: 1.0, fee_bps: 10, slippage_bps: 2, allow_short: true}
+search:
+  sampler: tpe
+  trials: 500
+  objectives: [sharpe_ratio, -max_drawdown]
+  constraints: {total_trades: ">= 30", max_drawdown: "<= 0.5"}
+  seed: 7
+  engine: auto
+  islands: 1
+validation: {method: holdout, test_fraction: 0.3}
+compute: {cpus_per_unit: 1, unit_seconds: 20, time_budget: 8h, max_failures: 3}
+tracking: {uri: null, top_k: 20}
+"""
+
+
+def full() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(FULL)
+    return document
+
+
+def changed(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """A copy with one dotted key set."""
+    ours = copy.deepcopy(document)
+    *parents, last = path.split(".")
+    place = ours
+    for key in parents:
+        place = place.setdefault(key, {})
+    place[last] = value
+    return ours
+
+
+def test_the_full_spec() -> None:
+    spec = SweepSpec.parse(full())
+    assert spec.grid.strategies[2] == StrategyFile.model_validate({"file": "my.py", "class": "Mine"})
+    assert [str(entry) for entry in spec.grid.strategies] == ["MovingAverageCrossover", "RSIStrategy", "Mine"]
+    assert spec.grid.timeframes == ("15m", "1h", "4h")
+    assert (spec.data.start, spec.data.end) == (
+        datetime(2018, 1, 1, tzinfo=UTC),
+        datetime(2020, 1, 1, tzinfo=UTC),
+    )
+    assert spec.compute.time_budget == 8 * 3600
+    assert spec.search.goals == (Goal(metric="sharpe_ratio"), Goal(metric="max_drawdown", minimize=True))
+    assert [str(bound) for bound in spec.search.bounds] == ["total_trades >= 30", "max_drawdown <= 0.5"]
+
+
+def test_yaml_and_json_are_equal(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(FULL, encoding="utf-8")
+    (tmp_path / "spec.json").write_text(json.dumps(full(), default=date.isoformat), encoding="utf-8")
+    ours, theirs = (SweepSpec.load(tmp_path / name) for name in ("spec.yaml", "spec.json"))
+    assert ours == theirs
+    assert ours.id == theirs.id
+
+
+def test_frozen() -> None:
+    spec = SweepSpec.parse(MINIMAL)
+    with pytest.raises(ValueError, match="frozen"):
+        spec.name = "y"  # type: ignore[misc]
+
+
+def test_defaults() -> None:
+    spec = SweepSpec.parse(MINIMAL)
+    assert spec == SweepSpec.parse({**MINIMAL, "search": {}, "execution": {}, "data": {}, "space": {}})
+    assert (spec.execution.initial_cash, spec.execution.fee_bps, spec.execution.slippage_bps) == (
+        10_000,
+        10,
+        2,
+    )
+    assert (spec.search.sampler, spec.search.objectives, spec.validation.method) == (
+        "tpe",
+        ("sharpe_ratio",),
+        "holdout",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (date(2018, 1, 2), datetime(2018, 1, 2, tzinfo=UTC)),
+        ("2018-01-02", datetime(2018, 1, 2, tzinfo=UTC)),
+        ("2018-01-02T03:04", datetime(2018, 1, 2, 3, 4, tzinfo=UTC)),
+        ("2018-01-02 03:04:05", datetime(2018, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2018-01-02T03:04:05+02:00", datetime(2018, 1, 2, 1, 4, 5, tzinfo=UTC)),
+        ("2018-01-02T03:04:05Z", datetime(2018, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        (datetime(2018, 1, 2, 3), datetime(2018, 1, 2, 3, tzinfo=UTC)),  # noqa: DTZ001
+        (datetime(2018, 1, 2, 3, tzinfo=timezone(timedelta(hours=-5))), datetime(2018, 1, 2, 8, tzinfo=UTC)),
+        (None, None),
+    ],
+)
+def test_times_without_a_zone_are_utc(given: object, expected: datetime | None) -> None:
+    start = SweepSpec.parse(changed(MINIMAL, "data.start", given)).data.start
+    assert start == expected
+    assert start is None or start.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("90s", 90), ("30m", 1800), ("8h", 28800), (45, 45), (0.5, 0.5)]
+)
+def test_durations(given: object, seconds: float) -> None:
+    assert SweepSpec.parse(changed(MINIMAL, "compute.time_budget", given)).compute.time_budget == seconds
+
+
+SAMPLERS = "allowed: tpe, cma-es, nsga2, random, grid"
+REFUSED: list[tuple[str, object, str]] = [
+    ("bogus", 1, "bogus: unknown key; allowed: name, data, grid, space, execution, search"),
+    ("serach", {}, "serach: unknown key (did you mean 'search'?)"),
+    ("data.roo", "x", "data.roo: unknown key (did you mean 'root'?); allowed: root, start, end, calendar"),
+    ("grid.asset", ["A"], "grid.asset: unknown key (did you mean 'assets'?); allowed: strategies, assets, timeframes"),
+    ("execution.fee", 1, "execution.fee: unknown key (did you mean 'fee_bps'?); allowed: initial_cash, size, fee_bps"),
+    ("search.sample", 1, "search.sample: unknown key (did you mean 'sampler'?); allowed: sampler, trials"),
+    ("validation.folds", 1, "validation.folds: unknown key; allowed: method, test_fraction"),
+    ("compute.cpu", 1, "compute.cpu: unknown key"),
+    ("tracking.url", "x", "tracking.url: unknown key (did you mean 'uri'?); allowed: uri, top_k"),
+    ("name", "", "name: must be 1 to 80 letters, digits, spaces, '.', '_' or '-'"),
+    ("name", "a/b", "a letter or digit first (given: 'a/b')"),
+    ("name", "x\n", "(given: 'x\\n')"),
+    ("name", "x" * 81, "name: must be 1 to 80"),
+    ("name", 5, "name: must be text (given: 5)"),
+    ("grid", 5, "grid: must be a mapping of keys (given: 5)"),
+    ("grid.strategies", [], "grid.strategies: must not be empty (given: [])"),
+    ("grid.strategies", "S", "grid.strategies: must be a list (given: 'S')"),
+    ("grid.strategies", ["S", "S"], "grid.strategies: lists 'S' twice"),
+    ("grid.strategies", ["S", {"file": "s.py", "class": "S"}], "grid.strategies: lists 'S' twice"),
+    ("grid.strategies", [5], "grid.strategies.0: must be a name or {file: my.py, class: MyStrategy} (given: 5)"),
+    ("grid.strategies", ["A", {"file": "x.py"}], "grid.strategies.1.class: is missing"),
+    ("grid.strategies", [{"class": "X"}], "grid.strategies.0.file: is missing"),
+    ("grid.strategies", [{"file": "x", "class": "X", "cls": 1}], "grid.strategies.0.cls: unknown key (did you mean 'class'?); allowed: file, class"),
+    ("grid.strategies", [{"file": 5, "class": "X"}], "grid.strategies.0.file: must be text (given: 5)"),
+    ("grid.assets", [], "grid.assets: must not be empty"),
+    ("grid.assets", ["A", "B", "A"], "grid.assets: lists 'A' twice"),
+    ("grid.assets", [5], "grid.assets.0: must be text (given: 5)"),
+    ("grid.timeframes", ["1x"], "grid.timeframes: '1x' is not a timeframe; write a whole number and a unit, as in 1m"),
+    ("grid.timeframes", [15], "grid.timeframes: '15' is not a timeframe"),
+    ("grid.timeframes", "1h", "grid.timeframes: must be a list (given: '1h')"),
+    ("grid.timeframes", ["60m", "1h"], "grid.timeframes: lists '1h' twice"),
+    ("data.start", "x", "data.start: must be an ISO date such as 2018-01-01 or 2018-01-01T12:00 (given: 'x')"),
+    ("data.start", "2018-02-30", "(given: '2018-02-30')"),
+    ("data.end", 2018, "data.end: must be a date such as 2018-01-01 (given: 2018)"),
+    ("data.end", True, "data.end: must not be a truth value (given: True)"),
+    ("data", {"start": "2020-01-01", "end": "2019-01-01"}, "data.end: 2019-01-01 00:00 is not after start 2020-01-01 00:00"),
+    ("data", {"start": "2020-01-01", "end": "2020-01-01"}, "data.end: 2020-01-01 00:00 is not after start"),
+    ("data.calendar", "nyse", "data.calendar: 'nyse' is unknown; allowed: 24/7, sessions-252"),
+    ("data.calendar", "sessions-0", "data.calendar: 'sessions-0' is unknown"),
+    ("data.root", 5, "data.root: must be text (given: 5)"),
+    ("execution.fee_bps", -1, "execution.fee_bps: must be greater than or equal to 0 (given: -1)"),
+    ("execution.fee_bps", NAN, "execution.fee_bps: must be a finite number (given: nan)"),
+    ("execution.fee_bps", "ten", "execution.fee_bps: must be a number (given: 'ten')"),
+    ("execution.fee_bps", True, "execution.fee_bps: must not be a truth value (given: True)"),
+    ("execution.slippage_bps", 10_000, "execution.slippage_bps: must be less than 10000 (given: 10000)"),
+    ("execution.size", 1.5, "execution.size: must be less than or equal to 1 (given: 1.5)"),
+    ("execution.size", 0, "execution.size: must be greater than 0 (given: 0)"),
+    ("execution.initial_cash", math.inf, "execution.initial_cash: must be a finite number (given: inf)"),
+    ("execution.allow_short", "maybe", "execution.allow_short: must be true or false (given: 'maybe')"),
+    ("execution", None, "execution: must be a mapping of keys (given: None)"),
+    ("search.sampler", "tpee", f"search.sampler: 'tpee' is not known (did you mean 'tpe'?); {SAMPLERS}"),
+    ("search.sampler", 5, f"search.sampler: 5 is not known; {SAMPLERS}"),
+    ("search.engine", "rust", "search.engine: 'rust' is not known (did you mean 'rustuna'?); allowed: auto, optuna, rustuna"),
+    ("search.islands", 2, "search.islands: 2 is not known; allowed: 1"),
+    ("search.trials", 0, "search.trials: must be greater than or equal to 1 (given: 0)"),
+    ("search.trials", "many", "search.trials: must be a whole number (given: 'many')"),
+    ("search.trials", 1.5, "search.trials: must be a whole number (given: 1.5)"),
+    ("search.trials", NAN, "search.trials: must be a finite number (given: nan)"),
+    ("search.seed", -1, "search.seed: must be greater than or equal to 0 (given: -1)"),
+    ("search.seed", 2**32, "search.seed: must be less than 4294967296 (given: 4294967296)"),
+    ("search.objectives", [], "search.objectives: must not be empty"),
+    ("search.objectives", "sharpe_ratio", "search.objectives: must be a list (given: 'sharpe_ratio')"),
+    ("search.constraints", {"total_trades": "30"}, "search.constraints.total_trades: '30' is not a bound; write '>= 30' or '<= 0.5'"),
+    ("search.constraints", {"total_trades": 30}, "search.constraints.total_trades: 30 is not a bound"),
+    ("search.constraints", {"total_trades": "> 30"}, "search.constraints.total_trades: '> 30' is not a bound"),
+    ("search.constraints", {"total_trades": ">= nan"}, "'>= nan' is not a bound"),
+    ("search.constraints", {"total_trades": ">= 1e999"}, "'>= 1e999' is not a bound"),
+    ("search.constraints", ["x"], "search.constraints: must be a mapping of keys (given: ['x'])"),
+    ("validation.method", "kfoldd", "validation.method: 'kfoldd' is not known"),
+    ("validation.test_fraction", 1, "validation.test_fraction: must be less than 1 (given: 1)"),
+    ("compute.time_budget", "8x", "compute.time_budget: must be seconds, or a whole number and a unit, as in 90s, 30m, 8h, 2d (given: '8x')"),
+    ("compute.time_budget", 0, "compute.time_budget: must be greater than 0 (given: 0)"),
+    ("compute.time_budget", NAN, "compute.time_budget: must be a finite number (given: nan)"),
+    ("compute.cpus_per_unit", 0, "compute.cpus_per_unit: must be greater than 0 (given: 0)"),
+    ("compute.max_failures", -1, "compute.max_failures: must be greater than or equal to 0 (given: -1)"),
+    ("tracking.top_k", -1, "tracking.top_k: must be greater than or equal to 0 (given: -1)"),
+    ("space", {"S": {"p": {"low": 3, "high": 1}}}, "space.S.p.low: 3 is above high 1"),
+    ("space", {"S": {"p": {"low": NAN, "high": 1}}}, "space.S.p.low: nan is not a finite number"),
+    ("space", {"S": {"p": NAN}}, "space.S.p.choices: nan is not a finite number"),
+    ("space", {"S": {"p": {"low": 1, "hihg": 2}}}, "space.S.p.hihg: unknown key (did you mean 'high'?); allowed: type, low, high"),
+    ("space", {"S": 5}, "space.S: must be a mapping of keys (given: 5)"),
+    ("space", {"T": {"p": 1}}, "space.T: 'T' is not in the grid; allowed: *, S"),
+    ("space", {"S/B": {"p": 1}}, "space.S/B: 'B' is not in the grid; allowed: *, A"),
+    ("space", {"*/A/4h": {"p": 1}}, "space.*/A/4h: '4h' is not in the grid; allowed: *, 1h"),
+    ("space", {"S/A/1h/x": {"p": 1}}, "space.S/A/1h/x: must be Strategy, Strategy/ASSET or Strategy/ASSET/TIMEFRAME"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"), REFUSED, ids=[f"{key}={value!r:.40}" for key, value, _ in REFUSED]
+)
+def test_refused(key: str, value: object, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        SweepSpec.parse(changed(MINIMAL, key, value))
+    assert message in str(caught.value)
+    assert caught.value.key.startswith(key)
+
+
+@pytest.mark.parametrize("key", ["name", "grid", "grid.strategies", "grid.assets", "grid.timeframes"])
+def test_missing(key: str) -> None:
+    document = copy.deepcopy(MINIMAL)
+    *parents, last = key.split(".")
+    del (document[parents[0]] if parents else document)[last]  # type: ignore[attr-defined]
+    with pytest.raises(SpecError, match=f"^{key}: is missing$"):
+        SweepSpec.parse(document)
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        (b"name: [", "is not YAML or JSON: while parsing"),
+        (b"- a\n- b", "holds no mapping of keys"),
+        (b"", "holds no mapping of keys"),
+        (b"\xff\xfe\xfd", "cannot be read: "),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_unreadable_file(tmp_path: Path, content: bytes | None, fragment: str) -> None:
+    path = tmp_path / "spec.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SpecError, match=fragment) as caught:
+        SweepSpec.load(path)
+    assert caught.value.key == str(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("search.trials", 9),
+        ("compute", {}),
+        ("compute.time_budget", "1h"),
+        ("compute.cpus_per_unit", 2),
+        ("tracking.uri", "http://localhost:5000"),
+        ("tracking.top_k", 1),
+        # Equal values in another notation.
+        ("execution.fee_bps", 10.0),
+        ("execution.fee_bps", "10"),
+        ("grid.timeframes", ["15m", "1h", "240m"]),
+        ("data.start", "2018-01-01T00:00:00Z"),
+        ("data.start", "2018-01-01T01:00:00+01:00"),
+        ("search.constraints", {"max_drawdown": " <=0.50", "total_trades": ">=30.0"}),
+    ],
+)
+def test_id_does_not_depend_on(key: str, value: object) -> None:
+    assert SweepSpec.parse(changed(full(), key, value)).id == SweepSpec.parse(full()).id
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "other"),
+        ("data.root", "elsewhere"),
+        ("data.start", "2018-01-02"),
+        ("data.end", "2019-12-31"),
+        ("data.calendar", "sessions-252"),
+        ("grid.assets", ["BTCUSD", "ETHUSD", "LTCUSD"]),
+        ("grid.timeframes", ["1h", "4h"]),
+        ("space", {}),
+        ("space.RSIStrategy", {"period": 5}),
+        ("execution.initial_cash", 1),
+        ("execution.size", 0.5),
+        ("execution.fee_bps", 11),
+        ("execution.slippage_bps", 3),
+        ("execution.allow_short", False),
+        ("search.sampler", "random"),
+        ("search.objectives", ["sharpe_ratio"]),
+        ("search.constraints", {"total_trades": ">= 31"}),
+        ("search.constraints", {"total_trades": ">= 1234567.5", "max_drawdown": "<= 0.5"}),
+        ("search.seed", 8),
+        ("search.engine", "optuna"),
+        ("validation.method", "none"),
+        ("validation.test_fraction", 0.2),
+    ],
+)
+def test_id_depends_on(key: str, value: object) -> None:
+    document = full()
+    if key == "grid.timeframes":
+        document["space"] = {}
+    assert SweepSpec.parse(changed(document, key, value)).id != SweepSpec.parse(document).id
+
+
+def test_id_is_readable_and_stable() -> None:
+    spec = SweepSpec.parse({**MINIMAL, "name": "My Sweep 1.0"})
+    prefix, _, digest = spec.id.rpartition("-")
+    assert prefix == "my-sweep-1-0"
+    assert len(digest) == 10
+    assert SweepSpec.parse(json.loads(spec.model_dump_json(by_alias=True))).id == spec.id
+
+
+def test_a_dumped_spec_is_read_back() -> None:
+    spec = SweepSpec.parse(full())
+    assert SweepSpec.parse(spec.model_dump(mode="json", by_alias=True)) == spec
+
+
+@pytest.mark.parametrize("bound", ["30", "0.1", "1234567.89", "1e-07", "-2.5", "1e+16"])
+def test_a_bound_is_written_in_full(bound: str) -> None:
+    constraint = Constraint.parse("m", f">= {bound}")
+    assert constraint.bound == float(bound)
+    assert str(constraint) == f"m >= {bound}"
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "violation"),
+    [
+        (">= 30", 30, 0),
+        (">= 30", 15, 0.5),
+        ("<= 0.5", 0.25, 0),
+        ("<= 0.5", 0.75, 0.5),
+        (">= 0", -3, 3),
+        ("<= -0.5", 0, 1),
+        (">= 30", None, 1),
+    ],
+)
+def test_violation(text: str, value: float | None, violation: float) -> None:
+    assert Constraint.parse("m", text).violation(value) == pytest.approx(violation)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        (("MovingAverageCrossover", "ETHUSD", "1h"), {"fast_period": Int(3, 10)}),
+        (
+            ("MovingAverageCrossover", "BTCUSD", "1h"),
+            {"fast_period": Int(5, 6), "slow_period": Choice((50,))},
+        ),
+        (
+            ("MovingAverageCrossover", "BTCUSD", "4h"),
+            {"fast_period": Choice((7, 8)), "slow_period": Choice((50,))},
+        ),
+        (("RSIStrategy", "BTCUSD", "1h"), {}),
+        (("RSIStrategy", "BTCUSD", "4h"), {"fast_period": Choice((7, 8))}),
+        (("Mine", "ETHUSD", "1h"), {"level": Float(0.001, 1, log=True)}),
+        (("Mine", "BTCUSD", "1h"), {}),
+    ],
+)
+def test_overrides_by_pattern(cell: tuple[str, str, str], expected: dict[str, object]) -> None:
+    assert SweepSpec.parse(full()).overrides(*cell) == expected
+
+
+def test_strategy_files_are_looked_up_beside_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(FULL, encoding="utf-8")
+    assert SweepSpec.load(tmp_path / "spec.yaml").grid.strategies[2].file == "my.py"  # type: ignore[union-attr]
+    (tmp_path / "my.py").write_text("", encoding="utf-8")
+    assert SweepSpec.load(tmp_path / "spec.yaml").grid.strategies[2].file == str(tmp_path / "my.py")  # type: ignore[union-attr]
+
+
+SHORT = {
+    "strategy_name": "MovingAverageCrossover",
+    "asset": "BTCUSD",
+    "timeframe": "1h",
+    "parameters": {
+        "fast_period": {"type": "integer", "range": [5, 50], "step": 1},
+        "threshold": {"type": "float", "range": [0.1, 0.9]},
+    },
+    "optimization": {"method": "bayesian", "trials": 500, "timeout": 3600},
+}
+
+
+def test_the_short_form_is_a_sweep_of_one_cell(tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(SHORT), encoding="utf-8")
+    spec = SweepSpec.load(tmp_path / "spec.json")
+    assert spec == SweepSpec.parse(
+        {
+            "name": "MovingAverageCrossover BTCUSD 1h",
+            "grid": {"strategies": ["MovingAverageCrossover"], "assets": ["BTCUSD"], "timeframes": ["1h"]},
+            "space": {"MovingAverageCrossover": SHORT["parameters"]},
+            "search": {"sampler": "tpe", "trials": 500},
+            "compute": {"time_budget": "1h"},
+        }
+    )
+    assert spec.overrides("MovingAverageCrossover", "BTCUSD", "1h") == {
+        "fast_period": Int(5, 50),
+        "threshold": Float(0.1, 0.9),
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "sampler"),
+    [
+        ("bayesian", "tpe"),
+        ("genetic", "nsga2"),
+        ("grid_search", "grid"),
+        ("cmaes", "cma-es"),
+        ("random", "random"),
+    ],
+)
+def test_methods_of_the_short_form(method: str, sampler: str) -> None:
+    assert SweepSpec.parse(changed(SHORT, "optimization.method", method)).search.sampler == sampler
+
+
+def test_the_short_form_with_a_file_and_a_name_that_is_no_file_name() -> None:
+    spec = SweepSpec.parse({**SHORT, "strategy_name": {"file": "m.py", "class": "Mine"}, "asset": "BTC/USD"})
+    assert spec.name == "Mine BTC-USD 1h"
+    assert list(spec.space) == ["Mine"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("bogus", 1, "bogus: unknown key; allowed: strategy_name, asset, timeframe, parameters, optimization, name"),
+        ("parameters", [1], r"parameters: must be a mapping of keys (given: [1])"),
+        ("parameters.fast_period", {"range": [5]}, "parameters.fast_period.range: [5] is not a pair [min, max]"),
+        ("parameters.fast_period", {"range": [9, 5]}, "parameters.fast_period.low: 9 is above high 5"),
+        ("optimization", "tpe", "optimization: must be a mapping of keys (given: 'tpe')"),
+        ("optimization.metod", "tpe", "optimization.metod: unknown key (did you mean 'method'?)"),
+        ("optimization.method", "bayes", "optimization.method: 'bayes' is not known (did you mean 'bayesian'?); allowed: tpe"),
+        ("timeframe", "1x", "'1x' is not a timeframe"),
+        ("strategy_name", 5, "must be a name or {file: my.py, class: MyStrategy} (given: 5)"),
+    ],
+)  # fmt: skip
+def test_short_forms_refused(key: str, value: object, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        SweepSpec.parse(changed(SHORT, key, value))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["asset", "timeframe"])
+def test_short_form_without(key: str) -> None:
+    with pytest.raises(SpecError, match=f"^{key}: is missing$"):
+        SweepSpec.parse({name: value for name, value in SHORT.items() if name != key})
