@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import backtune
 from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.progress import Progress, ProgressReader, unfinished
-from backtune.results.runs import Run, default_runs
+from backtune.results.runs import Run, adopt_repeats, default_runs
 from backtune.results.segments import read_log
 from backtune.search.plan import entry_of, pack, studies_of
 from backtune.search.study import Study
@@ -144,6 +144,7 @@ def run_sweep(spec: SweepSpec, runs: str | Path | None = None, options: Options 
         deadline = started + spec.compute.time_budget if spec.compute.time_budget is not None else None
         brake = Brake(run.folder.resolve() / ".stop", deadline)
         brake.release()
+        adopt_repeats(run)
         open_ids = {entry.id for entry in unfinished(run)}
         todo = [study for study in studies if study.id in open_ids]
         return _execute(_Start(spec, run, todo, brake, options))

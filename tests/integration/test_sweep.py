@@ -78,6 +78,18 @@ def test_running_again_runs_no_candidate(undisturbed, market):
     assert {path: path.stat().st_mtime_ns for path in studies.rglob("*.parquet")} == before
 
 
+def test_studies_of_another_sweep_are_found_and_not_run_again(undisturbed, market):
+    larger = parsed(market, name="again", grid={"strategies": ["RSIStrategy", "MACDStrategy"]})
+    again = run_sweep(larger, undisturbed.run.folder.parent, INLINE)
+    assert again.run.folder != undisturbed.run.folder
+    shared = [study.id for study in again.run.studies if study.strategy == "RSIStrategy"]
+    assert len(shared) == 2
+    for study in shared:
+        # Durations too: these are the very rows, not equal ones.
+        assert again.trials(study).equals(undisturbed.trials(study))
+    assert again.trials().height == 160
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "cma-es", "nsga2", "random", "grid"])
 def test_a_larger_budget_extends_to_the_same_rows(market, tmp_path, sampler):
     small, large = ({"sampler": sampler, "trials": n, "seed": 5} for n in (23, 61))

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from backtune.cli.options import Json, RunPath, Runs, print_json
+from backtune.cli.options import Json, RunPath, Runs, print_json, stdout_console
 
 
 def leaderboard(
@@ -34,7 +34,7 @@ def leaderboard(
     if json:
         print_json([row.to_json() for row in rows])
     else:
-        print_leaderboard(Console(), opened, rows, top)
+        print_leaderboard(stdout_console(), opened, rows, top)
 
 
 def status(
@@ -67,7 +67,7 @@ def status(
             f"{progress.n_trials:,}/{progress.n_trials_planned:,}",
             "-" if progress.best is None else f"{progress.best:.3f}", str(entry.folder),
         )  # fmt: skip
-    Console().print(table)
+    stdout_console().print(table)
 
 
 def sync(
@@ -87,7 +87,7 @@ def sync(
     if json:
         print_json(asdict(report))
     else:
-        Console().print(report.in_words(), highlight=False, soft_wrap=True, markup=False)
+        stdout_console().print(report.in_words(), highlight=False, soft_wrap=True, markup=False)
     raise typer.Exit(1 if report.problems else 0)
 
 

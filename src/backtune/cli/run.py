@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
-from backtune.cli.options import Json, Runs, SpecPath, print_json
+from backtune.cli.options import Json, Runs, SpecPath, print_json, stdout_console
 from backtune.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(
     if json:
         print_json(_plain(result))
     else:
-        _print(Console(), result, time.monotonic() - started, tracking=tracking)
+        _print(stdout_console(), result, time.monotonic() - started, tracking=tracking)
     for problem in result.problems:
         err.print(f"warning: {problem}", style="yellow", highlight=False, soft_wrap=True)
     for study, reason in result.failures().items():

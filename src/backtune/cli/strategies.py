@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 
-from rich.console import Console
 from rich.table import Table
 
-from backtune.cli.options import Json, print_json
+from backtune.cli.options import Json, print_json, stdout_console
 from backtune.space import Choice, Parameter
 
 
@@ -23,7 +22,7 @@ def strategies(json: Json = False) -> None:
     for name, strategy in known.items():
         space = "\n".join(f"{key} {_range(parameter)}" for key, parameter in strategy.space().items())
         table.add_row(name, (inspect.getdoc(strategy) or "").split("\n")[0], space)
-    Console().print(table)
+    stdout_console().print(table)
 
 
 def _range(parameter: Parameter) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from backtune.errors import ResultsError
 from backtune.results.files import read_json, write_json
+from backtune.results.segments import count_trials, read_log, write_segment
 from backtune.results.summary import StudySummary
 from backtune.space import Space, parse_parameter
 from backtune.spec import base_folder
@@ -138,6 +139,23 @@ class Run:
             raise ResultsError(
                 f"{self.folder}: cannot be written: {error.strerror}; choose another --runs"
             ) from error
+
+
+def adopt_repeats(run: Run) -> None:
+    """Take over the trials of studies that another sweep of the runs folder has run, so that none is run again.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+    """
+    elsewhere: dict[str, Path] = {}
+    for folder in sorted(run.folder.parent.glob("*/studies/*"), key=count_trials):
+        elsewhere[folder.name] = folder
+    for study in run.studies:
+        own = run.study_folder(study.id)
+        if study.id in elsewhere and not own.exists():
+            log = read_log(elsewhere[study.id])
+            if log is not None:
+                write_segment(own, log)
 
 
 def runs_in(root: Path) -> list[Run]:

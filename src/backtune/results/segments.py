@@ -56,7 +56,8 @@ class TrialLog:
         Raises:
             ResultsError: the file cannot be written; what was there before stays.
         """
-        self._write(pl.DataFrame([_row(trial, self._space) for trial in trials], schema=self._schema))
+        rows = [_row(trial, self._space) for trial in trials]
+        write_segment(self._folder, pl.DataFrame(rows, schema=self._schema))
 
     def merge(self) -> None:
         """Replace several segments by one. Safe at any moment: the pieces go only after the whole is there."""
@@ -64,16 +65,10 @@ class TrialLog:
         frame = read_log(self._folder)
         if frame is None or len(pieces) < 2:
             return
-        whole = self._write(frame)
+        whole = write_segment(self._folder, frame)
         for piece in pieces:
             if piece != whole:
                 piece.unlink(missing_ok=True)
-
-    def _write(self, frame: pl.DataFrame) -> Path:
-        first, last = frame["number"][0], frame["number"][-1]
-        path = self._folder / f"{first:06d}-{last:06d}.parquet"
-        write_atomically(path, lambda target: frame.write_parquet(target, compression="zstd"))
-        return path
 
 
 def read_log(folder: Path) -> pl.DataFrame | None:
@@ -104,6 +99,17 @@ def read_log(folder: Path) -> pl.DataFrame | None:
         gap = int((frame["number"] != pl.Series(range(len(frame)))).arg_max() or 0)
         raise ResultsError(f"{folder}: trial {gap} is missing; delete the later segments to run them again")
     return frame
+
+
+def write_segment(folder: Path, frame: pl.DataFrame) -> Path:
+    """Write rows with consecutive numbers, in the columns of :func:`read_log`, as one segment.
+
+    Raises:
+        ResultsError: the file cannot be written; what was there before stays.
+    """
+    path = folder / f"{frame['number'][0]:06d}-{frame['number'][-1]:06d}.parquet"
+    write_atomically(path, lambda target: frame.write_parquet(target, compression="zstd"))
+    return path
 
 
 def count_trials(folder: Path) -> int:

@@ -1,0 +1,177 @@
+"""Sweeps as jobs of a real Ray head on this machine, and MLflow's pages on their results."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from backtune.results.runs import Run
+from sweeps import (
+    assert_same_rows,
+    backtune,
+    command,
+    environment,
+    parsed,
+    rows_of,
+    spec_document,
+    wait_for,
+    written,
+)
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+REPOSITORY = Path(__file__).parents[2]
+RAY = [sys.executable, "-m", "ray.scripts.scripts"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """Where the head takes relative paths from: as if it had been started there."""
+    return tmp_path_factory.mktemp("base")
+
+
+@pytest.fixture(scope="module")
+def head(base):
+    """The address of the dashboard of a head of our own."""
+    scratch = Path(tempfile.mkdtemp(prefix="bt-head-", dir="/tmp"))
+    port, dashboard, client = _free_ports(3)
+    arguments = [
+        "start",
+        "--head",
+        "--block",
+        "--node-ip-address=127.0.0.1",
+        f"--port={port}",
+        "--num-cpus=2",
+    ]
+    arguments += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--temp-dir={scratch}"]
+    arguments += [
+        f"--ray-client-server-port={client}",
+        "--disable-usage-stats",
+        f"--object-store-memory={2**27}",
+    ]
+    variables = environment(RAY_AUTH_MODE="disabled", BACKTUNE_HOME=str(base), PATH=_path())
+    with (base / "head.log").open("w") as log:
+        process = subprocess.Popen([*RAY, *arguments], env=variables, cwd=base, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{dashboard}"
+    try:
+        assert wait_for(lambda: _answers(f"{address}/api/version"), 60), (base / "head.log").read_text()
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def submitted(head, base, market):
+    """The small sweep, submitted with `backtune submit --wait`."""
+    spec = written(base / "spec.yaml", spec_document(market))
+    result = backtune(
+        "submit", spec, "--address", head, "--wait", cwd=base, RAY_AUTH_MODE="disabled", PATH=_path()
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "160 trials in the log" in result.stdout
+    return Run.open(base / "runs" / parsed(market).id)
+
+
+def test_backtune_submit_gives_the_rows_of_an_inline_run(submitted, undisturbed_rows):
+    assert_same_rows(rows_of(submitted), undisturbed_rows)
+
+
+def test_ray_job_submit_of_the_entry_script(head, base, market, undisturbed_rows):
+    folder = base / "checkout"
+    (folder / "jobs").mkdir(parents=True)
+    shutil.copy(REPOSITORY / "jobs" / "sweep.py", folder / "jobs")
+    written(folder / "jobs" / "other.yaml", spec_document(market, name="other"))
+    job = [*RAY, "job", "submit", "--address", head, "--working-dir", str(folder)]
+    job += ["--", "python", "jobs/sweep.py", "jobs/other.yaml"]
+    done = subprocess.run(
+        job,
+        env=environment(RAY_AUTH_MODE="disabled", PATH=_path()),
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = Run.open(base / "runs" / parsed(market, name="other").id)
+    assert_same_rows(rows_of(run), undisturbed_rows)
+
+
+def test_a_job_whose_sweep_is_refused_says_why(head, base, market):
+    spec = written(base / "bad.yaml", spec_document(market, grid={"assets": ["NOPE"]}))
+    result = backtune(
+        "submit", spec, "--address", head, "--wait", cwd=base, RAY_AUTH_MODE="disabled", PATH=_path()
+    )
+    assert result.returncode == 1
+    assert "grid.assets: 'NOPE' is not in" in result.stdout
+
+
+def test_an_address_where_nothing_answers(base, market):
+    spec = written(base / "spec.yaml", spec_document(market))
+    result = backtune("submit", spec, "--address", "http://127.0.0.1:9", cwd=base, RAY_AUTH_MODE="disabled")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: http://127.0.0.1:9: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_ui_shows_a_run_for_the_sweep_and_one_for_every_study(submitted):
+    (port,) = _free_ports(1)
+    arguments = command("ui", submitted.folder, "--port", str(port))
+    with subprocess.Popen(
+        arguments, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as server:
+        try:
+            assert wait_for(lambda: _answers(f"http://127.0.0.1:{port}/health"), 60)
+            api = f"http://127.0.0.1:{port}/api/2.0/mlflow"
+            experiments = _post(f"{api}/experiments/search", {"max_results": 100})["experiments"]
+            ids = [e["experiment_id"] for e in experiments if e["name"] == "small"]
+            runs = _post(f"{api}/runs/search", {"experiment_ids": ids, "max_results": 100})["runs"]
+        finally:
+            server.terminate()
+            server.communicate(timeout=30)
+    assert len(runs) == 5
+    studies = [run for run in runs if any(tag["key"] == "study" for tag in run["data"]["tags"])]
+    assert len(studies) == 4
+    for run in studies:
+        metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
+        assert metrics["n_trials"] == 40
+        assert {"is_sharpe_ratio", "oos_sharpe_ratio", "best_so_far"} <= metrics.keys()
+
+
+def _path() -> str:
+    """The jobs' `python` is the one that runs the tests."""
+    return f"{Path(sys.executable).parent}:/usr/bin:/bin"
+
+
+def _free_ports(n: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(n)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def _post(url: str, content: dict) -> dict:
+    request = urllib.request.Request(  # noqa: S310
+        url, data=json.dumps(content).encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
