@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -67,9 +69,14 @@ def _print(out: Console, result: SweepResult, seconds: float, *, tracking: bool)
         f"results  {result.run.folder}",
     ]
     if tracking:
-        lines.append(f"MLflow   backtune ui {result.run.folder}")
+        lines.append(f"MLflow   {_own_name()} ui {result.run.folder}")
     for line in lines:
         out.print(line, highlight=False, soft_wrap=True)
+
+
+def _own_name() -> str:
+    """How this program can be called again: by its name where the shell finds it, else by its path."""
+    return "backtune" if shutil.which("backtune") or sys.argv[0].endswith(".py") else sys.argv[0]
 
 
 def _plain(result: SweepResult) -> dict[str, object]:

@@ -23,10 +23,14 @@ def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int)
     goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
     shown = [*goals, *(name for name in ("total_return", "max_drawdown") if name not in goals)]
     table = Table(
-        title=_title(run), title_justify="left", caption=_caption(rows, top), box=SIMPLE_HEAD, padding=(0, 1)
+        title=_title(run),
+        title_justify="left",
+        caption=_caption(rows, top),
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("", justify="right", style="dim")
-    table.add_column("study, best parameters", overflow="fold", min_width=16)
+    table.add_column("study, best parameters", overflow="fold", min_width=22)
     table.add_column("trials", justify="right")
     for name in shown:
         heading = _SHORT.get(name, name.removesuffix("_ratio").replace("_", " "))

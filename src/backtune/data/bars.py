@@ -204,5 +204,9 @@ def _from_pandas(frame: Any, source: str | Path) -> pl.DataFrame:
         raise BarsError(f"a {type(frame).__name__} is not a Polars or pandas frame", source=source)
     if "timestamp" not in frame.columns:
         frame = frame.rename_axis("timestamp").reset_index()
+    zone = getattr(frame["timestamp"].dtype, "tz", None)
+    if zone is not None:
+        # As naive UTC, which the schema takes as UTC: Polars reads zoned pandas times in a way that pandas retires.
+        frame = frame.assign(timestamp=frame["timestamp"].dt.tz_convert("UTC").dt.tz_localize(None))
     table: pl.DataFrame = pl.from_pandas(frame)
     return table

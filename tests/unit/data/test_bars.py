@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -58,3 +59,15 @@ def test_columns_are_read_only(make_frame):
 def test_frame_survives_the_round_trip(make_frame):
     frame = make_frame(range(10))
     assert Bars.from_frame(frame).to_frame().equals(frame)
+
+
+@pytest.mark.parametrize(
+    ("zone", "first"),
+    [(None, "2021-01-01 00:00"), ("UTC", "2021-01-01 00:00"), ("Europe/Paris", "2020-12-31 23:00")],
+)
+def test_pandas_times_in_any_zone_become_utc(zone, first):
+    index = pd.date_range("2021-01-01", periods=3, freq="1h", tz=zone)
+    frame = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0), index=index)
+    bars = Bars.from_frame(frame)
+    assert str(bars.timeframe) == "1h"
+    assert bars.to_frame()["timestamp"].dt.strftime("%Y-%m-%d %H:%M")[0] == first
