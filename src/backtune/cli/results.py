@@ -104,7 +104,9 @@ def ui(
     opened = Run.open(run) if run is not None else None
     folder = opened.folder.parent if opened is not None else (runs or default_runs())
     command = ui_command(folder, opened.spec["tracking"]["uri"] if opened else None, host=host, port=port)
-    Console(stderr=True).print(f"MLflow on http://{host}:{port}", highlight=False)
+    # MLflow starts with language models in view; this link starts with experiments.
+    link = f"http://{host}:{port}/#/experiments?workflowType=machine_learning"
+    Console(stderr=True).print(f"MLflow on {link}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
     # MLflow takes this process over, so that a signal meant for it reaches it.
     os.execv(command[0], command)  # noqa: S606
