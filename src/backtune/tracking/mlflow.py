@@ -27,7 +27,6 @@ from backtune.spec import Goal
 from backtune.tracking.records import Record, Step, best_so_far, study_record, sweep_record
 
 _CONTENT, _WHOLE, _PARENT = "backtune.content", "backtune.whole", "mlflow.parentRunId"
-_KIND = "mlflow.experimentKind"
 _RUNS_A_PAGE = 1_000
 _METRICS_A_CALL = 800  # 1,000 with the parameters and tags, at most 100 each
 _TEXT_LENGTH = 5_000
@@ -176,10 +175,7 @@ class Place:
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             location = artifacts.as_uri() if artifacts else None
-            # Without a kind, MLflow opens the experiment as one of language models, with none of its runs in sight.
-            return str(
-                self._client.create_experiment(name, location, tags={_KIND: "custom_model_development"})
-            )
+            return str(self._client.create_experiment(name, location))
         if experiment.lifecycle_stage != "active":
             raise TrackingError(
                 f"the experiment {name!r} was deleted in MLflow; restore it "
