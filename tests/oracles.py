@@ -70,6 +70,7 @@ def make_bars(
     low: Any = None,
     timeframe: str = "1d",
     bars_per_year: float = 365.25,
+    funding: Any = None,
 ) -> Bars:
     """Bars from opens and closes; without times, one a day without gaps from the epoch on."""
     opens, closes = np.array(open_, dtype=np.float64), np.array(close, dtype=np.float64)
@@ -84,20 +85,23 @@ def make_bars(
         timeframe=Timeframe.parse(timeframe),
         bars_per_year=bars_per_year,
         asset="TEST",
+        funding=None if funding is None else np.array(funding, dtype=np.float64),
     )
 
 
 @dataclass
 class Trade:
-    """A position from its first fill until it is flat or reversed."""
+    """A position from its first fill until it is flat or reversed; ``best`` is its best price so far."""
 
     side: int
     entry_bar: int
+    best: float
     bought: float = 0.0
     paid: float = 0.0
     left: float = 0.0
     received: float = 0.0
     fees: float = 0.0
+    funding: float = 0.0
     exit_bar: int = -1
 
     @property
@@ -110,11 +114,28 @@ class Trade:
 
     @property
     def pnl(self) -> float:
-        return self.side * (self.received - self.paid) - self.fees
+        return self.side * (self.received - self.paid) - self.fees - self.funding
 
     @property
     def fraction(self) -> float:
         return self.pnl / self.paid
+
+    def stop(self, execution: Execution) -> float | None:
+        """The nearer of the stops: the higher one of a long, the lower one of a short."""
+        levels = []
+        if execution.stop_loss is not None:
+            levels.append(self.entry_price * (1 - self.side * execution.stop_loss))
+        if execution.trailing_stop is not None:
+            levels.append(self.best * (1 - self.side * execution.trailing_stop))
+        if not levels:
+            return None
+        return max(levels) if self.side > 0 else min(levels)
+
+    def goal(self, execution: Execution) -> float | None:
+        """The profit target."""
+        if execution.take_profit is None:
+            return None
+        return self.entry_price * (1 + self.side * execution.take_profit)
 
 
 @dataclass
@@ -131,24 +152,60 @@ class Account:
     def worth(self, price: float) -> float:
         return self.cash + self.quantity * price
 
+    def pay_funding(self, price: float, rate: float) -> None:
+        """What the position owes at a bar's open; a short receives it."""
+        if self.open_trade is not None:
+            owed = self.quantity * price * rate
+            self.cash -= owed
+            self.open_trade.funding += owed
+
     def aim(self, target: float, bar: int, price: float) -> None:
         """Bring the position to a target at a bar's open."""
         money = self.execution.size * target * self.worth(price)
         direction = 1 if money > self.quantity * price else -1
-        fill = price * (1 + direction * self.execution.slippage_bps / 1e4)
+        fill = self._slipped(price, direction)
         wanted = money / fill
         if (wanted - self.quantity) * direction <= 0:
             return
         if self.quantity * wanted < 0:
-            self._order(-self.quantity, bar, fill)
-        self._order(wanted - self.quantity, bar, fill)
+            self._order(-self.quantity, bar, fill, self.execution.fee_bps)
+        self._order(wanted - self.quantity, bar, fill, self.execution.fee_bps)
 
-    def _order(self, amount: float, bar: int, fill: float) -> None:
+    def watch(self, bar: int, open_: float, high: float, low: float) -> None:
+        """Let the stops and the profit target act on a bar; without an exit, take its extreme as best price."""
+        trade = self.open_trade
+        if trade is None:
+            return
+        stop, goal, side = trade.stop(self.execution), trade.goal(self.execution), trade.side
+        worst, best = (low, high) if side > 0 else (high, low)
+        if stop is not None and (open_ - stop) * side <= 0:
+            self._stop_out(bar, open_)
+        elif goal is not None and (open_ - goal) * side >= 0:
+            self._take_profit(bar, open_)
+        elif stop is not None and (worst - stop) * side <= 0:
+            self._stop_out(bar, stop)
+        elif goal is not None and (best - goal) * side >= 0:
+            self._take_profit(bar, goal)
+        else:
+            trade.best = max(trade.best, high) if side > 0 else min(trade.best, low)
+
+    def _stop_out(self, bar: int, price: float) -> None:
+        fill = self._slipped(price, -1 if self.quantity > 0 else 1)
+        self._order(-self.quantity, bar, fill, self.execution.fee_bps)
+
+    def _take_profit(self, bar: int, price: float) -> None:
+        maker = self.execution.maker_fee_bps
+        self._order(-self.quantity, bar, price, self.execution.fee_bps if maker is None else maker)
+
+    def _slipped(self, price: float, direction: int) -> float:
+        return price * (1 + direction * self.execution.slippage_bps / 1e4)
+
+    def _order(self, amount: float, bar: int, fill: float, fee_bps: float) -> None:
         notional = abs(amount) * fill
-        fee = notional * self.execution.fee_bps / 1e4
+        fee = notional * fee_bps / 1e4
         self.cash -= amount * fill + fee
         self.traded += notional
-        trade = self.open_trade = self.open_trade or Trade(1 if amount > 0 else -1, bar)
+        trade = self.open_trade = self.open_trade or Trade(1 if amount > 0 else -1, bar, best=fill)
         trade.fees += fee
         if amount * trade.side > 0:
             trade.bought += abs(amount)
@@ -182,12 +239,15 @@ def replay(bars: Bars, targets: Any, execution: Execution, start: int = 0) -> Re
         target = float(targets[i - 1]) if i > 0 else 0.0
         if not execution.allow_short:
             target = max(target, 0.0)
+        if not ruined and bars.funding is not None:
+            account.pay_funding(bars.open[i], bars.funding[i])
         if not ruined and target != last:
             ruined = account.worth(bars.open[i]) <= 0
             if not ruined:
                 account.aim(target, i - start, bars.open[i])
                 last = target
         if not ruined:
+            account.watch(i - start, bars.open[i], bars.high[i], bars.low[i])
             ruined = account.worth(bars.close[i]) <= 0
             exposed += not ruined and account.quantity != 0
         equity.append(0.0 if ruined else account.worth(bars.close[i]))

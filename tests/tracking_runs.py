@@ -37,7 +37,7 @@ class Sweep:
         window = search_window(bars, Span(int(bars.timestamp[0]), int(bars.timestamp[280])))
         log = TrialLog(self.run.study_folder(study.id), ref.load().space(), len(study.objectives))
         done = log.read()
-        new = [objective.trial(n, candidate(n), window) for n in range(len(done), n_trials)]
+        new = list(objective.trials([(n, candidate(n)) for n in range(len(done), n_trials)], window))
         if new:
             log.append(new)
         trials = [*done, *new]

@@ -10,7 +10,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from backtune.data.bars import Bars
     from backtune.data.load import load_bars
-    from backtune.engine.backtest import Result, backtest, backtest_positions
+    from backtune.engine.backtest import backtest, backtest_positions
+    from backtune.engine.simulation import Result
     from backtune.errors import BacktuneError
     from backtune.space import Choice, Float, Int, Space
     from backtune.spec import Execution, SweepSpec
@@ -27,7 +28,7 @@ _HOMES = {
     "Execution": "backtune.spec",
     "Float": "backtune.space",
     "Int": "backtune.space",
-    "Result": "backtune.engine.backtest",
+    "Result": "backtune.engine.simulation",
     "Space": "backtune.space",
     "StrategyFactory": "backtune.strategy.registry",
     "SweepResult": "backtune.sweep",

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from backtune.data.bars import Bars
-from backtune.engine.backtest import Score, Window, score_positions
-from backtune.engine.kernels import N_BLOCKS
+from backtune.engine.costs import split_params
 from backtune.engine.metrics import METRICS
-from backtune.errors import CatalogError
+from backtune.engine.simulation import Score, score, score_positions
+from backtune.engine.types import N_BLOCKS
+from backtune.engine.window import Window
+from backtune.errors import CatalogError, StrategyError
 from backtune.space import Params
 from backtune.spec import Constraint, Execution, Goal
-from backtune.strategy.base import BaseStrategy, check_positions
+from backtune.strategy.base import BaseStrategy, BatchedStrategy, check_positions
 from backtune.strategy.registry import StrategyRef
 from backtune.validation.folds import Span
 
@@ -54,6 +57,16 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class _Candidate:
+    strategy: BaseStrategy
+    rules: Execution
+
+    @property
+    def is_batched(self) -> bool:
+        return isinstance(self.strategy, BatchedStrategy)
+
+
+@dataclass(frozen=True)
 class Objective:
     """Scores candidates of one strategy on one window under one set of costs."""
 
@@ -66,27 +79,63 @@ class Objective:
     def _strategy_class(self) -> type[BaseStrategy]:
         return self.strategy.load()
 
-    def trial(self, number: int, params: Params, window: Window) -> Trial:
-        """Evaluate one candidate. What the strategy does wrong becomes a failed trial, not an exception."""
+    def trials(self, candidates: Sequence[tuple[int, Params]], window: Window) -> Iterator[Trial]:
+        """Evaluate numbered candidates in order, each when it is asked for. What the strategy does wrong becomes a
+        failed trial, not an exception.
+        """
         started = time.perf_counter()
-        try:
-            score = self.score(params, window)
-        except MemoryError:
-            # The machine's fault, not the candidate's: a row would make it permanent.
-            raise
-        except Exception as error:  # noqa: BLE001
-            return self._failed(number, params, _in_one_line(error), time.perf_counter() - started)
-        return self._judged(number, params, score, time.perf_counter() - started)
+        for (number, params), scored in zip(
+            candidates, self._scores([p for _, p in candidates], window), strict=True
+        ):
+            seconds = time.perf_counter() - started
+            if isinstance(scored, Score):
+                yield self._judged(number, params, scored, seconds)
+            else:
+                yield self._failed(number, params, scored, seconds)
+            started = time.perf_counter()
 
     def score(self, params: Params, window: Window) -> Score:
         """The metrics of a candidate on a window.
 
         Raises:
-            StrategyError: the strategy's positions are not usable; whatever else the strategy raises travels too.
+            StrategyError: the strategy fails or its positions are not usable; says why.
         """
-        strategy = self._strategy_class(**params)
-        targets = check_positions(strategy.positions(window.bars), len(window.bars), self.strategy.name)
-        return score_positions(targets, window, self.execution)
+        (scored,) = self._scores([params], window)
+        if isinstance(scored, Score):
+            return scored
+        raise StrategyError(f"{self.strategy.name}: {scored}")
+
+    def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[Score | str]:
+        """A score for each candidate, or why there is none."""
+        built = [self._built(params) for params in candidates]
+        batch: list[Any] = [one.strategy for one in built if isinstance(one, _Candidate) and one.is_batched]
+        sides = batch[0].sides(batch, window.columns) if batch else iter(())
+        for one in built:
+            if not isinstance(one, _Candidate):
+                yield one
+            elif one.is_batched:
+                moves = window.moves_of_sides(next(sides), allow_short=one.rules.allow_short)
+                yield score(moves, window, one.rules)
+            else:
+                yield self._score_alone(one, window)
+
+    def _built(self, params: Params) -> _Candidate | str:
+        own, distances = split_params(params)
+        try:
+            return _Candidate(self._strategy_class(**own), self.execution.with_distances(distances))
+        except Exception as error:  # noqa: BLE001
+            return _in_one_line(error)
+
+    def _score_alone(self, one: _Candidate, window: Window) -> Score | str:
+        try:
+            positions = one.strategy.positions(window.bars)
+            targets = check_positions(positions, len(window.bars), self.strategy.name)
+        except MemoryError:
+            # The machine's fault, not the candidate's: a row would make it permanent.
+            raise
+        except Exception as error:  # noqa: BLE001
+            return _in_one_line(error)
+        return score_positions(targets, window, one.rules)
 
     def violations(self, metrics: Metrics) -> tuple[float, ...]:
         """One number per constraint, at most 0 where it holds: ruin, a closed trade, then those of the spec."""

@@ -31,6 +31,10 @@ class Float:
     def __contains__(self, value: object) -> bool:
         return _is_number(value) and self.low <= float(value) <= self.high  # type: ignore[arg-type]
 
+    def ends(self) -> tuple[Value, ...]:
+        """The lowest and the highest value."""
+        return self.low, self.high
+
     def grid(self) -> tuple[float, ...]:
         """All values where there is a step, an empty tuple where the range is continuous."""
         if self.step is None:
@@ -58,6 +62,10 @@ class Int:
     def __contains__(self, value: object) -> bool:
         return _is_number(value) and float(value).is_integer() and self.low <= value <= self.high  # type: ignore[arg-type, operator]
 
+    def ends(self) -> tuple[Value, ...]:
+        """The lowest and the highest value."""
+        return self.low, self.high
+
     def grid(self) -> tuple[int, ...]:
         """All values."""
         return tuple(range(self.low, self.high + 1, self.step))
@@ -83,6 +91,10 @@ class Choice:
 
     def __contains__(self, value: object) -> bool:
         return value in self.choices
+
+    def ends(self) -> tuple[Value, ...]:
+        """Every value."""
+        return self.choices
 
     def grid(self) -> tuple[Value, ...]:
         """All values."""
@@ -130,6 +142,19 @@ class Space(Mapping[str, Parameter]):
                     f"{key}.{name}", f"takes whole numbers: use type int, not {change}", value=change
                 )
         return Space({name: changes.get(name, parameter) for name, parameter in self.items()})
+
+    def extend(self, more: Mapping[str, Parameter], *, key: str) -> Space:
+        """These parameters and then ``more``.
+
+        Raises:
+            SpecError: a name is there already.
+        """
+        for name in more:
+            if name in self:
+                raise SpecError(
+                    f"{key}.{name}", "is a parameter of the strategy too; rename that one", value=name
+                )
+        return Space({**self._parameters, **more})
 
     def complete(self, params: Mapping[str, Any], *, key: str = "params") -> Params:
         """``params`` with defaults for those left out; values may lie outside the ranges, which bound a search only.

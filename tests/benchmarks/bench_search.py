@@ -109,7 +109,7 @@ def _peer(spec: SweepSpec, n_trials: int, folder: Path) -> tuple[int, float]:
 
         def evaluate(config: dict) -> dict:
             window = search_window(study.bars.load(), study.fold.train)
-            trial = study.objective.trial(0, dict(config), window)
+            (trial,) = study.objective.trials([(0, dict(config))], window)
             return {"value": trial.values[0]}
 
         search = OptunaSearch(
@@ -136,7 +136,8 @@ def _check_equal_values(spec: SweepSpec, study, folder: Path) -> None:
     window = search_window(study.bars.load(), study.fold.train)
     for row in log.sample(10, seed=1).iter_rows(named=True):
         params = {name: row[f"params_{name}"] for name in study.space}
-        assert study.objective.trial(0, params, window).values == (row["values_0"],)
+        (trial,) = study.objective.trials([(0, params)], window)
+        assert trial.values == (row["values_0"],)
     assert log.filter(pl.col("state") == "complete").height > 0
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from backtune.data.bars import Bars
-from backtune.engine.backtest import Result, Window, backtest_positions, result_of, score_positions
+from backtune.engine.backtest import backtest_positions
 from backtune.engine.metrics import METRICS
+from backtune.engine.simulation import Result, result_of, score_positions
+from backtune.engine.window import Window
 from backtune.spec import Execution
 from oracles import (
     DAY,
@@ -33,7 +36,9 @@ LEVELS = {
     "all in": (-1.0, 0.0, 1.0),
     "long": (0.0, 1.0),
     "sized": (-1.0, -0.6, -0.1, 0.0, 0.3, 0.31, 1.0),
+    "any": None,
 }
+NO_STOPS: dict[str, Any] = {"stop_loss": None, "take_profit": None, "trailing_stop": None}
 
 
 @dataclass(frozen=True)
@@ -51,22 +56,72 @@ def randoms() -> st.SearchStrategy[np.random.Generator]:
 
 @st.composite
 def bars_of(draw: st.DrawFn) -> Bars:
-    """Bars with gaps in time, jumps between bars and moves within them."""
+    """Bars with gaps in time, jumps between bars, moves within them, and perhaps a funding rate."""
     n, random = draw(st.sampled_from([60, 40, 20, 6, 2, 1])), draw(randoms())
-    moves = random.normal(0, draw(st.sampled_from([0.3, 0.05, 0.002])), 2 * n)
+    size = draw(st.sampled_from([0.3, 0.05, 0.01, 0.002]))
+    moves = random.normal(0, size, 2 * n)
     moves[random.random(2 * n) < 0.03] += draw(st.sampled_from([1.5, 0.0, -3.0]))
     levels = 100 * np.exp(np.cumsum(moves))
-    return make_bars(levels[0::2], levels[1::2], np.cumsum(random.integers(1, 5, n)) * DAY)
+    rate = draw(st.sampled_from([None, None, 0.0005, 0.02]))
+    return make_bars(
+        levels[0::2],
+        levels[1::2],
+        np.cumsum(random.integers(1, 5, n)) * DAY,
+        **highs_and_lows(levels, size * draw(st.sampled_from([0.0, 0.5, 2.0])), random),
+        funding=None if rate is None else random.normal(rate / 4, rate, n),
+    )
 
 
 @st.composite
-def executions(draw: st.DrawFn) -> Execution:
+def calm_bars(draw: st.DrawFn) -> Bars:
+    """Bars that nowhere double or halve."""
+    n, random = draw(st.sampled_from([60, 20, 6])), draw(randoms())
+    levels = 100 * np.exp(np.clip(np.cumsum(random.normal(0, 0.01, 2 * n)), -0.2, 0.2))
+    return make_bars(levels[0::2], levels[1::2], **highs_and_lows(levels, 0.005, random))
+
+
+@st.composite
+def unbroken_bars(draw: st.DrawFn) -> Bars:
+    """Bars that open where the last one closed, so that no price is jumped over."""
+    n, random = draw(st.sampled_from([60, 20, 6])), draw(randoms())
+    size = draw(st.sampled_from([0.3, 0.05, 0.01]))
+    path = 100 * np.exp(np.cumsum(random.normal(0, size, n + 1)))
+    levels = np.repeat(path, 2)[1:-1]
+    return make_bars(levels[0::2], levels[1::2], **highs_and_lows(levels, size, random))
+
+
+def highs_and_lows(levels: np.ndarray, reach: float, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Highs and lows beyond the opens and closes that alternate in ``levels``."""
+    ends = np.stack([levels[0::2], levels[1::2]])
+    up, down = np.exp(reach * np.abs(random.normal(0, 1, ends.shape)))
+    return {"high": ends.max(axis=0) * up, "low": ends.min(axis=0) / down}
+
+
+def distances(move: float) -> st.SearchStrategy[dict[str, float | None]]:
+    """Stops and profit targets within a bar that moves by ``move`` and beyond it, each often absent.
+
+    None is what two fees come to: whether such a trade is won would be a matter of rounding.
+    """
+    near_and_far = st.sampled_from([None, None, None, 0.317, 1.73, 4.19, 11.3])
+    distance = near_and_far.map(lambda factor: None if factor is None else min(factor * move, 0.93))
+    return st.fixed_dictionaries({"stop_loss": distance, "take_profit": distance, "trailing_stop": distance})
+
+
+@st.composite
+def executions(draw: st.DrawFn, move: float = 0.03) -> Execution:
     return Execution(
         initial_cash=draw(st.sampled_from([1.0, 10_000.0, 3.7e6])),
-        size=draw(st.sampled_from([0.05, 0.5, 0.99, 1.0])),
+        **draw(
+            st.sampled_from(
+                [{"size": size} for size in (0.05, 0.5, 0.99, 1.0)]
+                + [{"size": 0.7, "leverage": 2.0}, {"size": 3.0, "leverage": 3.0}]
+            )
+        ),
         fee_bps=draw(st.sampled_from([0.0, 1.0, 10.0, 250.0])),
+        maker_fee_bps=draw(st.sampled_from([None, 0.0, 5.0, 400.0])),
         slippage_bps=draw(st.sampled_from([0.0, 2.0, 300.0])),
         allow_short=draw(st.sampled_from([True, True, False])),
+        **draw(distances(move)),
     )
 
 
@@ -74,9 +129,12 @@ def executions(draw: st.DrawFn) -> Execution:
 def cases(draw: st.DrawFn) -> Case:
     bars, random = draw(bars_of()), draw(randoms())
     levels = LEVELS[draw(st.sampled_from(sorted(LEVELS)))]
-    targets = np.repeat(random.choice(levels, len(bars)), draw(st.integers(1, 5)))[: len(bars)]
-    start = draw(st.one_of(st.just(0), st.integers(0, len(bars) // 2)))
-    return Case(bars, targets, draw(executions()), start)
+    n = len(bars)
+    drawn = random.uniform(-1, 1, n) if levels is None else random.choice(levels, n)
+    targets = np.repeat(drawn, draw(st.sampled_from([1, 2, 5, 20, 60])))[:n]
+    start = draw(st.one_of(st.just(0), st.integers(0, n // 2)))
+    move = max(float(np.median(bars.high / bars.low)) - 1, 1e-4)
+    return Case(bars, targets, draw(executions(move)), start)
 
 
 def run(case: Case) -> tuple[Result, Replay, Bars]:
@@ -193,11 +251,105 @@ def test_the_last_target_is_never_filled(case: Case) -> None:
 @examples
 @given(bars_of(), randoms(), executions())
 def test_costs_never_help(bars: Bars, random: np.random.Generator, execution: Execution) -> None:
+    # Without stops: slippage moves the entry price, and so a stop, perhaps to where it is not touched.
     targets = random.integers(0, 2, len(bars)).astype(np.float64)
-    costly = execution.model_copy(update={"size": 1.0})
-    free = costly.model_copy(update={"fee_bps": 0.0, "slippage_bps": 0.0})
+    costly = execution.model_copy(update={"size": 1.0, **NO_STOPS})
+    free = costly.model_copy(update={"fee_bps": 0.0, "maker_fee_bps": None, "slippage_bps": 0.0})
     with_costs, without = (backtest_positions(targets, bars, costs) for costs in (costly, free))
     assert (with_costs.equity <= without.equity * (1 + 1e-9)).all()
+
+
+@examples
+@given(bars_of(), randoms(), executions())
+def test_fees_never_help_and_move_no_exit(
+    bars: Bars, random: np.random.Generator, execution: Execution
+) -> None:
+    targets = random.integers(0, 2, len(bars)).astype(np.float64)
+    costly = execution.model_copy(update={"size": 1.0})
+    free = costly.model_copy(update={"fee_bps": 0.0, "maker_fee_bps": 0.0})
+    with_fees, without = (backtest_positions(targets, bars, costs) for costs in (costly, free))
+    assert (with_fees.equity <= without.equity * (1 + 1e-9)).all()
+    if not with_fees.ruined:
+        times, prices = ["entry_time", "exit_time"], ["entry_price", "exit_price"]
+        assert with_fees.trades.select(times).equals(without.trades.select(times))
+        np.testing.assert_allclose(with_fees.trades.select(prices), without.trades.select(prices), rtol=1e-12)
+
+
+def assert_same(ours: Result, theirs: Result) -> None:
+    """Equal to the last digit."""
+    assert ours.equity.tolist() == theirs.equity.tolist()
+    assert ours.trades.equals(theirs.trades)
+    assert ours.metrics == theirs.metrics
+    assert (ours.cash, ours.quantity, ours.entry_price) == (theirs.cash, theirs.quantity, theirs.entry_price)
+
+
+@examples
+@given(calm_bars(), randoms(), executions(), st.sampled_from(["stop_loss", "take_profit", "trailing_stop"]))
+def test_what_is_never_touched_changes_nothing(
+    bars: Bars, random: np.random.Generator, execution: Execution, name: str
+) -> None:
+    targets = np.repeat(random.uniform(-1, 1, len(bars)), 3)[: len(bars)]
+    without = execution.model_copy(update=NO_STOPS)
+    far = without.model_copy(update={name: 0.9})
+    assert_same(backtest_positions(targets, bars, far), backtest_positions(targets, bars, without))
+
+
+@examples
+@given(cases())
+def test_a_funding_of_zero_changes_nothing(case: Case) -> None:
+    unfunded, zero = (replace(case.bars, funding=rate) for rate in (None, np.zeros(len(case.bars))))
+    assert_same(
+        *(result_of(case.targets, Window.of(bars, case.start), case.execution) for bars in (unfunded, zero))
+    )
+
+
+@examples
+@given(cases(), st.sampled_from([2.0**-20, 2.0, 2.0**10]))
+def test_the_unit_of_price_changes_no_equity(case: Case, factor: float) -> None:
+    # A power of two, so that scaling is exact.
+    prices = {name: getattr(case.bars, name) * factor for name in ("open", "high", "low", "close")}
+    ours, theirs = (
+        result_of(case.targets, Window.of(bars, case.start), case.execution)
+        for bars in (case.bars, replace(case.bars, **prices))
+    )
+    assert theirs.equity.tolist() == ours.equity.tolist()
+    assert theirs.metrics == ours.metrics
+    assert (theirs.trades["exit_price"] / factor).to_list() == ours.trades["exit_price"].to_list()
+
+
+@examples
+@given(unbroken_bars(), randoms(), st.sampled_from([-1.0, 1.0]), st.sampled_from([0.01, 0.1, 0.4]))
+def test_a_stop_bounds_the_loss_and_a_target_the_gain(
+    bars: Bars, random: np.random.Generator, side: float, distance: float
+) -> None:
+    targets = side * random.integers(0, 2, len(bars))
+    free = {"fee_bps": 0, "slippage_bps": 0}
+    for name in ("stop_loss", "trailing_stop"):
+        returns = backtest_positions(targets, bars, {name: distance, **free}).trades["return"]
+        assert (returns >= -distance - 1e-9).all()
+    returns = backtest_positions(targets, bars, {"take_profit": distance, **free}).trades["return"]
+    assert (returns <= distance + 1e-9).all()
+
+
+@examples
+@given(
+    bars_of(),
+    executions(),
+    st.sampled_from(["stop_loss", "take_profit", "trailing_stop"]),
+    st.sampled_from([-1.0, 1.0]),
+    st.lists(st.floats(0.001, 0.999), min_size=2, max_size=2, unique=True).map(sorted),
+)
+def test_the_nearer_is_no_later(
+    bars: Bars, execution: Execution, name: str, side: float, two: list[float]
+) -> None:
+    base = execution.model_copy(update=NO_STOPS)
+    near, far = (
+        backtest_positions(np.full(len(bars), side), bars, base.model_copy(update={name: distance}))
+        for distance in two
+    )
+    if not near.ruined and not far.trades.is_empty():
+        assert near.trades["exit_time"][0] <= far.trades["exit_time"][0]
+    assert len(near.trades) <= 1
 
 
 @examples
@@ -250,9 +402,7 @@ def test_closed_trades_and_the_open_one_add_up_to_the_equity(case: Case) -> None
     if not result.ruined:
         still = loop.account.open_trade
         last = case.bars.close[-1]
-        unrealised = 0.0 if still is None else (
-            still.side * (still.received - still.paid) + loop.account.quantity * last - still.fees
-        )  # fmt: skip
+        unrealised = 0.0 if still is None else still.pnl + loop.account.quantity * last
         gained = result.trades["pnl"].sum() + unrealised
         assert result.equity[-1] - case.execution.initial_cash == pytest.approx(
             gained, rel=1e-9, abs=1e-8 * case.execution.initial_cash

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from backtune.cli import data, results, run, strategies, submit
+from backtune.cli import check_strategy, data, results, run, strategies, submit
 from backtune.errors import BacktuneError, ClusterError, TrackingError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("leaderboard")(results.leaderboard)
 app.command("sync")(results.sync)
 app.command("ui")(results.ui)
 app.command("strategies")(strategies.strategies)
+app.command("check-strategy")(check_strategy.check_strategy)
 app.add_typer(data.app, name="data", help="Import, make, list and check market data.")
 
 

@@ -47,13 +47,15 @@ class Bars:
     timeframe: Timeframe
     bars_per_year: float
     asset: str = ""
+    funding: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.timestamp)
 
     def __getitem__(self, window: slice) -> Bars:
         """The bars of a window of rows, as views; ``bars_per_year`` stays that of the whole."""
-        return replace(self, **{name: getattr(self, name)[window] for name in COLUMNS})
+        funding = None if self.funding is None else self.funding[window]
+        return replace(self, funding=funding, **{name: getattr(self, name)[window] for name in COLUMNS})
 
     @classmethod
     def from_frame(

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from backtune.engine.kernels import Costs
-from backtune.spec import Execution, spec_error
+from backtune.engine.types import Costs
+from backtune.spec import DISTANCES, Execution, spec_error
 
 
 def as_execution(execution: Execution | Mapping[str, Any] | None) -> Execution:
@@ -25,12 +25,25 @@ def as_execution(execution: Execution | Mapping[str, Any] | None) -> Execution:
         raise spec_error(error, Execution, "execution") from None
 
 
+def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A candidate's parameters: the strategy's own, and the distances of its stops."""
+    own = {name: value for name, value in params.items() if name not in DISTANCES}
+    return own, {name: value for name, value in params.items() if name in DISTANCES}
+
+
 def costs_of(execution: Execution) -> Costs:
-    """Costs as fractions."""
+    """What the kernel takes: fractions, with 0 for a distance that is not used.
+
+    Raises:
+        SpecError: a distance is still a range.
+    """
+    fixed = execution.with_distances({})
+    fee = fixed.fee_bps / 10_000
     return Costs(
-        initial_cash=execution.initial_cash,
-        size=execution.size,
-        fee=execution.fee_bps / 10_000,
-        slippage=execution.slippage_bps / 10_000,
-        allow_short=execution.allow_short,
+        initial_cash=fixed.initial_cash,
+        size=fixed.size,
+        fee=fee,
+        maker_fee=fee if fixed.maker_fee_bps is None else fixed.maker_fee_bps / 10_000,
+        slippage=fixed.slippage_bps / 10_000,
+        **{name: float(getattr(fixed, name) or 0.0) for name in DISTANCES},
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from backtune.data.bars import SECONDS_PER_YEAR
-from backtune.engine.kernels import Tally
+from backtune.engine.types import Tally
 
 _SECONDS_PER_MONTH = SECONDS_PER_YEAR / 12
 
@@ -47,12 +47,12 @@ class Outcome:
 
 def total_return(o: Outcome) -> float | None:
     """E_n / initial cash - 1."""
-    return o.tally.final_equity / o.initial_cash - 1.0
+    return o.tally.marks.final_equity / o.initial_cash - 1.0
 
 
 def annual_return(o: Outcome) -> float | None:
     """(E_n / initial cash) ^ (1 / years) - 1, the compound annual growth rate by elapsed time."""
-    growth = o.tally.final_equity / o.initial_cash
+    growth = o.tally.marks.final_equity / o.initial_cash
     if growth <= 0.0:
         return -1.0
     exponent = math.log(growth) * SECONDS_PER_YEAR / o.elapsed_seconds
@@ -77,23 +77,23 @@ def sortino_ratio(o: Outcome) -> float | None:
     Dividing by the number of losing bars alone would reward a strategy for having fewer but equal losses.
     None without a loss.
     """
-    downside = math.sqrt(o.tally.sum_squared_loss / o.tally.n_bars)
+    downside = math.sqrt(o.tally.marks.sum_squared_loss / o.tally.n_bars)
     return o.mean / downside * math.sqrt(o.bars_per_year) if downside > _ROUNDING else None
 
 
 def max_drawdown(o: Outcome) -> float | None:
     """max D_i, positive; the peak starts at initial cash."""
-    return o.tally.max_drawdown
+    return o.tally.marks.max_drawdown
 
 
 def calmar_ratio(o: Outcome) -> float | None:
     """annual_return / max_drawdown (Young 1991, over the whole window); None without a drawdown."""
-    return _ratio(annual_return(o), _depth(o.tally.max_drawdown))
+    return _ratio(annual_return(o), _depth(o.tally.marks.max_drawdown))
 
 
 def ulcer_index(o: Outcome) -> float | None:
     """sqrt(mean((100 D_i)^2)) over all n bars, in percent (Martin and McCann 1989)."""
-    return 100.0 * math.sqrt(o.tally.sum_squared_drawdown / o.tally.n_bars)
+    return 100.0 * math.sqrt(o.tally.marks.sum_squared_drawdown / o.tally.n_bars)
 
 
 def burke_ratio(o: Outcome) -> float | None:
@@ -102,64 +102,64 @@ def burke_ratio(o: Outcome) -> float | None:
     Episodes, not bars, are summed: the latter would depend on the timeframe. An episode that is open at the end
     counts. None without a drawdown.
     """
-    return _ratio(annual_return(o), _depth(math.sqrt(o.tally.sum_squared_episode)))
+    return _ratio(annual_return(o), _depth(math.sqrt(o.tally.marks.sum_squared_episode)))
 
 
 def total_trades(o: Outcome) -> float | None:
     """Number of closed trades; a trade lasts from flat, or a reversal, to flat or the next reversal."""
-    return o.tally.n_trades
+    return o.tally.trading.n_trades
 
 
 def win_rate(o: Outcome) -> float | None:
     """Share of closed trades with a profit after fees; None without a trade."""
-    return _ratio(o.tally.n_wins, o.tally.n_trades)
+    return _ratio(o.tally.trading.n_wins, o.tally.trading.n_trades)
 
 
 def profit_factor(o: Outcome) -> float | None:
     """Money won by winning trades / money lost by the others; None where nothing was lost."""
-    lost = o.tally.gross_loss
-    return _ratio(o.tally.gross_profit, lost if lost > _ROUNDING * o.initial_cash else 0.0)
+    lost = o.tally.trading.gross_loss
+    return _ratio(o.tally.trading.gross_profit, lost if lost > _ROUNDING * o.initial_cash else 0.0)
 
 
 def average_win(o: Outcome) -> float | None:
     """Mean return of winning trades on the money entered; None without one."""
-    return _ratio(o.tally.sum_win, o.tally.n_wins)
+    return _ratio(o.tally.trading.sum_win, o.tally.trading.n_wins)
 
 
 def average_loss(o: Outcome) -> float | None:
     """Mean return of the trades that did not win, zero or negative; None without one."""
-    return _ratio(o.tally.sum_loss, o.tally.n_trades - o.tally.n_wins)
+    return _ratio(o.tally.trading.sum_loss, o.tally.trading.n_trades - o.tally.trading.n_wins)
 
 
 def largest_win(o: Outcome) -> float | None:
     """Largest return of a winning trade; None without one."""
-    return o.tally.largest_win
+    return o.tally.trading.largest_win
 
 
 def largest_loss(o: Outcome) -> float | None:
     """Lowest return of a trade that did not win; None without one."""
-    return o.tally.largest_loss
+    return o.tally.trading.largest_loss
 
 
 def average_trade_hours(o: Outcome) -> float | None:
     """Mean hours from entry to exit of closed trades; None without one."""
-    return _ratio(o.tally.sum_trade_microseconds / 3.6e9, o.tally.n_trades)
+    return _ratio(o.tally.trading.sum_trade_microseconds / 3.6e9, o.tally.trading.n_trades)
 
 
 def trades_per_month(o: Outcome) -> float | None:
     """Closed trades per elapsed twelfth of a year."""
-    return o.tally.n_trades * _SECONDS_PER_MONTH / o.elapsed_seconds
+    return o.tally.trading.n_trades * _SECONDS_PER_MONTH / o.elapsed_seconds
 
 
 def exposure(o: Outcome) -> float | None:
     """Share of bars that close with a position."""
-    return o.tally.n_exposed_bars / o.tally.n_bars
+    return o.tally.marks.n_exposed_bars / o.tally.n_bars
 
 
 def turnover(o: Outcome) -> float | None:
     """Notional of all fills, both sides, per year in multiples of mean equity; None where that is 0."""
-    mean_equity = o.tally.sum_equity / o.tally.n_bars
-    return _ratio(o.tally.traded_notional * SECONDS_PER_YEAR / o.elapsed_seconds, mean_equity)
+    mean_equity = o.tally.marks.sum_equity / o.tally.n_bars
+    return _ratio(o.tally.trading.traded_notional * SECONDS_PER_YEAR / o.elapsed_seconds, mean_equity)
 
 
 METRICS: dict[str, Callable[[Outcome], float | None]] = {

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from backtune.engine.kernels import N_BLOCKS
 from backtune.engine.metrics import METRICS
+from backtune.engine.types import N_BLOCKS
 from backtune.errors import ResultsError
 from backtune.objective import Trial
 from backtune.results.files import write_atomically

@@ -94,7 +94,8 @@ def _seconds(study: Study) -> float:
 
 def _study(spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, catalog: Catalog) -> Study:
     cell = (ref.name, bars.asset, bars.timeframe)
-    space = ref.load().space().override(spec.overrides(*cell), key=f"space.{ref.name}")
+    own = ref.load().space().override(spec.overrides(*cell), key=f"space.{ref.name}")
+    space = own.extend(spec.execution.searched, key="execution")
     seed = study_seed(spec.search.seed, *cell, fold.name)
     # Refuses a sampler that cannot search this space, while nothing has started yet.
     make_suggester(spec.search, space, seed)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 
 from backtune.data.bars import Bars
 from backtune.data.load import cached_bars
-from backtune.engine.backtest import Window
+from backtune.engine.window import Window
 from backtune.errors import ResultsError
 from backtune.objective import Objective, Trial, search_window, validation_window
 from backtune.results.best import best_of
@@ -149,36 +150,33 @@ class _Search:
         return False
 
     def _evaluate(self, candidates: Sequence[Params], first: int, stop: Stop) -> list[Trial]:
+        numbered = list(enumerate(candidates[: self.study.search.trials - first], start=first))
+        fresh = {
+            _key(params): (number, params)
+            for number, params in reversed(numbered)
+            if self._is_new(number, params)
+        }
+        evaluated = self.objective.trials(sorted(fresh.values(), key=itemgetter(0)), self.window)
         batch: list[Trial] = []
-        for number, params in enumerate(candidates[: self.study.search.trials - first], start=first):
+        for number, params in numbered:
             if number < len(self.trials):
                 self._check_replay(self.trials[number], params)
             elif stop():
                 break
             else:
-                trial = self._answer(number, params)
+                known = self.answers.get(_key(params))
+                trial = (
+                    next(evaluated) if known is None else replace(known, number=number, duration_seconds=0.0)
+                )
+                self.answers[_key(params)] = trial
                 self.trials.append(trial)
                 self.pen.add(trial)
             batch.append(self.trials[number])
         return batch
 
-    def _answer(self, number: int, params: Params) -> Trial:
-        """From the log where the same candidate was tried before, else by evaluation."""
-        known = self.answers.get(_key(params))
-        if known is not None:
-            return Trial(
-                number,
-                params,
-                known.state,
-                known.reason,
-                known.values,
-                known.metrics,
-                known.blocks,
-                duration_seconds=0.0,
-            )
-        trial = self.objective.trial(number, params, self.window)
-        self.answers[_key(params)] = trial
-        return trial
+    def _is_new(self, number: int, params: Params) -> bool:
+        """Whether the log has neither this trial nor another of the same candidate, which would answer it."""
+        return number >= len(self.trials) and _key(params) not in self.answers
 
     def _told(self, trial: Trial) -> Told:
         return Told(trial.values, self.objective.violations(trial.metrics))

@@ -3,6 +3,7 @@
 from backtune.spec.content import content_hash
 from backtune.spec.messages import spec_error
 from backtune.spec.sections import (
+    DISTANCES,
     Constraint,
     Data,
     Execution,
@@ -17,6 +18,7 @@ from backtune.spec.sections import (
 from backtune.spec.sweep_spec import SweepSpec
 
 __all__ = [
+    "DISTANCES",
     "Constraint",
     "Data",
     "Execution",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from backtune.errors import SpecError
+from backtune.space import Parameter, parse_parameter
 from backtune.timeframe import Timeframe
 
 SamplerName = Literal["tpe", "cma-es", "nsga2", "random", "grid"]
@@ -133,22 +134,90 @@ class Grid(Section):
         return self
 
 
+_Rate = Annotated[float, Field(ge=0, lt=10_000)]
+DISTANCES = ("stop_loss", "take_profit", "trailing_stop")
+
+
 class Execution(Section):
-    """How targets become fills.
+    """How targets become fills; :mod:`backtune.engine.backtest` states the rules.
 
     Attributes:
         initial_cash: equity before the first bar, in quote currency.
-        size: fraction of equity that a target of 1 commits.
-        fee_bps: fee in basis points of the notional of every fill.
-        slippage_bps: how far a fill is moved against the order, in basis points of the open.
+        size: fraction of equity that a target of 1 commits; up to ``leverage``.
+        leverage: the most that may be committed, in multiples of equity.
+        fee_bps: fee of a fill in basis points of its notional.
+        maker_fee_bps: fee of a take-profit fill, a resting order; ``fee_bps`` where it is None.
+        slippage_bps: how far a fill is moved against the order, in basis points of its price.
         allow_short: whether negative targets are taken; otherwise they mean flat.
+        stop_loss: distance of the stop from the average entry price, as a fraction of it; None for none.
+        take_profit: distance of the profit target from the average entry price, likewise.
+        trailing_stop: distance of the stop from the best price since entry, as a fraction of it.
+
+    A distance may be a range, as in ``{type: float, low: 0.01, high: 0.1}``: then it is searched beside the strategy's
+    parameters, under its own name.
     """
 
     initial_cash: Annotated[float, Field(gt=0)] = 10_000.0
-    size: Annotated[float, Field(gt=0, le=1)] = 1.0
-    fee_bps: Annotated[float, Field(ge=0, lt=10_000)] = 10.0
-    slippage_bps: Annotated[float, Field(ge=0, lt=10_000)] = 2.0
+    size: Annotated[float, Field(gt=0)] = 1.0
+    leverage: Annotated[float, Field(ge=1, le=1_000)] = 1.0
+    fee_bps: _Rate = 10.0
+    maker_fee_bps: _Rate | None = None
+    slippage_bps: _Rate = 2.0
     allow_short: bool = True
+    stop_loss: float | dict[str, Any] | None = None
+    take_profit: float | dict[str, Any] | None = None
+    trailing_stop: float | dict[str, Any] | None = None
+
+    @field_validator(*DISTANCES, mode="before")
+    @classmethod
+    def _distance_or_range(cls, value: object, info: ValidationInfo) -> object:
+        key = f"execution.{info.field_name}"
+        ends: tuple[object, ...] = () if value is None else (value,)
+        if isinstance(value, Mapping):
+            ends = parse_parameter(value, key=key).ends()
+        for end in ends:
+            if not _is_distance(end):
+                raise SpecError(
+                    key, f"{end!r} is not a number between 0 and 1, nor a range of such", value=end
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _size_within_leverage(self) -> Execution:
+        if self.size > self.leverage:
+            raise SpecError(
+                "execution.size", f"{self.size:g} is above the leverage of {self.leverage:g}; raise one or lower the other",
+                value=self.size,
+            )  # fmt: skip
+        return self
+
+    @property
+    def searched(self) -> dict[str, Parameter]:
+        """The distances that are ranges, by name."""
+        ranges = {name: getattr(self, name) for name in DISTANCES}
+        return {
+            name: parse_parameter(value, key=f"execution.{name}")
+            for name, value in ranges.items()
+            if isinstance(value, Mapping)
+        }
+
+    def with_distances(self, params: Mapping[str, Any]) -> Execution:
+        """These rules with the distances that ``params`` names, whatever else it names.
+
+        Raises:
+            SpecError: a distance is not between 0 and 1, or a range is left.
+        """
+        chosen = {name: params[name] for name in DISTANCES if name in params}
+        for name, value in {**self.searched, **chosen}.items():
+            if not _is_distance(value):
+                raise SpecError(
+                    f"execution.{name}", f"{value!r} is not a number between 0 and 1", value=value
+                )
+        return self.model_copy(update=chosen) if chosen else self
+
+
+def _is_distance(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
 
 
 class Goal(Section):

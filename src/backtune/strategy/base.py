@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from backtune.data.bars import Bars
 from backtune.errors import StrategyError
 from backtune.space import Space
+from backtune.strategy.columns import Columns
 
 
 class BaseStrategy(ABC):
@@ -43,6 +45,37 @@ class BaseStrategy(ABC):
         ``positions[i]`` is decided at the close of bar i from bars up to i and filled at the open of bar
         i + 1. Warm-up bars are 0; no value is NaN.
         """
+
+
+class BatchedStrategy(BaseStrategy):
+    """A strategy that is always long, short or flat, and decides that for many candidates at less than their price.
+
+    :meth:`positions` must say exactly the same, which :func:`positions_from_sides` sees to.
+    """
+
+    @staticmethod
+    @abstractmethod
+    def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
+        """For each candidate in order, (n_bars,) int8 in {-1, 0, 1}: its targets.
+
+        The array may be written again for the next candidate.
+        """
+
+
+def positions_from_sides(strategy: BatchedStrategy, bars: Bars) -> np.ndarray:
+    """The positions of one strategy, as its batched form decides them."""
+    (sides,) = strategy.sides([strategy], Columns(bars))
+    return sides.astype(np.float64)
+
+
+def check_periods(*periods: int) -> None:
+    """Refuse periods that no average can have.
+
+    Raises:
+        ValueError: one is below 1.
+    """
+    if min(periods) < 1:
+        raise ValueError(f"a period must be 1 or more, not {min(periods)}")
 
 
 def check_positions(positions: object, n_bars: int, strategy: str) -> np.ndarray:

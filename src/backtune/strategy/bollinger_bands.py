@@ -2,47 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
 
 from backtune.data.bars import Bars
 from backtune.space import Float, Int, Space
-from backtune.strategy.base import BaseStrategy
-from backtune.strategy.indicators import EQUAL, bollinger_bands
+from backtune.strategy.base import BatchedStrategy, check_periods, positions_from_sides
+from backtune.strategy.columns import Columns, PrefixSums
+from backtune.strategy.indicators import EQUAL
 
 
 @dataclass(frozen=True)
-class BollingerBandsStrategy(BaseStrategy):
+class BollingerBandsStrategy(BatchedStrategy):
     """Long from a close below the lower band, short from one above the upper band, flat again at the middle."""
 
     name: ClassVar[str] = "BollingerBandsStrategy"
     period: int = 20
     num_std: float = 2.0
 
+    def __post_init__(self) -> None:
+        check_periods(self.period)
+
     @classmethod
     def space(cls) -> Space:
         return Space(period=Int(10, 150, default=20), num_std=Float(1.0, 4.0, default=2.0))
 
     def positions(self, bars: Bars) -> np.ndarray:
-        lower, middle, upper = bollinger_bands(bars.close, self.period, self.num_std)
-        positions: np.ndarray = _fade(bars.close, lower, middle, upper)
-        return positions
+        return positions_from_sides(self, bars)
+
+    @staticmethod
+    def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
+        out = np.empty(len(columns.bars), np.int8)
+        mean = np.empty(len(columns.bars))
+        for one in candidates:
+            _window_means(columns.close_sums, int(one.period), mean)
+            _fade(columns.bars.close, mean, int(one.period), float(one.num_std), out)
+            yield out
 
 
 @njit(cache=True)
-def _fade(close: np.ndarray, lower: np.ndarray, middle: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    out = np.empty(len(close))
-    held = 0.0
-    for i in range(len(close)):
-        slack = EQUAL * close[i]
-        if close[i] < lower[i] - slack:
-            held = 1.0
-        elif close[i] > upper[i] + slack:
-            held = -1.0
-        elif held * (close[i] - middle[i]) >= 0.0:
-            held = 0.0
+def _window_means(sums: PrefixSums, period: int, out: np.ndarray) -> None:
+    """Means of the last ``period`` closes, from index period - 1 on."""
+    if period > len(out):
+        return
+    means, now, now_low = out[period - 1 :], sums.high[period:], sums.low[period:]
+    for i in range(len(means)):
+        means[i] = ((now[i] - sums.high[i]) + (now_low[i] - sums.low[i])) / period
+
+
+@njit(cache=True)
+def _fade(close: np.ndarray, mean: np.ndarray, period: int, num_std: float, out: np.ndarray) -> None:
+    """Squared distance from the mean against ``num_std`` squared variances: without a root."""
+    out[: period - 1] = 0
+    held = np.int8(0)
+    squares = 0.0
+    share = num_std * num_std / period
+    for i in range(period - 1, len(close)):
+        price = close[i]
+        distance = price - mean[i]
+        if (i + 1) % period == 0:
+            # Summed afresh once a period, so that rounding does not grow with the length of the data.
+            squares = 0.0
+            for j in range(i - period + 1, i + 1):
+                squares += (close[j] - mean[i]) ** 2
+        else:
+            old = close[i - period]
+            squares += (price - old) * (distance + (old - mean[i - 1]))
+        slack = EQUAL * price
+        if distance * distance > share * max(squares, 0.0) + slack * slack:
+            held = np.int8(-1) if distance > 0.0 else np.int8(1)
+        elif held * distance >= -slack:
+            held = np.int8(0)
         out[i] = held
-    return out

@@ -2,31 +2,89 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numba import njit
 
 from backtune.data.bars import Bars
 from backtune.space import Int, Space
-from backtune.strategy.base import BaseStrategy
-from backtune.strategy.indicators import side, sma
+from backtune.strategy.base import BatchedStrategy, check_periods, positions_from_sides
+from backtune.strategy.columns import Columns, PrefixSums
+from backtune.strategy.indicators import EQUAL
+
+_ZERO_BYTE_LOW = np.uint64(0x0101010101010101)
+_ZERO_BYTE_HIGH = np.uint64(0x8080808080808080)
 
 
 @dataclass(frozen=True)
-class MovingAverageCrossover(BaseStrategy):
+class MovingAverageCrossover(BatchedStrategy):
     """Long while SMA(fast_period) of the close is above SMA(slow_period), short while below."""
 
     name: ClassVar[str] = "MovingAverageCrossover"
     fast_period: int = 10
     slow_period: int = 50
 
+    def __post_init__(self) -> None:
+        check_periods(self.fast_period, self.slow_period)
+
     @classmethod
     def space(cls) -> Space:
         return Space(fast_period=Int(3, 40, default=10), slow_period=Int(41, 250, default=50))
 
     def positions(self, bars: Bars) -> np.ndarray:
-        positions: np.ndarray = side(
-            sma(bars.close, self.fast_period) - sma(bars.close, self.slow_period), bars.close
-        )
-        return positions
+        return positions_from_sides(self, bars)
+
+    @staticmethod
+    def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
+        out = np.empty(len(columns.bars), np.int8)
+        for candidate in candidates:
+            _compare(
+                columns.close_sums,
+                columns.bars.close,
+                int(candidate.fast_period),
+                int(candidate.slow_period),
+                out,
+            )
+            _hold_ties(out)
+            yield out
+
+
+@njit(cache=True)
+def _compare(sums: PrefixSums, close: np.ndarray, fast: int, slow: int, out: np.ndarray) -> None:
+    """The side of fast - slow average, 0 where equal or before the first of either.
+
+    Sums of the windows are compared crosswise, times the other period, so that nothing is divided.
+    """
+    first = max(fast, slow)
+    if first > len(close):
+        out[:] = 0
+        return
+    out[: first - 1] = 0
+    sides, prices = out[first - 1 :], close[first - 1 :]
+    # Slices, because an index that might be negative keeps the loop from the vector units.
+    now, now_low = sums.high[first:], sums.low[first:]
+    fast_high, fast_low = sums.high[first - fast :], sums.low[first - fast :]
+    slow_high, slow_low = sums.high[first - slow :], sums.low[first - slow :]
+    fast_weight, slow_weight = float(slow), float(fast)
+    slack = EQUAL * fast * slow
+    for i in range(len(prices)):
+        fast_sum = (now[i] - fast_high[i]) + (now_low[i] - fast_low[i])
+        slow_sum = (now[i] - slow_high[i]) + (now_low[i] - slow_low[i])
+        lead = fast_sum * fast_weight - slow_sum * slow_weight
+        sides[i] = np.int8(lead > slack * prices[i]) - np.int8(lead < -slack * prices[i])
+
+
+@njit(cache=True)
+def _hold_ties(sides: np.ndarray) -> None:
+    """A tie keeps the side before it. Eight bars are looked at in one word, for there is hardly ever one."""
+    n_words = len(sides) // 8
+    words = sides[: n_words * 8].view(np.uint64)
+    for word in range(n_words):
+        if (words[word] - _ZERO_BYTE_LOW) & ~words[word] & _ZERO_BYTE_HIGH:
+            for i in range(max(8 * word, 1), 8 * word + 8):
+                sides[i] = sides[i] if sides[i] != 0 else sides[i - 1]
+    for i in range(max(8 * n_words, 1), len(sides)):
+        sides[i] = sides[i] if sides[i] != 0 else sides[i - 1]

@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtune.engine.backtest import Window, backtest, backtest_positions, result_of, score_positions
+from backtune.engine.backtest import backtest, backtest_positions
 from backtune.engine.metrics import METRICS
+from backtune.engine.simulation import result_of, score_positions
+from backtune.engine.window import Window
 from backtune.errors import BarsError, SpecError, StrategyError
 from backtune.spec import Execution
 from backtune.strategy.indicators import sma
@@ -271,7 +273,7 @@ def test_forms_of_bars_and_execution(kind: str) -> None:
     [
         ({"fee": 1}, r"execution\.fee: unknown key \(did you mean 'fee_bps'\?\)"),
         ({"fee_bps": -1}, r"execution\.fee_bps: .*greater than or equal to 0 \(given: -1\)"),
-        ({"size": 2}, r"execution\.size: .*less than or equal to 1 \(given: 2\)"),
+        ({"size": 2}, r"execution\.size: 2 is above the leverage of 1"),
         ({"initial_cash": float("nan")}, r"execution\.initial_cash: .*\(given: nan\)"),
     ],
 )

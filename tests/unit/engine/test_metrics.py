@@ -1,4 +1,4 @@
-"""Metrics of equity paths worked out by hand."""
+"""Metrics of equity paths worked out by hand, and of published examples."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from backtune.data.bars import Bars
-from backtune.engine.backtest import Window, backtest_positions, result_of
+from backtune.engine.backtest import backtest_positions
 from backtune.engine.metrics import METRICS
+from backtune.engine.simulation import result_of
+from backtune.engine.window import Window
 from oracles import FREE, assert_metrics, make_bars, metrics_of_path
 
 YEAR = 31_557_600_000_000
@@ -74,6 +76,103 @@ def test_a_gap_counts_as_elapsed_time() -> None:
     ours = metrics(bars)
     assert ours["annual_return"] == pytest.approx(0.5)
     assert ours["trades_per_month"] == 0
+
+
+def earned(returns: list[float], per_year: int) -> dict[str, float | None]:
+    """Metrics of bars with these returns, ``per_year`` of them a year, all held with all cash."""
+    step = YEAR // per_year
+    prices = 100 * np.cumprod([1.0, 1.0, *(1 + r for r in returns)])
+    bars = make_bars(
+        prices[:-1], prices[1:], np.arange(len(returns) + 1) * step, timeframe=f"{step // 1_000_000}s",
+        bars_per_year=per_year,
+    )  # fmt: skip
+    return result_of(np.ones(len(bars)), Window.of(bars, 1), FREE).metrics
+
+
+# The portfolio of Bacon, "Practical Portfolio Performance Measurement and Attribution", 2nd ed. (2008), p. 65: 24
+# months, as in the data set portfolio_bacon of R's PerformanceAnalytics.
+BACON = [
+    0.003, 0.026, 0.011, -0.010, 0.015, 0.025, 0.016, 0.067, -0.014, 0.040, -0.005, 0.081,
+    0.040, -0.037, -0.061, 0.017, -0.049, -0.022, 0.070, 0.058, -0.065, 0.024, -0.005, -0.009,
+]  # fmt: skip
+# The series of the tests of Quantopian's empyrical (tests/test_stats.py), as monthly_returns.
+EMPYRICAL = [0, 0.01, 0.10, -0.04, 0.02, 0.03, 0.02, 0.01, -0.10]
+
+
+def test_published_sharpe_ratios() -> None:
+    """Bacon's portfolio by month, and empyrical's daily ``mixed_returns``.
+
+    The first value is that of portfolio_analytics_js (lequant40, "Sharpe ratio #1"), a mean over a deviation with
+    ddof 1 as in Sharpe (1994), whose paper has no table of returns to compute from. The second annualises by 252.
+    """
+    assert earned(BACON, 12)["sharpe_ratio"] == pytest.approx(0.22756845566238826 * math.sqrt(12), rel=1e-12)
+    bars = make_bars(
+        100 * np.cumprod([1, 1, *(1 + r for r in EMPYRICAL[1:-1])]),
+        100 * np.cumprod([1, *(1 + r for r in EMPYRICAL[1:])]),
+        bars_per_year=252,
+    )
+    ours = result_of(np.ones(9), Window.of(bars, 1), FREE).metrics
+    assert ours["sharpe_ratio"] == pytest.approx(1.7238613961706866, rel=1e-12)
+
+
+def test_published_sortino_ratios() -> None:
+    """Rollinger and Hoffman, "Sortino: A 'Sharper' Ratio" (Red Rock Capital), a target of 0; and empyrical's monthly."""
+    annual = [0.17, 0.15, 0.23, -0.05, 0.12, 0.09, 0.13, -0.04]
+    ours = earned(annual, 1)["sortino_ratio"]
+    assert ours == pytest.approx(4.417, abs=5e-4)
+    assert ours == pytest.approx(0.1 / math.sqrt((0.05**2 + 0.04**2) / 8), rel=1e-12)
+    assert earned(EMPYRICAL, 12)["sortino_ratio"] == pytest.approx(0.53605626741889756, rel=1e-12)
+
+
+def test_published_calmar_ratio() -> None:
+    """empyrical's monthly series: annual return, volatility, worst drawdown of a tenth, and Calmar ratio."""
+    ours = earned(EMPYRICAL, 12)
+    expected = {
+        "annual_return": 0.052242061386048144,
+        "volatility": 0.18663690238892558,
+        "max_drawdown": 0.1,
+        "calmar_ratio": 0.52242061386048144,
+    }
+    assert {name: ours[name] for name in expected} == pytest.approx(expected, rel=1e-12)
+
+
+def test_published_ulcer_indices() -> None:
+    """The example of portfolio_analytics_js's manual (lequant40), and Bacon's Martin ratio (2008, p. 91).
+
+    100, 110, 105, 102, 95 has drawdowns of 0, 0, 5, 8 and 15 in 110: the root of 314 / (5 x 110^2). Bacon divides an
+    annual return of 10.4 % by the index and prints 1.70, from rounded figures. Martin's own spreadsheet
+    (tangotools.com/ui) holds 18 years of weekly S&P 500 closes, which are not ours to copy.
+    """
+    steps = [0, 110 / 100 - 1, 105 / 110 - 1, 102 / 105 - 1, 95 / 102 - 1]
+    assert earned(steps, 1)["ulcer_index"] == pytest.approx(100 * 0.07204222820421435, rel=1e-12)
+    bacon = earned(BACON, 12)
+    assert bacon["annual_return"] == pytest.approx(0.104, abs=5e-4)
+    martin = (bacon["annual_return"] or 0) / (bacon["ulcer_index"] or 1) * 100
+    assert martin == pytest.approx(1.70, abs=0.01)
+
+
+def test_published_burke_ratio() -> None:
+    """Bacon's Burke ratio (2008, p. 90): an annual return of 10.37 % over seven drawdowns is 0.74.
+
+    Burke (1994) and Bacon do not say that a drawdown lasts until it is recovered; Bacon adds up runs of losing
+    months, also within a drawdown. So his seven are put in a path in which each is recovered, over his two years.
+    His own months, with three small drawdowns and one from the peak to the trough of month 18 that is never
+    recovered, have no published value by our definition: it is worked out below.
+    """
+    runs = [0.010, 0.014, 0.005, 0.037 + 0.061, 0.049 + 0.022, 0.065, 0.005 + 0.009]
+    growth = float(np.prod([1 + r for r in BACON]))
+    falls_and_recoveries = [r for d in runs for r in (-d, 1 / (1 - d) - 1)]
+    # Two years in 16 bars.
+    path_of_runs = earned([0, *falls_and_recoveries, growth - 1], 8)
+    assert path_of_runs["annual_return"] == pytest.approx(0.1037, abs=5e-5)
+    assert path_of_runs["burke_ratio"] == pytest.approx(0.74, abs=5e-3)
+    assert path_of_runs["burke_ratio"] == pytest.approx(
+        0.7447309, abs=5e-6
+    )  # as PerformanceAnalytics prints it
+
+    deepest = 1 - (1 - 0.037) * (1 - 0.061) * (1 + 0.017) * (1 - 0.049) * (1 - 0.022)
+    root = math.sqrt(0.010**2 + 0.014**2 + 0.005**2 + deepest**2)
+    assert earned(BACON, 12)["burke_ratio"] == pytest.approx((math.sqrt(growth) - 1) / root, rel=1e-12)
 
 
 PATHS = {

@@ -1,0 +1,214 @@
+"""Marking segments at every close: returns, drawdowns and their sums. Compiled.
+
+Every bar passes through here, so the loops are written for the vector units: sums are kept in a fixed number of lanes
+(bar i of a chunk adds to lane i mod ``_LANES``), which a processor of any width can fill several at a time and which
+gives the same digits on all of them; letting the compiler reorder sums would not. Equity lives in one small chunk.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from backtune.engine.types import N_BLOCKS, Marks, Segments
+
+_LANES = 64
+_CHUNK = 1024
+# Less than the distance of any two prices that differ.
+_NOTHING = 1e-300
+# Rows of the lanes, and the state of the drawdown.
+_RETURNS, _SQUARES, _LOSSES, _LEVELS, _DEPTHS, _LOWS = range(6)
+_PEAK, _DEEPEST, _EPISODE, _EPISODES = range(4)
+
+
+@njit(cache=True, error_model="numpy")
+def mark(
+    close: np.ndarray,
+    segments: Segments,
+    block_edges: np.ndarray,
+    initial_cash: float,
+    end: int,
+    equity_out: np.ndarray,
+) -> tuple[Marks, np.ndarray]:
+    """Mark a window at its closes; from bar ``end`` on, equity is zero.
+
+    Args:
+        block_edges: (N_BLOCKS + 1,) first row of each block, and n.
+        equity_out: (n,) to be filled with equity at every close, or (0,).
+
+    Returns:
+        The sums, with ``ruined_bar`` the first bar before ``end`` that closes at zero or below (then the sums are
+        of no use), else -1; and (N_BLOCKS, 3) with count, sum and sum of squares of the bar returns of each block.
+    """
+    blocks = np.zeros((N_BLOCKS, 3))
+    # One more in front: the equity before the chunk's first bar.
+    equity = np.empty(_CHUNK + 1)
+    equity[0] = initial_cash
+    lanes = np.zeros((6, _LANES))
+    drawdown = np.zeros(4)
+    drawdown[_PEAK] = initial_cash
+    sum_squared_loss = sum_equity = 0.0
+    exposed = segment = 0
+    for block in range(N_BLOCKS):
+        lanes[:4] = 0.0
+        for first in range(block_edges[block], block_edges[block + 1], _CHUNK):
+            n = min(_CHUNK, block_edges[block + 1] - first)
+            segment, held = _fill(close, segments, segment, first, n, end, equity)
+            exposed += held
+            solvent = not _reaches(equity[1 : n + 1], _NOTHING, -1.0)
+            if not solvent and first + _first_ruin(equity, n) < end:
+                none = Marks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, first + _first_ruin(equity, n))
+                return none, blocks
+            whole = n - n % _LANES if solvent and equity[0] > 0.0 else 0
+            _add_rows(equity[: whole + 1], lanes[_RETURNS], lanes[_SQUARES], lanes[_LOSSES], lanes[_LEVELS])
+            _add_bars(equity[whole : n + 1], lanes)
+            _add_drawdowns(equity[1 : n + 1], lanes, drawdown)
+            if len(equity_out) > 0:
+                equity_out[first : first + n] = equity[1 : n + 1]
+            equity[0] = equity[n]
+        blocks[block, 0] = block_edges[block + 1] - block_edges[block]
+        blocks[block, 1] = lanes[_RETURNS].sum()
+        blocks[block, 2] = lanes[_SQUARES].sum()
+        # A loss was added doubled.
+        sum_squared_loss += lanes[_LOSSES].sum() * 0.25
+        sum_equity += lanes[_LEVELS].sum()
+    _follow_peak(equity[:0], lanes, drawdown)
+    marks = Marks(
+        sum_squared_loss, equity[0], sum_equity, drawdown[_DEEPEST], lanes[_DEPTHS].sum(),
+        drawdown[_EPISODES] + drawdown[_EPISODE] ** 2, float(exposed), -1,
+    )  # fmt: skip
+    return marks, blocks
+
+
+@njit(cache=True)
+def _fill(
+    close: np.ndarray, segments: Segments, segment: int, first: int, n: int, end: int, equity: np.ndarray
+) -> tuple[int, int]:
+    """Fill ``equity[1 : n + 1]``; returns the segment of the chunk's last bar, and how many bars have a position."""
+    exposed = 0
+    at = first
+    last = first + n
+    while at < last:
+        while segment + 1 < len(segments.starts) and segments.starts[segment + 1] <= at:
+            segment += 1
+        until = last
+        cash = quantity = 0.0
+        if at < end:
+            cash, quantity = segments.cash[segment], segments.quantity[segment]
+            until = min(until, end)
+            if segment + 1 < len(segments.starts):
+                until = min(until, segments.starts[segment + 1])
+        exposed += until - at if quantity != 0.0 else 0
+        # Slices, because an index that might be negative keeps the loop from the vector units.
+        levels, prices = equity[at - first + 1 : until - first + 1], close[at:until]
+        for i in range(len(prices)):
+            levels[i] = cash + quantity * prices[i]
+        at = until
+    return segment, exposed
+
+
+@njit(cache=True, fastmath={"reassoc", "nsz"})
+def _reaches(values: np.ndarray, limit: float, sign: float) -> bool:
+    """Whether any value is at or above the limit; with sign -1, at or below it.
+
+    A sum of terms that are zero or positive: it is zero in any order, or in none, which an early exit or a maximum
+    would not be for the vector units.
+    """
+    beyond = 0.0
+    for i in range(len(values)):
+        room = sign * (limit - values[i]) - _NOTHING
+        beyond += abs(room) - room
+    return beyond > 0.0
+
+
+@njit(cache=True)
+def _first_ruin(equity: np.ndarray, n: int) -> int:
+    for i in range(n):
+        if equity[i + 1] <= 0.0:
+            return i
+    return n
+
+
+@njit(cache=True, error_model="numpy")
+def _add_rows(
+    equity: np.ndarray, returns: np.ndarray, squares: np.ndarray, losses: np.ndarray, levels: np.ndarray
+) -> None:
+    """Add returns, their squares, the squares of doubled losses, and levels to the lanes, ``_LANES`` bars a row."""
+    for row in range((len(equity) - 1) // _LANES):
+        first = row * _LANES
+        for lane in range(_LANES):
+            level = equity[first + lane + 1]
+            change = level / equity[first + lane] - 1.0
+            # Twice a loss, or zero: without a branch.
+            loss = change - abs(change)
+            returns[lane] += change
+            squares[lane] += change * change
+            losses[lane] += loss * loss
+            levels[lane] += level
+
+
+@njit(cache=True, error_model="numpy")
+def _add_bars(equity: np.ndarray, lanes: np.ndarray) -> None:
+    """The same for any number of bars; after ruin, a return is zero."""
+    for i in range(len(equity) - 1):
+        lane = i % _LANES
+        change = equity[i + 1] / equity[i] - 1.0 if equity[i] > 0.0 else 0.0
+        loss = change - abs(change)
+        lanes[_RETURNS, lane] += change
+        lanes[_SQUARES, lane] += change * change
+        lanes[_LOSSES, lane] += loss * loss
+        lanes[_LEVELS, lane] += equity[i + 1]
+
+
+@njit(cache=True, error_model="numpy")
+def _add_drawdowns(equity: np.ndarray, lanes: np.ndarray, drawdown: np.ndarray) -> None:
+    """Add squared drawdowns: by whole rows as long as none reaches the peak, bar by bar where one does."""
+    n_rows = len(equity) // _LANES
+    row = 0
+    while row < n_rows:
+        below = row
+        while below < n_rows and not _reaches(
+            equity[below * _LANES : (below + 1) * _LANES], drawdown[_PEAK], 1.0
+        ):
+            below += 1
+        if below > row:
+            _add_depths(equity[row * _LANES : below * _LANES], drawdown[_PEAK], lanes[_DEPTHS], lanes[_LOWS])
+        if below < n_rows:
+            _follow_peak(equity[below * _LANES : (below + 1) * _LANES], lanes, drawdown)
+        row = below + 1
+    _follow_peak(equity[n_rows * _LANES :], lanes, drawdown)
+
+
+@njit(cache=True, error_model="numpy")
+def _add_depths(equity: np.ndarray, peak: float, depths: np.ndarray, deepest: np.ndarray) -> None:
+    """Add the squared depths below a peak to the lanes, and keep the deepest of each lane."""
+    scale = 1.0 / peak
+    for row in range(len(equity) // _LANES):
+        first = row * _LANES
+        for lane in range(_LANES):
+            depth = 1.0 - equity[first + lane] * scale
+            depths[lane] += depth * depth
+            deepest[lane] = depth if depth > deepest[lane] else deepest[lane]
+
+
+@njit(cache=True, error_model="numpy")
+def _follow_peak(equity: np.ndarray, lanes: np.ndarray, drawdown: np.ndarray) -> None:
+    """Add squared drawdowns bar by bar, with the deepest of each episode from one peak to the next."""
+    peak = drawdown[_PEAK]
+    scale = 1.0 / peak
+    episode = drawdown[_EPISODE]
+    deepest = lanes[_LOWS]
+    for lane in range(_LANES):
+        episode = deepest[lane] if deepest[lane] > episode else episode
+        deepest[lane] = 0.0
+    for i in range(len(equity)):
+        if equity[i] >= peak:
+            drawdown[_DEEPEST] = max(drawdown[_DEEPEST], episode)
+            drawdown[_EPISODES] += episode * episode
+            peak, scale, episode = equity[i], 1.0 / equity[i], 0.0
+        else:
+            depth = 1.0 - equity[i] * scale
+            lanes[_DEPTHS, i] += depth * depth
+            episode = depth if depth > episode else episode
+    drawdown[_PEAK], drawdown[_EPISODE] = peak, episode
+    drawdown[_DEEPEST] = max(drawdown[_DEEPEST], episode)

@@ -1,0 +1,250 @@
+"""Targets to fills: what happens at opens, and inside bars where stops are set. Compiled.
+
+Only bars with an event cost anything here: changes of target, funding payments, exits. What lies between is a segment
+of constant cash and quantity, which :mod:`backtune.engine.marks` marks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from backtune.engine.types import (
+    ENTRY_BAR,
+    ENTRY_PRICE,
+    EXIT_BAR,
+    EXIT_PRICE,
+    PNL,
+    QUANTITY,
+    RETURN,
+    SIDE,
+    Costs,
+    Moves,
+    Prices,
+    Segments,
+    Trading,
+)
+
+_EVERY_BYTE = np.uint64(0x0101010101010101)
+
+
+@njit(cache=True, error_model="numpy")
+def moves_of(targets: np.ndarray, first_target: float, lowest: float) -> Moves:
+    """Where targets change; ``targets[i]`` is filled at the open of bar i + 1, ``first_target`` at that of bar 0.
+
+    Targets below ``lowest`` count as 0.
+    """
+    n = len(targets)
+    bars = np.empty(n, np.int64)
+    values = np.empty(n)
+    count = 0
+    held = 0.0
+    pending = first_target
+    for i in range(n):
+        target = pending if pending >= lowest else 0.0
+        pending = targets[i]
+        if target != held:
+            held = target
+            bars[count] = i
+            values[count] = target
+            count += 1
+    return Moves(bars[:count].copy(), values[:count].copy())
+
+
+@njit(cache=True)
+def moves_of_sides(sides: np.ndarray, first_side: int, lowest: int) -> Moves:
+    """:func:`moves_of` for targets of -1, 0 and 1, (n,) int8 from an even address on.
+
+    Eight bars are compared in one word: most bars keep the target of the bar before.
+    """
+    n = len(sides)
+    n_words = max(n - 1, 0) // 8
+    words = sides[: n_words * 8].view(np.uint64)
+    bars = np.empty(n + 1, np.int64)
+    values = np.empty(n + 1)
+    count = 0
+    raw = np.int8(0)
+    held = 0
+    for word in range(-1, n_words + 1):
+        if 0 <= word < n_words and words[word] == _EVERY_BYTE * np.uint64(np.uint8(raw)):
+            continue
+        # Word -1 is the target before the window, and the last one what is left of the bars.
+        start = -1 if word < 0 else word * 8
+        end = 0 if word < 0 else (start + 8 if word < n_words else n - 1)
+        for i in range(start, end):
+            raw = sides[i] if i >= 0 else np.int8(first_side)
+            target = int(raw) if raw >= lowest else 0
+            if target != held:
+                held = target
+                bars[count] = i + 1
+                values[count] = float(target)
+                count += 1
+    return Moves(bars[:count].copy(), values[:count].copy())
+
+
+@njit(cache=True, error_model="numpy")
+def trade(  # noqa: PLR0912, PLR0915
+    prices: Prices, moves: Moves, costs: Costs, n_bars: int, trades_out: np.ndarray
+) -> tuple[Trading, Segments]:
+    """Run the events of the first ``n_bars`` bars.
+
+    One loop with everything in registers: spread over functions, a fill would cost several times as much.
+
+    Args:
+        trades_out: (m, N_TRADE_COLUMNS) to be filled with closed trades as far as there is room.
+    """
+    room = 2 * len(moves.bars) + len(prices.funding) + 1
+    starts = np.empty(room, np.int64)
+    segment_cash = np.empty(room)
+    segment_quantity = np.empty(room)
+    starts[0], segment_cash[0], segment_quantity[0] = 0, costs.initial_cash, 0.0
+    n_segments = 1
+    cash, held = costs.initial_cash, 0.0
+    entered = entered_value = exited = exited_value = trade_costs = best = 0.0
+    entry_bar = 0
+    n_trades = n_wins = 0
+    gross_profit = gross_loss = sum_win = sum_loss = sum_time = traded = 0.0
+    largest_win = largest_loss = np.nan
+    has_exits = costs.stop_loss > 0.0 or costs.take_profit > 0.0 or costs.trailing_stop > 0.0
+    ruined_bar = -1
+    cursor = move = 0
+    payment = _next_payment(prices.funding, 0, n_bars)
+    while True:
+        bar = min(moves.bars[move] if move < len(moves.bars) else n_bars, payment, n_bars)
+        new, fee = held, costs.fee
+        at = -1
+        if has_exits and held != 0.0:
+            entry = entered_value / entered
+            if held > 0.0:
+                at, price, is_limit, best = _long_exit(prices, costs, entry, best, cursor, bar)
+            else:
+                at, price, is_limit, best = _short_exit(prices, costs, entry, best, cursor, bar)
+        if at >= 0:
+            # The same bar is looked at again: an order may be due at its open.
+            bar, new = at, 0.0
+            if is_limit:
+                fee = costs.maker_fee
+            else:
+                price *= 1.0 - costs.slippage if held > 0.0 else 1.0 + costs.slippage
+        elif bar >= n_bars:
+            break
+        else:
+            cursor = bar
+            price = prices.open[bar]
+            if bar == payment:
+                paid = held * price * prices.funding[bar]
+                cash -= paid
+                trade_costs += paid
+                payment = _next_payment(prices.funding, bar + 1, n_bars)
+            if move < len(moves.bars) and bar == moves.bars[move]:
+                worth = cash + held * price
+                if worth <= 0.0:
+                    ruined_bar = bar
+                    break
+                wanted = costs.size * moves.targets[move] * worth
+                buys = wanted > held * price
+                price *= 1.0 + costs.slippage if buys else 1.0 - costs.slippage
+                # Slippage can turn a small resize around: then it is not worth an order.
+                if (wanted / price > held) == buys:
+                    new = wanted / price
+                move += 1
+        if new != held:
+            change = abs(new - held)
+            cash -= (new - held) * price + fee * change * price
+            traded += change * price
+            if held != 0.0 and new * held <= 0.0:
+                change = abs(held)
+                exited += change
+                exited_value += change * price
+                trade_costs += fee * change * price
+                side = 1.0 if held > 0.0 else -1.0
+                pnl = side * (exited_value - entered_value) - trade_costs
+                gain = pnl / entered_value
+                if n_trades < len(trades_out):
+                    row = trades_out[n_trades]
+                    row[ENTRY_BAR], row[EXIT_BAR], row[SIDE], row[QUANTITY] = entry_bar, bar, side, entered
+                    row[ENTRY_PRICE], row[EXIT_PRICE] = entered_value / entered, exited_value / exited
+                    row[PNL], row[RETURN] = pnl, gain
+                n_trades += 1
+                sum_time += prices.timestamp[bar] - prices.timestamp[entry_bar]
+                if pnl > 0.0:
+                    n_wins += 1
+                    gross_profit += pnl
+                    sum_win += gain
+                    # Not "greater": the first comparison is with NaN.
+                    largest_win = largest_win if gain <= largest_win else gain
+                else:
+                    gross_loss -= pnl
+                    sum_loss += gain
+                    largest_loss = largest_loss if gain >= largest_loss else gain
+                entered = entered_value = exited = exited_value = trade_costs = held = 0.0
+                change = abs(new)
+            if new != 0.0:
+                if held == 0.0:
+                    entry_bar, best = bar, price
+                if abs(new) > abs(held):
+                    entered += change
+                    entered_value += change * price
+                else:
+                    exited += change
+                    exited_value += change * price
+                trade_costs += fee * change * price
+            held = new
+        starts[n_segments], segment_cash[n_segments], segment_quantity[n_segments] = bar, cash, held
+        n_segments += 1
+    trading = Trading(
+        float(n_trades), float(n_wins), gross_profit, gross_loss, sum_win, sum_loss, largest_win, largest_loss,
+        sum_time, traded, cash, held, entered_value / entered if held != 0.0 else np.nan, ruined_bar,
+    )  # fmt: skip
+    return trading, Segments(starts[:n_segments], segment_cash[:n_segments], segment_quantity[:n_segments])
+
+
+@njit(cache=True)
+def _next_payment(funding: np.ndarray, start: int, n_bars: int) -> int:
+    for i in range(start, min(len(funding), n_bars)):
+        if funding[i] != 0.0:
+            return i
+    return n_bars
+
+
+@njit(cache=True)
+def _long_exit(
+    prices: Prices, costs: Costs, entry: float, best: float, start: int, end: int
+) -> tuple[int, float, bool, float]:
+    """The first bar of [start, end) that ends a long position, or -1: its price, whether it is a limit, the best."""
+    fixed = entry * (1.0 - costs.stop_loss) if costs.stop_loss > 0.0 else -np.inf
+    goal = entry * (1.0 + costs.take_profit) if costs.take_profit > 0.0 else np.inf
+    trails = costs.trailing_stop > 0.0
+    for i in range(start, end):
+        stop = max(fixed, best * (1.0 - costs.trailing_stop)) if trails else fixed
+        if prices.low[i] <= stop or prices.high[i] >= goal:
+            if prices.open[i] <= stop:
+                return i, prices.open[i], False, best
+            if prices.open[i] >= goal:
+                return i, prices.open[i], True, best
+            if prices.low[i] <= stop:
+                return i, stop, False, best
+            return i, goal, True, best
+        best = max(best, prices.high[i])
+    return -1, 0.0, False, best
+
+
+@njit(cache=True)
+def _short_exit(
+    prices: Prices, costs: Costs, entry: float, best: float, start: int, end: int
+) -> tuple[int, float, bool, float]:
+    fixed = entry * (1.0 + costs.stop_loss) if costs.stop_loss > 0.0 else np.inf
+    goal = entry * (1.0 - costs.take_profit) if costs.take_profit > 0.0 else -np.inf
+    trails = costs.trailing_stop > 0.0
+    for i in range(start, end):
+        stop = min(fixed, best * (1.0 + costs.trailing_stop)) if trails else fixed
+        if prices.high[i] >= stop or prices.low[i] <= goal:
+            if prices.open[i] >= stop:
+                return i, prices.open[i], False, best
+            if prices.open[i] <= goal:
+                return i, prices.open[i], True, best
+            if prices.high[i] >= stop:
+                return i, stop, False, best
+            return i, goal, True, best
+        best = min(best, prices.low[i])
+    return -1, 0.0, False, best

@@ -1,0 +1,103 @@
+"""What the compiled parts of the engine pass to each other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+N_BLOCKS = 16
+
+# Columns of the trades array.
+ENTRY_BAR, EXIT_BAR, SIDE, QUANTITY, ENTRY_PRICE, EXIT_PRICE, PNL, RETURN = range(8)
+N_TRADE_COLUMNS = 8
+
+
+class Prices(NamedTuple):
+    """The columns of a window, (n,) each; open times in microseconds. ``funding`` is (0,) where there is none."""
+
+    timestamp: np.ndarray
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    funding: np.ndarray
+
+
+class Moves(NamedTuple):
+    """The bars, (k,) int64 increasing, at whose open the target becomes another one, (k,) float64."""
+
+    bars: np.ndarray
+    targets: np.ndarray
+
+
+class Costs(NamedTuple):
+    """Fills and exits as fractions; a distance that is not used is 0."""
+
+    initial_cash: float
+    size: float
+    fee: float
+    maker_fee: float
+    slippage: float
+    stop_loss: float
+    take_profit: float
+    trailing_stop: float
+
+
+class Record(NamedTuple):
+    """Room for what a full backtest keeps: equity at every close, (n,) or (0,), and the closed trades,
+    (m, N_TRADE_COLUMNS); trades beyond m are counted but not kept.
+    """
+
+    equity: np.ndarray
+    trades: np.ndarray
+
+
+class Segments(NamedTuple):
+    """From which bar on, (k,), cash and quantity are what, until the next segment starts."""
+
+    starts: np.ndarray
+    cash: np.ndarray
+    quantity: np.ndarray
+
+
+class Trading(NamedTuple):
+    """Sums over closed trades, and the position at the end; money in quote currency, times in microseconds."""
+
+    n_trades: float
+    n_wins: float
+    gross_profit: float
+    gross_loss: float
+    sum_win: float
+    sum_loss: float
+    largest_win: float
+    largest_loss: float
+    sum_trade_microseconds: float
+    traded_notional: float
+    cash: float
+    quantity: float
+    entry_price: float
+    ruined_bar: int
+
+
+class Marks(NamedTuple):
+    """Sums over the closes of a window; drawdowns and returns as fractions."""
+
+    sum_squared_loss: float
+    final_equity: float
+    sum_equity: float
+    max_drawdown: float
+    sum_squared_drawdown: float
+    sum_squared_episode: float
+    n_exposed_bars: float
+    ruined_bar: int
+
+
+class Tally(NamedTuple):
+    """The sums of one simulation from which every metric follows; ``ruined_bar`` is -1 where there was no ruin."""
+
+    n_bars: float
+    sum_return: float
+    sum_squared_return: float
+    marks: Marks
+    trading: Trading

@@ -1,0 +1,84 @@
+"""Other futures for the same past: what may happen to the bars from a cut on.
+
+Every future obeys the schema of bars and leaves those before the cut as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from backtune.data.bars import PRICES, Bars
+
+
+def _truncated(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
+    del random
+    return bars[:cut]
+
+
+def _scaled(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
+    factor = random.choice([1e-3, 0.5, 1.7, 1e3])
+    return with_later(bars, cut, {name: column[cut:] * factor for name, column in _columns(bars).items()})
+
+
+def _replaced(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
+    n, deviation = len(bars) - cut, random.choice([0.001, 0.02])
+    close = bars.close[cut - 1] * np.exp(np.cumsum(deviation * random.standard_normal(n)))
+    open_ = np.concatenate([bars.close[cut - 1 : cut], close[:-1]])
+    wick = 1 + deviation * random.random(n)
+    walk = {
+        "open": open_, "high": np.maximum(open_, close) * wick, "low": np.minimum(open_, close) / wick,
+        "close": close,
+    }  # fmt: skip
+    others = [name for name in _columns(bars) if name not in walk]
+    drawn = {name: _columns(bars)[name][cut:] * random.uniform(0, 2, n) for name in others}
+    return with_later(bars, cut, {**walk, **drawn})
+
+
+def _reversed(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
+    del random
+    return with_later(bars, cut, {name: column[cut:][::-1] for name, column in _columns(bars).items()})
+
+
+def _delayed(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
+    gap = int(random.integers(1, 1_000)) * bars.timeframe.microseconds
+    return with_later(bars, cut, {"timestamp": bars.timestamp[cut:] + gap})
+
+
+FUTURES: dict[str, Callable[[Bars, int, np.random.Generator], Bars]] = {
+    "truncate": _truncated,
+    "scale": _scaled,
+    "replace": _replaced,
+    "reverse": _reversed,
+    "delay": _delayed,
+}
+IN_WORDS = {
+    "truncate": "are taken away",
+    "scale": "are scaled",
+    "replace": "are replaced by a random walk",
+    "reverse": "are put in reverse order",
+    "delay": "come later",
+}
+
+
+def _columns(bars: Bars) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {name: getattr(bars, name) for name in (*PRICES, "volume")}
+    return columns if bars.funding is None else {**columns, "funding": bars.funding}
+
+
+def with_later(bars: Bars, cut: int, later: dict[str, np.ndarray]) -> Bars:
+    """The bars with other values from ``cut`` on, in the named columns."""
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(bars, name)[:cut], values]) for name, values in later.items()
+    }
+    for column in columns.values():
+        column.flags.writeable = False
+    return replace(bars, **columns)
+
+
+def read_only(bars: Bars) -> Bars:
+    """A copy of the caller's bars that a strategy cannot write to."""
+    return with_later(bars, 0, {"timestamp": bars.timestamp, **_columns(bars)})
