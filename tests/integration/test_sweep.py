@@ -172,6 +172,21 @@ def test_constraints_make_trials_infeasible_with_a_reason(market, tmp_path):
     assert (trials.filter(pl.col("state") == "complete")["total_trades"] >= 60).all()
 
 
+def test_stops_are_searched_and_reproduced_to_the_last_digit(market, tmp_path):
+    execution = {"stop_loss": {"type": "float", "low": 0.01, "high": 0.1}, "trailing_stop": 0.2}
+    result = run_sweep(parsed(market, execution=execution, search={"trials": 20}), tmp_path, INLINE)
+    assert result.exit_status == 0
+    assert result.trials()["params_stop_loss"].n_unique() > 40
+    row = result.rows()[0]
+    assert 0.01 <= row.params["stop_loss"] <= 0.1
+    bars = backtune.load_bars(market, row.asset, row.timeframe)
+    again = json.loads(json.dumps(row.params))
+    assert (
+        backtune.backtest(row.strategy, again, bars[: holdout_row(bars)], {"trailing_stop": 0.2}).metrics
+        == row.is_metrics
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
