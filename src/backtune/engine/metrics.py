@@ -92,7 +92,11 @@ def calmar_ratio(o: Outcome) -> float | None:
 
 
 def ulcer_index(o: Outcome) -> float | None:
-    """sqrt(mean((100 D_i)^2)) over all n bars, in percent (Martin and McCann 1989)."""
+    """sqrt(mean((100 D_i)^2)) over all n bars, in percent (Martin and McCann 1989).
+
+    In percent and with divisor n because its authors publish it so: an index of 5 is read as five percent. Every bar
+    counts, so that a long shallow drawdown weighs like a short deep one.
+    """
     return 100.0 * math.sqrt(o.tally.marks.sum_squared_drawdown / o.tally.n_bars)
 
 
