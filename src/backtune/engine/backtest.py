@@ -6,16 +6,17 @@
    the quantity is constant.
 3. Every fill pays a fee on its notional: ``fee_bps``, or ``maker_fee_bps`` for a take-profit. Slippage moves every
    fill but a take-profit against the order.
-4. ``stop_loss`` and ``take_profit`` are distances from the position's average entry price, ``trailing_stop`` from the
-   best price since entry: the entry price and the highs (lows for a short) of the position's earlier bars. The nearer
-   of the two stops counts. They act on every bar with a position, the bar of entry too, after an order at its open:
-   an open at or through the stop, else at or through the profit target, fills at that open; else a low (high for a
-   short) that reaches the stop fills at the stop; else a high (low) that reaches the profit target fills there. After
-   such an exit there is no position until the target changes.
+4. ``stop_loss`` and ``take_profit`` are distances from the average of all entry fills of the trade, ``trailing_stop``
+   from its best price: the first fill, and the highs (lows for a short) of the trade's earlier bars. The nearer of the
+   two stops counts. They act on every bar with a position, the bar of entry too, after an order at its open: an open
+   at or through the stop, else at or through the profit target, fills at that open; else a low (high for a short) that
+   reaches the stop fills at the stop; else a high (low) that reaches the profit target fills there. After such an exit
+   there is no position until the target changes.
 5. Bars may carry a funding rate: at each open, before any order, the position pays ``quantity * open * rate``; a
    short receives it. It counts in the trade's pnl.
 6. Equity is marked at every close. A position that is open at the end is marked and is not a closed trade.
-7. Equity that reaches zero, at a close or at the open of an order, ends the run: it stays zero.
+7. Equity that reaches zero, at a close or at the open of an order, ends the run: it stays zero, and a position open at
+   that moment is not a closed trade. A stop that fills beyond zero closes its trade, and the close ends the run.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def ulcer_index(o: Outcome) -> float | None:
 def burke_ratio(o: Outcome) -> float | None:
     """annual_return / sqrt(sum of d_j^2), d_j the depth of drawdown episode j from peak to recovery (Burke 1994).
 
-    Episodes, not bars, are summed: the latter would depend on the timeframe. An episode that is open at the end
+    Episodes, not bars or runs of losing bars, are summed: those would depend on the timeframe. An episode that is open at the end
     counts. None without a drawdown.
     """
     return _ratio(annual_return(o), _depth(math.sqrt(o.tally.marks.sum_squared_episode)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,12 +81,15 @@ def test_a_gap_counts_as_elapsed_time() -> None:
 
 def earned(returns: list[float], per_year: int) -> dict[str, float | None]:
     """Metrics of bars with these returns, ``per_year`` of them a year, all held with all cash."""
-    step = YEAR // per_year
-    prices = 100 * np.cumprod([1.0, 1.0, *(1 + r for r in returns)])
-    bars = make_bars(
-        prices[:-1], prices[1:], np.arange(len(returns) + 1) * step, timeframe=f"{step // 1_000_000}s",
-        bars_per_year=per_year,
-    )  # fmt: skip
+    return followed(np.cumprod([1 + r for r in returns]), per_year)
+
+
+def followed(levels: Any, per_year: int) -> dict[str, float | None]:
+    """Metrics of equity that closes at these multiples of the cash, on bars of which a year has ``per_year``."""
+    seconds = YEAR // per_year // 1_000_000
+    prices = 100 * np.array([1.0, 1.0, *levels])
+    times = np.arange(len(levels) + 1) * seconds * 1_000_000
+    bars = make_bars(prices[:-1], prices[1:], times, timeframe=f"{seconds}s", bars_per_year=per_year)
     return result_of(np.ones(len(bars)), Window.of(bars, 1), FREE).metrics
 
 
@@ -100,23 +104,20 @@ EMPYRICAL = [0, 0.01, 0.10, -0.04, 0.02, 0.03, 0.02, 0.01, -0.10]
 
 
 def test_published_sharpe_ratios() -> None:
-    """Bacon's portfolio by month, and empyrical's daily ``mixed_returns``.
+    """Bacon's portfolio by month, annualised by 12, and empyrical's daily ``mixed_returns``, by 252.
 
-    The first value is that of portfolio_analytics_js (lequant40, "Sharpe ratio #1"), a mean over a deviation with
-    ddof 1 as in Sharpe (1994), whose paper has no table of returns to compute from. The second annualises by 252.
+    The first value is that of "Sharpe ratio #1" in the tests of github.com/lequant40/portfolio_analytics_js. Of
+    Sharpe's own papers no example was found that gives returns and a ratio with ddof 1.
     """
     assert earned(BACON, 12)["sharpe_ratio"] == pytest.approx(0.22756845566238826 * math.sqrt(12), rel=1e-12)
-    bars = make_bars(
-        100 * np.cumprod([1, 1, *(1 + r for r in EMPYRICAL[1:-1])]),
-        100 * np.cumprod([1, *(1 + r for r in EMPYRICAL[1:])]),
-        bars_per_year=252,
-    )
-    ours = result_of(np.ones(9), Window.of(bars, 1), FREE).metrics
-    assert ours["sharpe_ratio"] == pytest.approx(1.7238613961706866, rel=1e-12)
+    assert earned(EMPYRICAL[1:], 252)["sharpe_ratio"] == pytest.approx(1.7238613961706866, rel=1e-12)
 
 
 def test_published_sortino_ratios() -> None:
-    """Rollinger and Hoffman, "Sortino: A 'Sharper' Ratio" (Red Rock Capital), a target of 0; and empyrical's monthly."""
+    """Rollinger and Hoffman, "Sortino: A 'Sharper' Ratio" (Red Rock Capital): eight years with a target of 0.
+
+    And empyrical's monthly series.
+    """
     annual = [0.17, 0.15, 0.23, -0.05, 0.12, 0.09, 0.13, -0.04]
     ours = earned(annual, 1)["sortino_ratio"]
     assert ours == pytest.approx(4.417, abs=5e-4)
@@ -137,11 +138,11 @@ def test_published_calmar_ratio() -> None:
 
 
 def test_published_ulcer_indices() -> None:
-    """The example of portfolio_analytics_js's manual (lequant40), and Bacon's Martin ratio (2008, p. 91).
+    """The first example of portfolio_analytics_js (lequant40), and Bacon's Martin ratio (2008, p. 91).
 
-    100, 110, 105, 102, 95 has drawdowns of 0, 0, 5, 8 and 15 in 110: the root of 314 / (5 x 110^2). Bacon divides an
-    annual return of 10.4 % by the index and prints 1.70, from rounded figures. Martin's own spreadsheet
-    (tangotools.com/ui) holds 18 years of weekly S&P 500 closes, which are not ours to copy.
+    100, 110, 105, 102, 95 has drawdowns of 0, 0, 5, 8 and 15 in 110: the root of 314 / (5 x 110^2). The Martin ratio is
+    the annual return over the index; the manual of PerformanceAnalytics gives Bacon's as 1.70. Martin's own
+    spreadsheet (tangotools.com/ui) holds index closes that are not ours to copy.
     """
     steps = [0, 110 / 100 - 1, 105 / 110 - 1, 102 / 105 - 1, 95 / 102 - 1]
     assert earned(steps, 1)["ulcer_index"] == pytest.approx(100 * 0.07204222820421435, rel=1e-12)
@@ -152,23 +153,18 @@ def test_published_ulcer_indices() -> None:
 
 
 def test_published_burke_ratio() -> None:
-    """Bacon's Burke ratio (2008, p. 90): an annual return of 10.37 % over seven drawdowns is 0.74.
+    """Bacon's Burke ratio (2008, p. 90), 0.74 by the manual of PerformanceAnalytics.
 
-    Burke (1994) and Bacon do not say that a drawdown lasts until it is recovered; Bacon adds up runs of losing
-    months, also within a drawdown. So his seven are put in a path in which each is recovered, over his two years.
-    His own months, with three small drawdowns and one from the peak to the trough of month 18 that is never
-    recovered, have no published value by our definition: it is worked out below.
+    That code (R/BurkeRatio.R) takes each run of losing months as a drawdown, also within a longer one, so its seven
+    are put in a path where each is recovered. For the months themselves, with drawdowns from peak to recovery, no
+    published value was found: three small ones and one that is deepest in month 18 are worked out by hand.
     """
     runs = [0.010, 0.014, 0.005, 0.037 + 0.061, 0.049 + 0.022, 0.065, 0.005 + 0.009]
     growth = float(np.prod([1 + r for r in BACON]))
-    falls_and_recoveries = [r for d in runs for r in (-d, 1 / (1 - d) - 1)]
     # Two years in 16 bars.
-    path_of_runs = earned([0, *falls_and_recoveries, growth - 1], 8)
+    path_of_runs = followed([1, *(level for run in runs for level in (1 - run, 1)), growth], 8)
     assert path_of_runs["annual_return"] == pytest.approx(0.1037, abs=5e-5)
     assert path_of_runs["burke_ratio"] == pytest.approx(0.74, abs=5e-3)
-    assert path_of_runs["burke_ratio"] == pytest.approx(
-        0.7447309, abs=5e-6
-    )  # as PerformanceAnalytics prints it
 
     deepest = 1 - (1 - 0.037) * (1 - 0.061) * (1 + 0.017) * (1 - 0.049) * (1 - 0.022)
     root = math.sqrt(0.010**2 + 0.014**2 + 0.005**2 + deepest**2)
