@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import yaml
 
+from backtune.data.catalog import Catalog
 from backtune.data.synthetic import make_market
 from backtune.results.runs import Run
 from backtune.results.segments import read_log
@@ -26,6 +28,19 @@ def build_market(root: Path) -> Path:
         str(root), assets=["AAA", "BBB"], timeframe="15m", start="2021-01-01", end="2022-03-01", seed=3
     )
     return root
+
+
+def add_funding(market: Path, *assets: str, rate: float = 0.001) -> None:
+    """Three payments a day for the year 2021, every other day's to the longs."""
+    times = pl.datetime_range(
+        datetime(2021, 1, 1, tzinfo=UTC), datetime(2021, 12, 31, tzinfo=UTC), "8h", time_unit="us", eager=True
+    )
+    rates = pl.select(
+        pl.lit(times).alias("timestamp"),
+        pl.when(pl.lit(times).dt.ordinal_day() % 2 == 0).then(-0.5 * rate).otherwise(rate).alias("rate"),
+    )
+    for asset in assets:
+        Catalog.open(market).write_funding(asset, rates, replace=True)
 
 
 def spec_document(market: Path, **changes: Any) -> dict[str, Any]:

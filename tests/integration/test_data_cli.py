@@ -76,6 +76,26 @@ def test_import_options(root, tmp_path):
     assert "dropped 1 exact duplicates" in result.stdout
 
 
+def test_import_list_and_check_of_funding(root, tmp_path):
+    _run(*MAKE, "--root", root, "--assets", "AAA")
+    source = tmp_path / "AAA-fundingRate-2018-12.csv"
+    source.write_text("fundingTime,fundingRate\n1544000400000,0.0001\n1543968000000,-0.0002\n")
+    imported = json.loads(_run("import", str(source), "--funding", "--root", root, "--json").stdout)
+    assert (imported[0]["asset"], imported[0]["timeframe"], imported[0]["rows"]) == ("AAA", "funding", 2)
+    listed = json.loads(_run("list", "--root", root, "--json").stdout)
+    assert listed[1:] == [
+        {"asset": "AAA", "timeframe": "funding", "rows": 2,
+         "start": "2018-12-05T00:00:00+00:00", "end": "2018-12-05T09:00:00+00:00"}
+    ]  # fmt: skip
+    assert "funding" in _run("list", "--root", root).stdout
+    checked = _run("check", "--root", root)
+    assert checked.exit_code == 0
+    assert "asset=AAA/funding/year=2018/rates.parquet" in checked.stdout
+    refused = _run("import", str(source), "--funding", "--root", root, "--price-scale", "2")
+    assert refused.exit_code == 2
+    assert "do not go with --funding" in refused.stderr
+
+
 def test_check_names_bad_files_and_exits_with_1(root):
     _run(*MAKE, "--root", root, "--assets", "AAA")
     file = next(Path(root).rglob("year=2018/bars.parquet"))

@@ -12,7 +12,7 @@ from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
 from backtune.results.runs import Run
 from backtune.sweep import Options, run_sweep
-from sweeps import INLINE, assert_same_rows, parsed, rows_of
+from sweeps import INLINE, add_funding, assert_same_rows, build_market, parsed, rows_of
 
 STRATEGY_THAT_RAISES = """
 import numpy as np
@@ -185,6 +185,27 @@ def test_stops_are_searched_and_reproduced_to_the_last_digit(market, tmp_path):
         backtune.backtest(row.strategy, again, bars[: holdout_row(bars)], {"trailing_stop": 0.2}).metrics
         == row.is_metrics
     )
+
+
+def test_funding_is_paid_by_the_search_as_by_a_backtest(tmp_path):
+    root = build_market(tmp_path / "market")
+    add_funding(root, "AAA")
+    grid = {"strategies": ["RSIStrategy"], "assets": ["AAA"]}
+    search = {"sampler": "random", "trials": 12}  # the same candidates whatever they are worth
+    free = run_sweep(parsed(root, grid=grid, search=search), tmp_path / "runs", INLINE)
+    paid = run_sweep(
+        parsed(root, grid=grid, search=search, data={"funding": True}), tmp_path / "runs", INLINE
+    )
+    assert free.run.sweep_id != paid.run.sweep_id
+    params = [name for name in free.trials().columns if name.startswith("params_")]
+    assert free.trials().select(params).equals(paid.trials().select(params))
+    assert (free.trials()["total_return"] != paid.trials()["total_return"]).any()
+    (row,) = paid.rows()
+    bars = backtune.load_bars(root, row.asset, row.timeframe, funding=True)
+    split = holdout_row(bars)
+    assert backtune.backtest(row.strategy, row.params, bars[:split]).metrics == row.is_metrics
+    without = backtune.load_bars(root, row.asset, row.timeframe)
+    assert backtune.backtest(row.strategy, row.params, without[:split]).metrics != row.is_metrics
 
 
 @pytest.mark.parametrize(

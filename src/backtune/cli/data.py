@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,15 +36,24 @@ def import_(
     ],
     root: Root = DEFAULT_ROOT,
     asset: Annotated[str | None, typer.Option(help="Name of the asset; else the file's name tells.")] = None,
+    funding: Annotated[
+        bool, typer.Option("--funding", help="The files hold funding payments: a time and a rate.")
+    ] = False,
     timeframe: Annotated[str | None, typer.Option(help="As in 15m; else the name or the rows tell.")] = None,
     price_scale: Annotated[float, typer.Option(help="Multiplies prices, as 1e-5 for points.")] = 1.0,
     repair: Annotated[bool, typer.Option("--repair", help="Sort rows and drop exact duplicates.")] = False,
     replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
-    """Import bars. Layouts of the usual vendors are recognised; files that cannot be used are reported."""
-    from backtune.data.ingest import import_bars
+    """Import bars, or funding. Layouts of the usual vendors are recognised; files that cannot be used are reported."""
+    from backtune.data.ingest import import_bars, import_funding
 
+    if funding:
+        if timeframe is not None or price_scale != 1:
+            raise typer.BadParameter("--timeframe and --price-scale do not go with --funding")
+        rates = import_funding(sources, root, asset=asset, repair=repair, replace=replace)
+        _show_imports(rates, as_json=as_json)
+        return
     reports = import_bars(
         sources,
         root,
@@ -79,13 +89,14 @@ def make(
 
 @app.command("list")
 def list_(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
-    """List assets, stored timeframes and spans."""
+    """List assets, stored timeframes and funding, and spans."""
     from backtune.data.catalog import Catalog
 
     catalog = Catalog.open(root)
     rows = [
         _stored(catalog, asset, length) for asset in catalog.assets() for length in catalog.timeframes(asset)
-    ]
+    ] + [_stored_funding(catalog, asset) for asset in catalog.assets_with_funding()]
+    rows.sort(key=itemgetter("asset"))
     if as_json:
         _print_json(rows)
     else:
@@ -127,6 +138,19 @@ def _stored(catalog: Catalog, asset: str, timeframe: Timeframe) -> dict[str, Any
         "rows": catalog.rows(asset, timeframe),
         "start": start.isoformat(),
         "end": end.isoformat(),
+    }
+
+
+def _stored_funding(catalog: Catalog, asset: str) -> dict[str, Any]:
+    from backtune.data.window import to_datetime
+
+    series = catalog.funding(asset)
+    return {
+        "asset": asset,
+        "timeframe": "funding",
+        "rows": sum(partition.rows for partition in series),
+        "start": to_datetime(series[0].start).isoformat(),
+        "end": to_datetime(series[-1].end).isoformat(),
     }
 
 

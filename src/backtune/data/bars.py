@@ -34,6 +34,8 @@ class Bars:
         timeframe: the length of a bar. Bars may be absent (gaps); none overlap.
         bars_per_year: how many bars a year has; annualises means and deviations.
         asset: the asset's name, empty where unknown.
+        funding: (n_bars,) float64, the fraction of its notional that a long pays at each open and a short
+            receives (the other way round where negative); None where none is paid.
 
     Columns that come from ``from_frame`` are read-only: they are shared with every other user of the data.
     """
@@ -69,7 +71,8 @@ class Bars:
         """Take a Polars or pandas frame with the columns of the schema, and check it.
 
         Args:
-            frame: rows in time order; a pandas frame may carry the time as its index.
+            frame: rows in time order; a pandas frame may carry the time as its index. A column ``funding``, where
+                there is one, holds the rates that a long pays at each open.
             timeframe: the length of a bar; without it, the smallest step between two rows.
             calendar: ``24/7`` or ``sessions-N``, see :func:`bars_per_year`.
 
@@ -77,7 +80,7 @@ class Bars:
             BarsError: a column is missing or a bar breaks the schema.
         """
         table = check_bars(to_schema(frame, source=asset or "bars"), source=asset or "bars")
-        columns = {name: _read_only(table[name]) for name in (*PRICES, "volume")}
+        columns = {name: _read_only(table[name]) for name in table.columns if name != "timestamp"}
         timestamp = _read_only(table["timestamp"].to_physical())
         length = Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe
         length = length or _smallest_step(timestamp, asset)
@@ -87,10 +90,11 @@ class Bars:
         )  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
-        """A Polars frame with the columns of the schema."""
+        """A Polars frame with the columns of the schema, and ``funding`` where there is one."""
         columns = {name: getattr(self, name) for name in (*PRICES, "volume")}
         timestamp = pl.Series("timestamp", self.timestamp).cast(SCHEMA["timestamp"])
-        return pl.DataFrame({"timestamp": timestamp, **columns}, schema=SCHEMA)
+        frame = pl.DataFrame({"timestamp": timestamp, **columns}, schema=SCHEMA)
+        return frame if self.funding is None else frame.with_columns(pl.Series("funding", self.funding))
 
 
 def bars_per_year(timestamp: np.ndarray, timeframe: Timeframe, calendar: str) -> float:
@@ -115,7 +119,7 @@ def bars_per_year(timestamp: np.ndarray, timeframe: Timeframe, calendar: str) ->
 
 
 def to_schema(frame: Any, *, source: str | Path) -> pl.DataFrame:
-    """Cast a Polars or pandas frame to the schema; naive times are taken as UTC.
+    """Cast a Polars or pandas frame to the schema, and ``funding`` where it has one; naive times are taken as UTC.
 
     Raises:
         BarsError: a column is missing, or cannot be cast.
@@ -132,9 +136,10 @@ def to_schema(frame: Any, *, source: str | Path) -> pl.DataFrame:
         time = time.dt.replace_time_zone("UTC")
     elif kind == pl.Date:
         time = time.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    numbers = [name for name in (*PRICES, "volume", "funding") if name in table.columns]
     try:
         return table.select(
-            time.cast(SCHEMA["timestamp"]), *(pl.col(name).cast(pl.Float64) for name in (*PRICES, "volume"))
+            time.cast(SCHEMA["timestamp"]), *(pl.col(name).cast(pl.Float64) for name in numbers)
         )
     except pl.exceptions.PolarsError as error:
         raise BarsError(f"cannot be read as bars: {str(error).splitlines()[0]}", source=source) from error
@@ -149,7 +154,26 @@ def check_bars(frame: pl.DataFrame, *, source: str | Path, rows: pl.Series | Non
     Raises:
         BarsError: names the first violation's row and column.
     """
-    rules = list(_rules())
+    return check_rows(frame, _rules(with_funding="funding" in frame.columns), source=source, rows=rows)
+
+
+def check_rows(
+    frame: pl.DataFrame,
+    rules: Iterable[tuple[str, str, pl.Expr]],
+    *,
+    source: str | Path,
+    rows: pl.Series | None = None,
+) -> pl.DataFrame:
+    """Return ``frame`` unchanged if no row breaks a rule.
+
+    Args:
+        rules: a column, what is wrong in it, and an expression that is true or null where it is.
+        rows: as in :func:`check_bars`.
+
+    Raises:
+        BarsError: names the first violation's row and column.
+    """
+    rules = list(rules)
     violated = frame.select(
         broken.fill_null(value=True).any().alias(str(i)) for i, (_, _, broken) in enumerate(rules)
     )
@@ -165,7 +189,8 @@ def check_bars(frame: pl.DataFrame, *, source: str | Path, rows: pl.Series | Non
     return frame
 
 
-def _rules() -> Iterable[tuple[str, str, pl.Expr]]:
+def time_rules() -> Iterable[tuple[str, str, pl.Expr]]:
+    """Rules of :func:`check_rows`: every row has a time, after that of the row before."""
     time = pl.col("timestamp")
     yield "timestamp", "the time is missing", time.is_null()
     yield (
@@ -178,7 +203,11 @@ def _rules() -> Iterable[tuple[str, str, pl.Expr]]:
         "the time is before that of the row before (unsorted)",
         (time.diff() < pl.duration(microseconds=0)).fill_null(value=False),
     )
-    for name in (*PRICES, "volume"):
+
+
+def _rules(*, with_funding: bool) -> Iterable[tuple[str, str, pl.Expr]]:
+    yield from time_rules()
+    for name in (*PRICES, "volume", *(["funding"] if with_funding else [])):
         yield name, "is not a finite number", ~pl.col(name).is_finite()
     for name in PRICES:
         yield name, "a price must be above 0", pl.col(name) <= 0

@@ -4,6 +4,7 @@
 
     <root>/manifest.json
     <root>/asset=BTCUSD/timeframe=1m/year=2018/bars.parquet
+    <root>/asset=BTCUSD/funding/year=2018/rates.parquet        where funding was imported
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import Final
 
 import polars as pl
 
-from backtune.data.bars import check_bars
+from backtune.data.bars import SCHEMA, check_bars
+from backtune.data.funding import RATES, check_rates
 from backtune.data.manifest import MANIFEST, Manifest, Partition, digest, partition_path
 from backtune.data.merge import check_spacing, merge
 from backtune.data.parquet import decode, encode
 from backtune.data.store import Store, open_store
-from backtune.data.window import Moment, Window, to_datetime
+from backtune.data.window import Moment, Window, iso, to_datetime
 from backtune.errors import CatalogError, FingerprintError
 from backtune.spec import content_hash
 from backtune.timeframe import Timeframe
@@ -64,8 +66,12 @@ class Catalog:
         return cls(store, _read_manifest(store) or {})
 
     def assets(self) -> list[str]:
-        """Names, sorted."""
-        return sorted({partition.asset for partition in self._partitions.values()})
+        """Names of those with bars, sorted."""
+        return sorted({p.asset for p in self._partitions.values() if p.timeframe is not None})
+
+    def assets_with_funding(self) -> list[str]:
+        """Names of those with funding payments, sorted."""
+        return sorted({p.asset for p in self._partitions.values() if p.timeframe is None})
 
     def timeframes(self, asset: str) -> list[Timeframe]:
         """The stored timeframes of an asset, finest first.
@@ -73,7 +79,9 @@ class Catalog:
         Raises:
             CatalogError: the asset is not there.
         """
-        stored = {p.timeframe for p in self._partitions.values() if p.asset == asset}
+        stored = {
+            p.timeframe for p in self._partitions.values() if p.asset == asset and p.timeframe is not None
+        }
         if not stored:
             close = difflib.get_close_matches(asset, self.assets(), n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
@@ -114,21 +122,63 @@ class Catalog:
         )
         return sorted(found, key=lambda partition: partition.start)
 
+    def funding(self, asset: str) -> list[Partition]:
+        """The files of an asset's funding payments, in time order.
+
+        Raises:
+            CatalogError: there are none.
+        """
+        found = [p for p in self._partitions.values() if (p.asset, p.timeframe) == (asset, None)]
+        if not found:
+            root = self.store.describe()
+            raise CatalogError(
+                f"{root}: {asset} has no funding payments; bring some in with "
+                f"`backtune data import FILE --funding --asset {asset} --root {root}`"
+            )
+        return sorted(found, key=lambda partition: partition.start)
+
+    def funding_in(self, asset: str, window: Window) -> list[Partition]:
+        """The files of an asset's funding payments in the window, in time order; none if it lies between two payments.
+
+        Raises:
+            CatalogError: there are no payments, or the window lies before the first or after the last.
+        """
+        series = self.funding(asset)
+        if not window.overlaps(series[0].start, series[-1].end + 1):
+            raise CatalogError(
+                f"{self.store.describe()}: {asset} has no funding payments in {window}; there are some from "
+                f"{iso(series[0].start)} to {iso(series[-1].end)}"
+            )
+        return [p for p in series if window.overlaps(p.start, p.end + 1)]
+
     def all_partitions(self) -> list[Partition]:
         """Every file of the catalog, by path."""
         return sorted(self._partitions.values(), key=lambda partition: partition.path)
 
     def fingerprint(
-        self, asset: str, timeframe: Timeframe | str, start: Moment = None, end: Moment = None
+        self,
+        asset: str,
+        timeframe: Timeframe | str,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        funding: bool = False,
     ) -> str:
-        """SHA-256 over the files that a window needs, and the timeframe that they are read in.
+        """SHA-256 over the files that a window needs, with ``funding`` those of the payments too, and the timeframe
+        that the bars are read in.
 
         The same for the same data under any root. Bars added outside of the window's years do not change it.
         """
         target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
         window = Window.of(start, end).opens(target, source)
-        files = {p.path: p.sha256 for p in self.partitions_in(asset, source, window)}
-        return content_hash({"source_timeframe": str(source), "files": files})
+        needed = self.partitions_in(asset, source, window)
+        content: dict[str, object] = {
+            "source_timeframe": str(source),
+            "files": {p.path: p.sha256 for p in needed},
+        }
+        if funding:
+            content["funding"] = {p.path: p.sha256 for p in self.funding_in(asset, window)}
+        return content_hash(content)
 
     def span(self, asset: str, timeframe: Timeframe | str) -> tuple[datetime, datetime]:
         """Open time of the first stored bar that serves ``timeframe``, and the end of the last."""
@@ -196,28 +246,41 @@ class Catalog:
         """
         target = _parsed(timeframe)
         check_spacing(check_bars(frame, source=source), target, source=source)
+        return self._write(asset, target, frame.select(SCHEMA.names()), replace=replace, source=source)
+
+    def write_funding(
+        self, asset: str, frame: pl.DataFrame, *, replace: bool = False, source: str = "the new payments"
+    ) -> list[Partition]:
+        """As :meth:`write`, for funding payments in the columns of ``RATES``."""
+        check_rates(frame, source=source)
+        return self._write(asset, None, frame.select(RATES.names()), replace=replace, source=source)
+
+    def _write(
+        self, asset: str, timeframe: Timeframe | None, frame: pl.DataFrame, *, replace: bool, source: str
+    ) -> list[Partition]:
         year_of = frame["timestamp"].dt.year()
         with self.store.exclusive():
             self._partitions = _read_manifest(self.store) or {}
             contents: dict[Partition, bytes] = {}
             for year in year_of.unique().sort():
-                path = partition_path(asset, target, year)
+                path = partition_path(asset, timeframe, year)
                 stored = self._stored(path, replace=replace)
                 merged = merge(stored, frame.filter(year_of == year), replace=replace, source=source)
-                check_spacing(merged, target, source=self.store.describe(path))
+                if timeframe is not None:
+                    check_spacing(merged, timeframe, source=self.store.describe(path))
                 if stored is None or not merged.equals(stored):
-                    content = encode(merged)
+                    content = encode(merged, SCHEMA if timeframe else RATES)
                     contents[Partition.of(path, merged, content)] = content
             self._commit(contents)
         return list(contents)
 
     def _stored(self, path: str, *, replace: bool) -> pl.DataFrame | None:
-        """The bars to merge with; a damaged file has none worth keeping when it is being replaced."""
+        """The rows to merge with; a damaged file has none worth keeping when it is being replaced."""
         partition = self._partitions.get(path)
         if partition is None:
             return None
         try:
-            return decode(self.read_partition(partition), source=self.store.describe(path))
+            return decode(self.read_partition(partition), partition.schema, source=self.store.describe(path))
         except (CatalogError, FingerprintError):
             if replace:
                 return None

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from backtune.data.bars import check_bars
 from backtune.data.catalog import Catalog
 from backtune.data.gaps import find_gaps
 from backtune.data.manifest import MANIFEST, Partition
@@ -23,7 +22,8 @@ class FileReport:
 
     Attributes:
         path: below the catalog's root.
-        start, end: open time of the first bar and end of the last, as the manifest says.
+        start, end: open time of the first bar and end of the last, or times of the first and the last
+            payment, as the manifest says.
         gaps, longest_gap_seconds: places where bars are absent, and the longest time without one.
         absent: share of the bars of a full grid that are absent, in [0, 1).
         problem: why the file cannot be used, or None.
@@ -65,10 +65,14 @@ def _check(catalog: Catalog, partition: Partition) -> FileReport:
         partition.path, partition.rows, to_datetime(partition.start), to_datetime(partition.end)
     )
     try:
-        frame = check_bars(decode(catalog.read_partition(partition), source=name), source=name)
-        check_spacing(frame, partition.timeframe, source=name)
+        content = catalog.read_partition(partition)
+        frame = partition.check(decode(content, partition.schema, source=name), source=name)
+        if partition.timeframe is not None:
+            check_spacing(frame, partition.timeframe, source=name)
     except DataError as error:
         return replace(report, problem=str(error))
+    if partition.timeframe is None:
+        return report
     gaps = find_gaps(frame, partition.timeframe)
     return replace(
         report, gaps=gaps.count, longest_gap_seconds=gaps.longest_seconds, absent=round(gaps.absent, 6)

@@ -1,8 +1,8 @@
-"""Bars from vendors' files into a catalog."""
+"""Bars and funding from vendors' files into a catalog."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from datetime import datetime
@@ -11,22 +11,18 @@ from typing import Any, Final
 
 import polars as pl
 
-from backtune.data.bars import COLUMNS, check_bars
+from backtune.data.bars import check_bars
 from backtune.data.catalog import Catalog
+from backtune.data.funding import check_rates
 from backtune.data.gaps import common_step, find_gaps
-from backtune.data.naming import read_name
-from backtune.data.table import Table, check_scale, read_csv_table, read_parquet_table
+from backtune.data.naming import asset_of_funding, read_name
+from backtune.data.sheet import READERS, read_parquet_sheet, read_sheet, read_text_sheet
+from backtune.data.table import Table, bars_table, check_scale, rates_table
 from backtune.data.window import to_datetime
 from backtune.errors import BacktuneError, BarsError, CatalogError
 from backtune.timeframe import Timeframe
 
-_READERS: Final = {
-    ".csv": read_csv_table,
-    ".tsv": read_csv_table,
-    ".txt": read_csv_table,
-    ".parquet": read_parquet_table,
-    ".pq": read_parquet_table,
-}
+FUNDING: Final = "funding"  # stands for the timeframe in reports of funding payments
 
 
 @dataclass(frozen=True)
@@ -35,8 +31,9 @@ class ImportReport:
 
     Attributes:
         source: the file.
-        rows: bars in it that are now in the catalog.
-        start, end: open time of the first bar and end of the last.
+        timeframe: of the bars, or ``funding``.
+        rows: bars or payments in it that are now in the catalog.
+        start, end: open time of the first bar and end of the last, or times of the first and the last payment.
         gaps, longest_gap_seconds: places where bars are absent, and the longest time without one.
         notes: what was taken for what, and what was mended.
         error: why the file was not imported; then nothing of it was.
@@ -79,12 +76,12 @@ def read_csv(path: str | Path, *, price_scale: float = 1.0) -> pl.DataFrame:
     Raises:
         BarsError: the file cannot be read, or a column, a time or a number in it; names row and column.
     """
-    return read_csv_table(Path(path), price_scale=price_scale).frame
+    return bars_table(read_text_sheet(Path(path)), price_scale=price_scale).frame
 
 
 def read_parquet(path: str | Path, *, price_scale: float = 1.0) -> pl.DataFrame:
     """The bars of a Parquet file from elsewhere; otherwise as :func:`read_csv`."""
-    return read_parquet_table(Path(path), price_scale=price_scale).frame
+    return bars_table(read_parquet_sheet(Path(path)), price_scale=price_scale).frame
 
 
 def import_bars(
@@ -122,18 +119,33 @@ def import_bars(
     return [_import_file(file, catalog, options) for file in files]
 
 
+def import_funding(
+    sources: str | Path | Iterable[str | Path],
+    root: str | Path,
+    *,
+    asset: str | None = None,
+    repair: bool = False,
+    replace: bool = False,
+) -> list[ImportReport]:
+    """As :func:`import_bars`, for files of funding payments: a column of times, and one of the rates that longs pay."""
+    options = _Options(asset, None, 1.0, repair, replace)
+    files = _files([sources] if isinstance(sources, str | Path) else sources)
+    catalog = Catalog.open_or_create(root)
+    return [_import_funding_file(file, catalog, options) for file in files]
+
+
 def _files(sources: Iterable[str | Path]) -> list[Path]:
-    known = ", ".join(_READERS)
+    known = ", ".join(READERS)
     files: list[Path] = []
     for source in map(Path, sources):
         if source.is_dir():
-            found = sorted(file for file in source.rglob("*") if file.suffix.lower() in _READERS)
+            found = sorted(file for file in source.rglob("*") if file.suffix.lower() in READERS)
             if not found:
                 raise CatalogError(f"{source}: the folder holds no file to import ({known})")
             files.extend(found)
         elif not source.exists():
             raise CatalogError(f"{source}: there is no such file or folder")
-        elif source.suffix.lower() not in _READERS:
+        elif source.suffix.lower() not in READERS:
             raise CatalogError(f"{source}: cannot be imported; it has to be one of {known}")
         else:
             files.append(source)
@@ -144,23 +156,42 @@ def _import_file(file: Path, catalog: Catalog, options: _Options) -> ImportRepor
     named = read_name(file)
     report = ImportReport(str(file), asset=options.asset or named.asset)
     try:
-        if report.asset is None:
-            raise CatalogError(f"{file}: the file's name does not tell the asset; pass --asset")
-        reader = _READERS[file.suffix.lower()]
-        table = _in_order(reader(file, price_scale=options.price_scale), file, repair=options.repair)
+        asset = _known(report.asset, file)
+        read = bars_table(read_sheet(file), price_scale=options.price_scale)
+        table = _in_order(read, file, check_bars, repair=options.repair)
         timeframe = options.timeframe or named.timeframe
         if timeframe is None:
             timeframe = _from_rows(table.frame, file)
             table = replaced(table, notes=(*table.notes, f"timeframe {timeframe} is the rows' usual step"))
         _check_timeframe(table.frame, timeframe, file)
         report = replaced(report, timeframe=str(timeframe))
-        changed = catalog.write(
-            report.asset or "", timeframe, table.frame, replace=options.replace, source=str(file)
-        )
+        changed = catalog.write(asset, timeframe, table.frame, replace=options.replace, source=str(file))
     except BacktuneError as error:
         return replaced(report, error=str(error))
     notes = table.notes if changed else (*table.notes, "the catalog has these bars already")
     return filled(replaced(report, notes=notes), table.frame, timeframe)
+
+
+def _import_funding_file(file: Path, catalog: Catalog, options: _Options) -> ImportReport:
+    report = ImportReport(str(file), asset=options.asset or asset_of_funding(file), timeframe=FUNDING)
+    try:
+        asset = _known(report.asset, file)
+        table = _in_order(rates_table(read_sheet(file)), file, check_rates, repair=options.repair)
+        changed = catalog.write_funding(asset, table.frame, replace=options.replace, source=str(file))
+    except BacktuneError as error:
+        return replaced(report, error=str(error))
+    notes = table.notes if changed else (*table.notes, "the catalog has these payments already")
+    if asset not in catalog.assets():
+        notes = (*notes, f"the catalog has no bars of {asset} yet")
+    times = table.frame["timestamp"].to_physical()
+    start, end = to_datetime(int(times[0])), to_datetime(int(times[-1]))
+    return replaced(report, rows=len(times), start=start, end=end, notes=notes)
+
+
+def _known(asset: str | None, file: Path) -> str:
+    if asset is None:
+        raise CatalogError(f"{file}: the file's name does not tell the asset; pass --asset")
+    return asset
 
 
 def filled(report: ImportReport, frame: pl.DataFrame, timeframe: Timeframe) -> ImportReport:
@@ -177,25 +208,24 @@ def filled(report: ImportReport, frame: pl.DataFrame, timeframe: Timeframe) -> I
     )
 
 
-def _in_order(table: Table, file: Path, *, repair: bool) -> Table:
+def _in_order(table: Table, file: Path, check: Callable[..., pl.DataFrame], *, repair: bool) -> Table:
     """Checked rows, oldest first. A file that runs strictly backwards is a vendor's layout and is reversed."""
     notes = list(table.notes)
-    # columns: row, timestamp, open, high, low, close, volume
+    # columns: row, and those of the table
     frame = table.frame.with_row_index("row")
     time = pl.col("timestamp")
     if frame.height > 1 and frame.select((time.diff() < pl.duration()).drop_nulls().all()).item():
         frame = frame.reverse()
         notes.append("newest first: reversed")
     if repair:
-        unique = frame.unique(subset=COLUMNS, keep="first", maintain_order=True)
+        unique = frame.unique(subset=table.frame.columns, keep="first", maintain_order=True)
         if unique.height < frame.height:
             notes.append(f"dropped {frame.height - unique.height} exact duplicates")
         backward = int(unique.select((time.diff() < pl.duration()).sum()).item())
         if backward:
             notes.append(f"sorted: {backward} rows were older than the row before")
         frame = unique.sort("timestamp", maintain_order=True)
-    bars = check_bars(frame.drop("row"), source=file, rows=frame["row"])
-    return Table(bars, tuple(notes))
+    return Table(check(frame.drop("row"), source=file, rows=frame["row"]), tuple(notes))
 
 
 def _from_rows(frame: pl.DataFrame, file: Path) -> Timeframe:

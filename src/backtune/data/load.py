@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from backtune.data.bars import COLUMNS, Bars, check_bars
+from backtune.data.bars import COLUMNS, Bars
 from backtune.data.catalog import Catalog
+from backtune.data.funding import RATES, rates_at_opens
 from backtune.data.manifest import Partition
 from backtune.data.parquet import decode
 from backtune.data.resample import resample
@@ -28,6 +31,8 @@ def load_bars(
     start: Moment = None,
     end: Moment = None,
     calendar: str = "24/7",
+    *,
+    funding: bool = False,
 ) -> Bars:
     """The bars of an asset that lie wholly in [start, end).
 
@@ -37,14 +42,18 @@ def load_bars(
         start, end: dates, datetimes or ISO text, UTC where no offset is given; None for no bound. A built bar
             that sticks out of the window is left out; at the ends of the data it is built from what there is.
         calendar: ``24/7`` or ``sessions-N``, see :func:`backtune.data.bars.bars_per_year`.
+        funding: attach the asset's funding payments, see :func:`backtune.data.funding.rates_at_opens`.
 
     Raises:
-        CatalogError: the catalog, the asset or the timeframe is not there, or the window has no bars.
+        CatalogError: the catalog, the asset, the timeframe or its funding is not there, or the window has no bars,
+            or all of it lies before the first funding payment or after the last.
         FingerprintError: a file is not the one that the manifest describes.
         BarsError: a file cannot be read, or a bar breaks the schema.
         SpecError: a time, the timeframe or the calendar is not one.
     """
-    return _load(Catalog.open(root), asset, Timeframe.parse(str(timeframe)), Window.of(start, end), calendar)
+    window = Window.of(start, end)
+    catalog = Catalog.open(root)
+    return _load(catalog, asset, Timeframe.parse(str(timeframe)), window, calendar, funding=funding)
 
 
 def cached_bars(
@@ -55,6 +64,8 @@ def cached_bars(
     end: Moment,
     calendar: str,
     fingerprint: str,
+    *,
+    funding: bool = False,
 ) -> Bars:
     """As :func:`load_bars`, kept in this process up to ``CACHE_BYTES``, the least used given up first.
 
@@ -64,18 +75,19 @@ def cached_bars(
     Raises:
         FingerprintError: the catalog holds other data now than the fingerprint stands for.
     """
-    key = (str(root), asset, str(timeframe), str(start), str(end), calendar, fingerprint)
+    key = (str(root), asset, str(timeframe), str(start), str(end), calendar, fingerprint, str(funding))
     bars = _CACHE.get(key)
     if bars is None:
         catalog = Catalog.open(root)
-        found = catalog.fingerprint(asset, timeframe, start, end)
+        found = catalog.fingerprint(asset, timeframe, start, end, funding=funding)
         if found != fingerprint:
             raise FingerprintError(
                 f"{catalog.store.describe()}: the bars of {asset} {timeframe} have fingerprint {found[:12]}, "
                 f"the work was planned with {fingerprint[:12]}: the data changed meanwhile, or this machine "
                 "sees other data; bring the same data here, or start the sweep again"
             )
-        bars = _load(catalog, asset, Timeframe.parse(str(timeframe)), Window.of(start, end), calendar)
+        window = Window.of(start, end)
+        bars = _load(catalog, asset, Timeframe.parse(str(timeframe)), window, calendar, funding=funding)
         _CACHE.put(key, bars)
     return bars
 
@@ -123,7 +135,9 @@ class BarsCache:
 _CACHE: Final = BarsCache(CACHE_BYTES)
 
 
-def _load(catalog: Catalog, asset: str, target: Timeframe, window: Window, calendar: str) -> Bars:
+def _load(
+    catalog: Catalog, asset: str, target: Timeframe, window: Window, calendar: str, *, funding: bool
+) -> Bars:
     source = catalog.source_timeframe(asset, target)
     opens = window.opens(target, source)
     frames = [_rows_of(catalog, p, opens) for p in catalog.partitions_in(asset, source, opens)]
@@ -137,19 +151,30 @@ def _load(catalog: Catalog, asset: str, target: Timeframe, window: Window, calen
     frame = pl.concat(frames, rechunk=True)
     if target != source:
         frame = resample(frame, target)
-    return Bars.from_frame(frame, timeframe=target, calendar=calendar, asset=asset)
+    bars = Bars.from_frame(frame, timeframe=target, calendar=calendar, asset=asset)
+    return replace(bars, funding=_funding(catalog, bars)) if funding else bars
+
+
+def _funding(catalog: Catalog, bars: Bars) -> np.ndarray:
+    window = Window(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1)
+    frames = [_rows_of(catalog, p, window) for p in catalog.funding_in(bars.asset, window)]
+    # columns: timestamp, rate
+    return rates_at_opens(pl.concat([RATES.to_frame(), *frames]), bars.timestamp)
 
 
 def _rows_of(catalog: Catalog, partition: Partition, window: Window) -> pl.DataFrame:
     name = catalog.store.describe(partition.path)
     content = catalog.read_partition(partition)
-    frame = decode(content, source=name, where=window.contains("timestamp"))
+    frame = decode(content, partition.schema, source=name, where=window.contains("timestamp"))
     try:
-        return check_bars(frame, source=name)
+        return partition.check(frame, source=name)
     except BarsError:
-        check_bars(decode(content, source=name), source=name)  # names the row in the file, not in the window
+        partition.check(
+            decode(content, partition.schema, source=name), source=name
+        )  # names the row in the file, not in the window
         raise
 
 
 def _n_bytes(bars: Bars) -> int:
-    return sum(getattr(bars, name).nbytes for name in COLUMNS)
+    columns = (*(getattr(bars, name) for name in COLUMNS), bars.funding)
+    return sum(column.nbytes for column in columns if column is not None)

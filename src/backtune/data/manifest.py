@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from backtune.data.bars import SCHEMA, check_bars
+from backtune.data.funding import RATES, check_rates
 from backtune.data.window import iso, to_microseconds
 from backtune.errors import CatalogError
 from backtune.timeframe import Timeframe
@@ -19,17 +21,19 @@ from backtune.timeframe import Timeframe
 MANIFEST: Final = "manifest.json"
 _VERSION: Final = 1
 _NAME: Final = r"[A-Za-z0-9._-]{1,64}"
-_PATH = re.compile(rf"asset=({_NAME})/timeframe=([1-9]\d*[smhdw])/year=(\d{{4}})/bars\.parquet")
+_BARS: Final = r"timeframe=([1-9]\d*[smhdw])/year=\d{4}/bars\.parquet"
+_RATES: Final = r"funding/year=\d{4}/rates\.parquet"
+_PATH = re.compile(rf"asset=({_NAME})/(?:{_BARS}|{_RATES})")
 
 
 @dataclass(frozen=True)
 class Partition:
-    """One file of a catalog: the bars of an asset in a timeframe that open in one year.
+    """One file of a catalog: the bars of an asset in a timeframe that open in one year, or its funding payments.
 
     Attributes:
         path: below the catalog's root.
-        start: open time of the first bar, microseconds since the epoch.
-        end: where the last bar ends.
+        start: open time of the first bar, or time of the first payment; microseconds since the epoch.
+        end: where the last bar ends, or time of the last payment.
         sha256, n_bytes: of the file's content.
     """
 
@@ -43,12 +47,12 @@ class Partition:
     @classmethod
     def of(cls, path: str, frame: pl.DataFrame, content: bytes) -> Partition:
         """The entry for ``frame`` (sorted, not empty) written as ``content``."""
-        opens = frame["timestamp"].to_physical()
+        opens, timeframe = frame["timestamp"].to_physical(), _timeframe_in(path)
         return cls(
             path,
             rows=frame.height,
             start=int(opens[0]),
-            end=int(opens[-1]) + _timeframe_in(path).microseconds,
+            end=int(opens[-1]) + (timeframe.microseconds if timeframe else 0),
             sha256=digest(content),
             n_bytes=len(content),
         )
@@ -58,8 +62,22 @@ class Partition:
         return _match(self.path)[1]
 
     @property
-    def timeframe(self) -> Timeframe:
+    def timeframe(self) -> Timeframe | None:
+        """None for funding payments."""
         return _timeframe_in(self.path)
+
+    @property
+    def schema(self) -> pl.Schema:
+        """Of the file."""
+        return RATES if self.timeframe is None else SCHEMA
+
+    def check(self, frame: pl.DataFrame, *, source: str) -> pl.DataFrame:
+        """Return rows of the file unchanged if they obey the rules.
+
+        Raises:
+            BarsError: names the first violation's row and column.
+        """
+        return (check_rates if self.timeframe is None else check_bars)(frame, source=source)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -123,8 +141,8 @@ class Manifest:
         return cls(files, pending)
 
 
-def partition_path(asset: str, timeframe: Timeframe, year: int) -> str:
-    """Where the bars of a year belong, below a catalog's root.
+def partition_path(asset: str, timeframe: Timeframe | None, year: int) -> str:
+    """Where the bars of a year belong, or without a timeframe its funding payments, below a catalog's root.
 
     Raises:
         CatalogError: the name cannot be that of an asset.
@@ -133,6 +151,8 @@ def partition_path(asset: str, timeframe: Timeframe, year: int) -> str:
         raise CatalogError(
             f"{asset!r} cannot name an asset; use up to 64 letters, digits, '.', '_' and '-', as in BTCUSD"
         )
+    if timeframe is None:
+        return f"asset={asset}/funding/year={year:04d}/rates.parquet"
     return f"asset={asset}/timeframe={timeframe}/year={year:04d}/bars.parquet"
 
 
@@ -145,8 +165,9 @@ def _entries(partitions: Mapping[str, Partition]) -> dict[str, Any]:
     return {path: partitions[path].to_json() for path in sorted(partitions)}
 
 
-def _timeframe_in(path: str) -> Timeframe:
-    return Timeframe.parse(_match(path)[2])
+def _timeframe_in(path: str) -> Timeframe | None:
+    text = _match(path)[2]
+    return None if text is None else Timeframe.parse(text)
 
 
 def _match(path: str) -> re.Match[str]:

@@ -1,29 +1,24 @@
-"""New bars into stored ones."""
+"""New rows into stored ones."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from backtune.data.bars import COLUMNS
 from backtune.data.window import iso
 from backtune.errors import BarsError
 from backtune.timeframe import Timeframe
 
-_VALUES = COLUMNS[1:]
-
 
 def merge(stored: pl.DataFrame | None, new: pl.DataFrame, *, replace: bool, source: str) -> pl.DataFrame:
-    """All rows of both, sorted by time.
+    """All rows of both, sorted by time, in the columns of ``new``.
 
     Raises:
         BarsError: a time has other values in ``new`` than in ``stored``, and ``replace`` is off.
     """
-    new = new.select(COLUMNS)
     if stored is None:
         return new
     if not replace:
         _check_agreement(stored, new, source)
-    # columns: timestamp, open, high, low, close, volume
     kept = stored.join(new, on="timestamp", how="anti")
     return pl.concat([kept, new]).sort("timestamp")
 
@@ -48,9 +43,9 @@ def check_spacing(frame: pl.DataFrame, timeframe: Timeframe, *, source: str) -> 
 
 
 def _check_agreement(stored: pl.DataFrame, new: pl.DataFrame, source: str) -> None:
-    # columns: timestamp, open .. volume, open_stored .. volume_stored
+    # columns: those of new, and all but the timestamp of stored as *_stored
     shared = new.join(stored, on="timestamp", suffix="_stored", maintain_order="left")
-    for name in _VALUES:
+    for name in new.columns[1:]:
         differs = shared.filter(pl.col(name) != pl.col(f"{name}_stored"))
         if differs.height:
             first = differs.row(0, named=True)

@@ -27,6 +27,9 @@ _SPACED = re.compile(r"(?<![^_-])(\d+)[-_](s|m|h|d|w|sec|min|hour|day|week)(?![^
 _DATE = re.compile(r"(?<!\d)(?:\d{2}\.\d{2}\.(?:19|20)\d{2}|(?:19|20)\d{2}(?:[-_.]?\d{2}){0,2})(?!\d)")
 
 
+_FUNDING = re.compile(r"[-_ ]*funding[-_ ]*(?:rates?)?(?![a-z])", re.IGNORECASE)
+
+
 class Named(NamedTuple):
     """What was found; None where the name does not tell."""
 
@@ -51,6 +54,11 @@ def read_name(path: Path) -> Named:
     ]
     timeframe = next((length for length in lengths.values() if length is not None), None)
     return Named("_".join(names) or None, timeframe)
+
+
+def asset_of_funding(path: Path) -> str | None:
+    """Read names such as ``BTCUSD_funding.csv`` or ``BTCUSDT-fundingRate-2020-01.csv``."""
+    return read_name(path.with_stem(_FUNDING.sub("_", path.stem))).asset
 
 
 def _split_off_length(stem: str) -> str:

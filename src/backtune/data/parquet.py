@@ -1,4 +1,4 @@
-"""Bars as Parquet bytes, and back."""
+"""Bars and funding as Parquet bytes, and back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from backtune.data.bars import COLUMNS, SCHEMA
+from backtune.data.bars import SCHEMA
 from backtune.errors import BarsError
 
 # A month or two of one-minute bars: a window reads only the groups that it touches.
@@ -16,14 +16,16 @@ _ROWS_PER_GROUP = 65_536
 _UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 
 
-def encode(frame: pl.DataFrame) -> bytes:
+def encode(frame: pl.DataFrame, schema: pl.Schema = SCHEMA) -> bytes:
     """A frame in the schema as the content of a Parquet file."""
     buffer = io.BytesIO()
-    frame.select(COLUMNS).write_parquet(buffer, compression="zstd", row_group_size=_ROWS_PER_GROUP)
+    frame.select(schema.names()).write_parquet(buffer, compression="zstd", row_group_size=_ROWS_PER_GROUP)
     return buffer.getvalue()
 
 
-def decode(content: bytes, *, source: str, where: list[pl.Expr] | None = None) -> pl.DataFrame:
+def decode(
+    content: bytes, schema: pl.Schema = SCHEMA, *, source: str, where: list[pl.Expr] | None = None
+) -> pl.DataFrame:
     """The rows of a file that this package wrote, or those that satisfy all of ``where``.
 
     Raises:
@@ -31,13 +33,13 @@ def decode(content: bytes, *, source: str, where: list[pl.Expr] | None = None) -
     """
     try:
         lazy = pl.scan_parquet(content)
-        schema = lazy.collect_schema()
-        for name, kind in SCHEMA.items():
-            if schema.get(name) != kind:
-                found = f"is {schema[name]}" if name in schema else "is missing"
+        found_schema = lazy.collect_schema()
+        for name, kind in schema.items():
+            if found_schema.get(name) != kind:
+                found = f"is {found_schema[name]}" if name in found_schema else "is missing"
                 raise BarsError(f"{found}; it has to be {kind}", source=source, column=name)
-        # columns: timestamp, open, high, low, close, volume
-        return (lazy.filter(where) if where else lazy).select(COLUMNS).collect()
+        # columns: those of the schema
+        return (lazy.filter(where) if where else lazy).select(schema.names()).collect()
     except _UNREADABLE as error:
         raise unreadable(error, source) from error
 

@@ -1,4 +1,4 @@
-"""How vendors lay out bars: the names of their columns, and layouts without names."""
+"""How vendors lay out bars and funding: the names of their columns, and layouts without names."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ _PRICES: Final = {
 _VOLUMES: Final = (
     "volume", "vol", "v", "base_volume", "volume_base", "tick_volume", "tickvolume", "tickvol", "real_volume",
 )  # fmt: skip
+
+_RATES: Final = ("funding_rate", "fundingrate", "rate", "last_funding_rate", "funding")
+_FUNDING_TIMES: Final = (
+    "funding_time",
+    "fundingtime",
+    "calc_time",
+    "funding_rate_timestamp",
+    "fundingratetimestamp",
+)
 
 _CLOCK = re.compile(r"\d{1,2}:\d{2}.*")
 _COMPACT_DATE = re.compile(r"\d{8}")
@@ -95,26 +104,45 @@ def columns_by_name(names: Sequence[str], first_row: Sequence[str], source: str 
     Raises:
         BarsError: a column is missing; names the columns that there are.
     """
-    positions: dict[str, int] = {}
-    for position, name in enumerate(names):
-        positions.setdefault(_plain(name), position)
+    header = _Header(names, source)
+    return Columns(
+        time=_date_and_time(header.positions, first_row) or (header.find("timestamp", _TIMES),),
+        prices=tuple(header.find(role, aliases) for role, aliases in _PRICES.items()),
+        volumes=_volumes(header.positions),
+    )
 
-    def find(role: str, aliases: Sequence[str]) -> int:
+
+def rate_columns(
+    names: Sequence[str], first_row: Sequence[str], source: str | Path
+) -> tuple[tuple[int, ...], int]:
+    """The columns of the time (one, or the date's and the time of day's) and of the rate of funding payments.
+
+    Raises:
+        BarsError: a column is missing; names the columns that there are.
+    """
+    header = _Header(names, source)
+    split = _date_and_time(header.positions, first_row)
+    time = split or (header.find("timestamp", (*_FUNDING_TIMES, *_TIMES)),)
+    return time, header.find("rate", _RATES)
+
+
+class _Header:
+    def __init__(self, names: Sequence[str], source: str | Path) -> None:
+        self.positions: dict[str, int] = {}
+        self._names = names
+        self._source = source
+        for position, name in enumerate(names):
+            self.positions.setdefault(_plain(name), position)
+
+    def find(self, role: str, aliases: Sequence[str]) -> int:
         for alias in aliases:
-            if alias in positions:
-                return positions[alias]
+            if alias in self.positions:
+                return self.positions[alias]
         raise BarsError(
-            f"no column for {role} among {', '.join(map(repr, names))}; rename one to {role!r}",
-            source=source,
+            f"no column for {role} among {', '.join(map(repr, self._names))}; rename one to {role!r}",
+            source=self._source,
             column=role,
         )
-
-    split = _date_and_time(positions, first_row)
-    return Columns(
-        time=split or (find("timestamp", _TIMES),),
-        prices=tuple(find(role, aliases) for role, aliases in _PRICES.items()),
-        volumes=_volumes(positions),
-    )
 
 
 def _date_and_time(positions: dict[str, int], first_row: Sequence[str]) -> tuple[int, int] | None:

@@ -132,8 +132,9 @@ def _bars_ref(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str) -> 
             f"data.start, data.end: {asset} {timeframe} has no bars from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}; "
             f"it has them from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
         )
-    fingerprint = catalog.fingerprint(asset, timeframe, start, end)
-    return BarsRef(spec.data.location, asset, timeframe, start, end, spec.data.calendar, fingerprint)
+    data = spec.data
+    fingerprint = catalog.fingerprint(asset, timeframe, start, end, funding=data.funding)
+    return BarsRef(data.location, asset, timeframe, start, end, data.calendar, fingerprint, data.funding)
 
 
 def _check_metrics(spec: SweepSpec) -> None:

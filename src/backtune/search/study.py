@@ -42,6 +42,7 @@ class BarsRef:
     end: datetime
     calendar: str
     fingerprint: str
+    funding: bool = False
 
     def load(self) -> Bars:
         """The bars, from this process's cache where they are.
@@ -50,8 +51,9 @@ class BarsRef:
             DataError: they are not what the plan was made for, or cannot be read.
         """
         return cached_bars(
-            self.root, self.asset, self.timeframe, self.start, self.end, self.calendar, self.fingerprint
-        )
+            self.root, self.asset, self.timeframe, self.start, self.end, self.calendar, self.fingerprint,
+            funding=self.funding,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -68,12 +68,14 @@ Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 
 
 class Data(Section):
-    """Which bars: a catalog, a window in UTC (start inclusive, end exclusive), a calendar."""
+    """Which bars: a catalog, a window in UTC (start inclusive, end exclusive), a calendar; ``funding`` pays the rates
+    that the catalog holds beside them."""
 
     root: str = "data/market"
     start: UtcTime | None = None
     end: UtcTime | None = None
     calendar: str = "24/7"
+    funding: bool = False
 
     @field_validator("calendar")
     @classmethod

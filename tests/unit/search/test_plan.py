@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtune.data.synthetic import make_market
+from backtune.errors import CatalogError
 from backtune.search import identity
 from backtune.search.plan import pack, studies_of
-from sweeps import parsed
+from sweeps import add_funding, parsed
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,23 @@ def test_later_bars_do_not_change_the_ids_of_a_window_in_earlier_years(tmp_path)
         str(tmp_path), assets=["AAA", "BBB"], timeframe="1h", start="2022-01-01", end="2022-03-01", seed=1
     )
     assert ids(tmp_path, **window) == before
+
+
+def test_funding_is_in_the_ids_where_it_is_paid_and_only_there(tmp_path):
+    make_market(
+        str(tmp_path), assets=["AAA", "BBB"], timeframe="1h", start="2020-12-01", end="2021-12-01", seed=1
+    )
+    paid = {"data": {"funding": True}}
+    before = ids(tmp_path)
+    with pytest.raises(CatalogError, match="AAA has no funding payments; bring some in with"):
+        ids(tmp_path, **paid)
+    add_funding(tmp_path, "AAA", "BBB")
+    with_funding = ids(tmp_path, **paid)
+    assert ids(tmp_path) == before
+    assert not with_funding & before
+    add_funding(tmp_path, "AAA", rate=0.002)
+    assert ids(tmp_path) == before
+    assert {name.split("-")[1] for name in ids(tmp_path, **paid) & with_funding} == {"BBB"}
 
 
 def test_comments_and_docstrings_are_not_code():
