@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The peers of the benchmarks conflict with backtune's own pins.
+PEERS := .venv-peers
+PEERS_READY := $(PEERS)/.ready
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-slow lint format bench head lock wheel clean help
+.PHONY: demo test test-slow lint format bench bench-kernel head lock wheel clean help
 
 help:
 	@echo "make demo       a sweep on Ray over a synthetic market"
@@ -14,6 +17,7 @@ help:
 	@echo "make test-slow  faults and scale"
 	@echo "make lint       formatting, lint, types, import contracts, as CI runs them"
 	@echo "make bench      candidates per second, beside one Tune trial per candidate"
+	@echo "make bench-kernel  nanoseconds per bar, beside plain Numba, vectorbt and backtesting.py"
 	@echo "make head       a Ray head here for jobs (Ctrl-C ends it)"
 	@echo "make lock       pin the dependencies again"
 
@@ -29,7 +33,7 @@ demo: $(READY)
 	@$(BIN)/backtune run jobs/demo.yaml
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	BACKTUNE_EXAMPLES=2000 $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --timeout 1800
@@ -47,6 +51,14 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/bench_search.py
 
+$(PEERS_READY): tests/benchmarks/peers-requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+bench-kernel: $(READY) $(PEERS_READY)
+	$(BIN)/python tests/benchmarks/bench_kernel.py --peers $(PEERS)/bin/python
+
 head: $(READY)
 	BACKTUNE_HOME=$(CURDIR) RAY_AUTH_MODE=$${RAY_AUTH_MODE:-disabled} PATH=$(CURDIR)/$(BIN):$$PATH \
 	  $(BIN)/ray start --head --block --include-dashboard true --dashboard-host 127.0.0.1 --node-ip-address 127.0.0.1 --disable-usage-stats
@@ -61,4 +73,4 @@ wheel: $(READY)
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:
-	rm -rf $(VENV) dist build data/demo runs
+	rm -rf $(VENV) $(PEERS) dist build data/demo runs

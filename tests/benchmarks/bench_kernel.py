@@ -68,7 +68,7 @@ HERE = Script("run_here.py", (OURS, "backtune, 64 at a time", "plain loop"), FUL
 VECTORBT = Script(
     "run_vectorbt.py",
     ("vectorbt", "vectorbt, 4 metrics", "vectorbt, batched"),
-    {**FULL_COSTS, "size": 0.5, "slippage_bps": 0.0},
+    {**FULL_COSTS, "size": 0.5, "fee_bps": 0.5, "slippage_bps": 0.0},
     1e-6,
     n_candidates=16,
     batch=4,
@@ -148,11 +148,15 @@ def _lines(
         ours = _run(HERE, case, sys.executable, execution=script.execution, contenders=(OURS,))
         expected = ours["measured"][OURS]["results"]
         # The peers have no rule for ruin.
-        chosen_rows = [i for i, row in enumerate(expected) if row[0] > _RUINED][: script.n_candidates]
-        survivors = replace(case, candidates=[case.candidates[i] for i in chosen_rows])
+        solvent = [i for i, row in enumerate(expected) if row[0] > _RUINED][: script.n_candidates]
+        if not solvent:
+            sys.exit(
+                f"{script.file}: no candidate of {case.strategy} keeps any equity on {case.bars.timeframe}"
+            )
+        survivors = replace(case, candidates=[case.candidates[i] for i in solvent])
         theirs = _run(script, survivors, str(chosen.peers), repetitions=1)
         versions.update(theirs["versions"])
-        expected = [expected[i] for i in chosen_rows]
+        expected = [expected[i] for i in solvent]
         lines += [_line(name, theirs, theirs, script, expected) for name in script.contenders]
     return lines
 

@@ -39,7 +39,7 @@ def plain_loop(strategy: str) -> Callable[..., tuple[float, ...]]:
         sum_return = sum_squares = sum_losses = sum_equity = sum_drawdown = sum_episode = episode = 0.0
         max_drawdown = gross_profit = gross_loss = sum_win = sum_loss = largest_win = largest_loss = 0.0
         sum_trade_time = traded = entry_price = entry_time = 0.0
-        n_trades = n_wins = n_exposed = 0
+        n_trades = n_wins = n_exposed = since = 0
         fast_sum = slow_sum = mean = squares = 0.0
         gain = loss = fast_level = slow_level = signal = seed = 0.0
         for i in range(n):
@@ -156,13 +156,17 @@ def plain_loop(strategy: str) -> Callable[..., tuple[float, ...]]:
                         elif line - signal < -slack:
                             target = -1.0
             else:
-                # Welford's update: a plain sum of squares cancels where the price hardly moves.
-                before = mean
-                if i < period:
-                    mean += (close - mean) / (i + 1)
-                    squares += (close - before) * (close - mean)
-                else:
-                    gone = closes[i - period]
+                # Welford's update, as a plain sum of squares cancels where the price hardly moves; and summed afresh
+                # once a period, as its rounding would add up over a million bars.
+                since += 1
+                if since == period and i >= period - 1:
+                    since = 0
+                    mean = closes[i - period + 1 : i + 1].sum() / period
+                    squares = 0.0
+                    for j in range(i - period + 1, i + 1):
+                        squares += (closes[j] - mean) ** 2
+                elif i >= period:
+                    before, gone = mean, closes[i - period]
                     mean += (close - gone) / period
                     squares += (close - gone) * (close - mean + gone - before)
                 if i >= period - 1:
