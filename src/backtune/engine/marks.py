@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from backtune.engine.types import N_BLOCKS, Marks, Segments
+from backtune.engine.types import N_BLOCKS, Closes, Marks, Segments
 
 _LANES = 64
 _CHUNK = 1024
@@ -21,11 +21,23 @@ _RETURNS, _SQUARES, _LOSSES, _LEVELS, _DEPTHS, _LOWS = range(6)
 _PEAK, _DEEPEST, _EPISODE, _EPISODES = range(4)
 
 
+@njit(cache=True)
+def chunk_ranges(close: np.ndarray, block_edges: np.ndarray) -> np.ndarray:
+    """(n_chunks, 2) lowest and highest close of each chunk of a window, in the order in which they are marked."""
+    ranges = np.empty((len(close) // _CHUNK + N_BLOCKS + 1, 2))
+    chunk = 0
+    for block in range(N_BLOCKS):
+        for first in range(block_edges[block], block_edges[block + 1], _CHUNK):
+            prices = close[first : min(first + _CHUNK, block_edges[block + 1])]
+            ranges[chunk, 0], ranges[chunk, 1] = prices.min(), prices.max()
+            chunk += 1
+    return ranges[:chunk]
+
+
 @njit(cache=True, error_model="numpy")
 def mark(
-    close: np.ndarray,
+    prices: Closes,
     segments: Segments,
-    block_edges: np.ndarray,
     initial_cash: float,
     end: int,
     equity_out: np.ndarray,
@@ -33,13 +45,13 @@ def mark(
     """Mark a window at its closes; from bar ``end`` on, equity is zero.
 
     Args:
-        block_edges: (N_BLOCKS + 1,) first row of each block, and n.
         equity_out: (n,) to be filled with equity at every close, or (0,).
 
     Returns:
         The sums, with ``ruined_bar`` the first bar before ``end`` that closes at zero or below (then the sums are
         of no use), else -1; and (N_BLOCKS, 3) with count, sum and sum of squares of the bar returns of each block.
     """
+    close, block_edges = prices.close, prices.block_edges
     blocks = np.zeros((N_BLOCKS, 3))
     # One more in front: the equity before the chunk's first bar.
     equity = np.empty(_CHUNK + 1)
@@ -48,21 +60,23 @@ def mark(
     drawdown = np.zeros(4)
     drawdown[_PEAK] = initial_cash
     sum_squared_loss = sum_equity = 0.0
-    exposed = segment = 0
+    exposed = segment = chunk = 0
     for block in range(N_BLOCKS):
         lanes[:4] = 0.0
         for first in range(block_edges[block], block_edges[block + 1], _CHUNK):
             n = min(_CHUNK, block_edges[block + 1] - first)
-            segment, held = _fill(close, segments, segment, first, n, end, equity)
+            extremes = prices.ranges[chunk]
+            chunk += 1
+            segment, held, low, high = _fill(close, extremes, segments, segment, first, n, end, equity)
             exposed += held
-            solvent = not _reaches(equity[1 : n + 1], _NOTHING, -1.0)
+            solvent = low > 0.0 or not _reaches(equity[1 : n + 1], _NOTHING, -1.0)
             if not solvent and first + _first_ruin(equity, n) < end:
                 none = Marks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, first + _first_ruin(equity, n))
                 return none, blocks
             whole = n - n % _LANES if solvent and equity[0] > 0.0 else 0
             _add_rows(equity[: whole + 1], lanes[_RETURNS], lanes[_SQUARES], lanes[_LOSSES], lanes[_LEVELS])
             _add_bars(equity[whole : n + 1], lanes)
-            _add_drawdowns(equity[1 : n + 1], lanes, drawdown)
+            _add_drawdowns(equity[1 : n + 1], high, lanes, drawdown)
             if len(equity_out) > 0:
                 equity_out[first : first + n] = equity[1 : n + 1]
             equity[0] = equity[n]
@@ -82,10 +96,23 @@ def mark(
 
 @njit(cache=True)
 def _fill(
-    close: np.ndarray, segments: Segments, segment: int, first: int, n: int, end: int, equity: np.ndarray
-) -> tuple[int, int]:
-    """Fill ``equity[1 : n + 1]``; returns the segment of the chunk's last bar, and how many bars have a position."""
+    close: np.ndarray,
+    extremes: np.ndarray,
+    segments: Segments,
+    segment: int,
+    first: int,
+    n: int,
+    end: int,
+    equity: np.ndarray,
+) -> tuple[int, int, float, float]:
+    """Fill ``equity[1 : n + 1]``.
+
+    Returns:
+        The segment of the chunk's last bar, how many bars have a position, and bounds of the equity: what it would
+        be at the chunk's lowest and highest close.
+    """
     exposed = 0
+    lowest, highest = np.inf, -np.inf
     at = first
     last = first + n
     while at < last:
@@ -99,12 +126,14 @@ def _fill(
             if segment + 1 < len(segments.starts):
                 until = min(until, segments.starts[segment + 1])
         exposed += until - at if quantity != 0.0 else 0
+        one, other = cash + quantity * extremes[0], cash + quantity * extremes[1]
+        lowest, highest = min(lowest, one, other), max(highest, one, other)
         # Slices, because an index that might be negative keeps the loop from the vector units.
         levels, prices = equity[at - first + 1 : until - first + 1], close[at:until]
         for i in range(len(prices)):
             levels[i] = cash + quantity * prices[i]
         at = until
-    return segment, exposed
+    return segment, exposed, lowest, highest
 
 
 @njit(cache=True, fastmath={"reassoc", "nsz"})
@@ -161,10 +190,16 @@ def _add_bars(equity: np.ndarray, lanes: np.ndarray) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _add_drawdowns(equity: np.ndarray, lanes: np.ndarray, drawdown: np.ndarray) -> None:
-    """Add squared drawdowns: by whole rows as long as none reaches the peak, bar by bar where one does."""
+def _add_drawdowns(equity: np.ndarray, bound: float, lanes: np.ndarray, drawdown: np.ndarray) -> None:
+    """Add squared drawdowns: by whole rows as long as none reaches the peak, bar by bar where one does.
+
+    ``bound`` is at or above all of the equity: below the peak, there is no need to look.
+    """
     n_rows = len(equity) // _LANES
     row = 0
+    if bound < drawdown[_PEAK]:
+        _add_depths(equity[: n_rows * _LANES], drawdown[_PEAK], lanes[_DEPTHS], lanes[_LOWS])
+        row = n_rows
     while row < n_rows:
         below = row
         while below < n_rows and not _reaches(

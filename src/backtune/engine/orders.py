@@ -55,31 +55,52 @@ def moves_of(targets: np.ndarray, first_target: float, lowest: float) -> Moves:
 def moves_of_sides(sides: np.ndarray, first_side: int, lowest: int) -> Moves:
     """:func:`moves_of` for targets of -1, 0 and 1, (n,) int8 from an even address on.
 
-    Eight bars are compared in one word: most bars keep the target of the bar before.
+    Eight bars are compared in one word: most bars keep the target of the bar before. Where one does not, all eight
+    are written over each other until one differs, for a branch would be guessed wrong.
     """
     n = len(sides)
+    # One more than there can be, to be written over.
+    room = 3 + _count_changes(sides[1:], sides[:-1])
+    bars = np.empty(room, np.int64)
+    targets = np.empty(room, np.int8)
+    bars[0], targets[0] = 0, first_side
+    count = 1 if first_side != 0 else 0
+    held = np.int8(first_side)
     n_words = max(n - 1, 0) // 8
     words = sides[: n_words * 8].view(np.uint64)
-    bars = np.empty(n + 1, np.int64)
-    values = np.empty(n + 1)
-    count = 0
-    raw = np.int8(0)
-    held = 0
-    for word in range(-1, n_words + 1):
-        if 0 <= word < n_words and words[word] == _EVERY_BYTE * np.uint64(np.uint8(raw)):
+    for word in range(n_words + 1):
+        if word < n_words and words[word] == _EVERY_BYTE * np.uint64(np.uint8(held)):
             continue
-        # Word -1 is the target before the window, and the last one what is left of the bars.
-        start = -1 if word < 0 else word * 8
-        end = 0 if word < 0 else (start + 8 if word < n_words else n - 1)
-        for i in range(start, end):
-            raw = sides[i] if i >= 0 else np.int8(first_side)
-            target = int(raw) if raw >= lowest else 0
-            if target != held:
-                held = target
-                bars[count] = i + 1
-                values[count] = float(target)
-                count += 1
-    return Moves(bars[:count].copy(), values[:count].copy())
+        for i in range(word * 8, word * 8 + 8 if word < n_words else n - 1):
+            side = sides[i]
+            bars[count], targets[count] = i + 1, side
+            count += side != held
+            held = side
+    if lowest > -1:
+        count = _without_shorts(bars, targets, count)
+    return Moves(bars[:count], targets[:count].astype(np.float64))
+
+
+@njit(cache=True)
+def _without_shorts(bars: np.ndarray, targets: np.ndarray, count: int) -> int:
+    """Shorts become flat, in place; returns how many moves are left."""
+    left = 0
+    held = 0
+    for i in range(count):
+        target = max(targets[i], 0)
+        if target != held:
+            bars[left], targets[left] = bars[i], target
+            left += 1
+            held = target
+    return left
+
+
+@njit(cache=True)
+def _count_changes(sides: np.ndarray, before: np.ndarray) -> int:
+    count = 0
+    for i in range(len(sides)):
+        count += sides[i] != before[i]
+    return count
 
 
 @njit(cache=True, error_model="numpy")

@@ -98,17 +98,17 @@ def _simulate(moves: Moves, window: Window, execution: Execution, record: Record
     The two are put together here and not in compiled code: Numba's cache notices a change of a function's own file
     only, so a compiled caller in another file would go on with the old ones.
     """
-    prices, edges, costs = window.prices, window.block_edges, costs_of(execution)
+    prices, closes, costs = window.prices, window.closes, costs_of(execution)
     n = end = len(prices.close)
     trading, segments = trade(prices, moves, costs, n, record.trades)
     if trading.ruined_bar >= 0:
         end = trading.ruined_bar
-    marks, blocks = mark(prices.close, segments, edges, costs.initial_cash, end, record.equity)
+    marks, blocks = mark(closes, segments, costs.initial_cash, end, record.equity)
     if marks.ruined_bar >= 0:
         # What was traded after the ruin did not happen.
         end = marks.ruined_bar
         trading, segments = trade(prices, moves, costs, end + 1, record.trades)
-        marks, blocks = mark(prices.close, segments, edges, costs.initial_cash, end, record.equity)
+        marks, blocks = mark(closes, segments, costs.initial_cash, end, record.equity)
     if end < n:
         trading = trading._replace(cash=0.0, quantity=0.0, entry_price=math.nan, ruined_bar=end)
     return Tally(float(n), float(blocks[:, 1].sum()), float(blocks[:, 2].sum()), marks, trading), blocks

@@ -24,6 +24,16 @@ class Prices(NamedTuple):
     funding: np.ndarray
 
 
+class Closes(NamedTuple):
+    """What marking reads of a window: closes, the first row of each block and n, (N_BLOCKS + 1,), and the lowest and
+    highest close of each chunk, (n_chunks, 2).
+    """
+
+    close: np.ndarray
+    block_edges: np.ndarray
+    ranges: np.ndarray
+
+
 class Moves(NamedTuple):
     """The bars, (k,) int64 increasing, at whose open the target becomes another one, (k,) float64."""
 

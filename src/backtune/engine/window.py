@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from backtune.data.bars import Bars
+from backtune.engine.marks import chunk_ranges
 from backtune.engine.orders import moves_of, moves_of_sides
-from backtune.engine.types import N_BLOCKS, Moves, Prices
+from backtune.engine.types import N_BLOCKS, Closes, Moves, Prices
 from backtune.errors import BarsError
 from backtune.strategy.columns import Columns
 
@@ -51,6 +52,12 @@ class Window:
         bars = self.bars[self.start :]
         funding = bars.funding if bars.funding is not None else np.empty(0)
         return Prices(bars.timestamp, bars.open, bars.high, bars.low, bars.close, funding)
+
+    @cached_property
+    def closes(self) -> Closes:
+        """What marking reads, with what it needs to know of every chunk of bars."""
+        close = self.prices.close
+        return Closes(close, self.block_edges, chunk_ranges(close, self.block_edges))
 
     def moves(self, positions: np.ndarray, *, allow_short: bool) -> Moves:
         """Where checked targets for all of ``bars`` change; the one before the window is filled at its first open."""

@@ -15,9 +15,6 @@ from backtune.strategy.base import BatchedStrategy, check_periods, positions_fro
 from backtune.strategy.columns import Columns, PrefixSums
 from backtune.strategy.indicators import EQUAL
 
-_ZERO_BYTE_LOW = np.uint64(0x0101010101010101)
-_ZERO_BYTE_HIGH = np.uint64(0x8080808080808080)
-
 
 @dataclass(frozen=True)
 class MovingAverageCrossover(BatchedStrategy):
@@ -41,27 +38,22 @@ class MovingAverageCrossover(BatchedStrategy):
     def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
         out = np.empty(len(columns.bars), np.int8)
         for candidate in candidates:
-            _compare(
-                columns.close_sums,
-                columns.bars.close,
-                int(candidate.fast_period),
-                int(candidate.slow_period),
-                out,
-            )
-            _hold_ties(out)
+            fast, slow = int(candidate.fast_period), int(candidate.slow_period)
+            if _compare(columns.close_sums, columns.bars.close, fast, slow, out):
+                _hold_ties(out)
             yield out
 
 
 @njit(cache=True)
-def _compare(sums: PrefixSums, close: np.ndarray, fast: int, slow: int, out: np.ndarray) -> None:
-    """The side of fast - slow average, 0 where equal or before the first of either.
+def _compare(sums: PrefixSums, close: np.ndarray, fast: int, slow: int, out: np.ndarray) -> bool:
+    """The side of fast - slow average, 0 where equal or before the first of either; whether any are equal.
 
     Sums of the windows are compared crosswise, times the other period, so that nothing is divided.
     """
     first = max(fast, slow)
     if first > len(close):
         out[:] = 0
-        return
+        return False
     out[: first - 1] = 0
     sides, prices = out[first - 1 :], close[first - 1 :]
     # Slices, because an index that might be negative keeps the loop from the vector units.
@@ -70,21 +62,20 @@ def _compare(sums: PrefixSums, close: np.ndarray, fast: int, slow: int, out: np.
     slow_high, slow_low = sums.high[first - slow :], sums.low[first - slow :]
     fast_weight, slow_weight = float(slow), float(fast)
     slack = EQUAL * fast * slow
+    n_sided = 0
     for i in range(len(prices)):
         fast_sum = (now[i] - fast_high[i]) + (now_low[i] - fast_low[i])
         slow_sum = (now[i] - slow_high[i]) + (now_low[i] - slow_low[i])
         lead = fast_sum * fast_weight - slow_sum * slow_weight
-        sides[i] = np.int8(lead > slack * prices[i]) - np.int8(lead < -slack * prices[i])
+        above, below = lead > slack * prices[i], lead < -slack * prices[i]
+        sides[i] = np.int8(above) - np.int8(below)
+        n_sided += above | below
+    return n_sided < len(prices)
 
 
 @njit(cache=True)
 def _hold_ties(sides: np.ndarray) -> None:
-    """A tie keeps the side before it. Eight bars are looked at in one word, for there is hardly ever one."""
-    n_words = len(sides) // 8
-    words = sides[: n_words * 8].view(np.uint64)
-    for word in range(n_words):
-        if (words[word] - _ZERO_BYTE_LOW) & ~words[word] & _ZERO_BYTE_HIGH:
-            for i in range(max(8 * word, 1), 8 * word + 8):
-                sides[i] = sides[i] if sides[i] != 0 else sides[i - 1]
-    for i in range(max(8 * n_words, 1), len(sides)):
-        sides[i] = sides[i] if sides[i] != 0 else sides[i - 1]
+    """A tie keeps the side before it."""
+    for i in range(1, len(sides)):
+        if sides[i] == 0:
+            sides[i] = sides[i - 1]
