@@ -14,7 +14,7 @@ from backtune.strategy.lookahead import check_lookahead
 from backtune.strategy.registry import BUILT_IN
 from oracles import EXAMPLES, make_bars
 
-examples = settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Longer than the longest average of the search spaces.
 MOST_BARS = 400
 built_in = pytest.mark.parametrize("strategy", BUILT_IN.values(), ids=BUILT_IN)
