@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -60,6 +60,16 @@ class BatchedStrategy(BaseStrategy):
 
         The array may be written again for the next candidate.
         """
+
+
+def one_by_one(
+    candidates: Sequence[Any], columns: Columns, decide: Callable[[Any, np.ndarray], object]
+) -> Iterator[np.ndarray]:
+    """Sides of candidates that share columns and nothing else: ``decide`` fills the same array for each in turn."""
+    out = np.empty(len(columns.bars), np.int8)
+    for candidate in candidates:
+        decide(candidate, out)
+        yield out
 
 
 def positions_from_sides(strategy: BatchedStrategy, bars: Bars) -> np.ndarray:

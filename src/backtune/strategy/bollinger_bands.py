@@ -11,7 +11,7 @@ from numba import njit
 
 from backtune.data.bars import Bars
 from backtune.space import Float, Int, Space
-from backtune.strategy.base import BatchedStrategy, check_periods, positions_from_sides
+from backtune.strategy.base import BatchedStrategy, check_periods, one_by_one, positions_from_sides
 from backtune.strategy.columns import Columns, PrefixSums
 from backtune.strategy.indicators import EQUAL
 
@@ -36,12 +36,15 @@ class BollingerBandsStrategy(BatchedStrategy):
 
     @staticmethod
     def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
-        out = np.empty(len(columns.bars), np.int8)
-        mean = np.empty(len(columns.bars))
-        for one in candidates:
+        close = columns.bars.close
+
+        mean = np.empty(len(close))
+
+        def decide(one: BollingerBandsStrategy, out: np.ndarray) -> None:
             _window_means(columns.close_sums, int(one.period), mean)
-            _fade(columns.bars.close, mean, int(one.period), float(one.num_std), out)
-            yield out
+            _fade(close, mean, int(one.period), float(one.num_std), out)
+
+        return one_by_one(candidates, columns, decide)
 
 
 @njit(cache=True)

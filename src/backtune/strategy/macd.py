@@ -11,7 +11,7 @@ from numba import njit
 
 from backtune.data.bars import Bars
 from backtune.space import Int, Space
-from backtune.strategy.base import BatchedStrategy, check_periods, positions_from_sides
+from backtune.strategy.base import BatchedStrategy, check_periods, one_by_one, positions_from_sides
 from backtune.strategy.columns import Columns
 from backtune.strategy.indicators import EQUAL
 
@@ -41,12 +41,12 @@ class MACDStrategy(BatchedStrategy):
 
     @staticmethod
     def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
-        out = np.empty(len(columns.bars), np.int8)
-        for one in candidates:
-            _follow(
-                columns.bars.close, int(one.fast_period), int(one.slow_period), int(one.signal_period), out
-            )
-            yield out
+        close = columns.bars.close
+
+        def decide(one: MACDStrategy, out: np.ndarray) -> None:
+            _follow(close, int(one.fast_period), int(one.slow_period), int(one.signal_period), out)
+
+        return one_by_one(candidates, columns, decide)
 
 
 @njit(cache=True)

@@ -11,7 +11,7 @@ from numba import njit
 
 from backtune.data.bars import Bars
 from backtune.space import Int, Space
-from backtune.strategy.base import BatchedStrategy, check_periods, positions_from_sides
+from backtune.strategy.base import BatchedStrategy, check_periods, one_by_one, positions_from_sides
 from backtune.strategy.columns import Columns, PrefixSums
 from backtune.strategy.indicators import EQUAL
 
@@ -36,12 +36,15 @@ class MovingAverageCrossover(BatchedStrategy):
 
     @staticmethod
     def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
-        out = np.empty(len(columns.bars), np.int8)
-        for candidate in candidates:
-            fast, slow = int(candidate.fast_period), int(candidate.slow_period)
-            if _compare(columns.close_sums, columns.bars.close, fast, slow, out):
+        close = columns.bars.close
+
+        sums = columns.close_sums
+
+        def decide(one: MovingAverageCrossover, out: np.ndarray) -> None:
+            if _compare(sums, close, int(one.fast_period), int(one.slow_period), out):
                 _hold_ties(out)
-            yield out
+
+        return one_by_one(candidates, columns, decide)
 
 
 @njit(cache=True)

@@ -11,7 +11,7 @@ from numba import njit
 
 from backtune.data.bars import Bars
 from backtune.space import Float, Int, Space
-from backtune.strategy.base import BatchedStrategy, check_periods, positions_from_sides
+from backtune.strategy.base import BatchedStrategy, check_periods, one_by_one, positions_from_sides
 from backtune.strategy.columns import Columns
 
 
@@ -40,12 +40,12 @@ class RSIStrategy(BatchedStrategy):
 
     @staticmethod
     def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
-        out = np.empty(len(columns.bars), np.int8)
-        for one in candidates:
-            _hold_between(
-                columns.bars.close, int(one.period), float(one.oversold), float(one.overbought), out
-            )
-            yield out
+        close = columns.bars.close
+
+        def decide(one: RSIStrategy, out: np.ndarray) -> None:
+            _hold_between(close, int(one.period), float(one.oversold), float(one.overbought), out)
+
+        return one_by_one(candidates, columns, decide)
 
 
 @njit(cache=True)
