@@ -289,7 +289,6 @@ def test_studies_are_projected_as_they_finish(tmp_path: Path, store: str) -> Non
     projection.start()
     database = Path(store.removeprefix("sqlite:///"))
     sweep.finish(sweep.run.studies[0], 25)
-    projection.notify()
     wait_until(lambda: n_whole(database) == 1)
     sweep.finish(sweep.run.studies[1], 25)
     projection.close()

@@ -39,10 +39,6 @@ class Store(ABC):
         """Paths of all files in the folder ``prefix`` and below, sorted; empty where there is no folder."""
 
     @abstractmethod
-    def delete(self, path: str) -> None:
-        """Remove a file; an absent one is fine."""
-
-    @abstractmethod
     def exclusive(self) -> AbstractContextManager[None]:
         """Hold while reading, changing and writing the same file.
 
@@ -113,10 +109,6 @@ class LocalStore(Store):
                 if file.is_file()
             )
 
-    def delete(self, path: str) -> None:
-        with self._errors("cannot be deleted", path):
-            (self._folder / path).unlink(missing_ok=True)
-
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         import fcntl
@@ -179,11 +171,6 @@ class S3Store(Store):
             if not found:
                 self._check_bucket()
             return sorted(info.path[len(self._prefix) + 1 :] for info in found if info.is_file)
-
-    def delete(self, path: str) -> None:
-        with self._errors("cannot be deleted", path):
-            if self.exists(path):
-                self._fs.delete_file(self._key(path))
 
     def exclusive(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -1,4 +1,4 @@
-"""Indicators in compiled code.
+"""Indicators in compiled code, for strategies of one's own; the built-in ones are held to them by a test.
 
 All take a (n,) float64 series without NaN and return (n,) float64 with NaN until enough values are there. A value
 at i uses values up to i.
@@ -125,26 +125,6 @@ def bollinger_bands(
     middle = sma(values, period)
     width = num_std * rolling_std(values, middle, period)
     return middle - width, middle, middle + width
-
-
-@njit(cache=True)
-def side(difference: np.ndarray, price: np.ndarray) -> np.ndarray:
-    """+1 above and -1 below zero, holding the last side while equal; 0 until the first.
-
-    Args:
-        difference: (n,) of which the sign counts; NaN is undecided.
-        price: (n,) scale for what counts as equal.
-    """
-    n = len(difference)
-    out = np.empty(n)
-    held = 0.0
-    for i in range(n):
-        if difference[i] > EQUAL * price[i]:
-            held = 1.0
-        elif difference[i] < -EQUAL * price[i]:
-            held = -1.0
-        out[i] = held
-    return out
 
 
 @njit(cache=True)

@@ -8,7 +8,7 @@ Such a class has ``get_parameters() -> {name: {type, low, high, default}}`` and
 from __future__ import annotations
 
 import inspect
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,13 +16,6 @@ from backtune.data.bars import Bars
 from backtune.errors import StrategyError
 from backtune.space import Space, parse_parameter
 from backtune.strategy.base import BaseStrategy
-
-
-class PandasStrategy(Protocol):
-    """The methods that the pandas form needs."""
-
-    def get_parameters(self) -> dict[str, dict[str, Any]]: ...
-    def generate_signals(self, data: Any) -> Any: ...
 
 
 def is_pandas_form(cls: type) -> bool:

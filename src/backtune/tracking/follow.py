@@ -1,7 +1,7 @@
 """The process that follows a sweep and projects its studies as they finish; :mod:`.projection` starts and ends it.
 
-It reads words from its standard input: ``look`` to look at once, ``last`` to project all and end. The end of the input
-means that the driver is gone. It writes what is wrong, a line of JSON each time that this changes.
+It looks every two seconds. The word ``last`` on its standard input means to project all and end; the end of the input,
+that the driver is gone. It writes what is wrong, a line of JSON each time that this changes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main(folder: str, uri: str) -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answers:
         # What MLflow prints must not be taken for an answer.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        word: str | None = "look"
+        word: str | None = None
         while word != "":
             before = follower.problem
             follower.look(last=word == "last")

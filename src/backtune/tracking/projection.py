@@ -59,10 +59,6 @@ class Projection:
         for pipe in (self._process.stdin, self._process.stdout):
             os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
 
-    def notify(self) -> None:
-        """Say that a study has finished; without it, that is noticed within two seconds."""
-        self._say("look")
-
     def close(self, timeout: float = 30.0) -> None:
         """Project what is left, and end the process; after ``timeout`` seconds it is killed, which doubles nothing."""
         process = self._process
