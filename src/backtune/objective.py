@@ -91,7 +91,7 @@ class Objective:
             if isinstance(scored, Score):
                 yield self._judged(number, params, scored, seconds)
             else:
-                yield self._failed(number, params, scored, seconds)
+                yield self.failed(number, params, scored, seconds)
             started = time.perf_counter()
 
     def score(self, params: Params, window: Window) -> Score:
@@ -148,7 +148,7 @@ class Objective:
         reason = self._infeasibility(score.metrics)
         if not reason and None in values:
             undefined = self.goals[values.index(None)].metric
-            return self._failed(number, params, f"objective {undefined} is undefined", seconds)
+            return self.failed(number, params, f"objective {undefined} is undefined", seconds)
         return Trial(
             number=number,
             params=params,
@@ -170,7 +170,8 @@ class Objective:
                 return f"{bound} does not hold ({'undefined' if value is None else f'{value:.6g}'})"
         return ""
 
-    def _failed(self, number: int, params: Params, reason: str, seconds: float) -> Trial:
+    def failed(self, number: int, params: Params, reason: str, seconds: float = 0.0) -> Trial:
+        """A trial without a result."""
         return Trial(
             number, params, "failed", reason, None, dict.fromkeys(METRICS), np.zeros((N_BLOCKS, 3)), seconds
         )

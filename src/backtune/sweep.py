@@ -18,7 +18,7 @@ from backtune.results.runs import Run, adopt_repeats, default_runs
 from backtune.results.segments import read_log
 from backtune.search.plan import entry_of, pack, studies_of
 from backtune.search.study import Study
-from backtune.search.unit import Brake
+from backtune.search.unit import Brake, Place
 from backtune.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -178,13 +178,13 @@ def _execute(start: _Start) -> SweepResult:
 
 
 def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:
-    folder = start.run.folder / "studies"
     compute = start.spec.compute
+    place = Place((start.run.folder / "studies").resolve(), start.brake, compute.max_failures)
     if start.options.executor == "inline":
         from backtune.search import inline
 
         units = pack(start.todo, unit_seconds=compute.unit_seconds, slots=1)
-        return inline.run_units(units, folder, start.brake)
+        return inline.run_units(units, place)
     from backtune.search import tune
 
     with tune.connected(tune.Cluster(start.options.address, start.options.workers)) as connection:
@@ -193,7 +193,7 @@ def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:
         slots = max(1, int(connection.cpus / compute.cpus_per_unit))
         units = pack(start.todo, unit_seconds=compute.unit_seconds, slots=slots)
         resources = tune.UnitResources(compute.cpus_per_unit, compute.max_failures)
-        return tune.run_units(connection, units, folder, start.brake, resources)
+        return tune.run_units(connection, units, place, resources)
 
 
 def _projection(spec: SweepSpec, run: Run) -> Projection:

@@ -44,7 +44,7 @@ def test_a_dying_worker_is_tried_again_and_loses_nothing(ray_address, market, tm
     assert_same_rows(rows_of(on_ray.run), rows_of(inline.run))
 
 
-def test_a_unit_that_always_dies_is_given_up_and_the_rest_finishes(ray_address, market, tmp_path):
+def test_a_study_of_deadly_candidates_is_given_up_and_the_rest_finishes(ray_address, market, tmp_path):
     file = tmp_path / "deadly.py"
     file.write_text(DEADLY.format(mark="/nonexistent/never"))
     grid = {"strategies": [{"file": str(file), "class": "Deadly"}, "RSIStrategy"], "assets": ["AAA"]}
@@ -55,9 +55,14 @@ def test_a_unit_that_always_dies_is_given_up_and_the_rest_finishes(ray_address, 
     )
     assert result.exit_status == 1
     assert [name.split("-")[0] for name in result.failures()] == ["Deadly"]
-    assert {study.strategy: result.trials(study.id).height for study in result.run.studies}[
-        "RSIStrategy"
-    ] == 40
+    deadly, healthy = (result.trials(study.id) for study in result.run.studies)
+    assert healthy.height == 40
+    died = deadly.filter(deadly["state"] == "failed")
+    assert died["reason"].unique().to_list() == ["its worker died whenever it was evaluated"]
+    assert died.height == 5
+    assert died["params_level"].min() > 0.5
+    assert deadly.filter(deadly["state"] != "failed")["params_level"].max() <= 0.5
+    assert "6 candidates ended their workers" in next(iter(result.failures().values()))
 
 
 DEADLY = """

@@ -84,8 +84,7 @@ def unfinished(run: Run) -> Sequence[StudyEntry]:
     found = []
     for study in run.studies:
         summary = run.summary(study)
-        complete = summary is not None and summary.state != "failed"
-        if summary is None or not (complete and (summary.exhausted or summary.n_trials >= study.budget)):
+        if summary is None or not summary.covers(study.budget):
             found.append(study)
     return found
 

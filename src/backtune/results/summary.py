@@ -55,6 +55,10 @@ class StudySummary:
     winners: tuple[Winner, ...] = ()
     most_common_reason: str = ""
 
+    def covers(self, budget: int) -> bool:
+        """Whether there is nothing left to do for so many trials."""
+        return self.state != "failed" and (self.exhausted or self.n_trials >= budget)
+
     def write(self, folder: Path) -> None:
         """Put the summary into the study's folder."""
         write_json(folder / _FILE, asdict(self))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from backtune.search.unit import Brake, Unit, run_unit
+from backtune.search.unit import Place, Unit, run_unit
 
 
-def run_units(units: Sequence[Unit], studies_folder: Path, brake: Brake) -> dict[str, str]:
+def run_units(units: Sequence[Unit], place: Place) -> dict[str, str]:
     """Run all units, one after the other.
 
     Returns:
         Nothing lost: an error that concerns more than one study is raised here.
     """
     for unit in units:
-        run_unit(unit, studies_folder, brake)
+        run_unit(unit, place)
     return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
@@ -12,7 +12,7 @@ from pathlib import Path
 from backtune.data.bars import Bars
 from backtune.data.load import cached_bars
 from backtune.engine.window import Window
-from backtune.errors import ResultsError
+from backtune.errors import ResultsError, StrategyError
 from backtune.objective import Objective, Trial, search_window, validation_window
 from backtune.results.best import best_of
 from backtune.results.files import remove_leftovers
@@ -20,6 +20,7 @@ from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary, Winner, summary_of
 from backtune.search.samplers import make_suggester
 from backtune.search.suggest import Told
+from backtune.search.wary import DEADLY, MAX_DEADLY_CANDIDATES, Watch
 from backtune.space import Params, Space
 from backtune.spec import Execution, Search
 from backtune.strategy.registry import StrategyRef
@@ -81,19 +82,26 @@ class Study:
         return Objective(self.strategy, self.execution, self.search.goals, self.search.bounds)
 
 
-def run_study(study: Study, folder: Path, stop: Stop) -> StudySummary:
+def run_study(study: Study, folder: Path, stop: Stop, max_deaths: int = 1) -> StudySummary:
     """Bring a study from whatever its log holds to its budget, or to where ``stop`` says so.
+
+    Args:
+        max_deaths: how many workers a candidate may cost, before it gets a failed row unevaluated.
 
     Raises:
         DataError: the bars cannot be used.
+        StrategyError: too many of its candidates ended their workers.
         ResultsError: the log cannot be read, written or replayed.
         Exception: whatever a strategy raises when its winner meets the test window.
     """
     remove_leftovers(folder)
     log = TrialLog(folder, study.space, len(study.search.goals))
     bars = study.bars.load()
-    search = _Search(study, study.objective, search_window(bars, study.fold.train), _Pen(log), log.read())
+    window = search_window(bars, study.fold.train)
+    watch = Watch(folder, max_deaths)
+    search = _Search(study, study.objective, window, _Pen(log), log.read(), watch)
     exhausted = search.run(stop)
+    watch.end()
     winners = _winners(study, search.trials, bars)
     summary = summary_of(search.trials, winners, budget=study.search.trials, exhausted=exhausted)
     if summary.state == "complete":
@@ -129,6 +137,7 @@ class _Search:
     window: Window
     pen: _Pen
     trials: list[Trial]
+    watch: Watch
     answers: dict[tuple[object, ...], Trial] = field(default_factory=dict)
 
     def run(self, stop: Stop) -> bool:
@@ -158,7 +167,7 @@ class _Search:
             for number, params in reversed(numbered)
             if self._is_new(number, params)
         }
-        evaluated = self.objective.trials(sorted(fresh.values(), key=itemgetter(0)), self.window)
+        evaluated = self._trials(sorted(fresh.values(), key=itemgetter(0)))
         batch: list[Trial] = []
         for number, params in numbered:
             if number < len(self.trials):
@@ -175,6 +184,27 @@ class _Search:
                 self.pen.add(trial)
             batch.append(self.trials[number])
         return batch
+
+    def _trials(self, candidates: Sequence[tuple[int, Params]]) -> Iterator[Trial]:
+        if not self.watch.is_wary:
+            yield from self.objective.trials(candidates, self.window)
+            return
+        for number, params in candidates:
+            # Written first, so that a note is always about the first trial that the log does not have.
+            self.pen.flush()
+            if self.watch.before(number):
+                self._check_deaths(params)
+                yield self.objective.failed(number, params, DEADLY)
+            else:
+                yield from self.objective.trials([(number, params)], self.window)
+
+    def _check_deaths(self, params: Params) -> None:
+        deaths = sum(trial.reason == DEADLY for trial in self.trials)
+        if deaths >= MAX_DEADLY_CANDIDATES:
+            raise StrategyError(
+                f"{self.study.strategy.name}: {deaths + 1} candidates ended their workers, such as {params}; "
+                "run it alone with --executor inline to see why"
+            )
 
     def _is_new(self, number: int, params: Params) -> bool:
         """Whether the log has neither this trial nor another of the same candidate, which would answer it."""

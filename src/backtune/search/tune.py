@@ -15,17 +15,20 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from backtune.errors import ClusterError
+from backtune.errors import ClusterError, ResultsError
 from backtune.search import reaper
-from backtune.search.unit import Brake, Unit, run_unit
+from backtune.search.queue import Piece, UnitQueue
+from backtune.search.study import Stop
+from backtune.search.unit import Place, Unit, note_unit_death, run_unit, state_of
 
 # After a stop, running units get this long to write what they have before Tune ends them.
 _DRAIN_SECONDS = 3.0
 _STORE_BYTES = 128 * 2**20
+_PENDING_UNITS = 200
 
 _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -55,7 +58,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class UnitResources:
-    """What a unit takes, and how often one that died with its worker is run again."""
+    """What a unit takes, and how often it may fail in a row without getting any further."""
 
     cpus: float
     max_failures: int
@@ -93,42 +96,35 @@ def connected(cluster: Cluster) -> Iterator[Connection]:
 
 
 def run_units(
-    connection: Connection,
-    units: Sequence[Unit],
-    studies_folder: Path,
-    brake: Brake,
-    resources: UnitResources,
+    connection: Connection, units: Sequence[Unit], place: Place, resources: UnitResources
 ) -> dict[str, str]:
     """Run all units on the connected Ray.
 
     Returns:
         For every study whose unit was given up: why. Its finished trials are in its log.
     """
+    import ray
     from ray import tune
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(_trainable, units=list(units), folder=studies_folder.resolve(), brake=brake),
-            {"cpu": resources.cpus},
-        ),
-        param_space={"unit": tune.grid_search(list(range(len(units))))},
-        tune_config=tune.TuneConfig(reuse_actors=True),
+    # All that is ready waits in Ray's sight, so that its autoscaler sees the demand.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(_PENDING_UNITS, round(1.1 * connection.cpus)))
+    queue = UnitQueue(units, resources.max_failures)
+    # Each in an object of its own: a worker fetches what it runs, and the trial's config stays tiny.
+    references = [ray.put(list(unit)) for unit in units]
+    trainable = tune.with_parameters(_trainable, units=references, place=place)
+    tune.Tuner(
+        tune.with_resources(trainable, {"cpu": resources.cpus}),
+        tune_config=tune.TuneConfig(search_alg=_search(queue, place.stop), num_samples=-1, reuse_actors=True),
         run_config=tune.RunConfig(
             name="units",
             storage_path=str(connection.scratch),
-            stop=_stopper(brake),
-            failure_config=tune.FailureConfig(max_failures=resources.max_failures),
+            stop=_stopper(place.stop),
+            callbacks=[_reports(queue, place)],
             verbose=0,
         ),
-    )
-    results = tuner.fit()
-    lost: dict[str, str] = {}
-    for result in (results[i] for i in range(len(results))):
-        if result.error is not None:
-            unit = units[result.config["unit"]] if result.config else ()
-            lost.update({study.id: _last_line(result.error) for study in unit})
-    return lost
+    ).fit()
+    return queue.lost
 
 
 def _n_cpus(ray: Any) -> int:
@@ -177,12 +173,80 @@ def _start(ray: Any, cluster: Cluster, scratch: Path) -> None:
         raise ClusterError(f"Ray {where} cannot be used: {_last_line(error)}") from error
 
 
-def _trainable(config: dict[str, Any], *, units: list[Unit], folder: Path, brake: Brake) -> dict[str, Any]:
-    run_unit(units[config["unit"]], folder, brake)
-    return {"done": True}
+def _trainable(config: dict[str, Any], *, units: list[Any], place: Place) -> dict[str, Any]:
+    import ray
+
+    piece = Piece(*config["piece"])
+    unit = ray.get(units[piece.unit])[piece.first : piece.last]
+    try:
+        run_unit(unit, place)
+    except ResultsError as error:
+        # A value, not an exception, which would cost a worker.
+        return {"problem": _last_line(error)}
+    return {"problem": ""}
 
 
-def _stopper(brake: Brake) -> Any:
+def _search(queue: UnitQueue, stop: Stop) -> Any:
+    from ray.tune.search import Searcher
+
+    class Pieces(Searcher):
+        """Gives Tune the queue's pieces as trials, for as long as there are any."""
+
+        def suggest(self, trial_id: str) -> Any:  # noqa: ARG002
+            if stop() or queue.finished:
+                return Searcher.FINISHED
+            piece = queue.next()
+            return {"piece": astuple(piece)} if piece is not None else None
+
+        def set_search_properties(self, *_: Any, **__: Any) -> bool:
+            return True
+
+        def on_trial_complete(self, *_: Any, **__: Any) -> None:
+            """The callback below knows more."""
+
+        def save(self, checkpoint_path: str) -> None:
+            """Nothing: the trial logs are the only state."""
+
+        def restore(self, checkpoint_path: str) -> None:
+            """Nothing."""
+
+        def __reduce__(self) -> Any:
+            # Tune pickles its settings; the units are not among them.
+            return str, ()
+
+    return Pieces()
+
+
+def _reports(queue: UnitQueue, place: Place) -> Any:
+    from ray.exceptions import RayTaskError
+    from ray.tune import Callback
+
+    class Reports(Callback):
+        """Tells the queue what became of its pieces."""
+
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:  # noqa: ARG002
+            piece, problem = Piece(*trial.config["piece"]), trial.last_result.get("problem", "")
+            if problem:
+                queue.failed(piece, problem, state_of(queue.studies(piece), place))
+            else:
+                queue.done(piece)
+
+        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:  # noqa: ARG002
+            piece = Piece(*trial.config["piece"])
+            studies, error = queue.studies(piece), trial.get_pickled_error()
+            if not isinstance(error, RayTaskError):
+                note_unit_death(studies, place)
+            queue.failed(
+                piece, _last_line(error or ClusterError("the worker died")), state_of(studies, place)
+            )
+
+        def __reduce__(self) -> Any:
+            return str, ()
+
+    return Reports()
+
+
+def _stopper(stop: Stop) -> Any:
     from ray.tune.stopper import Stopper
 
     class AfterDraining(Stopper):
@@ -195,7 +259,7 @@ def _stopper(brake: Brake) -> Any:
             return False
 
         def stop_all(self) -> bool:
-            if self._since is None and brake():
+            if self._since is None and stop():
                 self._since = time.monotonic()
             return self._since is not None and time.monotonic() - self._since > _DRAIN_SECONDS
 
