@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from backtune.errors import SearchError
 from backtune.search.suggest import Told
-from backtune.space import Choice, Float, Int, Params, Space
+from backtune.space import Choice, Float, Int, Params, Space, Value
 from contract.suggester_suite import (
     BOWL,
     CASES,
@@ -91,7 +92,8 @@ def test_different_seeds_give_different_candidates(engine: str, sampler: str) ->
 
 def test_another_process_gives_the_same_candidates_to_the_bit() -> None:
     tests = Path(__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(tests), "PYTHONHASHSEED": "77"}
+    paths = os.pathsep.join([str(tests), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "77"}
     command = [sys.executable, "-m", "contract.suggester_suite"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == ""
@@ -110,6 +112,135 @@ def test_a_longer_search_starts_with_the_candidates_of_a_shorter_one(engine: str
     begun = [params for params, _ in run(shorter, eventful, 2 * batch)]
     begun += shorter.ask(batch)
     assert begun == candidates(engine, sampler, 5 * batch)[: 3 * batch]
+
+
+def corner(space: Space, end: int) -> Params:
+    """The candidate of all lowest (0) or all highest (-1) values."""
+    ends = {name: parameter.ends()[end] for name, parameter in space.items()}
+    values = {name: float(v) if isinstance(space[name], Float) else v for name, v in ends.items()}
+    return {**values, **({"whole_step": 200} if end else {}), "fixed_step": 1}
+
+
+@every_sampler
+def test_what_is_enqueued_comes_first_and_exactly(engine: str, sampler: str) -> None:
+    space = space_for(sampler)
+    low, high = corner(space, 0), corner(space, -1)
+    between = {**high, "real": 1.2345678901234567, "real_log": 3.3e-4, "real_step": 0.2, "whole_log": 33}
+    search = suggester(engine, sampler, space)
+    search.enqueue([low, high])
+    search.enqueue([between])
+    trials = run(search, eventful, 2 * search.batch_size)
+    assert exactly([params for params, _ in trials[:3]]) == exactly([low, high, between])
+    assert len({tuple(params.values()) for params, _ in trials}) > search.batch_size
+    search.enqueue([low] * (search.batch_size + 1))
+    later = run(search, eventful, 2 * search.batch_size)
+    assert [params == low for params, _ in later[: search.batch_size + 2]] == [True] * (
+        search.batch_size + 1
+    ) + [False]
+    assert len(later) == 2 * search.batch_size
+
+
+@every_sampler
+def test_what_is_enqueued_is_replayed(engine: str, sampler: str) -> None:
+    def trace() -> list[Params]:
+        search = suggester(engine, sampler, space_for(sampler))
+        found = []
+        for _ in range(3):
+            found += [params for params, _ in run(search, eventful, search.batch_size)]
+            search.enqueue([found[len(found) // 2], corner(space_for(sampler), 0)])
+        return found + search.ask(search.batch_size)
+
+    assert exactly(trace()) == exactly(trace())
+
+
+@every_sampler
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"real": 5.1}, "real: 5.1 is outside"),
+        ({"whole": 2.5}, "whole: 2.5 is outside"),
+        ({"whole": "two"}, "whole: 'two' is outside"),
+        ({"whole_step": 7}, "whole_step: 7 is not 5 plus a whole number of steps of 5"),
+        ({"real_step": 0.25}, "real_step: 0.25 is not 0.0 plus"),
+        ({"fixed_real": 3.0}, "fixed_real: 3.0 is outside"),
+        ({"more": 1}, "more is not a parameter"),
+    ],
+)
+def test_what_is_outside_is_not_enqueued(
+    engine: str, sampler: str, change: dict[str, Value], message: str
+) -> None:
+    space = space_for(sampler)
+    search, untouched = suggester(engine, sampler, space), suggester(engine, sampler, space)
+    with pytest.raises(SearchError, match=re.escape(message)):
+        search.enqueue([corner(space, 0), {**corner(space, 0), **change}])
+    without_one = {name: value for name, value in corner(space, 0).items() if name != "whole_log"}
+    with pytest.raises(SearchError, match="whole_log is missing"):
+        search.enqueue([without_one])
+    assert search.ask(3) == untouched.ask(3)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+@pytest.mark.parametrize(
+    ("choice", "right"), [(1, True), (True, True), (1.0, True), (2, False), ("1", False)]
+)
+def test_choices_are_enqueued_by_type(sampler: str, choice: Value, right: bool) -> None:
+    for engine in ENGINES:
+        search = suggester(engine, sampler, Space(alike=Choice((1, True, 1.0)), x=Float(0, 1)))
+        if right:
+            search.enqueue([{"alike": choice, "x": 0.5}])
+            assert exactly(search.ask(1)) == exactly([{"alike": choice, "x": 0.5}])
+        else:
+            with pytest.raises(SearchError, match=r"alike: .* is not one of the choices"):
+                search.enqueue([{"alike": choice, "x": 0.5}])
+
+
+@every_engine
+@pytest.mark.parametrize("sampler", ["tpe", "cma-es", "nsga2"])
+@pytest.mark.parametrize("after", [0, 3])
+def test_engines_learn_from_what_is_enqueued(engine: str, sampler: str, after: int) -> None:
+    """A candidate next to the best, in a far corner of ten dimensions, leads the search there."""
+    space = Space({f"x{i}": Float(-5.0, 5.0) for i in range(10)})
+
+    def distant(params: Params) -> Told:
+        return Told((sum((float(value) - 4.5) ** 2 for value in params.values()),))
+
+    def late(helped: bool, seed: int) -> float:
+        search = suggester(engine, sampler, space, seed)
+        run(search, distant, after * search.batch_size)
+        if helped:
+            search.enqueue([dict.fromkeys(space, 4.4)])
+        results = [told for _, told in run(search, distant, 120)]
+        return statistics.median(told.values[0] for told in results[60:] if told.values)
+
+    helped, alone = ([late(flag, seed) for seed in range(3)] for flag in (True, False))
+    assert statistics.mean(helped) < 0.9 * statistics.mean(alone)
+
+
+@every_engine
+@pytest.mark.parametrize("sampler", ["cma-es", "nsga2"])
+def test_generations_stay_whole_with_enqueued_members(engine: str, sampler: str) -> None:
+    """Every result of the batch counts, so that each of them changes the next one."""
+
+    def next_batch(changed: int, value: float) -> list[Params]:
+        search = suggester(engine, sampler, BOWL)
+        run(search, sphere, 2 * search.batch_size)
+        search.enqueue([dict.fromkeys(BOWL, 1.5), dict.fromkeys(BOWL, 4.5)])
+        results = [sphere(params) for params in search.ask(search.batch_size)]
+        results[changed] = Told((value,))
+        search.tell(results)
+        return search.ask(search.batch_size)
+
+    for i in (0, 1, 2, suggester(engine, sampler, BOWL).batch_size - 1):
+        assert next_batch(i, -1.0) != next_batch(i, 1e9)
+
+
+def test_the_grid_does_not_meet_again_what_was_enqueued() -> None:
+    space = Space(a=Int(1, 4), b=Choice(("x", "y")), c=Float(0.0, 9.0))
+    search = suggester("auto", "grid", space)
+    search.enqueue([{"a": 2, "b": "y", "c": 3.0}, {"a": 2, "b": "y", "c": 3.5}])
+    seen = [tuple(params.values()) for params, _ in run(search, lambda _: Told((0.0,)), 1000)]
+    assert seen[:2] == [(2, "y", 3.0), (2, "y", 3.5)]
+    assert len(seen) == len(set(seen)) == 4 * 2 * 10 + 1
 
 
 @every_sampler

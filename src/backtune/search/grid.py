@@ -19,7 +19,7 @@ class GridSuggester(Suggester):
     The order is a permutation computed index by index, so that a budget smaller than the grid still meets every
     region of it, and a product of any size takes no memory. A continuous Float is cut into ten levels, evenly
     spaced from ``low`` to ``high``, or evenly in the logarithm on a log scale; give it a ``step`` to choose others.
-    Results told change nothing.
+    What is enqueued comes first and is not met again. Results told change nothing.
     """
 
     def __init__(self, space: Space, *, seed: int, batch_size: int) -> None:
@@ -28,6 +28,8 @@ class GridSuggester(Suggester):
         self._key = seed.to_bytes(8, "little")
         self._batch_size = batch_size
         self._next = 0
+        self._first: list[Params] = []
+        self._enqueued: set[tuple[Value, ...]] = set()
 
     @property
     def size(self) -> int:
@@ -39,8 +41,17 @@ class GridSuggester(Suggester):
         return self._batch_size
 
     def ask(self, n: int) -> list[Params]:
-        start, self._next = self._next, min(self._next + n, self.size)
-        return [self._combination(_permuted(i, self.size, self._key)) for i in range(start, self._next)]
+        batch, self._first = self._first[:n], self._first[n:]
+        while len(batch) < n and self._next < self.size:
+            params = self._combination(_permuted(self._next, self.size, self._key))
+            self._next += 1
+            if tuple(params.values()) not in self._enqueued:
+                batch.append(params)
+        return batch
+
+    def enqueue(self, candidates: Sequence[Params]) -> None:
+        self._first += candidates
+        self._enqueued |= {tuple(params[name] for name in self._space) for params in candidates}
 
     def tell(self, results: Sequence[Told]) -> None:
         del results

@@ -16,7 +16,7 @@ from backtune.strategy.registry import StrategyRef
 _DECIDING = (
     "space.py", "timeframe.py", "spec/sections.py", "objective.py", "engine", "strategy", "data/bars.py", "data/load.py", "data/window.py", "data/funding.py",
     "data/resample.py", "validation/folds.py", "search/suggest.py", "search/optuna.py", "search/rustuna.py",
-    "search/grid.py", "search/samplers.py", "search/study.py",
+    "search/coding.py", "search/whole_space.py", "search/grid.py", "search/samplers.py", "search/study.py",
 )  # fmt: skip
 
 

@@ -6,13 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from backtune.search.suggest import Suggester, Told
-from backtune.space import Choice, Float, Parameter, Params, Space
+from backtune.space import Choice, Float, Parameter, Params, Space, Value
 from backtune.spec import Goal
 
 # Seed and batch size to sampler. A generation is a batch: Optuna discards results beyond the population.
@@ -35,19 +34,44 @@ class OptunaSuggester(Suggester):
     def __init__(
         self, sampler: str, space: Space, goals: Sequence[Goal], *, seed: int, batch_size: int
     ) -> None:
-        self._distributions = {name: _distribution(parameter) for name, parameter in space.items()}
+        self._space = space
         self._batch_size = batch_size
         self._pending: list[optuna.Trial] = []
+        self._n_enqueued = 0
         directions = [StudyDirection.MINIMIZE if goal.minimize else StudyDirection.MAXIMIZE for goal in goals]
         self._study = _create_quietly(SAMPLERS[sampler](seed, batch_size), directions)
+        if sampler == "cma-es":
+            self._name_axes()
 
     @property
     def batch_size(self) -> int:
         return self._batch_size
 
+    def _name_axes(self) -> None:
+        """CMA-ES knows the axes from finished trials alone: without this one, which is of no generation, its whole
+        first batch would be random, and what is enqueued there lost."""
+        trial = self._study.ask()
+        for name, axis in self._space.items():
+            _suggested(trial, name, axis)
+        self._study.tell(trial, 0.0)
+
     def ask(self, n: int) -> list[Params]:
-        self._pending = [self._study.ask(self._distributions) for _ in range(n)]
-        return [{name: trial.params[name] for name in self._distributions} for trial in self._pending]
+        self._pending = []
+        batch: list[Params] = []
+        for _ in range(n):
+            trial = self._study.ask()
+            if self._n_enqueued:
+                self._n_enqueued -= 1
+                # Without its own proposal a sampler would not count the trial as a member of a generation.
+                _ = trial.relative_params
+            batch.append({name: _suggested(trial, name, axis) for name, axis in self._space.items()})
+            self._pending.append(trial)
+        return batch
+
+    def enqueue(self, candidates: Sequence[Params]) -> None:
+        for params in candidates:
+            self._study.enqueue_trial(params)
+        self._n_enqueued += len(candidates)
 
     def tell(self, results: Sequence[Told]) -> None:
         for trial, result in zip(self._pending, results, strict=True):
@@ -74,9 +98,11 @@ def _create_quietly(sampler: BaseSampler, directions: Sequence[StudyDirection]) 
             optuna.logging.set_verbosity(verbosity)
 
 
-def _distribution(parameter: Parameter) -> BaseDistribution:
+def _suggested(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
     if isinstance(parameter, Choice):
-        return CategoricalDistribution(parameter.choices)
+        choice = trial.suggest_categorical(name, parameter.choices)
+        assert choice is not None  # noqa: S101 - the space holds no None
+        return choice
     if isinstance(parameter, Float):
-        return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
-    return IntDistribution(parameter.low, parameter.high, log=parameter.log)
+        return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+    return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)

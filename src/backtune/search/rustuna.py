@@ -38,10 +38,20 @@ class RustunaSuggester(Suggester):
             sampler=SAMPLERS[sampler](seed, batch_size),
             directions=["minimize" if goal.minimize else "maximize" for goal in goals],
         )
+        if sampler == "cma-es":
+            self._name_axes()
 
     @property
     def batch_size(self) -> int:
         return self._batch_size
+
+    def _name_axes(self) -> None:
+        """CMA-ES knows the axes from finished trials alone: without this one, which is of no generation, its whole
+        first batch would be random, and what is enqueued there lost."""
+        trial = self._study.ask()
+        for name, axis in self._space.items():
+            _suggested(trial, name, axis)
+        self._study.tell(trial.number, [0.0])
 
     def ask(self, n: int) -> list[Params]:
         batch: list[Params] = []
@@ -53,6 +63,10 @@ class RustunaSuggester(Suggester):
             )
             self._pending.append(trial)
         return batch
+
+    def enqueue(self, candidates: Sequence[Params]) -> None:
+        for params in candidates:
+            self._study.enqueue_trial(params)
 
     def tell(self, results: Sequence[Told]) -> None:
         for trial, result in zip(self._pending, results, strict=True):

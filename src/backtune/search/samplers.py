@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from backtune.errors import SearchError, SpecError
-from backtune.search.grid import GridSuggester, level, n_levels
+from backtune.errors import SpecError
+from backtune.search.coding import Coding
+from backtune.search.grid import GridSuggester, n_levels
 from backtune.search.suggest import Suggester, Told, failed_as_worst, ranked
-from backtune.space import Choice, Float, Int, Parameter, Params, Space, Value
+from backtune.search.whole_space import WholeSpace
+from backtune.space import Choice, Space
 from backtune.spec import Goal, Search
 
 Goals = tuple[Goal, ...]
@@ -29,11 +31,15 @@ def make_suggester(search: Search, space: Space, seed: int) -> Suggester:
     engine = _engine_name(search)
     sampler = SAMPLERS[search.sampler]
     _check_capabilities(search, sampler, space)
-    free = {name: parameter for name, parameter in space.items() if n_levels(parameter) != 1}
-    axes = Space({name: _axis(parameter, sampler.levels_as_real) for name, parameter in free.items()})
-    build = _ENGINES[engine if axes else "backtune"]
-    engine_suggester = build(search.sampler, axes, search.goals, seed, sampler.batch_size(len(axes)))
-    return _WholeSpace(space, engine_suggester, search.goals, sampler.digest)
+    coding = Coding(space, sampler.levels_as_real)
+    build = _ENGINES[engine if coding.axes else "backtune"]
+    batch_size = sampler.batch_size(len(coding.axes))
+    return WholeSpace(
+        coding,
+        build(search.sampler, coding.axes, search.goals, seed, batch_size),
+        n_objectives=len(search.goals),
+        digest=lambda results: sampler.digest(results, search.goals),
+    )
 
 
 def engine_of(search: Search) -> str:
@@ -164,84 +170,3 @@ def _check_capabilities(search: Search, sampler: Sampler, space: Space) -> None:
                 f"{search.sampler!r} cannot search the choices of {name!r}; fix it to one, or take another"
             )
             raise SpecError("search.sampler", problem, value=search.sampler, allowed=others)
-
-
-class _WholeSpace(Suggester):
-    """A suggester over a user's space, on top of an engine that searches its free parameters.
-
-    Engines see numbers without steps: a stepped parameter by the index of its level, a choice by its place. So
-    every engine hands out the same exact values, and ``1``, ``1.0`` and ``True`` can be told apart. What is told is
-    checked whole before any of it reaches the engine.
-    """
-
-    def __init__(
-        self,
-        space: Space,
-        engine: Suggester,
-        goals: Goals,
-        digest: Callable[[Sequence[Told], Goals], Sequence[Told]],
-    ) -> None:
-        self._space = space
-        self._engine = engine
-        self._goals = goals
-        self._digest = digest
-        self._n_pending = 0
-
-    @property
-    def batch_size(self) -> int:
-        return self._engine.batch_size
-
-    def ask(self, n: int) -> list[Params]:
-        if self._n_pending:
-            raise SearchError(
-                f"{self._n_pending} candidates were asked and not told; tell their results first"
-            )
-        codes = self._engine.ask(n)
-        self._n_pending = len(codes)
-        return [self._decoded(code) for code in codes]
-
-    def tell(self, results: Sequence[Told]) -> None:
-        if len(results) != self._n_pending:
-            raise SearchError(f"{len(results)} results for {self._n_pending} candidates")
-        for i, result in enumerate(results):
-            self._check_numbers(i, result)
-        if results:
-            self._engine.tell(self._digest(results, self._goals))
-        self._n_pending = 0
-
-    def _decoded(self, code: Params) -> Params:
-        return {name: _value(parameter, code.get(name)) for name, parameter in self._space.items()}
-
-    def _check_numbers(self, i: int, result: Told) -> None:
-        if result.values is not None and len(result.values) != len(self._goals):
-            raise SearchError(
-                f"result {i} has {len(result.values)} values for {len(self._goals)} objectives: {result}"
-            )
-        if not all(math.isfinite(number) for number in (*(result.values or ()), *result.violations)):
-            raise SearchError(f"result {i} is not finite: {result}; tell a failed candidate as values=None")
-
-
-def _axis(parameter: Parameter, levels_as_real: float) -> Parameter:
-    """What an engine searches for a parameter: a range, or the index of a level."""
-    if isinstance(parameter, Choice):
-        return Choice(tuple(range(len(parameter.choices))))
-    levels = n_levels(parameter)
-    if levels is None:
-        return parameter
-    low, high = (int(parameter.low), int(parameter.high)) if parameter.log else (0, levels - 1)
-    if levels >= levels_as_real:
-        return Float(low - 0.5, high + 0.5, log=parameter.log)
-    return Int(low, high, log=parameter.log)
-
-
-def _value(parameter: Parameter, code: Value | None) -> Value:
-    """A parameter's value for an engine's code; its only value where the engine was not asked."""
-    if code is None:
-        return level(parameter, 0)
-    if isinstance(parameter, Choice):
-        return level(parameter, int(code))
-    levels = n_levels(parameter)
-    if levels is None:
-        return min(max(float(code), float(parameter.low)), float(parameter.high))
-    k = round(float(code)) - (int(parameter.low) if parameter.log else 0)
-    return level(parameter, min(max(k, 0), levels - 1))

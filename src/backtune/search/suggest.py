@@ -42,6 +42,9 @@ class Suggester(ABC):
     Ask for ``batch_size`` candidates every time, also at the end of a budget, where the ones beyond it are left
     unevaluated and the batch untold. A study that is extended later then goes on exactly as one that had the
     larger budget from the start, and engines that work in generations get whole ones.
+
+    Candidates of one's own go in by ``enqueue``. They take places of the next batches, so that the number of
+    candidates asked for stays what it is; an engine that works in generations counts them as members.
     """
 
     @property
@@ -52,6 +55,14 @@ class Suggester(ABC):
     @abstractmethod
     def ask(self, n: int) -> list[Params]:
         """Up to ``n`` candidates inside the space; fewer, or none, only when a finite space is exhausted."""
+
+    @abstractmethod
+    def enqueue(self, candidates: Sequence[Params]) -> None:
+        """Let the next asks begin with these candidates, in this order; they are told like any other.
+
+        Raises:
+            SearchError: a candidate is outside of the space; none of them is taken.
+        """
 
     @abstractmethod
     def tell(self, results: Sequence[Told]) -> None:
