@@ -191,7 +191,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("search.sampler", "tpee", f"search.sampler: 'tpee' is not known (did you mean 'tpe'?); {SAMPLERS}"),
     ("search.sampler", 5, f"search.sampler: 5 is not known; {SAMPLERS}"),
     ("search.engine", "rust", "search.engine: 'rust' is not known (did you mean 'rustuna'?); allowed: auto, optuna, rustuna"),
-    ("search.islands", 2, "search.islands: 2 is not known; allowed: 1"),
+    ("search.islands", 0, "search.islands: must be greater than or equal to 1 (given: 0)"),
     ("search.trials", 0, "search.trials: must be greater than or equal to 1 (given: 0)"),
     ("search.trials", "many", "search.trials: must be a whole number (given: 'many')"),
     ("search.trials", 1.5, "search.trials: must be a whole number (given: 1.5)"),

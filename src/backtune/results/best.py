@@ -16,16 +16,20 @@ def best_of(trials: Sequence[Trial], goals: Sequence[Goal]) -> list[Trial]:
     Equal values keep the lower number. Empty where no trial is complete.
     """
     complete = [trial for trial in trials if trial.state == "complete" and trial.values is not None]
+    complete.sort(key=lambda trial: trial.number)
+    return [complete[k] for k in front([trial.values or () for trial in complete], goals)]
+
+
+def front(values: Sequence[Sequence[float]], goals: Sequence[Goal]) -> list[int]:
+    """Places of the best value, or of the Pareto front, best in the first objective first; of equal ones the first."""
     signs = np.array([-1.0 if goal.minimize else 1.0 for goal in goals])
-    ranked = sorted(complete, key=lambda t: (*(-signs * np.array(t.values)).tolist(), t.number))
+    gains = signs * np.array(values, dtype=float).reshape(-1, len(goals))
+    ranked = sorted(range(len(gains)), key=lambda k: (*(-gains[k]).tolist(), k))
     if len(goals) == 1:
         return ranked[:1]
-    front: list[Trial] = []
-    gains = np.empty((0, len(goals)))
-    for trial in ranked:
-        # Sorted by the first objective: a later trial can be dominated by an earlier one, never dominate it.
-        gain = signs * np.array(trial.values)
-        if not (gains >= gain).all(axis=1).any():
-            front.append(trial)
-            gains = np.vstack([gains, gain])
-    return front
+    found: list[int] = []
+    for k in ranked:
+        # Sorted by the first objective: a later one can be dominated by an earlier one, never dominate it.
+        if not (gains[found] >= gains[k]).all(axis=1).any():
+            found.append(k)
+    return found

@@ -9,6 +9,7 @@ from typing import Any
 
 from backtune.engine.metrics import METRICS
 from backtune.objective import Metrics
+from backtune.results.best import front
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import count_trials
 from backtune.results.summary import StudySummary, Winner
@@ -59,12 +60,22 @@ class Row:
 def leaderboard(run: Run) -> list[Row]:
     """All rows, the best first: by the first objective out-of-sample, in-sample where there is no validation.
 
-    A study's Pareto front stays together, placed by its best point. Studies without a winner come last.
+    A study's Pareto front stays together, placed by its best point. Studies without a winner come last. The islands
+    of a search are one: their best, picked from the trials of all of them.
     """
     validated = run.spec["validation"]["method"] != "none"
-    fronts = [_rows(run, study) for study in run.studies]
+    goals = [Goal.parse(text) for text in run.spec["search"]["objectives"]]
+    fronts = [_rows(run, islands, goals) for islands in _searches(run)]
     fronts.sort(key=lambda rows: max(_merit(row, run, validated) for row in rows), reverse=True)
     return [row for rows in fronts for row in sorted(rows, key=lambda r: -_merit(r, run, validated))]
+
+
+def _searches(run: Run) -> list[list[StudyEntry]]:
+    """The studies by search: several where there are islands."""
+    searches: dict[str, list[StudyEntry]] = {}
+    for study in run.studies:
+        searches.setdefault(study.search_id, []).append(study)
+    return list(searches.values())
 
 
 def _merit(row: Row, run: Run, validated: bool) -> float:  # noqa: FBT001
@@ -76,14 +87,26 @@ def _merit(row: Row, run: Run, validated: bool) -> float:  # noqa: FBT001
     return -1e300 if value is None else (-value if goal.minimize else value)
 
 
-def _rows(run: Run, study: StudyEntry) -> list[Row]:
-    summary = run.summary(study)
-    n_trials = max(count_trials(run.study_folder(study.id)), summary.n_trials if summary else 0)
-    winners: Sequence[Winner | None] = summary.winners if summary and summary.winners else (None,)
-    return [_row(study, summary, winner, n_trials) for winner in winners]
+def _rows(run: Run, islands: Sequence[StudyEntry], goals: Sequence[Goal]) -> list[Row]:
+    summaries = [run.summary(study) for study in islands]
+    counts = [
+        max(count_trials(run.study_folder(study.id)), summary.n_trials if summary else 0)
+        for study, summary in zip(islands, summaries, strict=True)
+    ]
+    states = [_state(*island) for island in zip(islands, summaries, counts, strict=True)]
+    winners = [
+        (study, winner)
+        for study, summary in zip(islands, summaries, strict=True)
+        for winner in (summary.winners if summary else ())
+    ]
+    warnings = tuple(dict.fromkeys(text for state in states for text in state))
+    if not winners:
+        return [_row(islands[0], None, sum(counts), warnings)]
+    best = [winners[k] for k in front([winner.values for _, winner in winners], goals)]
+    return [_row(study, winner, sum(counts), (*warnings, *_evidence(winner))) for study, winner in best]
 
 
-def _row(study: StudyEntry, summary: StudySummary | None, winner: Winner | None, n_trials: int) -> Row:
+def _row(study: StudyEntry, winner: Winner | None, n_trials: int, warnings: tuple[str, ...]) -> Row:
     nothing: Metrics = dict.fromkeys(METRICS)
     return Row(
         study=study.id,
@@ -96,13 +119,12 @@ def _row(study: StudyEntry, summary: StudySummary | None, winner: Winner | None,
         values=winner.values if winner else None,
         is_metrics=winner.is_metrics if winner else nothing,
         oos_metrics=(winner.oos_metrics or nothing) if winner else nothing,
-        warnings=tuple(_warnings(study, summary, winner, n_trials)),
+        warnings=warnings,
     )
 
 
-def _warnings(
-    study: StudyEntry, summary: StudySummary | None, winner: Winner | None, n_trials: int
-) -> list[str]:
+def _state(study: StudyEntry, summary: StudySummary | None, n_trials: int) -> list[str]:
+    """What is not as it should be with a study, whatever it found."""
     if summary is None:
         return [f"not finished: {n_trials} of {study.budget} trials"]
     if summary.state == "failed":
@@ -110,12 +132,11 @@ def _warnings(
     found = []
     if n_trials < study.budget and not summary.exhausted:
         found.append(f"not finished: {n_trials} of {study.budget} trials")
-    if winner is None:
+    if not summary.winners:
         found.append(f"no usable trial: {summary.most_common_reason}")
-        return found
-    if summary.n_failed:
+    elif summary.n_failed:
         found.append(f"{summary.n_failed} trials failed")
-    return found + _evidence(winner)
+    return found
 
 
 def _evidence(winner: Winner) -> list[str]:

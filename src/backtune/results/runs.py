@@ -46,6 +46,7 @@ class StudyEntry:
         budget: trials planned.
         space: the ranges searched, as plain data.
         data_fingerprint, engine: of the bars, and what suggests the candidates.
+        peers: ids of the other islands of the same search.
     """
 
     id: str
@@ -58,6 +59,12 @@ class StudyEntry:
     space: dict[str, dict[str, Any]] = field(default_factory=dict)
     data_fingerprint: str = ""
     engine: str = ""
+    peers: list[str] = field(default_factory=list)
+
+    @property
+    def search_id(self) -> str:
+        """The same for all islands of a search; the study's own where there are none."""
+        return min((self.id, *self.peers))
 
     def parameters(self) -> Space:
         """The space as an object."""

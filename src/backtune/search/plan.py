@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from backtune.data.catalog import Catalog
@@ -42,12 +43,13 @@ def studies_of(spec: SweepSpec) -> list[Study]:
         for asset in spec.grid.assets
         for timeframe in spec.grid.timeframes
     }
-    return [
+    studies = [
         _study(spec, ref, bars, fold, catalog)
         for ref in refs
         for bars in windows.values()
         for fold in folds_of(spec.validation, Span(_microseconds(bars.start), _microseconds(bars.end)))
     ]
+    return [island for study in studies for island in _islands(study)]
 
 
 def entry_of(study: Study) -> StudyEntry:
@@ -63,6 +65,7 @@ def entry_of(study: Study) -> StudyEntry:
         space=study.space.to_json(),
         data_fingerprint=study.bars.fingerprint,
         engine=engine_of(study.search),
+        peers=list(study.peers),
     )
 
 
@@ -105,6 +108,22 @@ def _study(spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, catalog
         strategy=ref, bars=bars, fold=fold, space=space, execution=spec.execution, search=spec.search, seed=seed,
         n_bars=catalog.rows(bars.asset, bars.timeframe, *train),
     )  # fmt: skip
+
+
+def _islands(study: Study) -> list[Study]:
+    """A study, or the islands that share its budget."""
+    n, trials = study.search.islands, study.search.trials
+    if n == 1:
+        return [study]
+    ids = [f"{study.id}-{k}" for k in range(n)]
+    return [
+        replace(
+            study, id=own, seed=study_seed(study.seed, "island", str(k)),
+            search=study.search.model_copy(update={"trials": trials // n + (k < trials % n)}),
+            peers=tuple(other for other in ids if other != own),
+        )
+        for k, own in enumerate(ids)
+    ]  # fmt: skip
 
 
 def _study_id(spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, space: Space) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
@@ -17,7 +17,8 @@ from backtune.objective import Objective, Trial, search_window, validation_windo
 from backtune.results.best import best_of
 from backtune.results.files import remove_leftovers
 from backtune.results.segments import TrialLog
-from backtune.results.summary import StudySummary, Winner, summary_of
+from backtune.results.summary import Winner, summary_of
+from backtune.search.islands import Exchange
 from backtune.search.samplers import make_suggester
 from backtune.search.suggest import Told
 from backtune.search.wary import DEADLY, MAX_DEADLY_CANDIDATES, Watch
@@ -65,6 +66,7 @@ class Study:
         id: content id, the name of its folder.
         n_bars: estimate of the bars searched on, for planning.
         seed: of its suggester.
+        peers: ids of the other islands of the same search.
     """
 
     id: str
@@ -76,17 +78,23 @@ class Study:
     search: Search
     seed: int
     n_bars: int
+    peers: tuple[str, ...] = ()
 
     @property
     def objective(self) -> Objective:
         return Objective(self.strategy, self.execution, self.search.goals, self.search.bounds)
 
 
-def run_study(study: Study, folder: Path, stop: Stop, max_deaths: int = 1) -> StudySummary:
+def run_study(study: Study, folder: Path, stop: Stop, max_deaths: int = 1) -> Iterator[bool]:
     """Bring a study from whatever its log holds to its budget, or to where ``stop`` says so.
 
     Args:
+        folder: the study's; those of its peers are beside it.
         max_deaths: how many workers a candidate may cost, before it gets a failed row unevaluated.
+
+    Yields:
+        Whenever it has to wait for its peers: whether it got any further since it had to wait last. To be asked for
+        the next one until there is none.
 
     Raises:
         DataError: the bars cannot be used.
@@ -100,14 +108,13 @@ def run_study(study: Study, folder: Path, stop: Stop, max_deaths: int = 1) -> St
     window = search_window(bars, study.fold.train)
     watch = Watch(folder, max_deaths)
     search = _Search(study, study.objective, window, _Pen(log), log.read(), watch)
-    exhausted = search.run(stop)
+    exhausted = yield from search.run(stop, folder.parent)
     watch.end()
     winners = _winners(study, search.trials, bars)
     summary = summary_of(search.trials, winners, budget=study.search.trials, exhausted=exhausted)
     if summary.state == "complete":
         log.merge()
     summary.write(folder)
-    return summary
 
 
 @dataclass
@@ -140,13 +147,18 @@ class _Search:
     watch: Watch
     answers: dict[tuple[object, ...], Trial] = field(default_factory=dict)
 
-    def run(self, stop: Stop) -> bool:
+    def run(self, stop: Stop, studies: Path) -> Generator[bool, None, bool]:
         """Whether the space was exhausted. What is in the log is told again, not evaluated again."""
         self.answers = {_key(trial.params): trial for trial in self.trials}
         suggester = make_suggester(self.study.search, self.study.space, self.study.seed)
+        peers = [studies / peer for peer in self.study.peers]
+        exchange = Exchange(peers, self.study.space, self.study.search.goals, suggester.batch_size)
         number = 0
         try:
             while number < self.study.search.trials:
+                if exchange.is_due(number) and not (yield from self._met(exchange, number, stop)):
+                    break
+                suggester.enqueue(self._migrants(exchange, number))
                 # Batches are asked whole whatever the budget, so that a larger one finds the same trials first.
                 candidates = suggester.ask(suggester.batch_size)
                 if not candidates:
@@ -159,6 +171,24 @@ class _Search:
         finally:
             self.pen.flush()
         return False
+
+    def _met(self, exchange: Exchange, number: int, stop: Stop) -> Generator[bool, None, bool]:
+        """Wait until the peers are far enough; False where the search is stopped meanwhile."""
+        self.pen.flush()
+        got_further = True
+        while not exchange.is_ready(number):
+            if stop():
+                return False
+            yield got_further
+            got_further = False
+        return True
+
+    def _migrants(self, exchange: Exchange, number: int) -> list[Params]:
+        """What the peers have found, as far as it is new here."""
+        if not exchange.is_due(number):
+            return []
+        own = {_key(trial.params) for trial in self.trials[:number]}
+        return [params for params in exchange.migrants(number) if _key(params) not in own]
 
     def _evaluate(self, candidates: Sequence[Params], first: int, stop: Stop) -> list[Trial]:
         numbered = list(enumerate(candidates[: self.study.search.trials - first], start=first))

@@ -179,11 +179,10 @@ def _trainable(config: dict[str, Any], *, units: list[Any], place: Place) -> dic
     piece = Piece(*config["piece"])
     unit = ray.get(units[piece.unit])[piece.first : piece.last]
     try:
-        run_unit(unit, place)
+        return {"problem": "", "parked": not run_unit(unit, place)}
     except ResultsError as error:
         # A value, not an exception, which would cost a worker.
-        return {"problem": _last_line(error)}
-    return {"problem": ""}
+        return {"problem": _last_line(error), "parked": False}
 
 
 def _search(queue: UnitQueue, stop: Stop) -> Any:
@@ -225,11 +224,11 @@ def _reports(queue: UnitQueue, place: Place) -> Any:
         """Tells the queue what became of its pieces."""
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:  # noqa: ARG002
-            piece, problem = Piece(*trial.config["piece"]), trial.last_result.get("problem", "")
-            if problem:
-                queue.failed(piece, problem, state_of(queue.studies(piece), place))
+            piece, result = Piece(*trial.config["piece"]), trial.last_result
+            if result["problem"]:
+                queue.failed(piece, result["problem"], state_of(queue.studies(piece), place))
             else:
-                queue.done(piece)
+                queue.done(piece, parked=result["parked"])
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:  # noqa: ARG002
             piece = Piece(*trial.config["piece"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from backtune.errors import ResultsError
@@ -12,6 +13,10 @@ from backtune.results.segments import count_trials
 from backtune.results.summary import StudySummary
 from backtune.search.study import Stop, Study, run_study
 from backtune.search.wary import Note, note_death
+
+# How long islands wait for others before they give their worker to somebody else.
+_PATIENCE_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 0.02
 
 Unit = Sequence[Study]
 
@@ -60,31 +65,65 @@ class Place:
         return self.folder / study.id
 
 
-def run_unit(unit: Unit, place: Place) -> None:
+def run_unit(unit: Unit, place: Place) -> bool:
     """Run the studies of a unit that are not at their budget yet.
 
     What goes wrong in one is written beside it and costs the others nothing.
+
+    Returns:
+        Whether all is done that can be done; False where islands wait for others that are not in this unit.
 
     Raises:
         ResultsError: the runs folder cannot be written, which no other study would survive either.
         MemoryError: the machine is too small or too busy; the unit may be tried again elsewhere.
     """
-    for study in unit:
+    arrived = True
+    for together in _companies(unit):
         if place.stop():
-            return
-        folder = place.of(study)
-        if _is_done(study, folder):
-            continue
-        try:
-            run_study(study, folder, place.stop, place.max_deaths)
-        except MemoryError:
+            return True
+        arrived &= _run_company([study for study in together if not _is_done(study, place.of(study))], place)
+    return arrived
+
+
+def _companies(unit: Unit) -> Iterator[Unit]:
+    """The islands of one search side by side, since they wait for each other; other studies alone."""
+    for _, company in groupby(unit, key=lambda study: min((study.id, *study.peers))):
+        yield list(company)
+
+
+def _run_company(company: Unit, place: Place) -> bool:
+    """Run studies in turns, each as far as it gets; False where none gets any further."""
+    under_way = {
+        study.id: run_study(study, place.of(study), place.stop, place.max_deaths) for study in company
+    }
+    moved = time.monotonic()
+    while under_way:
+        for name, search in list(under_way.items()):
+            waits = _advance(search, place.folder / name)
+            if waits is None:
+                del under_way[name]
+            if waits is not False:
+                moved = time.monotonic()
+        if under_way:
+            if time.monotonic() - moved > _PATIENCE_SECONDS:
+                return False
+            time.sleep(_LOOK_AGAIN_SECONDS)
+    return True
+
+
+def _advance(search: Iterator[bool], folder: Path) -> bool | None:
+    """Let a study go on until it waits: whether it got any further, None where it ended."""
+    try:
+        return next(search, None)
+    except MemoryError:
+        raise
+    except ResultsError as error:
+        if isinstance(error.__cause__, OSError):
             raise
-        except ResultsError as error:
-            if isinstance(error.__cause__, OSError):
-                raise
-            _note_failure(folder, error)
-        except Exception as error:  # noqa: BLE001
-            _note_failure(folder, error)
+        _note_failure(folder, error)
+    except Exception as error:  # noqa: BLE001
+        _note_failure(folder, error)
+    return None
 
 
 def note_unit_death(unit: Unit, place: Place) -> None:

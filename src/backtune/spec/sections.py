@@ -266,7 +266,10 @@ class Constraint(Section):
 
 
 class Search(Section):
-    """The search of every study. ``trials`` is the budget; all else decides what is found with it."""
+    """The search of every study. ``trials`` is the budget; all else decides what is found with it.
+
+    With ``islands``, several searches with seeds of their own share the budget and exchange their best.
+    """
 
     sampler: SamplerName = "tpe"
     trials: Annotated[int, Field(ge=1)] = 100
@@ -274,7 +277,7 @@ class Search(Section):
     constraints: dict[str, str] = {}
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     engine: EngineName = "auto"
-    islands: Literal[1] = 1
+    islands: Annotated[int, Field(ge=1, le=256)] = 1
 
     @field_validator("constraints", mode="before")
     @classmethod
@@ -285,6 +288,20 @@ class Search(Section):
             metric: str(Constraint.parse(metric, text)).split(" ", 1)[1]
             for metric, text in constraints.items()
         }
+
+    @model_validator(mode="after")
+    def _islands_have_something_to_do(self) -> Search:
+        if self.islands > 1 and self.sampler == "grid":
+            raise SpecError(
+                "search.islands", "a grid has no seed, so its islands would be alike; leave it at 1",
+                value=self.islands,
+            )  # fmt: skip
+        if self.islands > self.trials:
+            raise SpecError(
+                "search.islands", f"{self.islands} islands share {self.trials} trials; raise search.trials",
+                value=self.islands,
+            )  # fmt: skip
+        return self
 
     @property
     def goals(self) -> tuple[Goal, ...]:
