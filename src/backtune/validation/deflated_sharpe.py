@@ -1,0 +1,158 @@
+"""Whether a Sharpe ratio is more than the best of so many trials would show by luck.
+
+All Sharpe ratios here are per bar, as the formulas ask; they were derived for independent returns.
+
+Sources: D. Bailey and M. Lopez de Prado, "The Sharpe Ratio Efficient Frontier", Journal of Risk 15 (2012), and "The
+Deflated Sharpe Ratio", Journal of Portfolio Management 40 (2014).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from backtune.validation.moments import ROUNDING, distinct_trials, trial_sharpes
+
+_NORMAL = NormalDist()
+_EULER = 0.5772156649015329
+
+
+@dataclass(frozen=True)
+class ReturnShape:
+    """What the formulas need of a series of bar returns.
+
+    Attributes:
+        n_returns: how many.
+        sharpe: mean / std with ddof 1, per bar.
+        skewness: third standardized moment.
+        kurtosis: fourth standardized moment, raw: 3 for a normal distribution.
+    """
+
+    n_returns: int
+    sharpe: float
+    skewness: float
+    kurtosis: float
+
+    @classmethod
+    def of(cls, returns: np.ndarray) -> ReturnShape | None:
+        """The shape of (n,) bar returns; None where there are fewer than two or they do not vary.
+
+        Skewness and kurtosis are those of the sample, with divisor n.
+        """
+        values = np.asarray(returns, dtype=np.float64)
+        if len(values) < 2:
+            return None
+        centred = values - values.mean()
+        second = float(np.mean(centred**2))
+        if not second > ROUNDING * float(np.mean(values**2)):
+            return None
+        return cls(
+            n_returns=len(values),
+            sharpe=float(values.mean()) / math.sqrt(second * len(values) / (len(values) - 1)),
+            skewness=float(np.mean(centred**3)) / second**1.5,
+            kurtosis=float(np.mean(centred**4)) / second**2,
+        )
+
+
+@dataclass(frozen=True)
+class DeflatedSharpe:
+    """A winner's Sharpe ratio against the best that luck alone would have found.
+
+    Attributes:
+        probability: the deflated Sharpe ratio: how likely the true ratio is above ``benchmark``; below 0.95 is weak.
+        shape: the winner's.
+        benchmark: expected maximum Sharpe ratio, per bar, of so many independent trials without skill.
+        n_trials: distinct trials with a Sharpe ratio.
+        n_independent: how many independent ones they are worth.
+        deviation: standard deviation (ddof 1) of the trials' Sharpe ratios, per bar; 0 for a single trial.
+    """
+
+    probability: float
+    shape: ReturnShape
+    benchmark: float
+    n_trials: int
+    n_independent: float
+    deviation: float
+
+
+def probabilistic_sharpe(shape: ReturnShape, benchmark: float = 0.0) -> float:
+    """The probability that the true Sharpe ratio is above ``benchmark``, in [0, 1].
+
+    Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - skewness SR + (kurtosis - 1) / 4 SR^2)), all per bar, kurtosis raw (Bailey
+    and Lopez de Prado 2012).
+    """
+    sharpe = shape.sharpe
+    variance = 1.0 - shape.skewness * sharpe + (shape.kurtosis - 1.0) / 4.0 * sharpe**2
+    # The kurtosis of real numbers is at least 1 + skewness^2, so only rounding can bring this below zero.
+    error = math.sqrt(max(variance, ROUNDING) / (shape.n_returns - 1))
+    return _NORMAL.cdf((sharpe - benchmark) / error)
+
+
+def expected_maximum_sharpe(n_independent: float, deviation: float) -> float:
+    """What the best of n independent trials without skill shows on average, in the unit of ``deviation``.
+
+    deviation ((1 - g) Z(1 - 1/n) + g Z(1 - 1/(n e))), Z the normal quantile, g the Euler-Mascheroni constant (Bailey
+    and Lopez de Prado 2014). An approximation for many trials: below about 1.3 it would be
+    negative and 0, which is right for one trial, is returned.
+    """
+    if n_independent <= 1.0:
+        return 0.0
+    quantile = _NORMAL.inv_cdf
+    high = quantile(1.0 - 1.0 / n_independent)
+    higher = quantile(1.0 - 1.0 / (n_independent * math.e))
+    return deviation * max(0.0, (1.0 - _EULER) * high + _EULER * higher)
+
+
+def independent_trials(blocks: np.ndarray) -> float:
+    """How many independent trials the distinct ones are worth: r + (1 - r) n, in [1, n]; 0 where there is none.
+
+    r is the average correlation of all pairs of trials, here of their mean returns in the blocks, and 0 where that is
+    negative (Bailey and Lopez de Prado 2014, appendix). The sum over all pairs is had from one sum over trials, so
+    that time and memory grow with n. Estimates from eigenvalues or clusters of the correlation matrix are of no use
+    here: 16 blocks leave it a rank of 15, however many trials there are. A trial whose returns are the same in all blocks
+    has no correlation and counts as independent.
+
+    Args:
+        blocks: as :func:`~backtune.validation.moments.distinct_trials` takes them.
+    """
+    trials = distinct_trials(blocks)
+    if len(trials) < 2:
+        return float(len(trials))
+    means = trials[:, :, 1] / np.maximum(trials[:, :, 0], 1.0)
+    means -= means.mean(axis=1, keepdims=True)
+    lengths = np.sqrt((means**2).sum(axis=1, keepdims=True))
+    units = np.divide(means, lengths, out=np.zeros_like(means), where=lengths > 0.0)
+    n = len(trials)
+    pairs = float((units.sum(axis=0) ** 2).sum()) - float((units**2).sum())
+    correlation = min(1.0, max(0.0, pairs / (n * (n - 1.0))))
+    return correlation + (1.0 - correlation) * n
+
+
+def deflated_sharpe(returns: np.ndarray, blocks: np.ndarray) -> DeflatedSharpe | None:
+    """The deflated Sharpe ratio of a search's winner.
+
+    It is :func:`probabilistic_sharpe` against :func:`expected_maximum_sharpe` of :func:`independent_trials` with the
+    standard deviation of the trials' own Sharpe ratios (Bailey and Lopez de Prado 2014). A sampler that
+    learns spends its trials near the best: their ratios spread less than those of a random search, and with them the
+    benchmark, so the result is the more lenient the earlier the search has settled.
+
+    Args:
+        returns: (n_bars,) bar returns of the winner in the window of the search.
+        blocks: (n_trials, n_blocks, 3) block moments of all trials; those without a Sharpe ratio and repeated ones are left out.
+
+    Returns:
+        None where the winner or every trial has no Sharpe ratio.
+    """
+    shape = ReturnShape.of(returns)
+    trials = distinct_trials(blocks)
+    if shape is None or not len(trials):
+        return None
+    deviation = float(np.std(trial_sharpes(trials), ddof=1)) if len(trials) > 1 else 0.0
+    n_independent = independent_trials(trials)
+    benchmark = expected_maximum_sharpe(n_independent, deviation)
+    return DeflatedSharpe(
+        probabilistic_sharpe(shape, benchmark), shape, benchmark, len(trials), n_independent, deviation
+    )

@@ -1,0 +1,47 @@
+"""Sharpe ratios from the block moments that every trial keeps.
+
+``blocks`` is (n_trials, n_blocks, 3): count, sum and sum of squares of a trial's bar returns in equal blocks of time.
+All ratios here are per bar; times sqrt(bars per year) they are annual.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# A spread below this share of the sum of squares is rounding, and a ratio of it noise.
+ROUNDING = 1e-14
+
+
+def sharpe_of_sums(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """mean / std (ddof 1) of bar returns, from arrays of their count, sum and sum of squares.
+
+    NaN where there are fewer than two returns or they do not vary.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = squares - total * total / count
+        ratio = total / count / np.sqrt(spread / (count - 1.0))
+    return np.where((count >= 2) & (spread > ROUNDING * squares), ratio, np.nan)
+
+
+def trial_sharpes(blocks: np.ndarray) -> np.ndarray:
+    """(n_trials,) Sharpe ratio per bar over all blocks; NaN for a failed trial and for one without variation."""
+    sums = blocks.sum(axis=1)
+    return sharpe_of_sums(sums[:, 0], sums[:, 1], sums[:, 2])
+
+
+def distinct_trials(blocks: np.ndarray) -> np.ndarray:
+    """The blocks of those trials that have a Sharpe ratio, equal ones once, in their order.
+
+    A search of a discrete space meets the same candidate again, and different parameters may trade alike: neither is
+    another trial.
+
+    Raises:
+        ValueError: the shape is not (n_trials, n_blocks, 3).
+    """
+    blocks = np.asarray(blocks, dtype=np.float64)
+    if blocks.ndim != 3 or blocks.shape[2] != 3:
+        raise ValueError(f"blocks must be (n_trials, n_blocks, 3), not {blocks.shape}")
+    defined = blocks[np.isfinite(trial_sharpes(blocks))]
+    _, first = np.unique(defined.reshape(len(defined), blocks.shape[1] * 3), axis=0, return_index=True)
+    distinct: np.ndarray = defined[np.sort(first)]
+    return distinct
