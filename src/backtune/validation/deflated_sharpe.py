@@ -67,7 +67,7 @@ class DeflatedSharpe:
         benchmark: expected maximum Sharpe ratio, per bar, of so many independent trials without skill.
         n_trials: distinct trials with a Sharpe ratio.
         n_independent: how many independent ones they are worth.
-        deviation: standard deviation (ddof 1) of the trials' Sharpe ratios, per bar; 0 for a single trial.
+        deviation: of the Sharpe ratios of trials without skill, per bar; see :func:`deflated_sharpe`.
     """
 
     probability: float
@@ -134,10 +134,11 @@ def independent_trials(blocks: np.ndarray) -> float:
 def deflated_sharpe(returns: np.ndarray, blocks: np.ndarray) -> DeflatedSharpe | None:
     """The deflated Sharpe ratio of a search's winner.
 
-    It is :func:`probabilistic_sharpe` against :func:`expected_maximum_sharpe` of :func:`independent_trials` with the
-    standard deviation of the trials' own Sharpe ratios (Bailey and Lopez de Prado 2014). A sampler that
-    learns spends its trials near the best: their ratios spread less than those of a random search, and with them the
-    benchmark, so the result is the more lenient the earlier the search has settled.
+    It is :func:`probabilistic_sharpe` against :func:`expected_maximum_sharpe` of :func:`independent_trials` (Bailey and
+    Lopez de Prado 2014). As deviation the paper takes that of the trials' own Sharpe ratios (ddof 1). Here it is at least
+    1 / sqrt(n - 1), the error of a Sharpe ratio of zero over n bars: independent trials cannot differ by less, but those of one
+    strategy do, and those of a sampler that has settled near its best all the more, and the benchmark would shrink
+    with them.
 
     Args:
         returns: (n_bars,) bar returns of the winner in the window of the search.
@@ -150,7 +151,8 @@ def deflated_sharpe(returns: np.ndarray, blocks: np.ndarray) -> DeflatedSharpe |
     trials = distinct_trials(blocks)
     if shape is None or not len(trials):
         return None
-    deviation = float(np.std(trial_sharpes(trials), ddof=1)) if len(trials) > 1 else 0.0
+    spread = float(np.std(trial_sharpes(trials), ddof=1)) if len(trials) > 1 else 0.0
+    deviation = max(spread, 1.0 / math.sqrt(shape.n_returns - 1))
     n_independent = independent_trials(trials)
     benchmark = expected_maximum_sharpe(n_independent, deviation)
     return DeflatedSharpe(

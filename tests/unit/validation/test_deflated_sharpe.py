@@ -147,7 +147,7 @@ def test_the_best_of_noise_is_not_significant_and_a_real_edge_is() -> None:
     of_many = deflated_sharpe(NOISE[best], blocks)
     assert alone is not None
     assert of_many is not None
-    assert (alone.benchmark, alone.n_trials, alone.deviation) == (0.0, 1, 0.0)
+    assert (alone.benchmark, alone.n_trials) == (0.0, 1)
     assert alone.probability > 0.95
     assert of_many.probability < 0.85
     assert of_many.n_trials == 200
@@ -156,6 +156,17 @@ def test_the_best_of_noise_is_not_significant_and_a_real_edge_is() -> None:
     real = deflated_sharpe(edge, blocks_of(np.vstack([edge, NOISE])))
     assert real is not None
     assert real.probability > 0.99
+
+
+def test_trials_that_are_alike_do_not_lower_the_benchmark() -> None:
+    near = blocks_of(NOISE[0] + 0.1 * NOISE[1:])
+    far = blocks_of(NOISE[0] + np.linspace(-0.01, 0.01, 199)[:, None] + 0.1 * NOISE[1:])
+    settled, spread = deflated_sharpe(NOISE[0], near), deflated_sharpe(NOISE[0], far)
+    assert settled is not None
+    assert spread is not None
+    assert settled.deviation == 1 / math.sqrt(1599)
+    assert spread.deviation == pytest.approx(np.std(trial_sharpes(far), ddof=1))
+    assert spread.deviation > 0.5
 
 
 def test_none_without_a_usable_trial() -> None:
