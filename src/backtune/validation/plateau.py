@@ -1,0 +1,259 @@
+"""Whether a search's best stands on a plateau or on the tip of a needle.
+
+The neighbourhood of a candidate are the trials with the same choices whose every number is within a tenth of its range
+(:class:`~backtune.validation.unit_cube.UnitCube`). A search puts its trials where they pay, so medians here
+weigh the cells of a grid alike, not the trials (declustering: A. Journel, "Nonparametric Estimation of Spatial
+Distributions", Mathematical Geology 15, 1983).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from backtune.space import Params, Space, Value
+from backtune.validation.unit_cube import UnitCube
+
+RADIUS = 0.1
+
+# Centres that are looked at; each costs one look at all trials.
+_MOST_CENTRES = 200
+# Boxes of a grid with up to so many candidates are listed, larger ones are drawn from.
+_MOST_LISTED = 1_000
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """How a search's best stands among its neighbours.
+
+    Trials are named by their place in what was given; values are in the unit of the objective, higher is better.
+
+    Attributes:
+        best: the trial with the highest value; the first of equal ones.
+        stability: (neighbourhood - elsewhere) / (value of the best - elsewhere): 1 where the neighbours are as good as
+            the best, 0 where they are like any other trial, below 0 where they are worse; None where a part is.
+        neighbourhood: median of the best's neighbours, None where there are too few; an infeasible or failed one counts as the
+            lowest value of all.
+        elsewhere: median of the feasible trials outside the neighbourhood, None where there is none.
+        n_neighbours: distinct candidates in the neighbourhood, the best apart.
+        centre: the trial with the highest median of neighbours, among those with enough of them; None where none has.
+        centre_neighbourhood: that median.
+        probes: candidates to evaluate where the best has too few neighbours, else empty. With them among the trials, as
+            infeasible where they are refused, there are enough.
+    """
+
+    best: int
+    stability: float | None
+    neighbourhood: float | None
+    elsewhere: float | None
+    n_neighbours: int
+    centre: int | None
+    centre_neighbourhood: float | None
+    probes: tuple[Params, ...]
+
+
+def plateau(
+    space: Space,
+    columns: Mapping[str, Sequence[Any] | np.ndarray],
+    values: np.ndarray,
+    *,
+    radius: float = RADIUS,
+    seed: int = 0,
+) -> Plateau | None:
+    """How the best of a search's trials stands among its neighbours.
+
+    There are enough neighbours where they number four for each axis, and at least eight (or all that the grid has), and
+    where on both sides of every axis, unless the range ends there, one is at least half-way to the edge of the
+    neighbourhood.
+
+    Args:
+        columns: a column of n values for each parameter of the space.
+        values: (n,) the objective, higher is better; NaN for an infeasible or failed trial.
+        radius: half the width of a neighbourhood, as a share of each range.
+        seed: of those probes that are drawn at random.
+
+    Returns:
+        None where no trial has a value, or the space has no number that varies.
+    """
+    listed = {name: np.asarray(columns[name], dtype=object).tolist() for name in space}
+    trials = _Trials(UnitCube(space), listed, np.asarray(values, dtype=np.float64), radius)
+    if not np.isfinite(trials.values).any() or not trials.cube.axes:
+        return None
+    best = int(np.nanargmax(trials.values))
+    near = trials.around(best)
+    neighbourhood = near.median() if near.is_dense else None
+    outside = np.isfinite(trials.values) & ~near.inside & (np.arange(len(trials.values)) != best)
+    elsewhere = _median(trials.values[outside], trials.cells[outside]) if outside.any() else None
+    centre, height = trials.centre()
+    return Plateau(
+        best=best,
+        stability=_stability(float(trials.values[best]), neighbourhood, elsewhere),
+        neighbourhood=neighbourhood,
+        elsewhere=elsewhere,
+        n_neighbours=near.n_distinct,
+        centre=centre,
+        centre_neighbourhood=height,
+        probes=() if near.is_dense else near.probes(seed),
+    )
+
+
+def _stability(best: float, neighbourhood: float | None, elsewhere: float | None) -> float | None:
+    if neighbourhood is None or elsewhere is None or not best > elsewhere:
+        return None
+    return (neighbourhood - elsewhere) / (best - elsewhere)
+
+
+def _median(values: np.ndarray, cells: np.ndarray) -> float:
+    """The median where every cell weighs the same; ``cells`` is (n, k) whole numbers."""
+    _, cell, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    weights = 1.0 / counts[cell.ravel()]
+    order = np.argsort(values, kind="stable")
+    share = np.cumsum(weights[order]) / weights.sum()
+    # The lower and the upper median, so that an even number of cells has the mean of its middle ones.
+    low, high = np.searchsorted(share, [0.5 - _ROUNDING, 0.5 + _ROUNDING])
+    return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2.0)
+
+
+@dataclass(frozen=True)
+class _Trials:
+    cube: UnitCube
+    columns: dict[str, list[Value]]
+    values: np.ndarray
+    radius: float
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        return self.cube.points(self.columns)
+
+    @cached_property
+    def kinds(self) -> np.ndarray:
+        return self.cube.kinds(self.columns)
+
+    @cached_property
+    def floored(self) -> np.ndarray:
+        """The values, with the lowest of all for infeasible and failed trials."""
+        return np.where(np.isfinite(self.values), self.values, np.nanmin(self.values))
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """(n, n_axes + 1) the cell of each trial in a grid as wide as a neighbourhood, choices apart."""
+        return np.column_stack([self.kinds, np.floor(self.points / (2.0 * self.radius)).astype(np.int64)])
+
+    def params(self, trial: int) -> Params:
+        return {name: column[trial] for name, column in self.columns.items()}
+
+    def around(self, trial: int) -> _Neighbourhood:
+        low, high = self.cube.box(self.params(trial), self.radius)
+        inside = (self.points >= low - _ROUNDING).all(axis=1) & (self.points <= high + _ROUNDING).all(axis=1)
+        inside &= (self.kinds == self.kinds[trial]) & (
+            np.abs(self.points - self.points[trial]) > _ROUNDING
+        ).any(axis=1)
+        return _Neighbourhood(self, trial, low, high, inside)
+
+    def centre(self) -> tuple[int | None, float | None]:
+        """The best of the dense centres, the higher value first among equals; the best of each small cell is tried."""
+        order = np.argsort(-np.where(np.isfinite(self.values), self.values, -np.inf), kind="stable")
+        order = order[: int(np.isfinite(self.values).sum())]
+        small = np.column_stack([self.kinds, np.floor(self.points / self.radius).astype(np.int64)])[order]
+        _, first = np.unique(small, axis=0, return_index=True)
+        found: int | None = None
+        height: float | None = None
+        for trial in order[np.sort(first)[:_MOST_CENTRES]]:
+            near = self.around(int(trial))
+            if near.is_dense and (height is None or near.median() > height):
+                found, height = int(trial), near.median()
+        return found, height
+
+
+@dataclass(frozen=True)
+class _Neighbourhood:
+    trials: _Trials
+    centre: int
+    low: np.ndarray
+    high: np.ndarray
+    inside: np.ndarray
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """(n_neighbours, n_axes) from the centre, -1 and 1 at the edges of the box."""
+        here = self.trials.points[self.centre]
+        moved = self.trials.points[self.inside] - here
+        reach = np.where(moved < 0.0, here - self.low, self.high - here)
+        offsets: np.ndarray = np.divide(moved, reach, out=np.zeros(moved.shape), where=reach > _ROUNDING)
+        return offsets
+
+    @cached_property
+    def n_distinct(self) -> int:
+        return len(np.unique(np.round(self.trials.points[self.inside], 9), axis=0))
+
+    @cached_property
+    def n_needed(self) -> float:
+        room = self.trials.cube.size(self.low, self.high) - 1.0
+        return min(room, max(8.0, 4.0 * len(self.low)))
+
+    @cached_property
+    def open_sides(self) -> list[tuple[int, float]]:
+        """The axes and directions, -1.0 or 1.0, in which nobody has gone half-way and the range goes on."""
+        here = self.trials.points[self.centre]
+        sides = []
+        for axis in range(len(here)):
+            for sign, room in ((-1.0, here[axis] - self.low[axis]), (1.0, self.high[axis] - here[axis])):
+                reached = (self.offsets[:, axis] * sign >= 0.5 - _ROUNDING).any()
+                if room > _ROUNDING and not reached:
+                    sides.append((axis, sign))
+        return sides
+
+    @cached_property
+    def is_dense(self) -> bool:
+        return self.n_distinct >= self.n_needed and not self.open_sides
+
+    def median(self) -> float:
+        """Of the neighbours, in a grid of three cells on each axis."""
+        cells = np.minimum(np.floor((self.offsets + 1.0) * 1.5), 2.0).astype(np.int64)
+        return _median(self.trials.floored[self.inside], cells)
+
+    def probes(self, seed: int) -> tuple[Params, ...]:
+        """Candidates that make the neighbourhood dense: on the open sides first, then anywhere in the box."""
+        here = self.trials.points[self.centre]
+        taken = {_key(point) for point in self.trials.points[self.inside]} | {_key(here)}
+        found: list[Params] = []
+        for point, is_needed in itertools.chain(self._sides(here), self._anywhere(seed)):
+            if not is_needed and len(taken) - 1 >= self.n_needed:
+                break
+            params = self.trials.cube.params(point, self.trials.params(self.centre))
+            reached = self.trials.cube.points({name: [value] for name, value in params.items()})[0]
+            key = _key(reached)
+            # The nearest value of a grid may lie outside.
+            if (reached < self.low - _ROUNDING).any() or (reached > self.high + _ROUNDING).any():
+                continue
+            if key not in taken:
+                taken.add(key)
+                found.append(params)
+        return tuple(found)
+
+    def _sides(self, here: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
+        for axis, sign in self.open_sides:
+            point = here.copy()
+            edge = self.high[axis] if sign > 0.0 else self.low[axis]
+            point[axis] += 0.75 * (edge - here[axis])
+            yield point, True
+
+    def _anywhere(self, seed: int) -> Iterator[tuple[np.ndarray, bool]]:
+        random = np.random.default_rng(seed)
+        cube = self.trials.cube
+        if cube.size(self.low, self.high) <= _MOST_LISTED:
+            listed = cube.grid(self.low, self.high)
+            yield from ((point, False) for point in random.permutation(listed))
+            return
+        for _ in range(int(100 * self.n_needed)):
+            yield random.uniform(self.low, self.high), False
+
+
+def _key(point: np.ndarray) -> tuple[float, ...]:
+    return tuple(np.round(point, 9).tolist())

@@ -1,0 +1,113 @@
+"""Candidates as points: every varying number of a space from 0 to 1, so that distances mean the same in all of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from backtune.space import Choice, Float, Int, Params, Space, Value
+
+
+@dataclass(frozen=True)
+class UnitCube:
+    """A space's varying numbers as axes; on a log scale where the parameter has one. Choices are no axis."""
+
+    space: Space
+
+    @cached_property
+    def axes(self) -> dict[str, Float | Int]:
+        """The parameters that have an axis, in the order of the space."""
+        return {
+            name: parameter
+            for name, parameter in self.space.items()
+            if not isinstance(parameter, Choice) and _last(parameter) > parameter.low
+        }
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The names of the choices with more than one value."""
+        return tuple(name for name, p in self.space.items() if isinstance(p, Choice) and len(p.choices) > 1)
+
+    def points(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> np.ndarray:
+        """(n, n_axes) coordinates of n candidates, given as a column for each parameter."""
+        n = len(next(iter(columns.values()), ()))
+        coordinates = [
+            _to_unit(p, np.asarray(columns[name], dtype=np.float64)) for name, p in self.axes.items()
+        ]
+        return np.column_stack(coordinates) if coordinates else np.zeros((n, 0))
+
+    def kinds(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> np.ndarray:
+        """(n,) a number for each combination of choices; equal ones have the same."""
+        n = len(next(iter(columns.values()), ()))
+        keys = list(zip(*(list(columns[name]) for name in self.choices), strict=True)) or [()] * n
+        numbers = {key: i for i, key in enumerate(dict.fromkeys(map(repr, keys)))}
+        return np.array([numbers[repr(key)] for key in keys], dtype=np.int64)
+
+    def params(self, point: np.ndarray, other: Params) -> Params:
+        """The candidate nearest to a point, with what has no axis as in ``other``."""
+        found: Params = dict(other)
+        for (name, parameter), x in zip(self.axes.items(), point, strict=True):
+            found[name] = _from_unit(parameter, float(min(1.0, max(0.0, x))))
+        return found
+
+    def box(self, params: Params, radius: float) -> tuple[np.ndarray, np.ndarray]:
+        """(n_axes,) lower and upper ends of what lies within ``radius`` of a candidate on every axis.
+
+        Where the values of an axis are further apart than that, the next ones are included; both end inside the cube.
+        """
+        low, high = [], []
+        for name, parameter in self.axes.items():
+            value = float(params[name])
+            step = float(parameter.step or 0.0)
+            below, here, above = _to_unit(
+                parameter, np.clip([value - step, value, value + step], parameter.low, _last(parameter))
+            )
+            low.append(max(0.0, min(here - radius, below)))
+            high.append(min(1.0, max(here + radius, above)))
+        return np.array(low), np.array(high)
+
+    def size(self, low: np.ndarray, high: np.ndarray) -> float:
+        """How many candidates, choices apart, a box holds; infinite where an axis is continuous."""
+        if any(parameter.step is None for parameter in self.axes.values()):
+            return math.inf
+        return float(math.prod(map(len, self._values(low, high))))
+
+    def grid(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """(size, n_axes) all points of a box whose :meth:`size` is finite."""
+        return np.array(list(itertools.product(*self._values(low, high))))
+
+    def _values(self, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
+        """The coordinates of each axis inside a box."""
+        axes = (_to_unit(p, np.array(p.grid(), dtype=np.float64)) for p in self.axes.values())
+        return [x[(x >= a - 1e-9) & (x <= b + 1e-9)] for x, a, b in zip(axes, low, high, strict=True)]
+
+
+def _last(parameter: Float | Int) -> float:
+    """The highest value that is reached."""
+    if parameter.step is None:
+        return parameter.high
+    return (
+        parameter.low + math.floor((parameter.high - parameter.low) / parameter.step + 1e-9) * parameter.step
+    )
+
+
+def _to_unit(parameter: Float | Int, values: np.ndarray) -> np.ndarray:
+    low, high = parameter.low, _last(parameter)
+    if parameter.log:
+        return np.asarray(np.log(values / low) / math.log(high / low))
+    return np.asarray((values - low) / (high - low))
+
+
+def _from_unit(parameter: Float | Int, x: float) -> Value:
+    low, high = parameter.low, _last(parameter)
+    value = low * (high / low) ** x if parameter.log else low + x * (high - low)
+    if parameter.step is None:
+        return min(max(value, low), high)
+    k = round((value - low) / parameter.step)
+    return parameter.low + k * parameter.step if isinstance(parameter, Int) else parameter.at(k)
