@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from backtune.cli import check_strategy, data, results, run, strategies, submit
+from backtune.cli import check_strategy, data, plan, results, run, strategies, submit
 from backtune.errors import BacktuneError, ClusterError, TrackingError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run.run)
+app.command("plan")(plan.plan)
 app.command("submit")(submit.submit)
 app.command("status")(results.status)
 app.command("leaderboard")(results.leaderboard)

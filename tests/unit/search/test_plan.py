@@ -1,6 +1,7 @@
 """Studies' ids, and how they are packed into units."""
 
-from datetime import UTC, datetime
+import heapq
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from backtune.data.synthetic import make_market
 from backtune.errors import CatalogError
 from backtune.search import identity
-from backtune.search.plan import pack, studies_of
+from backtune.search.plan import pack, studies_of, target_seconds
 from sweeps import add_funding, parsed
 
 
@@ -114,22 +115,82 @@ def test_seeds_differ_by_cell_and_are_stable():
     assert len(seeds) == 8
 
 
-@given(
-    st.lists(st.tuples(st.integers(10, 500_000), st.integers(1, 2_000)), min_size=1, max_size=40),
-    st.floats(0.1, 100.0),
-    st.integers(1, 64),
-)
-def test_every_study_is_in_exactly_one_unit(sizes, unit_seconds, slots):
+def packed(sizes, unit_seconds, slots):
+    """Units of (seconds, bars) pairs, with the cost of each study and the target."""
     studies = [
-        SimpleNamespace(
-            id=str(i), n_bars=n_bars, search=SimpleNamespace(trials=trials),
-            bars=SimpleNamespace(asset="A", timeframe="1h", start=datetime(2021, 1, 1, tzinfo=UTC)),
-        )
-        for i, (n_bars, trials) in enumerate(sizes)
-    ]  # fmt: skip
-    units = pack(studies, unit_seconds=unit_seconds, slots=slots)
-    assert sorted((study.id for unit in units for study in unit), key=int) == [study.id for study in studies]
-    assert all(units)
+        SimpleNamespace(id=f"{i:03d}", bars=SimpleNamespace(asset=bars, timeframe="1h"))
+        for i, (_, bars) in enumerate(sizes)
+    ]
+    seconds = {study.id: cost for study, (cost, _) in zip(studies, sizes, strict=True)}
+    units = pack(studies, unit_seconds=unit_seconds, slots=slots, seconds=seconds)
+    target = target_seconds(sum(seconds.values()), unit_seconds=unit_seconds, slots=slots)
+    return units, seconds, target
+
+
+def makespan(costs, slots):
+    """When the last slot is done, where each takes the next unit as soon as it is free."""
+    free = [0.0] * slots
+    for cost in costs:
+        heapq.heapreplace(free, free[0] + cost)
+    return max(free)
+
+
+SIZES = st.lists(st.tuples(st.floats(0.001, 200.0), st.sampled_from("ABC")), min_size=1, max_size=60)
+
+
+@given(SIZES, st.floats(0.1, 100.0), st.integers(1, 64))
+def test_packing_loses_nothing_and_bounds_the_time(sizes, unit_seconds, slots):
+    units, seconds, target = packed(sizes, unit_seconds, slots)
+    assert sorted(study.id for unit in units for study in unit) == sorted(seconds)
+    costs = [sum(seconds[study.id] for study in unit) for unit in units]
+    assert all(later <= earlier * (1 + 1e-9) for earlier, later in pairwise(costs))
+    shared = [cost for cost, unit in zip(costs, units, strict=True) if len(unit) > 1]
+    assert all(cost <= target * (1 + 1e-9) for cost in shared)
+    assert sum(cost <= target / 2 for cost in costs) <= 1
+    total, longest = sum(costs), max(seconds.values())
+    bound = total / slots + (1 - 1 / slots) * max(target, longest)
+    assert makespan(costs, slots) <= bound * (1 + 1e-9)
+    assert makespan(costs, slots) <= 2 * max(total / slots, longest, target) * (1 + 1e-9)
+
+
+@given(SIZES, st.integers(1, 8), st.randoms(use_true_random=False))
+def test_the_order_of_the_studies_does_not_matter(sizes, slots, random):
+    units, seconds, _ = packed(sizes, 20.0, slots)
+    studies = [study for unit in units for study in unit]
+    random.shuffle(studies)
+    again = pack(studies, unit_seconds=20.0, slots=slots, seconds=seconds)
+    assert [[s.id for s in unit] for unit in again] == [[s.id for s in unit] for unit in units]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "slots", "expected"),
+    [
+        # Bars that fit into a unit are together, whatever the grid's order.
+        (
+            [(0.375, "A"), (0.375, "B"), (0.375, "A"), (0.375, "B"), (0.25, "A"), (0.25, "B")],
+            1,
+            ["AAA", "BBB"],
+        ),
+        # What is left over of two groups shares a unit.
+        ([(0.6, "A"), (0.6, "B"), (0.5, "B"), (0.3, "A"), (0.2, "B")], 1, ["AA", "BB", "B"]),
+        ([(0.3, "A"), (0.3, "B"), (0.4, "C")], 1, ["CAB"]),
+        # A study above the target is a unit of its own, and the first.
+        ([(0.5, "A"), (3, "B"), (0.4, "A")], 1, ["B", "AA"]),
+        # Few studies on many slots: one each.
+        ([(2, "A"), (2, "A"), (2, "A")], 8, ["A", "A", "A"]),
+    ],
+)
+def test_studies_of_the_same_bars_lie_side_by_side(sizes, slots, expected):
+    units, _, _ = packed(sizes, 20.0, slots)
+    assert ["".join(study.bars.asset for study in unit) for unit in units] == expected
+
+
+@pytest.mark.parametrize(
+    ("total", "unit_seconds", "slots", "target"),
+    [(8000, 20, 2, 20), (80, 20, 2, 10), (80, 20, 40, 1), (0.5, 20, 2, 1), (80, 0.3, 2, 0.3)],
+)
+def test_units_are_cut_for_the_slots(total, unit_seconds, slots, target):
+    assert target_seconds(total, unit_seconds=unit_seconds, slots=slots) == target
 
 
 def test_a_small_sweep_is_cut_fine_enough_for_every_slot(market):

@@ -1,0 +1,222 @@
+"""``backtune plan``."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+import backtune
+from backtune.cli.options import Json, Runs, SpecPath, print_json, stdout_console
+from backtune.errors import SpecError
+from backtune.spec import SweepSpec
+
+if TYPE_CHECKING:
+    from backtune.results.runs import Run
+    from backtune.search.cost import Cost
+    from backtune.search.estimate import Estimate
+
+
+def plan(
+    spec: SpecPath,
+    runs: Runs = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Cpus to plan for.  [default: those of one machine with the price, or of this one]",
+            show_default=False,
+        ),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(min=0, help="An hour of one machine, in your currency, from your provider's list."),
+    ] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="How many cpus that machine has.")] = None,
+    machine: Annotated[str | None, typer.Option(help="Its name, to be shown beside the cost.")] = None,
+    json: Json = False,
+) -> None:
+    """What a sweep would take, from where it is. Nothing is run or written."""
+    offer = _Offer.of(price, cpus, machine)
+    sweep_spec = SweepSpec.load(spec)
+    from backtune.search.calibration import calibrate
+    from backtune.search.estimate import estimate
+    from backtune.search.plan import run_of, studies_of
+
+    studies = studies_of(sweep_spec)
+    run = run_of(sweep_spec, runs, studies, version=backtune.__version__)
+    prices = calibrate(studies)
+    n_cpus = workers or (offer.cpus if offer else len(os.sched_getaffinity(0)))
+    found = estimate(sweep_spec, run, studies, prices, n_cpus)
+    guessed = tuple(sorted({study.strategy.name for study in studies} - set(prices.evaluation)))
+    outlook = _Outlook(sweep_spec, run, found, n_cpus, guessed, offer)
+    if json:
+        print_json(outlook.to_json())
+    else:
+        _print(stdout_console(), outlook)
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """A machine as a provider sells it."""
+
+    price: float
+    cpus: int
+    machine: str | None
+
+    @classmethod
+    def of(cls, price: float | None, cpus: int | None, machine: str | None) -> _Offer | None:
+        """None where nothing is given.
+
+        Raises:
+            SpecError: a price without cpus, or the other way round.
+        """
+        if price is not None and cpus is not None:
+            return cls(price, cpus, machine)
+        given = {"--price": price, "--cpus": cpus, "--machine": machine}
+        for option, value in given.items():
+            if value is not None:
+                missing = " and ".join(name for name in ("--price", "--cpus") if given[name] is None)
+                raise SpecError(option, f"a cost needs {missing} as well", value=value)
+        return None
+
+    def n_machines(self, n_cpus: int) -> int:
+        return math.ceil(n_cpus / self.cpus)
+
+    def cost(self, n_cpus: int, seconds: float) -> float:
+        """Of the machines that so many cpus need, for so long."""
+        return self.n_machines(n_cpus) * self.price * seconds / 3600
+
+
+@dataclass(frozen=True)
+class _Outlook:
+    """What is printed.
+
+    Attributes:
+        n_cpus: that the estimate is for.
+        guessed: strategies that could not be timed.
+    """
+
+    spec: SweepSpec
+    run: Run
+    found: Estimate
+    n_cpus: int
+    guessed: tuple[str, ...]
+    offer: _Offer | None
+
+    def to_json(self) -> dict[str, Any]:
+        found = asdict(self.found)
+        content: dict[str, Any] = {
+            "sweep_id": self.run.sweep_id, "folder": str(self.run.folder), "n_units": len(found.pop("unit_seconds")),
+            "longest_unit_seconds": max(self.found.unit_seconds, default=0.0), "core_hours": self.found.core_seconds / 3600,
+            "n_cpus": self.n_cpus, "guessed": list(self.guessed), **found,
+        }  # fmt: skip
+        if self.offer is not None:
+            seconds = self.found.wall_seconds
+            content["cost"] = {
+                **asdict(self.offer),
+                "n_machines": self.offer.n_machines(self.n_cpus),
+                "total": self.offer.cost(self.n_cpus, seconds),
+            }
+        return content
+
+
+def _print(out: Console, outlook: _Outlook) -> None:
+    search, found = outlook.spec.search, outlook.found
+    finished = found.n_studies - found.n_open
+    studies = f"{found.n_studies:,} studies" + (f", {finished:,} of them finished" if finished else "")
+    engine = outlook.run.studies[0].engine
+    title = f"{outlook.run.name}: {studies}, {search.sampler} ({engine}) on {', '.join(search.objectives)}"
+    if found.shares:
+        table = _table(found)
+        table.title = title
+        out.print(table)
+    else:
+        out.print(title, highlight=False, soft_wrap=True)
+    for heading, text in _lines(outlook):
+        out.print(f"[dim]{heading:<7}[/dim] {text}", highlight=False, soft_wrap=True)
+
+
+def _table(found: Estimate) -> Table:
+    table = Table(
+        title_justify="left",
+        title_style="",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        show_footer=True,
+    )
+    table.add_column("strategy", footer="all", overflow="fold")
+    table.add_column("time\nframe")
+    table.add_column("studies", footer=f"{found.n_open:,}", justify="right")
+    table.add_column("bars", justify="right")
+    table.add_column("candidates\nleft", footer=f"{found.n_left:,}", justify="right")
+    total = sum((share.cost for share in found.shares), type(found.shares[0].cost)())
+    table.add_column("ms\neach", footer=_each(total.seconds, total), justify="right")
+    table.add_column("of which\nsampler", footer=_each(total.sampler_seconds, total), justify="right")
+    table.add_column("core\ntime", footer=_duration(total.seconds), justify="right")
+    for i, share in enumerate(found.shares):
+        same = i > 0 and found.shares[i - 1].strategy == share.strategy
+        table.add_row(
+            "" if same else share.strategy, share.timeframe, f"{share.n_studies:,}", f"{share.n_bars:,}",
+            f"{share.cost.n_left:,}", _each(share.cost.seconds, share.cost),
+            _each(share.cost.sampler_seconds, share.cost), _duration(share.cost.seconds),
+        )  # fmt: skip
+    return table
+
+
+def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
+    found, compute, offer = outlook.found, outlook.spec.compute, outlook.offer
+    yield (
+        "log",
+        f"{found.n_logged:,} of {found.n_candidates:,} candidates are in the log of {outlook.run.folder}",
+    )
+    if not found.n_open:
+        yield "left", "nothing"
+        return
+    n_units = len(found.unit_seconds)
+    longest = _duration(found.unit_seconds[0])
+    yield "units", f"{n_units:,}, the longest of {longest}" if n_units > 1 else f"1, of {longest}"
+    reading = f", {_duration(found.loading_seconds)} of it to read bars" if found.loading_seconds >= 1 else ""
+    yield "work", f"{found.core_seconds / 3600:,.3g} core-hours{reading}"
+    wall = _duration(found.wall_seconds)
+    yield "time", f"about {wall} on {outlook.n_cpus:,} cpus, once Ray has started"
+    if compute.time_budget is not None and found.wall_seconds > compute.time_budget:
+        yield (
+            "",
+            f"longer than the time budget of {_duration(compute.time_budget)}: start the sweep again to go on",
+        )
+    if offer is not None:
+        n_machines = offer.n_machines(outlook.n_cpus)
+        what = f"{n_machines:,} x {offer.machine or 'machine'} of {offer.cpus} cpus"
+        cost = offer.cost(outlook.n_cpus, found.wall_seconds)
+        yield (
+            "cost",
+            f"{_money(cost)} for {what} at {offer.price:g} an hour, if those cpus are as fast as this one",
+        )
+    if outlook.guessed:
+        yield "guessed", f"{', '.join(outlook.guessed)}: could not be timed, so the cost is a rough one"
+
+
+def _each(seconds: float, cost: Cost) -> str:
+    return f"{1000 * seconds / cost.n_left:,.2f}" if cost.n_left else "-"
+
+
+def _money(amount: float) -> str:
+    return f"{amount:,.2f}" if amount >= 0.01 or amount == 0 else "less than 0.01"
+
+
+def _duration(seconds: float) -> str:
+    """Two digits or so, in the unit that a person would choose."""
+    for limit, unit, size in ((100, "s", 1), (100 * 60, "min", 60), (100 * 3600, "h", 3600)):
+        if seconds < limit:
+            amount = seconds / size
+            return f"{amount:.{2 if amount < 1 else 1 if amount < 10 else 0}f} {unit}"
+    return f"{seconds / 86_400:,.1f} days"
