@@ -19,10 +19,10 @@ from backtune.search.cost import Line, Prices
 from backtune.search.grid import n_levels
 from backtune.search.samplers import engine_of, make_suggester
 from backtune.search.study import BarsRef, Study
-from backtune.search.suggest import Told
+from backtune.search.suggest import Suggester, Told
 from backtune.space import Params
 from backtune.spec import Goal
-from backtune.strategy.registry import BUILT_IN
+from backtune.strategy.registry import BUILT_IN, StrategyRef
 from backtune.timeframe import Timeframe
 
 CALIBRATION_SECONDS = 1.0
@@ -35,7 +35,7 @@ _FEW_TRIALS, _MANY_TRIALS, _MANY_SLOW_TRIALS = 32, 500, 128
 _N_ROUNDS = 5
 
 # What a process has measured, by what it depends on.
-_evaluations: dict[str, Line | None] = {}
+_evaluations: dict[tuple[StrategyRef, str], Line | None] = {}
 _suggestions: dict[str, Line] = {}
 
 
@@ -101,11 +101,15 @@ def _first_bars(ref: BarsRef) -> tuple[Bars, float]:
 
 def _evaluation(study: Study, bars: Bars, clock: _Clock) -> Line | None:
     """Seconds a candidate over the number of bars, from two sizes of window; None where none can be evaluated."""
-    key = repr((study.strategy, study.execution, study.space, study.bars))
+    key = (study.strategy, repr((study.execution, study.space, study.bars)))
     if key not in _evaluations:
         # An objective that is always defined: what is timed must not depend on how good it is.
         objective = replace(study.objective, goals=(Goal(metric="total_return"),), bounds=())
-        _evaluations[key] = _fitted_evaluation(_Timing(objective, clock), _first_candidates(study), bars)
+        try:
+            _evaluations[key] = _fitted_evaluation(_Timing(objective, clock), _first_candidates(study), bars)
+        except Exception:  # noqa: BLE001
+            # Whatever it is, the study will meet it again and report it.
+            _evaluations[key] = None
     return _evaluations[key]
 
 
@@ -116,11 +120,11 @@ def _fitted_evaluation(timing: _Timing, candidates: Sequence[Params], bars: Bars
     if not sound:
         return None
     low = timing.seconds(sound, small)
-    # What a candidate may take: most strategies cost in proportion to the bars, or less.
-    affordable = few * timing.clock.share / 8 / low
-    many = min(len(bars), max(int(affordable), 4 * few))
-    if low > timing.clock.share or many <= few:
+    if low > timing.clock.left or few == len(bars):
         return Line(0.0, low / few)
+    # Most strategies cost in proportion to the bars, or less.
+    affordable = int(few * timing.clock.share / 8 / low)
+    many = min(len(bars), max(affordable, 2 * few))
     high = timing.seconds(sound, Window.of(bars[:many]))
     slope = max(0.0, (high - low) / (many - few))
     return Line(max(0.0, high - slope * many), slope)
@@ -134,10 +138,7 @@ class _Timing:
     def sound(self, candidates: Sequence[Params], window: Window) -> Sequence[Params]:
         """The candidates from the first one on that can be evaluated; its evaluation compiles what is to be compiled."""
         for i in range(min(4, len(candidates))):
-            try:
-                (trial,) = self.objective.trials([(0, candidates[i])], window)
-            except MemoryError:
-                return ()
+            (trial,) = self.objective.trials([(0, candidates[i])], window)
             if trial.state != "failed":
                 return candidates[i:]
         return ()
@@ -182,22 +183,27 @@ def _ask_and_tell(study: Study, n_told: int, clock: _Clock) -> tuple[int, float]
     The first trials are asked all at once. Before any result samplers draw them at random, which is quick, and later
     they cost as much as if they had come one by one.
     """
-    began = started = time.perf_counter()
     suggester = make_suggester(study.search, study.space, study.seed)
     n_asked = len(suggester.ask(_whole_batches(n_told, suggester.batch_size)))
     suggester.tell(_made_up(study, 0, n_asked))
-    rounds = [(time.perf_counter() - started) / max(1, n_asked)]
-    number = n_asked
-    while len(rounds) <= _N_ROUNDS and (len(rounds) == 1 or time.perf_counter() - began < clock.share / 4):
+    # Engines load what they need when they need it first.
+    number = n_asked + _round(study, suggester, n_asked)
+    began = time.perf_counter()
+    rounds: list[float] = []
+    while len(rounds) < _N_ROUNDS and (not rounds or time.perf_counter() - began < clock.share / 4):
         started = time.perf_counter()
-        n = len(suggester.ask(suggester.batch_size))
-        if n == 0:
-            break
-        suggester.tell(_made_up(study, number, n))
-        rounds.append((time.perf_counter() - started) / n)
+        n = _round(study, suggester, number)
+        rounds.append((time.perf_counter() - started) / max(1, n))
         number += n
     clock.took(began)
-    return n_asked, statistics.median_low(rounds[1:] or rounds)
+    return n_asked, statistics.median(rounds)
+
+
+def _round(study: Study, suggester: Suggester, number: int) -> int:
+    """Ask and tell one batch; returns how many candidates there were, fewer where the space is exhausted."""
+    n = len(suggester.ask(suggester.batch_size))
+    suggester.tell(_made_up(study, number, n))
+    return n
 
 
 def _made_up(study: Study, first: int, n: int) -> list[Told]:
