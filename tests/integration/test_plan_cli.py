@@ -63,6 +63,11 @@ def test_the_plan_for_people_fits_a_narrow_terminal(market, tmp_path):
     assert "0 of 160 candidates are in the log of" in out
 
 
+def test_a_machine_is_called_as_the_user_calls_it(market, tmp_path):
+    out = planned(market, tmp_path, "--price", "9", "--cpus", "4", "--machine", "[red]big[/red]")
+    assert "1 x [red]big[/red] of 4 cpus at 9 an hour" in out
+
+
 def test_the_cost_is_that_of_whole_machines(market, tmp_path):
     price = ("--price", "0.25", "--cpus", "4", "--machine", "m7i.xlarge")
     found = json.loads(planned(market, tmp_path, *price, "--workers", "10", "--json"))
@@ -103,6 +108,7 @@ def test_a_strategy_that_cannot_be_timed_is_said(market, tmp_path):
         ({"data": {"root": "/nonexistent"}}, (), "/nonexistent"),
         ({}, ("--price", "1"), "--price: a cost needs --cpus as well"),
         ({}, ("--cpus", "4"), "--cpus: a cost needs --price as well"),
+        ({}, ("--price", "inf", "--cpus", "4"), "--price: inf is not an amount of money"),
         ({}, ("--machine", "big"), "--machine: a cost needs --price and --cpus as well"),
     ],
 )

@@ -12,6 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import backtune
 from backtune.cli.options import Json, Runs, SpecPath, print_json, stdout_console
@@ -76,8 +77,10 @@ class _Offer:
         """None where nothing is given.
 
         Raises:
-            SpecError: a price without cpus, or the other way round.
+            SpecError: a price without cpus, or the other way round, or one that is not a number.
         """
+        if price is not None and not math.isfinite(price):
+            raise SpecError("--price", f"{price} is not an amount of money", value=price)
         if price is not None and cpus is not None:
             return cls(price, cpus, machine)
         given = {"--price": price, "--cpus": cpus, "--machine": machine}
@@ -131,20 +134,23 @@ class _Outlook:
 def _print(out: Console, outlook: _Outlook) -> None:
     search, found = outlook.spec.search, outlook.found
     finished = found.n_studies - found.n_open
-    studies = f"{found.n_studies:,} studies" + (f", {finished:,} of them finished" if finished else "")
+    studies = f"{found.n_studies:,} {'study' if found.n_studies == 1 else 'studies'}"
+    if finished:
+        studies += f", {finished:,} of them finished"
     engine = outlook.run.studies[0].engine
     title = f"{outlook.run.name}: {studies}, {search.sampler} ({engine}) on {', '.join(search.objectives)}"
     if found.shares:
         table = _table(found)
-        table.title = title
+        table.title = Text(title)
         out.print(table)
     else:
-        out.print(title, highlight=False, soft_wrap=True)
+        out.print(title, highlight=False, soft_wrap=True, markup=False)
     for heading, text in _lines(outlook):
-        out.print(f"[dim]{heading:<7}[/dim] {text}", highlight=False, soft_wrap=True)
+        out.print(Text.assemble((f"{heading:<8}", "dim"), text), soft_wrap=True)
 
 
 def _table(found: Estimate) -> Table:
+    total = found.cost
     table = Table(
         title_justify="left",
         title_style="",
@@ -158,7 +164,6 @@ def _table(found: Estimate) -> Table:
     table.add_column("studies", footer=f"{found.n_open:,}", justify="right")
     table.add_column("bars", justify="right")
     table.add_column("candidates\nleft", footer=f"{found.n_left:,}", justify="right")
-    total = sum((share.cost for share in found.shares), type(found.shares[0].cost)())
     table.add_column("ms\neach", footer=_each(total.seconds, total), justify="right")
     table.add_column("of which\nsampler", footer=_each(total.sampler_seconds, total), justify="right")
     table.add_column("core\ntime", footer=_duration(total.seconds), justify="right")
@@ -173,44 +178,37 @@ def _table(found: Estimate) -> Table:
 
 
 def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
-    found, compute, offer = outlook.found, outlook.spec.compute, outlook.offer
-    yield (
-        "log",
-        f"{found.n_logged:,} of {found.n_candidates:,} candidates are in the log of {outlook.run.folder}",
-    )
+    found, folder = outlook.found, outlook.run.folder
+    yield "log", f"{found.n_logged:,} of {found.n_candidates:,} candidates are in the log of {folder}"
     if not found.n_open:
         yield "left", "nothing"
         return
-    n_units = len(found.unit_seconds)
-    longest = _duration(found.unit_seconds[0])
+    n_units, longest = len(found.unit_seconds), _duration(found.unit_seconds[0])
     yield "units", f"{n_units:,}, the longest of {longest}" if n_units > 1 else f"1, of {longest}"
     reading = f", {_duration(found.loading_seconds)} of it to read bars" if found.loading_seconds >= 1 else ""
     yield "work", f"{found.core_seconds / 3600:,.3g} core-hours{reading}"
-    wall = _duration(found.wall_seconds)
-    yield "time", f"about {wall} on {outlook.n_cpus:,} cpus, once Ray has started"
-    if compute.time_budget is not None and found.wall_seconds > compute.time_budget:
-        yield (
-            "",
-            f"longer than the time budget of {_duration(compute.time_budget)}: start the sweep again to go on",
-        )
-    if offer is not None:
-        n_machines = offer.n_machines(outlook.n_cpus)
-        what = f"{n_machines:,} x {offer.machine or 'machine'} of {offer.cpus} cpus"
-        cost = offer.cost(outlook.n_cpus, found.wall_seconds)
+    yield "time", f"about {_duration(found.wall_seconds)} on {outlook.n_cpus:,} cpus, once Ray has started"
+    budget = outlook.spec.compute.time_budget
+    if budget is not None and found.wall_seconds > budget:
+        yield "", f"longer than the time budget of {_duration(budget)}: start the sweep again to go on"
+    if outlook.offer is not None:
         yield (
             "cost",
-            f"{_money(cost)} for {what} at {offer.price:g} an hour, if those cpus are as fast as this one",
+            f"{_cost(outlook.offer, outlook.n_cpus, found.wall_seconds)}, if those cpus are as fast as this one",
         )
     if outlook.guessed:
         yield "guessed", f"{', '.join(outlook.guessed)}: could not be timed, so the cost is a rough one"
 
 
+def _cost(offer: _Offer, n_cpus: int, seconds: float) -> str:
+    amount = offer.cost(n_cpus, seconds)
+    shown = f"{amount:,.2f}" if amount >= 0.01 or amount == 0 else "less than 0.01"
+    machines = f"{offer.n_machines(n_cpus):,} x {offer.machine or 'machine'} of {offer.cpus:,} cpus"
+    return f"{shown} for {machines} at {offer.price:g} an hour"
+
+
 def _each(seconds: float, cost: Cost) -> str:
     return f"{1000 * seconds / cost.n_left:,.2f}" if cost.n_left else "-"
-
-
-def _money(amount: float) -> str:
-    return f"{amount:,.2f}" if amount >= 0.01 or amount == 0 else "less than 0.01"
 
 
 def _duration(seconds: float) -> str:

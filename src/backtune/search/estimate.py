@@ -65,6 +65,11 @@ class Estimate:
     wall_seconds: float
     slots: int
 
+    @property
+    def cost(self) -> Cost:
+        """Of all studies together."""
+        return sum((share.cost for share in self.shares), Cost())
+
 
 def estimate(spec: SweepSpec, run: Run, studies: Sequence[Study], prices: Prices, n_cpus: int) -> Estimate:
     """What is left of a sweep, on ``n_cpus``.
