@@ -5,12 +5,15 @@ Exit status: 0 complete, 1 failed, 2 bad usage or spec, 3 partial (budget spent 
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
 
 from backtune.cli import check_strategy, data, plan, results, run, strategies, submit
 from backtune.errors import BacktuneError, ClusterError, TrackingError
+
+_MACHINE_FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 app = typer.Typer(
     name="backtune",
@@ -37,4 +40,11 @@ def main() -> None:
         app()
     except BacktuneError as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(1 if isinstance(error, ClusterError | TrackingError) else 2)
+        sys.exit(1 if _is_the_machines(error) else 2)
+
+
+def _is_the_machines(error: BacktuneError) -> bool:
+    """Whether the machine failed, and not what was asked of it."""
+    cause = error.__cause__
+    full = isinstance(cause, OSError) and cause.errno in _MACHINE_FAILED
+    return full or isinstance(error, ClusterError | TrackingError)
