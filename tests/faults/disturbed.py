@@ -1,0 +1,260 @@
+"""A sweep that is run as real processes, disturbed, started again, and held to its invariants."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import polars as pl
+
+from backtune.errors import ResultsError
+from backtune.results.runs import Run
+from backtune.results.segments import count_trials, read_log
+from faults.traces import KEEPS_ENVIRONMENT, MARK, Process, Traces, processes
+from sweeps import assert_same_rows, command, environment, rows_of, wait_for
+
+Rows = dict[str, pl.DataFrame]
+# A candidate of a study, as the log and the journal both have it.
+Key = tuple[str, ...]
+
+
+@dataclass
+class Disturbed:
+    """One sweep in a folder of its own: ``backtune run`` as often as wanted, always with the same arguments.
+
+    Attributes:
+        folder: for all that the sweep writes.
+        spec: the spec's file.
+        arguments: of ``backtune run``, beside the usual ones.
+        pace: seconds that an evaluation sleeps, so that a fault strikes in the middle.
+        variables: more environment.
+        runs: the runs folder, below ``folder`` unless it is absolute.
+    """
+
+    folder: Path
+    spec: Path
+    arguments: tuple[str, ...]
+    pace: float = 0.002
+    variables: dict[str, str] = field(default_factory=dict)
+    runs: Path = Path("runs")
+    mark: str = field(default_factory=lambda: uuid4().hex)
+    logged: list[tuple[int, set[Key]]] = field(default_factory=list)
+    drivers: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.runs = self.folder / self.runs
+        for name in ("home", "temporary", "journal"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self.traces = Traces(self.mark, own=(self.folder / "home", self.folder / "temporary"))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of all processes of the sweep."""
+        return environment(
+            **KEEPS_ENVIRONMENT,
+            **{
+                MARK: self.mark,
+                "HOME": str(self.folder / "home"),
+                "TMPDIR": str(self.folder / "temporary"),
+                "FAULTS_JOURNAL": str(self.folder / "journal"),
+                "FAULTS_PACE": str(self.pace),
+                **self.variables,
+            },
+        )
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start the driver."""
+        driver = subprocess.Popen(
+            command("run", self.spec, *self.arguments, "--no-tracking", "--json", "--runs", self.runs),
+            cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.drivers.append(driver)
+        return driver
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[str]]:
+        """Start the driver, and see to it that none of the sweep's processes outlives the block."""
+        with self._looking():
+            driver = self.start()
+            try:
+                yield driver
+            finally:
+                self.end()
+
+    def finish(self, seconds: float = 170.0) -> subprocess.CompletedProcess[str]:
+        """Start the driver and wait for its end."""
+        with self.running() as driver:
+            out, err = driver.communicate(timeout=seconds)
+            return subprocess.CompletedProcess(driver.args, driver.returncode, out, err)
+
+    def end(self) -> None:
+        """End the driver if it is running. What it leaves is for :func:`assert_unharmed` to see."""
+        for driver in self.drivers:
+            if driver.poll() is None:
+                driver.kill()
+            driver.communicate()
+
+    def clear(self) -> None:
+        """End all processes that a failed test left."""
+        for process in processes(self.mark):
+            _signal(process.pid, signal.SIGKILL)
+
+    def workers(self, *, busy_for: float = 0.0) -> list[Process]:
+        """Workers of this sweep whose first evaluation is so many seconds ago, the longest first."""
+        begun = {int(file.name): _first_moment(file) for file in self._journals()}
+        latest = time.time_ns() - busy_for * 1e9
+        alive = {process.pid: process for process in processes(self.mark) if process.is_worker}
+        return [
+            alive[pid]
+            for pid in sorted(begun, key=begun.__getitem__)
+            if begun[pid] <= latest and pid in alive
+        ]
+
+    def strike(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal, and remember what was in the log before."""
+        self.note()
+        _signal(pid, number)
+
+    def note(self) -> None:
+        """Remember what is in the log now: none of it may be evaluated again."""
+        self.logged.append(self.snapshot())
+
+    def n_trials(self) -> int:
+        """How many trials are in the log."""
+        return sum(count_trials(folder) for folder in self.runs.glob("*/studies/*"))
+
+    @property
+    def run(self) -> Run:
+        return Run.open(next(path.parent for path in self.runs.glob("*/sweep.json")))
+
+    def n_evaluated(self) -> int:
+        """How many candidates were evaluated for the log, at all starts together."""
+        return len(self._searched())
+
+    def last_evaluation(self) -> float:
+        """When the last of them was begun, in seconds since the epoch."""
+        return max(moment for moment, _ in self._searched()) * 1e-9
+
+    def run_again(self) -> list[Key]:
+        """Candidates that were evaluated although the log had them already when a fault struck."""
+        return [
+            key
+            for moment, key in self._searched()
+            if any(moment > struck and key in logged for struck, logged in self.logged)
+        ]
+
+    def _searched(self) -> list[tuple[int, Key]]:
+        """What was evaluated and when, but for winners: these are tested on more bars than their search has."""
+        lines = [line.split() for file in self._journals() for line in file.read_text().splitlines()]
+        evaluations = [(int(line[0]), (*line[2:4], *line[5:]), int(line[4])) for line in lines]
+        n_bars: dict[Key, int] = {}
+        for _, key, n in evaluations:
+            n_bars[key[:2]] = min(n, n_bars.get(key[:2], n))
+        return [(moment, key) for moment, key, n in evaluations if n == n_bars[key[:2]]]
+
+    def _journals(self) -> list[Path]:
+        return list((self.folder / "journal").iterdir())
+
+    def snapshot(self) -> tuple[int, set[Key]]:
+        """The time in nanoseconds, and the candidates that were in the log before it."""
+        keys: set[Key] = set()
+        for sweep in self.runs.glob("*/sweep.json"):
+            run = Run.open(sweep.parent)
+            for study in run.studies:
+                log = _log(run.study_folder(study.id))
+                if log is not None and study.strategy == "Paced":
+                    params = log.select(pl.col("^params_.*$")).rows()
+                    keys.update((study.asset, study.timeframe, *map(repr, row)) for row in params)
+        return time.time_ns(), keys
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(0.5):
+                self.traces.look()
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def until_done(
+    driver: subprocess.Popen[str], fault: Callable[[], object], *, every: float, seconds: float
+) -> str:
+    """Repeat a fault until the driver ends; returns what it wrote to stderr.
+
+    Raises:
+        AssertionError: it did not end in time.
+    """
+    until = time.monotonic() + seconds
+    while not wait_for(lambda: driver.poll() is not None, every):
+        assert time.monotonic() < until, "the sweep did not come to its end"
+        fault()
+    return driver.communicate()[1]
+
+
+def chance(name: str) -> random.Random:
+    """A source of chance that is the same in every run."""
+    return random.Random(name)  # noqa: S311
+
+
+def assert_unharmed(sweep: Disturbed, expected: Rows, *, settle_seconds: float = 20.0) -> None:
+    """A sweep that came to its end, whatever happened before, has lost, doubled, changed and left nothing.
+
+    Raises:
+        AssertionError: says what of it does not hold.
+    """
+    run = sweep.run
+    numbers = {study.id: _numbers(run.study_folder(study.id)) for study in run.studies}
+    budgets = {study.id: study.budget for study in run.studies}
+    lost = {name: sorted(set(range(budgets[name])) - set(found)) for name, found in numbers.items()}
+    assert not any(lost.values()), f"lost: {lost}"
+    doubled = {name: sorted({n for n in found if found.count(n) > 1}) for name, found in numbers.items()}
+    assert not any(doubled.values()), f"doubled: {doubled}"
+    assert_same_rows(rows_of(run), expected)
+    again = sweep.run_again()
+    assert not again, f"finished trials were run again: {again[:10]}"
+    parts = [path for path in sweep.runs.rglob("*") if path.name.endswith(".part") or path.name == ".stop"]
+    assert not parts, f"the runs folder has temporary files: {parts}"
+    wait_for(lambda: not sweep.traces.left_behind(), settle_seconds)
+    left = sweep.traces.left_behind()
+    assert not left, f"left behind: {left}"
+
+
+def _numbers(folder: Path) -> list[int]:
+    """The numbers of the rows in all files of a study, as they lie there: the reader would hide doubles."""
+    return [n for file in folder.glob("*.parquet") for n in pl.read_parquet(file)["number"]]
+
+
+def _first_moment(journal: Path) -> float:
+    with journal.open() as lines:
+        return float((lines.readline().split() or ["inf"])[0])
+
+
+def _log(folder: Path) -> pl.DataFrame | None:
+    try:
+        return read_log(folder)
+    except ResultsError:
+        return None
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,38 @@
+"""A strategy that takes as long as it is told, and keeps a journal of what it was asked to evaluate.
+
+``FAULTS_PACE`` is the seconds that an evaluation sleeps; ``FAULTS_JOURNAL`` a folder with a file for each process. Both
+come from the environment, so that a hurried and an undisturbed sweep are the same sweep.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from backtune import BaseStrategy, Float, Space
+
+
+class Paced(BaseStrategy):
+    """Long after a rise by ``level`` percent, else short by ``other``."""
+
+    name = "Paced"
+
+    @classmethod
+    def space(cls):
+        return Space(level=Float(0.0, 1.0), other=Float(0.0, 1.0))
+
+    def positions(self, bars):
+        note(f"{bars.asset} {bars.timeframe} {len(bars)} {self.level!r} {self.other!r}")
+        time.sleep(float(os.environ.get("FAULTS_PACE", "0")))
+        return np.where(bars.close > bars.open * (1 + self.level / 100), 1.0, -self.other)
+
+
+def note(line):
+    """Append a line with the time and the parent's pid to this process's journal; it outlives a kill."""
+    folder = os.environ.get("FAULTS_JOURNAL")
+    if folder is None:
+        return
+    file = os.open(Path(folder) / str(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, f"{time.time_ns()} {os.getppid()} {line}\n".encode())
+    os.close(file)

@@ -1,0 +1,73 @@
+"""Market data on an S3 that answers 503 to a tenth of the requests."""
+
+import random
+import urllib.error
+import urllib.request
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from faults.disturbed import assert_unharmed
+from faults.s3_faults import BusyS3
+from faults.small import make_bars, paced_document
+
+CASES = [
+    pytest.param(("--executor", "inline"), 3, id="inline"),
+    pytest.param(("--workers", "2"), 3, id="ray", marks=[pytest.mark.slow, pytest.mark.ray]),
+]
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def root(server, monkeypatch) -> str:
+    """The market, in a bucket. It is written past the proxy."""
+    for name, value in variables(f"http://{server}").items():
+        monkeypatch.setenv(name, value)
+    for path, method in (("/moto-api/reset", "POST"), ("/market-data", "PUT")):
+        with urllib.request.urlopen(urllib.request.Request(f"http://{server}{path}", method=method)):  # noqa: S310
+            pass
+    make_bars("s3://market-data/faults")
+    return "s3://market-data/faults"
+
+
+def variables(address: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
+
+
+def test_the_proxy_refuses_its_share(server, root):
+    s3 = BusyS3(server, 0.1, random.Random(1))  # noqa: S311
+    answers = []
+    with s3.serving() as address:
+        for _ in range(200):
+            try:
+                with urllib.request.urlopen(f"{address}/market-data/faults/manifest.json") as answer:  # noqa: S310
+                    answers.append((answer.status, answer.read()[:1]))
+            except urllib.error.HTTPError as error:
+                answers.append((error.code, b""))
+                error.close()
+    assert set(answers) == {(200, b"{"), (503, b"")}
+    assert s3.n_refused == answers.count((503, b"")) == 200 - s3.n_passed
+    assert 10 <= s3.n_refused <= 30
+
+
+@pytest.mark.parametrize(("arguments", "at_least"), CASES)
+def test_503_for_a_tenth_of_the_requests(disturbed, expected, server, root, arguments, at_least):
+    s3 = BusyS3(server, 0.1, random.Random(2))  # noqa: S311
+    with s3.serving() as address:
+        sweep = disturbed(*arguments, document=paced_document(root), variables=variables(address))
+        done = sweep.finish()
+    assert done.returncode == 0, done.stderr
+    assert s3.n_refused >= at_least, (
+        f"only {s3.n_refused} of {s3.n_refused + s3.n_passed} requests were refused"
+    )
+    assert_unharmed(sweep, expected)
