@@ -31,7 +31,7 @@ def root(server, monkeypatch) -> str:
     for name, value in variables(f"http://{server}").items():
         monkeypatch.setenv(name, value)
     for path, method in (("/moto-api/reset", "POST"), ("/market-data", "PUT")):
-        with urllib.request.urlopen(urllib.request.Request(f"http://{server}{path}", method=method)):  # noqa: S310
+        with urllib.request.urlopen(urllib.request.Request(f"http://{server}{path}", method=method)):
             pass
     make_bars("s3://market-data/faults")
     return "s3://market-data/faults"

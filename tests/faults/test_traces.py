@@ -78,7 +78,7 @@ def test_shared_memory_is_seen(traces):
 
 
 def test_a_temporary_folder_is_seen(traces, tmp_path):
-    with tempfile.TemporaryDirectory(prefix="backtune-", dir="/tmp") as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="backtune-", dir="/tmp") as folder:
         assert traces.left_behind() == [folder]
     with tempfile.NamedTemporaryFile(dir=tmp_path / "own") as file:
         assert traces.left_behind() == [file.name]

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from faults.small import paced_document
 from faults.disturbed import assert_unharmed, until_done
+from faults.small import paced_document
 from sweeps import wait_for
 
 pytestmark = pytest.mark.ray
