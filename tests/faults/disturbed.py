@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,6 +136,11 @@ class Disturbed:
     def run(self) -> Run:
         return Run.open(next(path.parent for path in self.runs.glob("*/sweep.json")))
 
+    def nodes(self) -> set[int]:
+        """The raylets, by pid, whose workers have evaluated something."""
+        lines = [file.read_text().split(None, 2) for file in self._journals()]
+        return {int(line[1]) for line in lines if len(line) > 1}
+
     def n_evaluated(self) -> int:
         """How many candidates were evaluated for the log, at all starts together."""
         return len(self._searched())
@@ -213,8 +218,15 @@ def chance(name: str) -> random.Random:
     return random.Random(name)  # noqa: S311
 
 
-def assert_unharmed(sweep: Disturbed, expected: Rows, *, settle_seconds: float = 20.0) -> None:
+def assert_unharmed(
+    sweep: Disturbed, expected: Rows, *, but: Collection[str] = (), settle_seconds: float = 20.0
+) -> None:
     """A sweep that came to its end, whatever happened before, has lost, doubled, changed and left nothing.
+
+    Args:
+        expected: the rows of an undisturbed run.
+        but: columns that may differ from them.
+        settle_seconds: what is left behind gets so long to go away.
 
     Raises:
         AssertionError: says what of it does not hold.
@@ -226,7 +238,7 @@ def assert_unharmed(sweep: Disturbed, expected: Rows, *, settle_seconds: float =
     assert not any(lost.values()), f"lost: {lost}"
     doubled = {name: sorted({n for n in found if found.count(n) > 1}) for name, found in numbers.items()}
     assert not any(doubled.values()), f"doubled: {doubled}"
-    assert_same_rows(rows_of(run), expected)
+    assert_same_rows(_without(rows_of(run), but), _without(expected, but))
     again = sweep.run_again()
     assert not again, f"finished trials were run again: {again[:10]}"
     parts = [path for path in sweep.runs.rglob("*") if path.name.endswith(".part") or path.name == ".stop"]
@@ -239,6 +251,10 @@ def assert_unharmed(sweep: Disturbed, expected: Rows, *, settle_seconds: float =
 def _numbers(folder: Path) -> list[int]:
     """The numbers of the rows in all files of a study, as they lie there: the reader would hide doubles."""
     return [n for file in folder.glob("*.parquet") for n in pl.read_parquet(file)["number"]]
+
+
+def _without(rows: Rows, columns: Collection[str]) -> Rows:
+    return {name: frame.drop(columns) for name, frame in rows.items()}
 
 
 def _first_moment(journal: Path) -> float:
