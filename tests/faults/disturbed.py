@@ -23,6 +23,8 @@ from faults.traces import KEEPS_ENVIRONMENT, MARK, Process, Traces, processes
 from sweeps import assert_same_rows, command, environment, rows_of, wait_for
 
 Rows = dict[str, pl.DataFrame]
+# What may lie in a runs folder while a sweep runs.
+_PASSING = (".stop", ".deaths.json")
 # A candidate of a study, as the log and the journal both have it.
 Key = tuple[str, ...]
 
@@ -124,6 +126,10 @@ class Disturbed:
         self.note()
         _signal(pid, number)
 
+    def resume(self, pid: int) -> None:
+        """Let a stopped process go on."""
+        _signal(pid, signal.SIGCONT)
+
     def note(self) -> None:
         """Remember what is in the log now: none of it may be evaluated again."""
         self.logged.append(self.snapshot())
@@ -144,6 +150,15 @@ class Disturbed:
     def n_evaluated(self) -> int:
         """How many candidates were evaluated for the log, at all starts together."""
         return len(self._searched())
+
+    def evaluations_of(self, pid: int) -> list[Key]:
+        """What a worker has begun to evaluate, in order."""
+        lines = (self.folder / "journal" / str(pid)).read_text().splitlines()
+        return [(*line.split()[2:4], *line.split()[5:]) for line in lines]
+
+    def n_evaluated_since(self, moment: int, study: Key) -> int:
+        """How many candidates of a study were evaluated since then, in nanoseconds since the epoch."""
+        return sum(key[:2] == study and begun > moment for begun, key in self._searched())
 
     def last_evaluation(self) -> float:
         """When the last of them was begun, in seconds since the epoch."""
@@ -241,7 +256,7 @@ def assert_unharmed(
     assert_same_rows(_without(rows_of(run), but), _without(expected, but))
     again = sweep.run_again()
     assert not again, f"finished trials were run again: {again[:10]}"
-    parts = [path for path in sweep.runs.rglob("*") if path.name.endswith(".part") or path.name == ".stop"]
+    parts = [path for path in sweep.runs.rglob("*") if path.name.endswith(".part") or path.name in _PASSING]
     assert not parts, f"the runs folder has temporary files: {parts}"
     wait_for(lambda: not sweep.traces.left_behind(), settle_seconds)
     left = sweep.traces.left_behind()

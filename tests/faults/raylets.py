@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 class Raylets:
@@ -76,11 +79,21 @@ def main() -> None:
         },
     )
     print(cluster.address, file=said)
+    threading.Thread(target=_reap, args=[cluster], daemon=True).start()
     for _ in sys.stdin:
         node = cluster.add_node(num_cpus=1, **common)
         (raylet,) = (info.process for info in node.all_processes["raylet"])
         print(raylet.pid, file=said)
     cluster.shutdown()
+
+
+def _reap(cluster: Any) -> None:
+    """Wait for raylets that were killed: as long as nobody does, their workers take them to be alive."""
+    while True:
+        for node in list(cluster.worker_nodes):
+            for info in node.all_processes.get("raylet", ()):
+                info.process.poll()
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":

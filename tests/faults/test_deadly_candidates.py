@@ -13,10 +13,7 @@ from faults.small import STRATEGIES, paced_document
 from sweeps import INLINE, assert_same_rows, rows_of
 from faults.strategies.deadly import DEADLY_LEVEL
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.xfail(strict=False, reason="a unit that always kills its worker is given up as a whole"),
-]
+pytestmark = pytest.mark.ray
 
 DEATHS = [
     pytest.param("killed", r"worker died", id="kill-9"),
@@ -29,7 +26,10 @@ def deadly_document(market: Path, trials: int = 60) -> dict[str, Any]:
     """Two deadly studies, which meet their deadly candidate for sure, and two harmless ones, packed into few units."""
     document = paced_document(market, max_failures=3)
     files = [(STRATEGIES / "deadly.py", "Deadly"), (STRATEGIES / "paced.py", "Paced")]
-    grid = {"strategies": [{"file": str(file), "class": name} for file, name in files], "assets": ["AAA", "BBB"]}
+    grid = {
+        "strategies": [{"file": str(file), "class": name} for file, name in files],
+        "assets": ["AAA", "BBB"],
+    }
     document["grid"] = {**grid, "timeframes": ["1h"]}
     document["search"] = {**document["search"], "trials": trials}
     return document

@@ -45,7 +45,7 @@ def test_a_raylet_is_killed_and_a_node_joins_later(cluster, sweep, expected):
         assert wait_for(lambda: later in sweep.nodes(), 60), "the later node is not used"
         _, errors = driver.communicate(timeout=200)
     assert driver.returncode == 0, errors
-    assert wait_for(lambda: not sweep.workers(), 20), "the cluster still has workers of the sweep"
+    assert wait_for(lambda: not sweep.workers(), 20), f"workers are left: {sweep.workers()}"
     cluster.end()
     assert_unharmed(sweep, expected)
 
@@ -67,19 +67,22 @@ def test_all_nodes_are_killed_and_one_joins_later(cluster, sweep, expected):
 
 def test_a_node_that_was_believed_dead_comes_back(cluster, sweep, expected):
     """Its worker goes on with a study that another worker has taken over in the meantime."""
+    sweep.pace = 0.02
     first, second = cluster.add(), cluster.add()
     with sweep.running() as driver:
         assert wait_for(lambda: {first, second} <= sweep.nodes(), 60), "not all nodes are used"
         assert wait_for(sweep.n_trials, 60)
-        frozen = [first, *(worker.pid for worker in sweep.workers() if worker.parent == first)]
-        for pid in frozen:
-            sweep.strike(pid, signal.SIGSTOP)
-        time.sleep(40.0)
-        # The worker first, so that it has a moment before its raylet learns that it is dead.
-        for pid in reversed(frozen):
-            sweep.strike(pid, signal.SIGCONT)
-        cluster.add()
-        _, errors = driver.communicate(timeout=250)
+        (worker,) = [worker.pid for worker in sweep.workers() if worker.parent == first]
+        sweep.strike(first, signal.SIGSTOP)
+        sweep.strike(worker, signal.SIGSTOP)
+        stopped, begun = time.time_ns(), sweep.evaluations_of(worker)
+        study = begun[-1][:2]
+        assert wait_for(lambda: sweep.n_evaluated_since(stopped, study), 150), "nobody took over"
+        # The worker first, so that it has a while before its raylet learns that it was given up.
+        sweep.resume(worker)
+        assert wait_for(lambda: len(sweep.evaluations_of(worker)) > len(begun) + 20, 20)
+        sweep.resume(first)
+        _, errors = driver.communicate(timeout=200)
     assert driver.returncode == 0, errors
     cluster.end()
     assert_unharmed(sweep, expected)
@@ -90,7 +93,7 @@ def test_kill_9_of_the_driver_leaves_the_cluster_as_it_was(cluster, sweep, expec
     with sweep.running() as driver:
         assert wait_for(sweep.n_trials, 60)
         sweep.strike(driver.pid)
-    assert wait_for(lambda: not sweep.workers(), 30), "the cluster still has workers of the sweep"
+    assert wait_for(lambda: not sweep.workers(), 30), f"workers are left: {sweep.workers()}"
     done = sweep.finish()
     assert done.returncode == 0, done.stderr
     cluster.end()

@@ -53,7 +53,7 @@ def test_a_worker_that_stops_for_a_while(disturbed, expected, seconds):
         sweep.strike(stopped, signal.SIGSTOP)
         time.sleep(seconds)
         assert driver.poll() is None, "the sweep ended without the worker's studies"
-        sweep.strike(stopped, signal.SIGCONT)
+        sweep.resume(stopped)
         _, errors = driver.communicate(timeout=120)
     assert driver.returncode == 0, errors
     assert_unharmed(sweep, expected)
