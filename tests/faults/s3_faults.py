@@ -17,17 +17,16 @@ _OF_A_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-le
 
 @dataclass
 class BusyS3:
-    """The refusals, decided by a seed and the order of the requests.
+    """A proxy that refuses requests.
 
     Attributes:
         server: ``host:port`` that the other requests go to.
-        share: of the requests that are answered with 503.
+        refusals: for each request in the order of their coming, whether it is answered with 503.
         n_refused, n_passed: requests so far.
     """
 
     server: str
-    share: float
-    chance: random.Random
+    refusals: Iterator[bool]
     n_refused: int = 0
     n_passed: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -35,7 +34,7 @@ class BusyS3:
     def refuses(self) -> bool:
         """Whether the next request is refused."""
         with self.lock:
-            refused = self.chance.random() < self.share
+            refused = next(self.refusals)
             self.n_refused += refused
             self.n_passed += not refused
             return refused
@@ -52,6 +51,13 @@ class BusyS3:
             finally:
                 proxy.shutdown()
                 thread.join()
+
+
+def a_share(share: float, seed: int) -> Iterator[bool]:
+    """Refuse a share of all requests, by chance."""
+    chance = random.Random(seed)  # noqa: S311
+    while True:
+        yield chance.random() < share
 
 
 def _requests_to(s3: BusyS3) -> type[BaseHTTPRequestHandler]:

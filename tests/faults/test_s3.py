@@ -1,14 +1,15 @@
 """Market data on an S3 that answers 503 to a tenth of the requests."""
 
-import random
 import urllib.error
 import urllib.request
+from itertools import chain, repeat
 
 import pytest
 from moto.server import ThreadedMotoServer
 
+from backtune.data.store import open_store
 from faults.disturbed import assert_unharmed
-from faults.s3_faults import BusyS3
+from faults.s3_faults import BusyS3, a_share
 from faults.small import make_bars, paced_document
 
 CASES = [
@@ -45,7 +46,7 @@ def variables(address: str) -> dict[str, str]:
 
 
 def test_the_proxy_refuses_its_share(server, root):
-    s3 = BusyS3(server, 0.1, random.Random(1))  # noqa: S311
+    s3 = BusyS3(server, a_share(0.1, seed=1))
     answers = []
     with s3.serving() as address:
         for _ in range(200):
@@ -60,9 +61,18 @@ def test_the_proxy_refuses_its_share(server, root):
     assert 10 <= s3.n_refused <= 30
 
 
+@pytest.mark.slow
+def test_a_read_outlasts_four_refusals_in_a_row(server, root, monkeypatch):
+    s3 = BusyS3(server, chain(repeat(True, 4), repeat(False)))
+    with s3.serving() as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        assert open_store(root).read("manifest.json")
+    assert (s3.n_refused, s3.n_passed) == (4, 2)
+
+
 @pytest.mark.parametrize(("arguments", "at_least"), CASES)
 def test_503_for_a_tenth_of_the_requests(disturbed, expected, server, root, arguments, at_least):
-    s3 = BusyS3(server, 0.1, random.Random(2))  # noqa: S311
+    s3 = BusyS3(server, a_share(0.1, seed=2))
     with s3.serving() as address:
         sweep = disturbed(*arguments, document=paced_document(root), variables=variables(address))
         done = sweep.finish()

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from backtune.errors import CatalogError
 
-_S3_TRIES: Final = 3
+# A server that refuses a tenth of the requests then fails one in 100,000; one that is not there is told in seconds.
+_S3_TRIES: Final = 5
 
 
 class Store(ABC):
