@@ -10,8 +10,8 @@ from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
 from faults.disturbed import assert_unharmed, until_done
 from faults.small import STRATEGIES, paced_document
-from sweeps import INLINE, assert_same_rows, rows_of
 from faults.strategies.deadly import DEADLY_LEVEL
+from sweeps import INLINE, assert_same_rows, rows_of
 
 pytestmark = pytest.mark.ray
 
