@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backtune.errors import ResultsError
-from backtune.results.files import read_json, write_json
+from backtune.results.files import read_json, remove_leftovers, write_json
 from backtune.results.segments import count_trials, read_log, write_segment
 from backtune.results.summary import StudySummary
 from backtune.space import Space, parse_parameter
@@ -128,7 +128,8 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for one driver; the kernel lets go of it when the driver ends, however it ends.
+        """Hold the folder for one driver; the kernel lets go of it when the driver ends, however it ends. What an
+        earlier driver was writing there when it was killed is removed.
 
         Raises:
             ResultsError: another driver has it, or it cannot be written.
@@ -137,6 +138,7 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / ".lock").open("w") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_leftovers(self.folder)
                 yield
         except BlockingIOError:
             raise ResultsError(
