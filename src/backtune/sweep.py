@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import backtune
 from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.progress import Progress, ProgressReader, unfinished
-from backtune.results.runs import Run, adopt_repeats, default_runs
+from backtune.results.runs import Run, adopt_repeats
 from backtune.results.segments import read_log
-from backtune.search.plan import entry_of, pack, studies_of
+from backtune.search.calibration import calibrate
+from backtune.search.estimate import seconds_left
+from backtune.search.packing import pack
+from backtune.search.plan import run_of, studies_of
 from backtune.search.study import Study
 from backtune.search.unit import Brake, Place
 from backtune.spec import SweepSpec
@@ -131,14 +134,7 @@ def run_sweep(spec: SweepSpec, runs: str | Path | None = None, options: Options 
     options = options or Options()
     started = time.time()
     studies = studies_of(spec)
-    run = Run(
-        folder=Path(runs if runs is not None else default_runs()) / spec.id,
-        sweep_id=spec.id,
-        name=spec.name,
-        spec=spec.model_dump(mode="json", by_alias=True),
-        studies=tuple(entry_of(study) for study in studies),
-        version=backtune.__version__,
-    )
+    run = run_of(spec, runs, studies, version=backtune.__version__)
     with run.lock():
         run.write()
         deadline = started + spec.compute.time_budget if spec.compute.time_budget is not None else None
@@ -183,15 +179,15 @@ def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:
     if start.options.executor == "inline":
         from backtune.search import inline
 
-        units = pack(start.todo, unit_seconds=compute.unit_seconds, slots=1)
-        return inline.run_units(units, place)
+        return inline.run_units([start.todo], place)
     from backtune.search import tune
 
     with tune.connected(tune.Cluster(start.options.address, start.options.workers)) as connection:
         # Ray takes SIGTERM for itself when it starts.
         signals.arm()
         slots = max(1, int(connection.cpus / compute.cpus_per_unit))
-        units = pack(start.todo, unit_seconds=compute.unit_seconds, slots=slots)
+        seconds = seconds_left(start.todo, place.folder, calibrate(start.todo))
+        units = pack(start.todo, unit_seconds=compute.unit_seconds, slots=slots, seconds=seconds)
         resources = tune.UnitResources(compute.cpus_per_unit, compute.max_failures)
         return tune.run_units(connection, units, place, resources)
 

@@ -11,7 +11,7 @@ from backtune.results.progress import unfinished
 from backtune.results.runs import Run
 from backtune.results.segments import count_trials
 from backtune.search.cost import Cost, Prices, n_candidates
-from backtune.search.plan import pack
+from backtune.search.packing import pack
 from backtune.search.study import BarsRef, Study
 from backtune.search.unit import Unit
 from backtune.spec import SweepSpec
@@ -101,7 +101,7 @@ def estimate(spec: SweepSpec, run: Run, studies: Sequence[Study], prices: Prices
 
 
 def seconds_left(studies: Sequence[Study], studies_folder: Path, prices: Prices) -> dict[str, float]:
-    """What is left of each study, by id: what :func:`~backtune.search.plan.pack` packs by."""
+    """What is left of each study, by id: what :func:`~backtune.search.packing.pack` packs by."""
     return {
         study.id: prices.cost(study, count_trials(studies_folder / study.id)).seconds for study in studies
     }

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from backtune.data.synthetic import make_market
 from backtune.errors import CatalogError
 from backtune.search import identity
-from backtune.search.plan import pack, studies_of, target_seconds
+from backtune.search.packing import pack, target_seconds
+from backtune.search.plan import studies_of
 from sweeps import add_funding, parsed
 
 
@@ -118,7 +119,7 @@ def test_seeds_differ_by_cell_and_are_stable():
 def packed(sizes, unit_seconds, slots):
     """Units of (seconds, bars) pairs, with the cost of each study and the target."""
     studies = [
-        SimpleNamespace(id=f"{i:03d}", bars=SimpleNamespace(asset=bars, timeframe="1h"))
+        SimpleNamespace(id=f"{i:03d}", peers=(), bars=SimpleNamespace(asset=bars, timeframe="1h"))
         for i, (_, bars) in enumerate(sizes)
     ]
     seconds = {study.id: cost for study, (cost, _) in zip(studies, sizes, strict=True)}
