@@ -79,6 +79,11 @@ class Objective:
     def _strategy_class(self) -> type[BaseStrategy]:
         return self.strategy.load()
 
+    @cached_property
+    def _defaults(self) -> Params:
+        """For the parameters that a candidate leaves out."""
+        return self._strategy_class.space().defaults()
+
     def trials(self, candidates: Sequence[tuple[int, Params]], window: Window) -> Iterator[Trial]:
         """Evaluate numbered candidates in order, each when it is asked for. What the strategy does wrong becomes a
         failed trial, not an exception.
@@ -122,7 +127,8 @@ class Objective:
     def _built(self, params: Params) -> _Candidate | str:
         own, distances = split_params(params)
         try:
-            return _Candidate(self._strategy_class(**own), self.execution.with_distances(distances))
+            whole = {**self._defaults, **own}
+            return _Candidate(self._strategy_class(**whole), self.execution.with_distances(distances))
         except Exception as error:  # noqa: BLE001
             return _in_one_line(error)
 

@@ -9,6 +9,8 @@ import json
 import math
 from collections.abc import Callable, Sequence
 
+import pytest
+
 from backtune.search.samplers import make_suggester
 from backtune.search.suggest import Suggester, Told
 from backtune.space import Choice, Float, Int, Params, Space
@@ -17,6 +19,8 @@ from backtune.spec import Search
 ENGINES = ("rustuna", "optuna")
 SAMPLERS = ("tpe", "cma-es", "nsga2", "random")
 CASES = [(engine, sampler) for engine in ENGINES for sampler in SAMPLERS] + [("auto", "grid")]
+every_sampler = pytest.mark.parametrize(("engine", "sampler"), CASES)
+every_engine = pytest.mark.parametrize("engine", ENGINES)
 
 Problem = Callable[[Params], Told]
 

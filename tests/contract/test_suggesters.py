@@ -19,11 +19,12 @@ from backtune.search.suggest import Told
 from backtune.space import Choice, Float, Int, Params, Space, Value
 from contract.suggester_suite import (
     BOWL,
-    CASES,
     CUBE,
     ENGINES,
     PLANE,
     eventful,
+    every_engine,
+    every_sampler,
     front_area,
     nook,
     run,
@@ -33,9 +34,6 @@ from contract.suggester_suite import (
     traces,
     zdt1,
 )
-
-every_sampler = pytest.mark.parametrize(("engine", "sampler"), CASES)
-every_engine = pytest.mark.parametrize("engine", ENGINES)
 
 
 def candidates(engine: str, sampler: str, n: int, seed: int = 3) -> list[Params]:

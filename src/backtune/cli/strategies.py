@@ -20,12 +20,15 @@ def strategies(json: Json = False) -> None:
         return
     table = Table("strategy", "what it does", "parameters")
     for name, strategy in known.items():
-        space = "\n".join(f"{key} {_range(parameter)}" for key, parameter in strategy.space().items())
-        table.add_row(name, (inspect.getdoc(strategy) or "").split("\n")[0], space)
+        space = strategy.space()
+        lines = [*(f"{key} {_range(parameter)}" for key, parameter in space.items()), *map(str, space.rules)]
+        table.add_row(name, (inspect.getdoc(strategy) or "").split("\n")[0], "\n".join(lines))
     stdout_console().print(table)
 
 
 def _range(parameter: Parameter) -> str:
+    conditions = [f"{name} is {' or '.join(map(str, values))}" for name, values in parameter.when.items()]
+    when = f" when {' and '.join(conditions)}" if conditions else ""
     if isinstance(parameter, Choice):
-        return " | ".join(map(str, parameter.choices))
-    return f"{parameter.low:g} .. {parameter.high:g}"
+        return " | ".join(map(str, parameter.choices)) + when
+    return f"{parameter.low:g} .. {parameter.high:g}{when}"

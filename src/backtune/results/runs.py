@@ -14,7 +14,7 @@ from backtune.errors import ResultsError
 from backtune.results.files import read_json, remove_leftovers, write_json
 from backtune.results.segments import count_trials, read_log, write_segment
 from backtune.results.summary import StudySummary
-from backtune.space import Space, parse_parameter
+from backtune.space import Space, parse_space
 from backtune.spec import base_folder
 
 _RAY_COPY = "working_dir_files"
@@ -56,7 +56,7 @@ class StudyEntry:
     fold: str
     objectives: list[str]
     budget: int
-    space: dict[str, dict[str, Any]] = field(default_factory=dict)
+    space: dict[str, Any] = field(default_factory=dict)
     data_fingerprint: str = ""
     engine: str = ""
     peers: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ class StudyEntry:
 
     def parameters(self) -> Space:
         """The space as an object."""
-        return Space({name: parse_parameter(plain, key=name) for name, plain in self.space.items()})
+        return parse_space(self.space, key=self.id)
 
 
 @dataclass(frozen=True)

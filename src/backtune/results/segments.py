@@ -136,8 +136,9 @@ def log_schema(space: Space, n_objectives: int) -> pl.Schema:
 
 
 def params_of(row: dict[str, Any], space: Space) -> dict[str, Value]:
-    """The parameters of a row of the log."""
-    return {name: _decoded(row[f"params_{name}"], parameter) for name, parameter in space.items()}
+    """The parameters of a row of the log; one that did not matter is null there and left out here."""
+    found = {name: row[f"params_{name}"] for name in space}
+    return {name: _decoded(value, space[name]) for name, value in found.items() if value is not None}
 
 
 def _segments(folder: Path) -> list[Path]:
@@ -155,7 +156,9 @@ def _row(trial: Trial, space: Space) -> dict[str, Any]:
         "number": trial.number,
         "state": trial.state,
         "reason": trial.reason,
-        **{f"params_{name}": _encoded(trial.params[name], parameter) for name, parameter in space.items()},
+        **{
+            f"params_{name}": _encoded(trial.params.get(name), parameter) for name, parameter in space.items()
+        },
         **{f"values_{i}": value for i, value in enumerate(values)},
         **trial.metrics,
         **dict(zip(_BLOCKS, trial.blocks.T, strict=True)),
@@ -194,8 +197,8 @@ def _is_mixed(parameter: Parameter) -> bool:
     return isinstance(parameter, Choice) and len({type(choice) for choice in parameter.choices}) > 1
 
 
-def _encoded(value: Value, parameter: Parameter) -> Value:
-    return json.dumps(value) if _is_mixed(parameter) else value
+def _encoded(value: Value | None, parameter: Parameter) -> Value | None:
+    return json.dumps(value) if value is not None and _is_mixed(parameter) else value
 
 
 def _decoded(value: Value, parameter: Parameter) -> Value:

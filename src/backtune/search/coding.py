@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from backtune.errors import SearchError
 from backtune.search.grid import level, n_levels
@@ -14,7 +15,7 @@ class Coding:
 
     Engines see numbers without steps: a stepped parameter by the index of its level, a choice by its place. So
     every engine hands out the same exact values, and ``1``, ``1.0`` and ``True`` can be told apart. A parameter with
-    one possible value has no axis.
+    one possible value has no axis. Codes that differ in inactive parameters alone stand for the same candidate.
 
     Args:
         levels_as_real: from how many levels on a stepped range is searched as a continuous one, and rounded.
@@ -22,12 +23,25 @@ class Coding:
 
     def __init__(self, space: Space, levels_as_real: float) -> None:
         free = {name: parameter for name, parameter in space.items() if n_levels(parameter) != 1}
-        self._space = space
+        self.space = space
+        self._has_conditions = any(parameter.when for parameter in space.values())
         self.axes = Space({name: _axis(parameter, levels_as_real) for name, parameter in free.items()})
 
     def decoded(self, code: Params) -> Params:
-        """The candidate that a code stands for."""
-        return {name: _value(parameter, code.get(name)) for name, parameter in self._space.items()}
+        """The candidate that a code stands for, without its inactive parameters."""
+        params = {name: _value(parameter, code.get(name)) for name, parameter in self.space.items()}
+        return self.space.active(params) if self._has_conditions else params
+
+    def accepts(self, code: Params) -> bool:
+        """Whether the candidate of a code keeps the rules of the space."""
+        return not self.space.rules or self.space.broken_rule(self.decoded(code)) is None
+
+    def is_canonical(self, code: Params) -> bool:
+        """Whether a code is the one of all that stand for its candidate which :meth:`encoded` gives."""
+        if not self._has_conditions:
+            return True
+        active = self.decoded(code)
+        return all(name in active or value == self.axes[name].ends()[0] for name, value in code.items())
 
     def encoded(self, params: Mapping[str, Value]) -> Params:
         """The code of a candidate.
@@ -36,16 +50,28 @@ class Coding:
             SearchError: it is not one of the space's; names the parameter.
         """
         for name in params:
-            if name not in self._space:
-                raise SearchError(f"{name} is not a parameter of the space: {', '.join(self._space)}")
-        code: Params = {}
-        for name, parameter in self._space.items():
-            if name not in params:
-                raise SearchError(f"{name} is missing in the candidate {dict(params)}")
-            place = _code(name, parameter, params[name])
+            if name not in self.space:
+                raise SearchError(f"{name} is not a parameter of the space: {', '.join(self.space)}")
+        code: Params = {name: axis.ends()[0] for name, axis in self.axes.items()}
+        for name, value in params.items():
+            place = _code(name, self.space[name], value)
             if name in self.axes:
-                code[name] = place if isinstance(self.axes[name], Choice | Int) else float(place)
+                code[name] = float(place) if isinstance(self.axes[name], Float) else place
+        self._check_whole(dict(params), code)
         return code
+
+    def _check_whole(self, params: Params, code: Params) -> None:
+        whole = self.decoded(code)
+        for name in self.space:
+            if name in whole and name not in params:
+                raise SearchError(f"{name} is missing in the candidate {params}")
+            if name in params and name not in whole:
+                raise SearchError(f"{name} is given, and does not matter in the candidate {params}")
+        broken = self.space.broken_rule(whole)
+        if broken is not None:
+            raise SearchError(
+                f"{' and '.join(broken.names)}: the candidate {params} breaks the rule '{broken}'"
+            )
 
 
 def _axis(parameter: Parameter, levels_as_real: float) -> Parameter:
@@ -54,7 +80,7 @@ def _axis(parameter: Parameter, levels_as_real: float) -> Parameter:
         return Choice(tuple(range(len(parameter.choices))))
     levels = n_levels(parameter)
     if levels is None:
-        return parameter
+        return replace(parameter, when={})
     low, high = (int(parameter.low), int(parameter.high)) if parameter.log else (0, levels - 1)
     if levels >= levels_as_real:
         return Float(low - 0.5, high + 0.5, log=parameter.log)
@@ -81,14 +107,17 @@ def _code(name: str, parameter: Parameter, value: Value) -> int | float:
         if (type(value), value) not in kinds:
             raise SearchError(f"{name}: {value!r} is not one of the choices {list(parameter.choices)}")
         return kinds.index((type(value), value))
-    if value not in parameter:
-        raise SearchError(f"{name}: {value!r} is outside of [{parameter.low}, {parameter.high}]")
     levels = n_levels(parameter)
+    if isinstance(value, bool | str) or (levels is None and value not in parameter):
+        raise SearchError(f"{name}: {value!r} is outside of [{parameter.low}, {parameter.high}]")
     if levels is None:
         return float(value)
-    k = round((float(value) - parameter.low) / parameter.step) if parameter.step and levels > 1 else 0
-    if level(parameter, k) != value:
-        raise SearchError(
-            f"{name}: {value!r} is not {parameter.low} plus a whole number of steps of {parameter.step}"
-        )
+    step = parameter.step or 1.0
+    k = round((value - parameter.low) / step)
+    # What a user writes as 0.15 is 0.15000000000000002 on the grid.
+    if not 0 <= k < levels or abs(float(level(parameter, k)) - value) > 1e-9 * step:
+        problem = f"is outside of [{parameter.low}, {parameter.high}]"
+        if value in parameter:
+            problem = f"is not {parameter.low} plus a whole number of steps of {step}"
+        raise SearchError(f"{name}: {value!r} {problem}")
     return k + (int(parameter.low) if parameter.log else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from backtune.search.suggest import Suggester, Told
 from backtune.space import Choice, Float, Parameter, Params, Space, Value
@@ -19,11 +19,20 @@ class GridSuggester(Suggester):
     The order is a permutation computed index by index, so that a budget smaller than the grid still meets every
     region of it, and a product of any size takes no memory. A continuous Float is cut into ten levels, evenly
     spaced from ``low`` to ``high``, or evenly in the logarithm on a log scale; give it a ``step`` to choose others.
-    What is enqueued comes first and is not met again. Results told change nothing.
+    What is enqueued comes first and is not met again; what is not accepted is passed over. Results told change
+    nothing.
     """
 
-    def __init__(self, space: Space, *, seed: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int,
+        batch_size: int,
+        accepts: Callable[[Params], bool] = lambda _: True,
+    ) -> None:
         self._space = space
+        self._accepts = accepts
         self._counts = [n_levels(parameter) or CONTINUOUS_LEVELS for parameter in space.values()]
         self._key = seed.to_bytes(8, "little")
         self._batch_size = batch_size
@@ -45,7 +54,7 @@ class GridSuggester(Suggester):
         while len(batch) < n and self._next < self.size:
             params = self._combination(_permuted(self._next, self.size, self._key))
             self._next += 1
-            if tuple(params.values()) not in self._enqueued:
+            if tuple(params.values()) not in self._enqueued and self._accepts(params):
                 batch.append(params)
         return batch
 

@@ -10,9 +10,8 @@ from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, RandomSamp
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from backtune.search.suggest import Suggester, Told
-from backtune.space import Choice, Float, Parameter, Params, Space, Value
-from backtune.spec import Goal
+from backtune.search.suggest import FAILED, TRIES, Setup, Suggester, Told, broken_rule
+from backtune.space import Choice, Float, Parameter, Params, Value
 
 # Seed and batch size to sampler. A generation is a batch: Optuna discards results beyond the population.
 SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
@@ -27,46 +26,54 @@ SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
 class OptunaSuggester(Suggester):
     """A study in memory with a sampler of its own, driven by ask and tell.
 
-    Expects parameters without a step other than 1, each with more than one value; ``make_suggester`` sees to both.
     A failed candidate is told as failed, which Optuna's samplers pass over.
     """
 
-    def __init__(
-        self, sampler: str, space: Space, goals: Sequence[Goal], *, seed: int, batch_size: int
-    ) -> None:
-        self._space = space
-        self._batch_size = batch_size
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
         self._pending: list[optuna.Trial] = []
         self._n_enqueued = 0
-        directions = [StudyDirection.MINIMIZE if goal.minimize else StudyDirection.MAXIMIZE for goal in goals]
-        self._study = _create_quietly(SAMPLERS[sampler](seed, batch_size), directions)
-        if sampler == "cma-es":
+        directions = [
+            StudyDirection.MINIMIZE if goal.minimize else StudyDirection.MAXIMIZE for goal in setup.goals
+        ]
+        self._study = _create_quietly(SAMPLERS[setup.sampler](setup.seed, setup.batch_size), directions)
+        if setup.sampler == "cma-es":
             self._name_axes()
 
     @property
     def batch_size(self) -> int:
-        return self._batch_size
+        return self._setup.batch_size
 
     def _name_axes(self) -> None:
         """CMA-ES knows the axes from finished trials alone: without this one, which is of no generation, its whole
         first batch would be random, and what is enqueued there lost."""
         trial = self._study.ask()
-        for name, axis in self._space.items():
+        for name, axis in self._setup.axes.items():
             _suggested(trial, name, axis)
         self._study.tell(trial, 0.0)
 
     def ask(self, n: int) -> list[Params]:
-        self._pending = []
-        batch: list[Params] = []
-        for _ in range(n):
-            trial = self._study.ask()
-            if self._n_enqueued:
-                self._n_enqueued -= 1
-                # Without its own proposal a sampler would not count the trial as a member of a generation.
-                _ = trial.relative_params
-            batch.append({name: _suggested(trial, name, axis) for name, axis in self._space.items()})
-            self._pending.append(trial)
-        return batch
+        asked = [self._accepted() for _ in range(n)]
+        self._pending = [trial for trial, _ in asked]
+        return [params for _, params in asked]
+
+    def _accepted(self) -> tuple[optuna.Trial, Params]:
+        """The next proposal that keeps the rules; after many that do not, a random candidate."""
+        for i in range(TRIES):
+            trial, params = self._proposed()
+            if self._setup.accepts(params):
+                return trial, params
+            self._tell(trial, broken_rule(len(self._setup.goals)) if i < self._setup.n_taught else FAILED)
+        self.enqueue([self._setup.draw()])
+        return self._proposed()
+
+    def _proposed(self) -> tuple[optuna.Trial, Params]:
+        trial = self._study.ask()
+        if self._n_enqueued:
+            self._n_enqueued -= 1
+            # Without its own proposal a sampler would not count the trial as a member of a generation.
+            _ = trial.relative_params
+        return trial, {name: _suggested(trial, name, axis) for name, axis in self._setup.axes.items()}
 
     def enqueue(self, candidates: Sequence[Params]) -> None:
         for params in candidates:
@@ -75,13 +82,16 @@ class OptunaSuggester(Suggester):
 
     def tell(self, results: Sequence[Told]) -> None:
         for trial, result in zip(self._pending, results, strict=True):
-            # Samplers only compare sums of violations; one number costs them less than several.
-            if result.violations:
-                trial.set_constraint("violation", result.total_violation)
-            if result.values is None:
-                self._study.tell(trial, state=TrialState.FAIL)
-            else:
-                self._study.tell(trial, result.values)
+            self._tell(trial, result)
+
+    def _tell(self, trial: optuna.Trial, result: Told) -> None:
+        # Samplers only compare sums of violations; one number costs them less than several.
+        if result.violations or self._setup.n_taught:
+            trial.set_constraint("violation", result.total_violation)
+        if result.values is None:
+            self._study.tell(trial, state=TrialState.FAIL)
+        else:
+            self._study.tell(trial, result.values)
 
 
 _verbosity_lock = threading.Lock()

@@ -77,7 +77,8 @@ def run_of(spec: SweepSpec, runs: str | Path | None, studies: Sequence[Study], *
 def _study(spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, catalog: Catalog) -> Study:
     cell = (ref.name, bars.asset, bars.timeframe)
     own = ref.load().space().override(spec.overrides(*cell), key=f"space.{ref.name}")
-    space = own.extend(spec.execution.searched, key="execution")
+    whole = own.extend(spec.execution.searched, key="execution")
+    space = whole.with_rules(spec.rules(*cell), key=f"space.{ref.name}")
     seed = study_seed(spec.search.seed, *cell, fold.name)
     # Refuses a sampler that cannot search this space, while nothing has started yet.
     make_suggester(spec.search, space, seed)

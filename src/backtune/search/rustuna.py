@@ -8,9 +8,8 @@ import rustuna
 from rustuna.samplers import CmaEsSampler, NSGAIISampler, RandomSampler, SamplerProtocol, TPESampler
 from rustuna.trial import TrialState
 
-from backtune.search.suggest import Suggester, Told
-from backtune.space import Choice, Float, Parameter, Params, Space, Value
-from backtune.spec import Goal
+from backtune.search.suggest import FAILED, TRIES, Setup, Suggester, Told, broken_rule
+from backtune.space import Choice, Float, Parameter, Params, Value
 
 # Seed and batch size to sampler; a generation is a batch.
 SAMPLERS: dict[str, Callable[[int, int], SamplerProtocol]] = {
@@ -24,45 +23,49 @@ SAMPLERS: dict[str, Callable[[int, int], SamplerProtocol]] = {
 class RustunaSuggester(Suggester):
     """A study in memory with a sampler of its own, driven by ask and tell.
 
-    Expects parameters without a step other than 1, each with more than one value; ``make_suggester`` sees to both.
     A failed candidate is told as failed, which rustuna's samplers pass over.
     """
 
-    def __init__(
-        self, sampler: str, space: Space, goals: Sequence[Goal], *, seed: int, batch_size: int
-    ) -> None:
-        self._space = space
-        self._batch_size = batch_size
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
         self._pending: list[rustuna.Trial] = []
         self._study = rustuna.create_study(
-            sampler=SAMPLERS[sampler](seed, batch_size),
-            directions=["minimize" if goal.minimize else "maximize" for goal in goals],
+            sampler=SAMPLERS[setup.sampler](setup.seed, setup.batch_size),
+            directions=["minimize" if goal.minimize else "maximize" for goal in setup.goals],
         )
-        if sampler == "cma-es":
+        if setup.sampler == "cma-es":
             self._name_axes()
 
     @property
     def batch_size(self) -> int:
-        return self._batch_size
+        return self._setup.batch_size
 
     def _name_axes(self) -> None:
         """CMA-ES knows the axes from finished trials alone: without this one, which is of no generation, its whole
         first batch would be random, and what is enqueued there lost."""
         trial = self._study.ask()
-        for name, axis in self._space.items():
+        for name, axis in self._setup.axes.items():
             _suggested(trial, name, axis)
         self._study.tell(trial.number, [0.0])
 
     def ask(self, n: int) -> list[Params]:
-        batch: list[Params] = []
-        self._pending = []
-        for _ in range(n):
-            trial = self._study.ask()
-            batch.append(
-                {name: _suggested(trial, name, parameter) for name, parameter in self._space.items()}
-            )
-            self._pending.append(trial)
-        return batch
+        asked = [self._accepted() for _ in range(n)]
+        self._pending = [trial for trial, _ in asked]
+        return [params for _, params in asked]
+
+    def _accepted(self) -> tuple[rustuna.Trial, Params]:
+        """The next proposal that keeps the rules; after many that do not, a random candidate."""
+        for i in range(TRIES):
+            trial, params = self._proposed()
+            if self._setup.accepts(params):
+                return trial, params
+            self._tell(trial, broken_rule(len(self._setup.goals)) if i < self._setup.n_taught else FAILED)
+        self.enqueue([self._setup.draw()])
+        return self._proposed()
+
+    def _proposed(self) -> tuple[rustuna.Trial, Params]:
+        trial = self._study.ask()
+        return trial, {name: _suggested(trial, name, axis) for name, axis in self._setup.axes.items()}
 
     def enqueue(self, candidates: Sequence[Params]) -> None:
         for params in candidates:
@@ -70,13 +73,16 @@ class RustunaSuggester(Suggester):
 
     def tell(self, results: Sequence[Told]) -> None:
         for trial, result in zip(self._pending, results, strict=True):
-            # One number: rustuna adds several up in the order of a hash map, and the last bit could differ.
-            if result.violations:
-                trial.set_constraint("violation", result.total_violation)
-            if result.values is None:
-                self._study.tell(trial.number, state=TrialState.FAIL)
-            else:
-                self._study.tell(trial.number, [float(value) for value in result.values])
+            self._tell(trial, result)
+
+    def _tell(self, trial: rustuna.Trial, result: Told) -> None:
+        # One number: rustuna adds several up in the order of a hash map, and the last bit could differ.
+        if result.violations or self._setup.n_taught:
+            trial.set_constraint("violation", result.total_violation)
+        if result.values is None:
+            self._study.tell(trial.number, state=TrialState.FAIL)
+        else:
+            self._study.tell(trial.number, [float(value) for value in result.values])
 
 
 def _suggested(trial: rustuna.Trial, name: str, parameter: Parameter) -> Value:

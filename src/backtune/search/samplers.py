@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from backtune.errors import SpecError
 from backtune.search.coding import Coding
 from backtune.search.grid import GridSuggester, n_levels
-from backtune.search.suggest import Suggester, Told, failed_as_worst, ranked
+from backtune.search.suggest import Setup, Suggester, Told, failed_as_worst, ranked
+from backtune.search.valid_codes import ValidCodes
 from backtune.search.whole_space import WholeSpace
 from backtune.space import Choice, Space
 from backtune.spec import Goal, Search
@@ -33,10 +34,21 @@ def make_suggester(search: Search, space: Space, seed: int) -> Suggester:
     _check_capabilities(search, sampler, space)
     coding = Coding(space, sampler.levels_as_real)
     build = _ENGINES[engine if coding.axes else "backtune"]
-    batch_size = sampler.batch_size(len(coding.axes))
+    source = ValidCodes(coding, seed, on_levels=engine == "backtune")
+    source.check(key="space")
+    setup = Setup(
+        sampler=search.sampler,
+        axes=coding.axes,
+        goals=search.goals,
+        seed=seed,
+        batch_size=sampler.batch_size(len(coding.axes)),
+        accepts=source.accepts if engine != "backtune" else source.accepts_once,
+        draw=source.draw,
+        n_taught=sampler.n_taught if space.rules else 0,
+    )
     return WholeSpace(
         coding,
-        build(search.sampler, coding.axes, search.goals, seed, batch_size),
+        build(setup),
         n_objectives=len(search.goals),
         digest=lambda results: sampler.digest(results, search.goals),
     )
@@ -66,6 +78,8 @@ class Sampler:
         takes_choices: whether it can search over unordered choices.
         needs: packages beside the engine that decide the candidates.
         levels_as_real: from how many levels on it searches a stepped range as a continuous one, and rounds.
+        n_taught: how many proposals in a row that break a rule of the space it is told as infeasible; the others are
+            told as failed, which leaves it, and its generations, as if they had not been.
     """
 
     engines: tuple[str, ...]
@@ -75,6 +89,7 @@ class Sampler:
     takes_choices: bool = True
     needs: tuple[str, ...] = ()
     levels_as_real: float = math.inf
+    n_taught: int = 0
 
 
 def _as_told(results: Sequence[Told], _goals: Goals) -> Sequence[Told]:
@@ -95,7 +110,9 @@ def _ranked(results: Sequence[Told], goals: Goals) -> Sequence[Told]:
 SAMPLERS: dict[str, Sampler] = {
     # A discrete density costs ten times a continuous one in rustuna. From 25 levels on the two find equally much;
     # with few levels, such as 2 or 3, a continuous one gets stuck in a level.
-    "tpe": Sampler(("rustuna", "optuna"), lambda _: 4, _as_told, levels_as_real=25),
+    # It learns from proposals that break a rule: told all of them as failed it proposes ever more, and finds less;
+    # told all as infeasible it loses sight of the rest where rules leave little.
+    "tpe": Sampler(("rustuna", "optuna"), lambda _: 4, _as_told, levels_as_real=25, n_taught=2),
     "cma-es": Sampler(
         ("rustuna", "optuna"),
         lambda n_parameters: 4 + math.floor(3 * math.log(max(1, n_parameters))),
@@ -110,23 +127,23 @@ SAMPLERS: dict[str, Sampler] = {
 }
 
 
-def _optuna(sampler: str, axes: Space, goals: Goals, seed: int, batch_size: int) -> Suggester:
+def _optuna(setup: Setup) -> Suggester:
     from backtune.search.optuna import OptunaSuggester
 
-    return OptunaSuggester(sampler, axes, goals, seed=seed, batch_size=batch_size)
+    return OptunaSuggester(setup)
 
 
-def _rustuna(sampler: str, axes: Space, goals: Goals, seed: int, batch_size: int) -> Suggester:
+def _rustuna(setup: Setup) -> Suggester:
     from backtune.search.rustuna import RustunaSuggester
 
-    return RustunaSuggester(sampler, axes, goals, seed=seed, batch_size=batch_size)
+    return RustunaSuggester(setup)
 
 
-def _backtune(_sampler: str, axes: Space, _goals: Goals, seed: int, batch_size: int) -> Suggester:
-    return GridSuggester(axes, seed=seed, batch_size=batch_size)
+def _backtune(setup: Setup) -> Suggester:
+    return GridSuggester(setup.axes, seed=setup.seed, batch_size=setup.batch_size, accepts=setup.accepts)
 
 
-_ENGINES: dict[str, Callable[[str, Space, Goals, int, int], Suggester]] = {
+_ENGINES: dict[str, Callable[[Setup], Suggester]] = {
     "backtune": _backtune,
     "optuna": _optuna,
     "rustuna": _rustuna,

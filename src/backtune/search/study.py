@@ -268,4 +268,4 @@ def _winners(study: Study, trials: Sequence[Trial], bars: Bars) -> list[Winner]:
 
 def _key(params: Params) -> tuple[object, ...]:
     # 1, 1.0 and True are equal keys but different candidates.
-    return tuple((type(value), value) for value in params.values())
+    return tuple((name, type(value), value) for name, value in params.items())

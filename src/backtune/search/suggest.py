@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from backtune.space import Params
+from backtune.space import Params, Space
+from backtune.spec import Goal
+
+# How many proposals in a row may break a rule before a random candidate takes their place.
+TRIES = 32
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,30 @@ class Told:
     def total_violation(self) -> float:
         """The sum of the positive violations: how engines compare candidates that are not feasible."""
         return float(sum(violation for violation in self.violations if violation > 0))
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an engine is built for.
+
+    Attributes:
+        sampler: its name in the spec.
+        axes: parameters without a step other than 1, each with more than one value.
+        goals: one per objective.
+        accepts: whether a candidate on the axes keeps the rules of the space.
+        draw: a random candidate that does.
+        n_taught: how many proposals in a row that break a rule the sampler is told as infeasible; 0 where there are
+            no rules.
+    """
+
+    sampler: str
+    axes: Space
+    goals: tuple[Goal, ...]
+    seed: int
+    batch_size: int
+    accepts: Callable[[Params], bool]
+    draw: Callable[[], Params]
+    n_taught: int = 0
 
 
 class Suggester(ABC):
@@ -71,6 +99,14 @@ class Suggester(ABC):
         Raises:
             SearchError: there are not as many results as candidates asked, or a number is not finite.
         """
+
+
+FAILED = Told(None)
+
+
+def broken_rule(n_objectives: int) -> Told:
+    """What a sampler is told of a proposal that breaks a rule, where it can learn from that."""
+    return Told((0.0,) * n_objectives, (1.0,))
 
 
 def failed_as_worst(results: Sequence[Told]) -> Sequence[Told]:

@@ -206,12 +206,16 @@ class Execution(Section):
     def with_distances(self, params: Mapping[str, Any]) -> Execution:
         """These rules with the distances that ``params`` names, whatever else it names.
 
+        A range under a condition that a candidate leaves out is a distance that it does not use.
+
         Raises:
             SpecError: a distance is not between 0 and 1, or a range is left.
         """
-        chosen = {name: params[name] for name in DISTANCES if name in params}
+        given = {name: params[name] for name in DISTANCES if name in params}
+        unused = {name: None for name, range_ in self.searched.items() if range_.when and name not in given}
+        chosen = {**given, **unused}
         for name, value in {**self.searched, **chosen}.items():
-            if not _is_distance(value):
+            if value is not None and not _is_distance(value):
                 raise SpecError(
                     f"execution.{name}", f"{value!r} is not a number between 0 and 1", value=value
                 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from backtune.errors import SpecError
-from backtune.space import parse_parameter
+from backtune.space import RULES, parse_parameter
 from backtune.spec.sections import SamplerName, Search
 
 _METHODS = {
@@ -37,7 +37,8 @@ def expand_short_form(document: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(document.get(key) or {}, Mapping):
             raise SpecError(key, f"must be a mapping of keys (given: {document[key]!r})", value=document[key])
     for name, definition in (document.get("parameters") or {}).items():
-        parse_parameter(definition, key=f"parameters.{name}")
+        if name != RULES:
+            parse_parameter(definition, key=f"parameters.{name}")
     strategy = document["strategy_name"]
     strategy_name = strategy.get("class") if isinstance(strategy, Mapping) else strategy
     search, time_budget = _short_search(document.get("optimization") or {})

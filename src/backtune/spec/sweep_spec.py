@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from backtune.errors import SpecError
-from backtune.space import Parameter, parse_parameter
+from backtune.space import RULES, Parameter, Rule, parse_parameter, parse_rules
 from backtune.spec.content import content_hash
 from backtune.spec.messages import spec_error
 from backtune.spec.sections import (
@@ -54,8 +54,10 @@ class SweepSpec(Section):
     @classmethod
     def _readable(cls, space: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for pattern, changes in space.items():
-            for name, definition in changes.items():
+            for name, definition in _ranges(changes):
                 parse_parameter(definition, key=f"space.{pattern}.{name}")
+            for rule in parse_rules(changes, key=f"space.{pattern}"):
+                Rule.parse(rule, key=f"space.{pattern}.{RULES}")
         return space
 
     @model_validator(mode="after")
@@ -137,13 +139,23 @@ class SweepSpec(Section):
 
         Patterns are ``Strategy``, ``Strategy/ASSET`` or ``Strategy/ASSET/TIMEFRAME``, with ``*`` for any.
         """
-        cell = (strategy, asset, timeframe)
         return {
             name: parse_parameter(definition, key=f"space.{pattern}.{name}")
+            for pattern, changes in self._changes(strategy, asset, timeframe)
+            for name, definition in _ranges(changes)
+        }
+
+    def rules(self, strategy: str, asset: str, timeframe: str) -> tuple[str, ...]:
+        """The rules that the spec adds in a cell: those of every matching pattern."""
+        matching = self._changes(strategy, asset, timeframe)
+        return tuple(rule for pattern, changes in matching for rule in parse_rules(changes, key=pattern))
+
+    def _changes(self, *cell: str) -> list[tuple[str, dict[str, Any]]]:
+        return [
+            (pattern, changes)
             for pattern, changes in self.space.items()
             if all(part in ("*", name) for part, name in zip(pattern.split("/"), cell, strict=False))
-            for name, definition in changes.items()
-        }
+        ]
 
     def _with_strategy_files_from(self, folder: Path) -> SweepSpec:
         def resolved(entry: str | StrategyFile) -> str | StrategyFile:
@@ -154,3 +166,7 @@ class SweepSpec(Section):
 
         strategies = tuple(resolved(entry) for entry in self.grid.strategies)
         return self.model_copy(update={"grid": self.grid.model_copy(update={"strategies": strategies})})
+
+
+def _ranges(changes: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, definition) for name, definition in changes.items() if name != RULES]

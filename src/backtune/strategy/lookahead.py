@@ -147,7 +147,8 @@ def candidates(space: Space, n_random: int = 8, seed: int = 0) -> list[Params]:
     else:
         corners = [tuple(end[random.integers(len(end))] for end in ends) for _ in range(N_CORNERS)]
     drawn = [tuple(_draw(parameter, random) for parameter in space.values()) for _ in range(n_random)]
-    sets = [space.defaults(), *(dict(zip(space, values, strict=True)) for values in (*corners, *drawn))]
+    wholes = [space.defaults(), *(dict(zip(space, values, strict=True)) for values in (*corners, *drawn))]
+    sets = [space.active(params) for params in wholes if space.broken_rule(space.active(params)) is None]
     return [params for i, params in enumerate(sets) if params not in sets[:i]]
 
 

@@ -34,6 +34,7 @@ class MACDStrategy(BatchedStrategy):
             fast_period=Int(5, 25, default=12),
             slow_period=Int(26, 100, default=26),
             signal_period=Int(3, 30, default=9),
+            rules=["fast_period < slow_period"],
         )
 
     def positions(self, bars: Bars) -> np.ndarray:

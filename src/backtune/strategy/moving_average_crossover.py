@@ -29,7 +29,11 @@ class MovingAverageCrossover(BatchedStrategy):
 
     @classmethod
     def space(cls) -> Space:
-        return Space(fast_period=Int(3, 40, default=10), slow_period=Int(41, 250, default=50))
+        return Space(
+            fast_period=Int(3, 40, default=10),
+            slow_period=Int(41, 250, default=50),
+            rules=["fast_period < slow_period"],
+        )
 
     def positions(self, bars: Bars) -> np.ndarray:
         return positions_from_sides(self, bars)

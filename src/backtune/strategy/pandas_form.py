@@ -1,7 +1,8 @@
 """Strategies written in the usual pandas idiom, run as a :class:`BaseStrategy`.
 
 Such a class has ``get_parameters() -> {name: {type, low, high, default}}`` and
-``generate_signals(data) -> frame with a 'signal' column in {-1, 0, 1}``, and may have
+``generate_signals(data) -> frame with a 'signal' column in {-1, 0, 1}``, may list rules such as ``"fast < slow"``
+under ``rules`` among its parameters, and may have
 ``calculate_position_size(signal, portfolio_value)``, the amount of money to commit.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from backtune.data.bars import Bars
 from backtune.errors import StrategyError
-from backtune.space import Space, parse_parameter
+from backtune.space import Space, parse_space
 from backtune.strategy.base import BaseStrategy
 
 
@@ -56,12 +57,7 @@ def _space(name: str, user_class: type) -> Space:
         raise StrategyError(
             f"{name}: get_parameters() returned {definitions!r}, expected a mapping of ranges"
         )
-    return Space(
-        {
-            parameter: parse_parameter(definition, key=f"{name}.{parameter}")
-            for parameter, definition in definitions.items()
-        }
-    )
+    return parse_space(definitions, key=name)
 
 
 def _unbound(user_class: type) -> Any:

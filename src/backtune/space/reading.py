@@ -1,0 +1,100 @@
+"""Parameters and spaces as plain data: what a spec and a sweep's folder say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backtune.errors import SpecError
+from backtune.space.parameters import Choice, Float, Int, Parameter
+from backtune.space.space import RULES, Space
+
+_NUMBERS = ("low", "high", "step", "default")
+
+
+def parse_space(definitions: Mapping[str, Any], *, key: str) -> Space:
+    """Read a space from plain data: a range for each name, and rules as a list of texts under ``rules``.
+
+    Raises:
+        SpecError: names the key and what is allowed.
+    """
+    parameters = {
+        str(name): parse_parameter(definition, key=f"{key}.{name}")
+        for name, definition in definitions.items()
+        if name != RULES
+    }
+    return Space(parameters).with_rules(parse_rules(definitions, key=key), key=key)
+
+
+def parse_rules(definitions: Mapping[str, Any], *, key: str) -> tuple[str, ...]:
+    """The texts under ``rules``; what they say is read where the parameters are known.
+
+    Raises:
+        SpecError: they are not a list of texts.
+    """
+    rules = definitions.get(RULES, ())
+    if not isinstance(rules, list | tuple) or not all(isinstance(rule, str) for rule in rules):
+        problem = f"{rules!r} is not a list of rules such as ['fast_period < slow_period']"
+        raise SpecError(f"{key}.{RULES}", problem, value=rules)
+    return tuple(rules)
+
+
+def parse_parameter(definition: object, *, key: str) -> Parameter:
+    """Read one parameter from a spec.
+
+    Accepted: ``{type: int|float, low, high, step, log, default}``, ``{type: int|float, range: [low, high]}``,
+    ``{type: choice, choices: [...]}``, each with ``when: {other: value}`` where it matters only then, or a bare value,
+    which fixes the parameter.
+
+    Raises:
+        SpecError: names the key and what is allowed.
+    """
+    if not isinstance(definition, Mapping):
+        if isinstance(definition, int | float | str | bool):
+            return _build(Choice, {"choices": [definition]}, key)
+        raise SpecError(key, f"{definition!r} is not a range", value=definition)
+    fields = dict(definition)
+    kind = str(fields.pop("type", "choice" if "choices" in fields else "float"))
+    if "range" in fields:
+        bounds = fields.pop("range")
+        if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+            raise SpecError(f"{key}.range", f"{bounds!r} is not a pair [min, max]", value=bounds)
+        fields["low"], fields["high"] = bounds
+    kinds: dict[str, tuple[type[Parameter], tuple[str, ...]]] = {
+        "float": (Float, ("low", "high", "default", "log", "step", "when")),
+        "int": (Int, ("low", "high", "default", "log", "step", "when")),
+        "choice": (Choice, ("choices", "default", "when")),
+    }
+    kind = {"integer": "int", "categorical": "choice"}.get(kind, kind)
+    if kind not in kinds:
+        raise SpecError(f"{key}.type", f"unknown type {kind!r}", value=kind, allowed=kinds)
+    parameter, allowed = kinds[kind]
+    for name in fields:
+        if name not in allowed:
+            raise SpecError(f"{key}.{name}", "unknown key", value=name, allowed=("type", *allowed))
+    return _build(parameter, {k: v for k, v in fields.items() if v is not None}, key)
+
+
+def _build(parameter: type[Parameter], fields: dict[str, Any], key: str) -> Parameter:
+    if parameter is Choice:
+        choices = fields.get("choices")
+        if not isinstance(choices, list | tuple):
+            raise SpecError(f"{key}.choices", f"{choices!r} is not a list", value=choices)
+        fields["choices"] = tuple(choices)
+    for bound in ("low", "high"):
+        if parameter is not Choice and bound not in fields:
+            raise SpecError(f"{key}.{bound}", "is missing")
+    if parameter is not Choice:
+        # YAML reads 1e-3, without a dot, as text.
+        fields = {name: _number(value) if name in _NUMBERS else value for name, value in fields.items()}
+    try:
+        return parameter(**fields)
+    except SpecError as error:
+        raise SpecError(f"{key}.{error.key}", str(error).split(": ", 1)[1], value=error.value) from None
+
+
+def _number(value: object) -> object:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
