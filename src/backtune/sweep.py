@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import backtune
 from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.progress import Progress, ProgressReader, unfinished
-from backtune.results.runs import Run, adopt_repeats
+from backtune.results.runs import Run, adopt_repeats, default_runs
 from backtune.results.segments import read_log
 from backtune.search.calibration import calibrate
 from backtune.search.estimate import seconds_left
@@ -133,8 +133,9 @@ def run_sweep(spec: SweepSpec, runs: str | Path | None = None, options: Options 
     """
     options = options or Options()
     started = time.time()
-    studies = studies_of(spec)
-    run = run_of(spec, runs, studies, version=backtune.__version__)
+    root = Path(runs if runs is not None else default_runs())
+    studies = studies_of(spec, root)
+    run = run_of(spec, root, studies, version=backtune.__version__)
     with run.lock():
         run.write()
         deadline = started + spec.compute.time_budget if spec.compute.time_budget is not None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 import pytest
 
@@ -18,8 +19,15 @@ from backtune.spec import Search
 
 ENGINES = ("rustuna", "optuna")
 SAMPLERS = ("tpe", "cma-es", "nsga2", "random")
-CASES = [(engine, sampler) for engine in ENGINES for sampler in SAMPLERS] + [("auto", "grid")]
-every_sampler = pytest.mark.parametrize(("engine", "sampler"), CASES)
+CASES = [(engine, sampler) for engine in ENGINES for sampler in SAMPLERS]
+CASES += [("auto", "grid"), ("optuna", "qmc")]
+# Gaussian processes take a large package and 50 ms a candidate.
+GP = pytest.param(
+    "optuna",
+    "gp",
+    marks=[pytest.mark.slow, pytest.mark.skipif(find_spec("torch") is None, reason="no torch")],
+)
+every_sampler = pytest.mark.parametrize(("engine", "sampler"), [*CASES, GP])
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 
 Problem = Callable[[Params], Told]
@@ -47,6 +55,11 @@ def suggester(
     engine: str, sampler: str, space: Space, seed: int = 3, objectives: Sequence[str] = ("-loss",)
 ) -> Suggester:
     return make_suggester(Search(engine=engine, sampler=sampler, objectives=objectives), space, seed)
+
+
+def few(sampler: str, n: int) -> int:
+    """``n`` trials, or as many as a sampler does in a test's time."""
+    return min(n, 24) if sampler == "gp" else n
 
 
 def space_for(sampler: str) -> Space:

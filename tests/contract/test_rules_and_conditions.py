@@ -10,7 +10,7 @@ import pytest
 from backtune.errors import SearchError, SpecError
 from backtune.search.suggest import Told
 from backtune.space import Choice, Float, Int, Params, Space
-from contract.suggester_suite import CASES, every_sampler, run, suggester
+from contract.suggester_suite import CASES, every_sampler, few, run, suggester
 
 PERIODS = Space(
     fast=Int(2, 60),
@@ -42,21 +42,21 @@ def keys(trials: list[tuple[Params, Told]]) -> list[tuple[tuple[str, object], ..
 @pytest.mark.parametrize("space", [PERIODS, NARROW])
 def test_no_candidate_breaks_a_rule(engine: str, sampler: str, space: Space) -> None:
     search = suggester(engine, sampler, space)
-    trials = run(search, loss, 60)
+    trials = run(search, loss, few(sampler, 60))
     assert all(space.broken_rule(params) is None for params, _ in trials)
-    assert len(set(keys(trials))) > 20
+    assert len(set(keys(trials))) > len(trials) / 3
 
 
 @every_sampler
 @pytest.mark.parametrize("space", [PERIODS, NARROW, CONDITIONAL])
 def test_rules_and_conditions_are_replayed(engine: str, sampler: str, space: Space) -> None:
-    one, other = (keys(run(suggester(engine, sampler, space), loss, 60)) for _ in range(2))
+    one, other = (keys(run(suggester(engine, sampler, space), loss, few(sampler, 60))) for _ in range(2))
     assert one == other
 
 
 @every_sampler
 def test_inactive_parameters_are_left_out(engine: str, sampler: str) -> None:
-    trials = run(suggester(engine, sampler, CONDITIONAL), loss, 120)
+    trials = run(suggester(engine, sampler, CONDITIONAL), loss, few(sampler, 120))
     names = Counter(tuple(params) for params, _ in trials)
     expected = {("exit", "x"), ("exit", "x", "trail", "window"), ("exit", "x", "window", "target")}
     assert names.keys() <= {*expected, ("exit", "x", "window", "depth", "target")}

@@ -25,6 +25,7 @@ from contract.suggester_suite import (
     eventful,
     every_engine,
     every_sampler,
+    few,
     front_area,
     nook,
     run,
@@ -37,7 +38,10 @@ from contract.suggester_suite import (
 
 
 def candidates(engine: str, sampler: str, n: int, seed: int = 3) -> list[Params]:
-    return [params for params, _ in run(suggester(engine, sampler, space_for(sampler), seed), eventful, n)]
+    return [
+        params
+        for params, _ in run(suggester(engine, sampler, space_for(sampler), seed), eventful, few(sampler, n))
+    ]
 
 
 def exactly(batch: list[Params]) -> list[list[tuple[str, str, str]]]:
@@ -249,7 +253,7 @@ def test_maximizing_the_negative_is_minimizing(engine: str, sampler: str) -> Non
         told = eventful(params)
         return Told(None if told.values is None else (-told.values[0],), told.violations)
 
-    mirrored = run(suggester(engine, sampler, space, objectives=("gain",)), negated, 80)
+    mirrored = run(suggester(engine, sampler, space, objectives=("gain",)), negated, few(sampler, 80))
     assert [params for params, _ in mirrored] == candidates(engine, sampler, 80)
 
 
@@ -258,9 +262,9 @@ def test_maximizing_the_negative_is_minimizing(engine: str, sampler: str) -> Non
     "told", [Told(None, (1.0,)), Told((0.0,), (2.0, 1.0)), Told((0.0,)), Told((1.7e308,), (-1.0,))]
 )
 def test_batches_of_one_kind_do_not_stall_the_search(engine: str, sampler: str, told: Told) -> None:
-    trials = run(suggester(engine, sampler, space_for(sampler)), lambda _: told, 120)
-    late = {tuple(params.values()) for params, _ in trials[80:]}
-    assert len(late) > 10
+    trials = run(suggester(engine, sampler, space_for(sampler)), lambda _: told, few(sampler, 120))
+    late = {tuple(params.values()) for params, _ in trials[len(trials) * 2 // 3 :]}
+    assert len(late) > len(trials) / 12
 
 
 @every_engine
@@ -354,6 +358,17 @@ def test_what_cannot_be_told_is_refused_whole(
     for each in (search, untouched):
         each.tell([Told((float(i),)) for i in range(3)])
     assert search.ask(3) == untouched.ask(3)
+
+
+def test_qmc_fills_the_space_more_evenly_than_random() -> None:
+    def emptiest(sampler: str, seed: int) -> int:
+        """Of 8 x 8 x 8 boxes, how many hold none of 512 candidates."""
+        found = run(suggester("optuna", sampler, CUBE, seed), sphere, 512)
+        return 512 - len({tuple(int(8 * float(x)) for x in params.values()) for params, _ in found})
+
+    assert max(emptiest("qmc", seed) for seed in range(2)) < 0.1 * min(
+        emptiest("random", seed) for seed in range(2)
+    )
 
 
 def test_optuna_is_silent_and_left_as_it_was(

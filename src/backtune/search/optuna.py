@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 
 import optuna
-from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from backtune.search.suggest import FAILED, TRIES, Setup, Suggester, Told, broken_rule
+from backtune.search.suggest import FAILED, Setup, Suggester, Told, broken_rule
 from backtune.space import Choice, Float, Parameter, Params, Value
 
 # Seed and batch size to sampler. A generation is a batch: Optuna discards results beyond the population.
@@ -20,6 +30,9 @@ SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
     "cma-es": lambda seed, n: CmaEsSampler(seed=seed, popsize=n, warn_independent_sampling=False),
     "nsga2": lambda seed, n: NSGAIISampler(seed=seed, population_size=n),
     "random": lambda seed, _: RandomSampler(seed=seed),
+    "qmc": lambda seed, _: _scrambled_sobol(seed),
+    # Imports torch, and only then.
+    "gp": lambda seed, _: GPSampler(seed=seed, warn_independent_sampling=False),
 }
 
 
@@ -59,7 +72,7 @@ class OptunaSuggester(Suggester):
 
     def _accepted(self) -> tuple[optuna.Trial, Params]:
         """The next proposal that keeps the rules; after many that do not, a random candidate."""
-        for i in range(TRIES):
+        for i in range(self._setup.n_tries):
             trial, params = self._proposed()
             if self._setup.accepts(params):
                 return trial, params
@@ -106,6 +119,12 @@ def _create_quietly(sampler: BaseSampler, directions: Sequence[StudyDirection]) 
             return optuna.create_study(sampler=sampler, directions=directions)
         finally:
             optuna.logging.set_verbosity(verbosity)
+
+
+def _scrambled_sobol(seed: int) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
 
 
 def _suggested(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:

@@ -14,14 +14,18 @@ from backtune.results.runs import Run, StudyEntry, default_runs
 from backtune.search.identity import code_version, strategy_version, study_seed
 from backtune.search.samplers import engine_of, make_suggester
 from backtune.search.study import BarsRef, Study
-from backtune.space import Space
+from backtune.search.warm_start import earlier_sweep, first_candidates
+from backtune.space import Params, Space
 from backtune.spec import SweepSpec, content_hash
 from backtune.strategy.registry import StrategyRef, strategy_ref
 from backtune.validation.folds import Fold, Span, folds_of
 
 
-def studies_of(spec: SweepSpec) -> list[Study]:
+def studies_of(spec: SweepSpec, runs: Path | None = None) -> list[Study]:
     """All studies of a sweep, in the grid's order. Everything that can be refused is refused here, before any work.
+
+    Args:
+        runs: the runs folder, in which an earlier sweep to start from may be named; see ``default_runs``.
 
     Raises:
         SpecError: a strategy, asset, timeframe, metric, range or sampler is not possible; names the key and what is.
@@ -30,6 +34,7 @@ def studies_of(spec: SweepSpec) -> list[Study]:
     """
     _check_metrics(spec)
     catalog = Catalog.open(spec.data.location)
+    earlier = earlier_sweep(spec.search.warm_start, runs) if spec.search.warm_start is not None else None
     refs = [strategy_ref(entry) for entry in spec.grid.strategies]
     windows = {
         (asset, timeframe): _bars_ref(spec, catalog, asset, timeframe)
@@ -37,7 +42,7 @@ def studies_of(spec: SweepSpec) -> list[Study]:
         for timeframe in spec.grid.timeframes
     }
     studies = [
-        _study(spec, ref, bars, fold, catalog)
+        _study(spec, ref, bars, fold, catalog, earlier)
         for ref in refs
         for bars in windows.values()
         for fold in folds_of(spec.validation, Span(_microseconds(bars.start), _microseconds(bars.end)))
@@ -74,19 +79,22 @@ def run_of(spec: SweepSpec, runs: str | Path | None, studies: Sequence[Study], *
     )
 
 
-def _study(spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, catalog: Catalog) -> Study:
+def _study(
+    spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, catalog: Catalog, earlier: Run | None
+) -> Study:
     cell = (ref.name, bars.asset, bars.timeframe)
     own = ref.load().space().override(spec.overrides(*cell), key=f"space.{ref.name}")
     whole = own.extend(spec.execution.searched, key="execution")
     space = whole.with_rules(spec.rules(*cell), key=f"space.{ref.name}")
     seed = study_seed(spec.search.seed, *cell, fold.name)
     # Refuses a sampler that cannot search this space, while nothing has started yet.
-    make_suggester(spec.search, space, seed)
+    batch_size = make_suggester(spec.search, space, seed).batch_size
+    first = first_candidates(earlier, cell, fold.name, space, batch_size) if earlier is not None else ()
     train = (_datetime(fold.train.start), _datetime(fold.train.end))
     return Study(
-        id=_study_id(spec, ref, bars, fold, space),
+        id=_study_id(spec, ref, bars, fold, space, first),
         strategy=ref, bars=bars, fold=fold, space=space, execution=spec.execution, search=spec.search, seed=seed,
-        n_bars=catalog.rows(bars.asset, bars.timeframe, *train),
+        n_bars=catalog.rows(bars.asset, bars.timeframe, *train), first=first,
     )  # fmt: skip
 
 
@@ -106,12 +114,14 @@ def _islands(study: Study) -> list[Study]:
     ]  # fmt: skip
 
 
-def _study_id(spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, space: Space) -> str:
-    search = spec.search.model_dump(mode="json", exclude={"trials", "engine"})
+def _study_id(
+    spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, space: Space, first: tuple[Params, ...]
+) -> str:
+    search = spec.search.model_dump(mode="json", exclude={"trials", "engine", "warm_start"})
     content = [
         code_version(), strategy_version(ref), engine_of(spec.search), ref.name, bars.asset, bars.timeframe,
         bars.fingerprint, bars.start.isoformat(), bars.end.isoformat(), bars.calendar, repr(fold), space.to_json(),
-        spec.execution.model_dump(mode="json"), search,
+        spec.execution.model_dump(mode="json"), search, *([list(first)] if first else []),
     ]  # fmt: skip
     return f"{ref.name}-{bars.asset}-{bars.timeframe}-{fold.name}-{content_hash(content)[:12]}"
 

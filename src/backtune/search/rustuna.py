@@ -8,7 +8,7 @@ import rustuna
 from rustuna.samplers import CmaEsSampler, NSGAIISampler, RandomSampler, SamplerProtocol, TPESampler
 from rustuna.trial import TrialState
 
-from backtune.search.suggest import FAILED, TRIES, Setup, Suggester, Told, broken_rule
+from backtune.search.suggest import FAILED, Setup, Suggester, Told, broken_rule
 from backtune.space import Choice, Float, Parameter, Params, Value
 
 # Seed and batch size to sampler; a generation is a batch.
@@ -55,7 +55,7 @@ class RustunaSuggester(Suggester):
 
     def _accepted(self) -> tuple[rustuna.Trial, Params]:
         """The next proposal that keeps the rules; after many that do not, a random candidate."""
-        for i in range(TRIES):
+        for i in range(self._setup.n_tries):
             trial, params = self._proposed()
             if self._setup.accepts(params):
                 return trial, params

@@ -44,6 +44,7 @@ def make_suggester(search: Search, space: Space, seed: int) -> Suggester:
         batch_size=sampler.batch_size(len(coding.axes)),
         accepts=source.accepts if engine != "backtune" else source.accepts_once,
         draw=source.draw,
+        n_tries=sampler.n_tries,
         n_taught=sampler.n_taught if space.rules else 0,
     )
     return WholeSpace(
@@ -78,8 +79,10 @@ class Sampler:
         takes_choices: whether it can search over unordered choices.
         needs: packages beside the engine that decide the candidates.
         levels_as_real: from how many levels on it searches a stepped range as a continuous one, and rounds.
-        n_taught: how many proposals in a row that break a rule of the space it is told as infeasible; the others are
-            told as failed, which leaves it, and its generations, as if they had not been.
+        n_tries: how many proposals in a row may break a rule of the space before a random candidate is taken.
+        n_taught: how many of these it is told as infeasible; the others are told as failed, which leaves it, and
+            its generations, as if they had not been.
+        extra: of this package, which brings what it needs, where a plain installation does not.
     """
 
     engines: tuple[str, ...]
@@ -89,7 +92,9 @@ class Sampler:
     takes_choices: bool = True
     needs: tuple[str, ...] = ()
     levels_as_real: float = math.inf
+    n_tries: int = 32
     n_taught: int = 0
+    extra: str = ""
 
 
 def _as_told(results: Sequence[Told], _goals: Goals) -> Sequence[Told]:
@@ -123,6 +128,12 @@ SAMPLERS: dict[str, Sampler] = {
     ),
     "nsga2": Sampler(("rustuna", "optuna"), lambda _: 24, _failed_as_worst),
     "random": Sampler(("rustuna", "optuna"), lambda _: 64, _as_told),
+    "qmc": Sampler(("optuna",), lambda _: 64, _as_told, needs=("scipy",)),
+    # Its batches of 4 find as much as single asks, which cost twice as much. It is slow to propose again, and would
+    # propose the same again had it not learned.
+    "gp": Sampler(
+        ("optuna",), lambda _: 4, _as_told, needs=("scipy", "torch"), n_tries=4, n_taught=4, extra="gp"
+    ),
     "grid": Sampler(("backtune",), lambda _: 64, _as_told),
 }
 
@@ -159,9 +170,19 @@ def _engine_name(search: Search) -> str:
     wanted = engines if search.engine == "auto" else (search.engine,)
     for engine in wanted:
         if _installed(engine):
+            _check_needs(search.sampler)
             return engine
     problem = f"{search.engine!r} needs {' or '.join(wanted)}, which is not installed"
     raise SpecError("search.engine", problem, value=search.engine, allowed=allowed)
+
+
+def _check_needs(name: str) -> None:
+    sampler = SAMPLERS[name]
+    missing = [package for package in sampler.needs if not _installed(package)]
+    if missing:
+        way_out = f"backtune[{sampler.extra}]" if sampler.extra else " ".join(missing)
+        problem = f"{name!r} needs {' and '.join(missing)}, which is not installed; pip install {way_out}"
+        raise SpecError("search.sampler", problem, value=name)
 
 
 def _installed(engine: str) -> bool:

@@ -67,6 +67,7 @@ class Study:
         n_bars: estimate of the bars searched on, for planning.
         seed: of its suggester.
         peers: ids of the other islands of the same search.
+        first: candidates that the search begins with.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Study:
     seed: int
     n_bars: int
     peers: tuple[str, ...] = ()
+    first: tuple[Params, ...] = ()
 
     @property
     def objective(self) -> Objective:
@@ -153,6 +155,7 @@ class _Search:
         suggester = make_suggester(self.study.search, self.study.space, self.study.seed)
         peers = [studies / peer for peer in self.study.peers]
         exchange = Exchange(peers, self.study.space, self.study.search.goals, suggester.batch_size)
+        suggester.enqueue(self.study.first)
         number = 0
         try:
             while number < self.study.search.trials:

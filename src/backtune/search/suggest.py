@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from backtune.space import Params, Space
 from backtune.spec import Goal
 
-# How many proposals in a row may break a rule before a random candidate takes their place.
-TRIES = 32
-
 
 @dataclass(frozen=True)
 class Told:
@@ -46,8 +43,8 @@ class Setup:
         goals: one per objective.
         accepts: whether a candidate on the axes keeps the rules of the space.
         draw: a random candidate that does.
-        n_taught: how many proposals in a row that break a rule the sampler is told as infeasible; 0 where there are
-            no rules.
+        n_tries: how many proposals in a row may break a rule before a random candidate takes their place.
+        n_taught: how many of these the sampler is told as infeasible; 0 where there are no rules.
     """
 
     sampler: str
@@ -57,7 +54,8 @@ class Setup:
     batch_size: int
     accepts: Callable[[Params], bool]
     draw: Callable[[], Params]
-    n_taught: int = 0
+    n_tries: int
+    n_taught: int
 
 
 class Suggester(ABC):

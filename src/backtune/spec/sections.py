@@ -24,7 +24,7 @@ from backtune.errors import SpecError
 from backtune.space import Parameter, parse_parameter
 from backtune.timeframe import Timeframe
 
-SamplerName = Literal["tpe", "cma-es", "nsga2", "random", "grid"]
+SamplerName = Literal["tpe", "cma-es", "nsga2", "random", "grid", "qmc", "gp"]
 EngineName = Literal["auto", "optuna", "rustuna"]
 
 
@@ -273,6 +273,7 @@ class Search(Section):
     """The search of every study. ``trials`` is the budget; all else decides what is found with it.
 
     With ``islands``, several searches with seeds of their own share the budget and exchange their best.
+    ``warm_start`` is the folder, or the id, of an earlier sweep: each study begins with the winners of its cell there.
     """
 
     sampler: SamplerName = "tpe"
@@ -282,6 +283,7 @@ class Search(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     engine: EngineName = "auto"
     islands: Annotated[int, Field(ge=1, le=256)] = 1
+    warm_start: Annotated[str, Field(min_length=1)] | None = None
 
     @field_validator("constraints", mode="before")
     @classmethod

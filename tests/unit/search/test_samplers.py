@@ -18,7 +18,9 @@ from backtune.space import Choice, Float, Int, Parameter, Space, Value
 from backtune.spec import Search
 
 SPACE = Space(fast=Int(2, 50), slow=Int(10, 200, step=10), size=Float(0.1, 1.0), fixed=Choice((1,)))
-RUSTUNA, OPTUNA, CMAES = (f"{name} {version(name)}" for name in ("rustuna", "optuna", "cmaes"))
+RUSTUNA, OPTUNA, CMAES, SCIPY = (
+    f"{name} {version(name)}" for name in ("rustuna", "optuna", "cmaes", "scipy")
+)
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
@@ -41,6 +43,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
         ("random", "auto", (), RUSTUNA),
         ("cma-es", "auto", (), f"{RUSTUNA}, {CMAES}"),
         ("cma-es", "optuna", (), f"{OPTUNA}, {CMAES}"),
+        ("qmc", "auto", (), f"{OPTUNA}, {SCIPY}"),
         ("grid", "auto", (), "backtune grid"),
         ("grid", "auto", ("rustuna", "optuna", "backtune"), "backtune grid"),
     ],
@@ -87,12 +90,38 @@ def test_an_engine_that_cannot_serve_is_refused(
         )
 
 
+@pytest.mark.parametrize(
+    ("sampler", "missing", "message"),
+    [
+        ("gp", ("torch",), "'gp' needs torch, which is not installed; pip install backtune[gp]"),
+        (
+            "gp",
+            ("scipy", "torch"),
+            "'gp' needs scipy and torch, which is not installed; pip install backtune[gp]",
+        ),
+        ("qmc", ("scipy",), "'qmc' needs scipy, which is not installed; pip install scipy"),
+        ("cma-es", ("cmaes",), "'cma-es' needs cmaes, which is not installed; pip install cmaes"),
+    ],
+)
+def test_a_sampler_without_what_it_needs_is_refused(
+    monkeypatch: pytest.MonkeyPatch, sampler: str, missing: tuple[str, ...], message: str
+) -> None:
+    without(monkeypatch, *missing)
+    for refused in (engine_of, lambda search: make_suggester(search, SPACE, 0)):
+        with pytest.raises(SpecError, match=re.escape(message)) as raised:
+            refused(Search(sampler=sampler))
+        assert (raised.value.key, raised.value.value) == ("search.sampler", sampler)
+
+
 @pytest.mark.parametrize("engine", ["rustuna", "optuna"])
 def test_cma_es_is_refused_what_it_cannot_search(engine: str) -> None:
     one = Search(sampler="cma-es", engine=engine)
     with pytest.raises(SpecError, match="cannot search the choices of 'kind'") as raised:
         make_suggester(one, Space(SPACE, kind=Choice(("sma", "ema"))), 0)
-    assert (raised.value.key, raised.value.allowed) == ("search.sampler", ("tpe", "nsga2", "random", "grid"))
+    assert (raised.value.key, raised.value.allowed) == (
+        "search.sampler",
+        ("tpe", "nsga2", "random", "qmc", "gp", "grid"),
+    )
     two = Search(sampler="cma-es", engine=engine, objectives=("sharpe_ratio", "-max_drawdown"))
     with pytest.raises(SpecError, match="'cma-es' takes 1 objective, not 2"):
         make_suggester(two, SPACE, 0)
@@ -101,8 +130,8 @@ def test_cma_es_is_refused_what_it_cannot_search(engine: str) -> None:
 def test_naming_the_engine_imports_none() -> None:
     code = (
         "import sys; from backtune.search.samplers import engine_of; from backtune.spec import Search\n"
-        "[engine_of(Search(sampler=s)) for s in ('tpe', 'cma-es', 'nsga2', 'random', 'grid')]\n"
-        "assert not {'optuna', 'rustuna', 'cmaes', 'numpy'} & set(sys.modules)"
+        "[engine_of(Search(sampler=s)) for s in ('tpe', 'cma-es', 'nsga2', 'random', 'qmc', 'grid')]\n"
+        "assert not {'optuna', 'rustuna', 'cmaes', 'numpy', 'scipy'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip()) == (0, "")
@@ -110,7 +139,7 @@ def test_naming_the_engine_imports_none() -> None:
 
 @pytest.mark.parametrize(
     ("sampler", "n_free", "batch_size"),
-    [("tpe", 3, 4), ("nsga2", 3, 24), ("random", 3, 64), ("grid", 3, 64)]
+    [("tpe", 3, 4), ("nsga2", 3, 24), ("random", 3, 64), ("qmc", 3, 64), ("grid", 3, 64)]
     + [("cma-es", n, size) for n, size in ((1, 4), (2, 6), (3, 7), (5, 8), (10, 10))],
 )
 def test_batch_sizes(sampler: str, n_free: int, batch_size: int) -> None:

@@ -1,0 +1,104 @@
+"""Where a study begins when the spec names an earlier sweep: with what that one found in the same cell."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from backtune.errors import ResultsError, SearchError, SpecError
+from backtune.results.runs import Run, StudyEntry, default_runs
+from backtune.search.coding import Coding
+from backtune.search.grid import level, n_levels
+from backtune.space import Choice, Parameter, Params, Space, Value
+from backtune.spec import base_folder
+
+_KEY = "search.warm_start"
+_log = logging.getLogger(__name__)
+
+
+def earlier_sweep(name: str, runs: Path | None = None) -> Run:
+    """The sweep that ``search.warm_start`` names: a folder, or the id of one in the runs folder.
+
+    Raises:
+        SpecError: there is none, or it cannot be read.
+    """
+    folders = [base_folder() / name]
+    if "/" not in name:
+        folders.append((runs if runs is not None else default_runs()) / name)
+    for folder in folders:
+        if (folder / "sweep.json").exists():
+            try:
+                return Run.open(folder)
+            except (ResultsError, KeyError, TypeError) as error:
+                raise SpecError(_KEY, f"{folder} cannot be read: {error}", value=name) from None
+    places = " nor ".join(map(str, folders))
+    raise SpecError(_KEY, f"{name!r} is no earlier sweep: no sweep.json in {places}", value=name)
+
+
+def first_candidates(
+    run: Run, cell: tuple[str, str, str], fold: str, space: Space, most: int
+) -> tuple[Params, ...]:
+    """The winners of an earlier sweep for one study: those of the same strategy, asset and timeframe, else of the same
+    strategy and asset, else of the same strategy, else none; of the same fold where it is there.
+
+    Numbers outside of the present space are moved to its nearest value, and what is missing has its default; a
+    candidate that breaks a rule then is left out.
+
+    Args:
+        cell: strategy, asset and timeframe.
+        most: how many at most; each study gives its best before any gives its second.
+    """
+    found: list[Params] = []
+    for params in _in_turn(run, _related(run, cell, fold)):
+        fitted = _fitted(params, space)
+        if fitted != params:
+            _log.warning("%s: %s was moved into the space of %s: %s", _KEY, params, "/".join(cell), fitted)
+        try:
+            Coding(space, levels_as_real=float("inf")).encoded(fitted)
+        except SearchError as error:
+            _log.warning("%s: %s is left out in %s: %s", _KEY, params, "/".join(cell), error)
+            continue
+        if fitted not in found:
+            found.append(fitted)
+    return tuple(found[:most])
+
+
+def _related(run: Run, cell: tuple[str, str, str], fold: str) -> Sequence[StudyEntry]:
+    entries = [
+        ((entry.strategy, entry.asset, entry.timeframe, entry.fold), entry)
+        for entry in run.studies
+        if (summary := run.summary(entry)) is not None and summary.winners
+    ]
+    for wanted in ((*cell, fold), cell, cell[:2], cell[:1]):
+        related = [entry for name, entry in entries if name[: len(wanted)] == wanted]
+        if related:
+            return related
+    return ()
+
+
+def _in_turn(run: Run, entries: Sequence[StudyEntry]) -> Iterator[Params]:
+    """The first winner of every study, then the second of every study, and so on."""
+    summaries = [run.summary(entry) for entry in entries]
+    fronts = [summary.winners for summary in summaries if summary is not None]
+    for place in range(max(map(len, fronts), default=0)):
+        yield from (winners[place].params for winners in fronts if place < len(winners))
+
+
+def _fitted(params: Params, space: Space) -> Params:
+    defaults = space.defaults()
+    whole = {name: _nearest(parameter, params.get(name, defaults[name])) for name, parameter in space.items()}
+    return space.active(whole)
+
+
+def _nearest(parameter: Parameter, value: Value) -> Value:
+    if isinstance(parameter, Choice):
+        kinds = [(type(choice), choice) for choice in parameter.choices]
+        return value if (type(value), value) in kinds else (parameter.default or parameter.choices[0])
+    if isinstance(value, str):
+        return level(parameter, 0)
+    levels = n_levels(parameter)
+    if levels is None:
+        return min(max(float(value), float(parameter.low)), float(parameter.high))
+    k = round((value - parameter.low) / (parameter.step or 1.0)) if levels > 1 else 0
+    return level(parameter, min(max(k, 0), levels - 1))
