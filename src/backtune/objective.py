@@ -145,9 +145,7 @@ class Objective:
 
     def violations(self, metrics: Metrics) -> tuple[float, ...]:
         """One number per constraint, at most 0 where it holds: ruin, a closed trade, then those of the spec."""
-        total_return = metrics["total_return"]
-        ruined = total_return is None or total_return <= -1.0
-        return (float(ruined), *(bound.violation(metrics[bound.metric]) for bound in (A_TRADE, *self.bounds)))
+        return tuple(violations_of(metrics, self.bounds).values())
 
     def _judged(self, number: int, params: Params, score: Score, seconds: float) -> Trial:
         values = [score.metrics[goal.metric] for goal in self.goals]
@@ -181,6 +179,17 @@ class Objective:
         return Trial(
             number, params, "failed", reason, None, dict.fromkeys(METRICS), np.zeros((N_BLOCKS, 3)), seconds
         )
+
+
+def violations_of(metrics: Metrics, bounds: Sequence[Constraint]) -> dict[str, float]:
+    """By constraint, how far it is from holding, at most 0 where it does: ruin, a closed trade, then ``bounds``."""
+    total_return = metrics["total_return"]
+    ruined = total_return is None or total_return <= -1.0
+    found = {f"{number}: {bound}": bound for number, bound in enumerate((A_TRADE, *bounds), start=1)}
+    return {
+        "0: ruin": float(ruined),
+        **{name: bound.violation(metrics[bound.metric]) for name, bound in found.items()},
+    }
 
 
 def search_window(bars: Bars, train: Span) -> Window:

@@ -59,7 +59,7 @@ def suggester(
 
 def few(sampler: str, n: int) -> int:
     """``n`` trials, or as many as a sampler does in a test's time."""
-    return min(n, 24) if sampler == "gp" else n
+    return min(n, 16) if sampler == "gp" else n
 
 
 def space_for(sampler: str) -> Space:

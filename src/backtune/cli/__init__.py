@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from backtune.cli import check_strategy, data, plan, results, run, strategies, submit
+from backtune.cli import check_strategy, data, export, plan, results, run, strategies, submit
 from backtune.errors import BacktuneError, ClusterError, TrackingError
 
 _MACHINE_FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
@@ -28,6 +28,7 @@ app.command("submit")(submit.submit)
 app.command("status")(results.status)
 app.command("leaderboard")(results.leaderboard)
 app.command("sync")(results.sync)
+app.command("export-optuna")(export.export_optuna)
 app.command("ui")(results.ui)
 app.command("strategies")(strategies.strategies)
 app.command("check-strategy")(check_strategy.check_strategy)

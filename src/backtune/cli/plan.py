@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,7 +52,7 @@ def plan(
     from backtune.search.estimate import estimate
     from backtune.search.plan import run_of, studies_of
 
-    studies = studies_of(sweep_spec)
+    studies = studies_of(sweep_spec, Path(runs) if runs is not None else None)
     run = run_of(sweep_spec, runs, studies, version=backtune.__version__)
     prices = calibrate(studies)
     n_cpus = workers or (offer.cpus if offer else len(os.sched_getaffinity(0)))

@@ -1,12 +1,17 @@
-"""Suggesters of Optuna. The only module that imports it."""
+"""Suggesters of Optuna, and trials written to its storages. The only module that imports it."""
 
 from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseSampler,
@@ -17,11 +22,17 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
+from backtune.errors import ResultsError, SpecError
+from backtune.search.grid import level, n_levels
 from backtune.search.suggest import FAILED, Setup, Suggester, Told, broken_rule
-from backtune.space import Choice, Float, Parameter, Params, Value
+from backtune.space import Choice, Float, Parameter, Params, Space, Value
+from backtune.spec import Goal
 
 # Seed and batch size to sampler. A generation is a batch: Optuna discards results beyond the population.
 SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
@@ -46,10 +57,9 @@ class OptunaSuggester(Suggester):
         self._setup = setup
         self._pending: list[optuna.Trial] = []
         self._n_enqueued = 0
-        directions = [
-            StudyDirection.MINIMIZE if goal.minimize else StudyDirection.MAXIMIZE for goal in setup.goals
-        ]
-        self._study = _create_quietly(SAMPLERS[setup.sampler](setup.seed, setup.batch_size), directions)
+        sampler = SAMPLERS[setup.sampler](setup.seed, setup.batch_size)
+        with _quietly():
+            self._study = optuna.create_study(sampler=sampler, directions=_directions(setup.goals))
         if setup.sampler == "cma-es":
             self._name_axes()
 
@@ -110,15 +120,20 @@ class OptunaSuggester(Suggester):
 _verbosity_lock = threading.Lock()
 
 
-def _create_quietly(sampler: BaseSampler, directions: Sequence[StudyDirection]) -> optuna.Study:
-    """A study in memory, without the line that Optuna logs for each, and with its verbosity as it was."""
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the line that Optuna logs for each study, and with its verbosity as it was."""
     with _verbosity_lock:
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
         try:
-            return optuna.create_study(sampler=sampler, directions=directions)
+            yield
         finally:
             optuna.logging.set_verbosity(verbosity)
+
+
+def _directions(goals: Sequence[Goal]) -> list[StudyDirection]:
+    return [StudyDirection.MINIMIZE if goal.minimize else StudyDirection.MAXIMIZE for goal in goals]
 
 
 def _scrambled_sobol(seed: int) -> BaseSampler:
@@ -135,3 +150,103 @@ def _suggested(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
     if isinstance(parameter, Float):
         return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
     return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
+
+
+@dataclass(frozen=True)
+class ExportedStudy:
+    """A study as Optuna shall show it.
+
+    Attributes:
+        name: unique in the storage.
+        about: what it is, as plain data.
+    """
+
+    name: str
+    goals: tuple[Goal, ...]
+    space: Space
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ExportedTrial:
+    """A trial as Optuna shall show it.
+
+    Attributes:
+        params: of the space, without those that do not matter.
+        values: None where it failed.
+        violations: by constraint, at most 0 where it holds.
+        reason: why it is not complete, else empty.
+        start, end: local time without a zone, as Optuna has it.
+    """
+
+    params: Params
+    values: tuple[float, ...] | None
+    violations: dict[str, float]
+    reason: str
+    start: datetime
+    end: datetime
+
+
+def write_study(study: ExportedStudy, trials: Sequence[ExportedTrial], storage: str) -> int:
+    """Write trials into an Optuna storage, after those that are there already; how many were written.
+
+    Raises:
+        SpecError: the storage cannot be used.
+        ResultsError: it has other trials under this name.
+    """
+    distributions = {name: _distribution(parameter) for name, parameter in study.space.items()}
+    try:
+        with _quietly():
+            target = optuna.create_study(
+                storage=_storage(storage),
+                study_name=study.name,
+                directions=_directions(study.goals),
+                load_if_exists=True,
+            )
+        there = target.get_trials(deepcopy=False)
+        _check_same(study.name, there, trials)
+        for name, value in study.about.items():
+            target.set_user_attr(name, value)
+        for trial in trials[len(there) :]:
+            target.add_trial(_frozen(trial, distributions))
+    except (OSError, ImportError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        reason = " ".join(str(error).split())
+        raise SpecError("--storage", f"{storage!r} cannot be used: {reason}", value=storage) from None
+    return max(0, len(trials) - len(there))
+
+
+def _storage(address: str) -> BaseStorage:
+    if "://" in address:
+        return RDBStorage(address)
+    return JournalStorage(JournalFileBackend(address))
+
+
+def _check_same(name: str, there: Sequence[FrozenTrial], trials: Sequence[ExportedTrial]) -> None:
+    for old, new in zip(there, trials, strict=False):
+        if old.params != new.params or (old.values is None) != (new.values is None):
+            raise ResultsError(
+                f"{name}: trial {old.number} in the storage is another one; use another storage"
+            )
+
+
+def _frozen(trial: ExportedTrial, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    frozen = optuna.trial.create_trial(
+        state=TrialState.FAIL if trial.values is None else TrialState.COMPLETE,
+        values=trial.values,
+        params=trial.params,
+        distributions={name: distributions[name] for name in trial.params},
+        user_attrs={"reason": trial.reason} if trial.reason else {},
+        constraints=trial.violations,
+    )
+    frozen.datetime_start, frozen.datetime_complete = trial.start, trial.end
+    return frozen
+
+
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    if isinstance(parameter, Choice):
+        return CategoricalDistribution(parameter.choices)
+    levels = n_levels(parameter)
+    last = parameter.high if levels is None else level(parameter, levels - 1)
+    if isinstance(parameter, Float):
+        return FloatDistribution(parameter.low, float(last), log=parameter.log, step=parameter.step)
+    return IntDistribution(parameter.low, int(last), log=parameter.log, step=parameter.step)

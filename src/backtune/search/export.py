@@ -1,0 +1,81 @@
+"""A finished study as Optuna trials, to be opened in optuna-dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from backtune.errors import ResultsError
+from backtune.objective import violations_of
+from backtune.results.runs import Run, StudyEntry
+from backtune.results.segments import params_of, read_log
+from backtune.search.optuna import ExportedStudy, ExportedTrial, write_study
+from backtune.space import Space
+from backtune.spec import Constraint, Goal
+
+
+def export_study(run: Run, entry: StudyEntry, storage: str) -> int:
+    """Write a study's trials into an Optuna storage, under the study's id; those that are there already stay.
+
+    Args:
+        storage: an address such as ``sqlite:///trials.db``, or the path of a journal file.
+
+    Returns:
+        How many trials were written.
+
+    Raises:
+        SpecError: the storage cannot be used.
+        ResultsError: the log cannot be read, or the storage has other trials under this id.
+    """
+    log = read_log(run.study_folder(entry.id))
+    if log is None:
+        return 0
+    space = entry.parameters()
+    bounds = [Constraint.parse(metric, text) for metric, text in run.spec["search"]["constraints"].items()]
+    rows = list(log.iter_rows(named=True))
+    ends = _ends(run.study_folder(entry.id), [row["duration_seconds"] for row in rows])
+    study = ExportedStudy(
+        name=entry.id,
+        goals=tuple(Goal.parse(text) for text in entry.objectives),
+        space=space,
+        about={
+            "sweep": run.sweep_id, "strategy": entry.strategy, "asset": entry.asset, "timeframe": entry.timeframe,
+            "fold": entry.fold, "objectives": entry.objectives, "engine": entry.engine,
+        },
+    )  # fmt: skip
+    trials = [
+        _trial(row, space, bounds, end, n_objectives=len(study.goals))
+        for row, end in zip(rows, ends, strict=True)
+    ]
+    return write_study(study, trials, storage)
+
+
+def _trial(
+    row: dict[str, Any], space: Space, bounds: Sequence[Constraint], end: datetime, *, n_objectives: int
+) -> ExportedTrial:
+    failed = row["state"] == "failed"
+    return ExportedTrial(
+        params=params_of(row, space),
+        values=None if failed else tuple(row[f"values_{i}"] for i in range(n_objectives)),
+        violations={} if failed else violations_of(row, bounds),
+        reason=row["reason"],
+        start=end - timedelta(seconds=row["duration_seconds"]),
+        end=end,
+    )
+
+
+def _ends(folder: Path, durations: Sequence[float]) -> list[datetime]:
+    """When each trial ended, local time: the log holds how long each took, and its last file when the last one did."""
+    try:
+        written = max(path.stat().st_mtime for path in folder.glob("*.parquet"))
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{folder}: cannot be read: {error}") from error
+    ends: list[datetime] = []
+    # Optuna's dates have no zone, and are local.
+    end = datetime.fromtimestamp(written)  # noqa: DTZ006
+    for seconds in reversed(durations):
+        ends.append(end)
+        end -= timedelta(seconds=seconds)
+    return ends[::-1]
