@@ -1,150 +1,138 @@
-"""Candidates per second: ours beside one Ray Tune trial per candidate with OptunaSearch, on the same kernel.
+"""The search: ours beside one Ray Tune trial per candidate and beside Optuna in one process, on the same kernel.
 
-Real bars from ../shared where they are, else a synthetic market. Outputs are compared before anything is timed: the
-same candidate must have the same value on both sides. Ratios come from one run on one machine.
+Real bars, TPE, the same studies, seeds and budgets. Outputs are compared before anything is timed, and all ratios come
+from one run. docs/benchmarks.md keeps the tables and says what they mean.
 
-    python tests/benchmarks/bench_search.py            # the grid of jobs/crypto.yaml with tpe, cma-es and nsga2
-    python tests/benchmarks/bench_search.py --peer 60  # candidates given to the peer
+    python tests/benchmarks/bench_search.py
+    python tests/benchmarks/bench_search.py --trials 100 --timeframes 5m --peer-studies 2 --skip memory   # a look
 """
 
 import argparse
+import json
 import os
+import subprocess
 import sys
 import tempfile
-import time
-import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
+from contenders import bare, driver_memory, optuna_alone, ours, tables, tune_trials
+from contenders.ours import UnitRecord
+from contenders.setting import CATALOG, Finding, Setting, market, name_of
 
-from backtune.data.ingest import import_bars
-from backtune.data.synthetic import make_market
-from backtune.objective import search_window
-from backtune.search.plan import studies_of
-from backtune.search.tune import Cluster, connected
-from backtune.spec import SweepSpec
+from backtune.search.study import Study
 from backtune.sweep import Options, run_sweep
 
-SHARED = Path(__file__).parents[3] / "shared" / "market" / "bars_1m"
-ASSETS = ("BTCUSD", "ETHUSD", "LTCUSD")
-SEARCHES = {
-    "tpe": {"sampler": "tpe", "objectives": ["sharpe_ratio"]},
-    "cma-es": {"sampler": "cma-es", "objectives": ["sharpe_ratio"]},
-    "nsga2": {"sampler": "nsga2", "objectives": ["sharpe_ratio", "-max_drawdown"]},
-}
+HERE = Path(__file__).parent
+ENGINES = ("rustuna", "optuna")
+PARTS = ("peers", "optuna", "shares", "bare", "memory")
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--trials", type=int, default=200, help="per study, ours")
-    arguments.add_argument("--peer", type=int, default=100, help="candidates of the peer, in one study")
-    chosen = arguments.parse_args()
+    """Compare outputs, measure, print."""
+    chosen = _arguments()
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    # Other processes import the contenders by name.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = _market(folder / "market")
-        print(f"bars: {source}; {len(os.sched_getaffinity(0))} cpus")
-        run_sweep(
-            _spec(folder, "warm", SEARCHES["tpe"], 2), folder / "warm", Options("inline", tracking=False)
-        )
-        ours = {}
-        for sampler, search in SEARCHES.items():
-            ours[sampler] = _ours(_spec(folder, sampler, search, chosen.trials), folder / "runs")
-        peer = _peer(_spec(folder, "peer", SEARCHES["tpe"], chosen.peer), chosen.peer, folder)
-        print(f"\n{'search':34} {'candidates':>10} {'seconds':>8} {'per second':>10} {'x peer':>7}")
-        for sampler, (n, seconds, start) in ours.items():
-            _line(f"ours, {sampler}, 36 studies, 2 workers", n, seconds, peer)
-            _line("  with Ray's start and end", n, start, peer)
-        _line("one Tune trial per candidate, tpe", *peer, peer)
+        root = market(chosen.data, folder)
+        if root is None:
+            print(
+                f"skipped: no real bars, neither a catalog in {chosen.data} nor candles beside the repository"
+            )
+            return
+        setting = Setting(root, tuple(chosen.timeframes), chosen.trials, chosen.seed, "rustuna")
+        studies = setting.studies()
+        common = [s for s in studies if s.bars.timeframe == chosen.timeframes[-1]][: chosen.peer_studies]
+        tables.print_setting(studies, common, chosen.trials)
+        _check_equal_values(common, replace(setting, trials=40), folder / "values")
+        _check_equal_rows(replace(setting, trials=40), folder / "rows")
+        _run_all(setting, common, folder, set(chosen.skip))
 
 
-def _market(root: Path) -> str:
-    if SHARED.is_dir():
-        import_bars([str(SHARED)], str(root))
-        return "Bitfinex one-minute candles 2018-2019 (BTCUSD, ETHUSD, LTCUSD)"
-    make_market(str(root), assets=ASSETS, timeframe="1m", start="2018-01-01", end="2020-01-01", seed=1)
-    return "synthetic one-minute bars, two years"
-
-
-def _spec(folder: Path, name: str, search: dict, trials: int) -> SweepSpec:
-    return SweepSpec.parse(
-        {
-            "name": name,
-            "data": {"root": str(folder / "market"), "start": "2018-01-01", "end": "2020-01-01"},
-            "grid": {
-                "strategies": [
-                    "MovingAverageCrossover",
-                    "RSIStrategy",
-                    "MACDStrategy",
-                    "BollingerBandsStrategy",
-                ],
-                "assets": list(ASSETS),
-                "timeframes": ["15m", "1h", "4h"],
-            },
-            "search": {**search, "trials": trials, "seed": 7, "constraints": {"total_trades": ">= 30"}},
-        }
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--data", type=Path, default=CATALOG, help="a catalog with the three assets")
+    parser.add_argument(
+        "--timeframes",
+        nargs="+",
+        default=["3m", "4m", "6m", "8m", "10m", "5m"],
+        help="the last is the peers'",
+    )
+    parser.add_argument("--trials", type=int, default=500, help="per study")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--peer-studies", type=int, default=12, help="how many studies of the last timeframe")
+    parser.add_argument("--skip", nargs="*", default=[], choices=PARTS)
+    return parser.parse_args()
 
 
-def _ours(spec: SweepSpec, runs: Path) -> tuple[int, float, float]:
-    """Candidates, seconds from the first unit to the last row, and seconds with Ray's start and end."""
-    begin = time.perf_counter()
-    with connected(Cluster(workers=2)):
-        started = time.perf_counter()
-        result = run_sweep(spec, runs, Options(tracking=False))
-        seconds = time.perf_counter() - started
-    whole = time.perf_counter() - begin
-    assert result.exit_status == 0, result.failures()
-    return result.trials().height, seconds, whole
-
-
-def _peer(spec: SweepSpec, n_trials: int, folder: Path) -> tuple[int, float]:
-    """The usual way: Tune asks OptunaSearch for every candidate, and an actor (reused) evaluates it."""
-    warnings.simplefilter("ignore")
-    study = next(s for s in studies_of(spec) if s.bars.timeframe == "15m" and s.bars.asset == "BTCUSD")
-    _check_equal_values(spec, study, folder)
-    with connected(Cluster(workers=2)) as connection:
-        from ray import tune
-        from ray.tune.search.optuna import OptunaSearch
-
-        def evaluate(config: dict) -> dict:
-            window = search_window(study.bars.load(), study.fold.train)
-            (trial,) = study.objective.trials([(0, dict(config))], window)
-            return {"value": trial.values[0]}
-
-        search = OptunaSearch(
-            space={name: tune.randint(p.low, p.high + 1) for name, p in study.space.items()},
-            metric="value", mode="max", seed=7,
-        )  # fmt: skip
-        tuner = tune.Tuner(
-            tune.with_resources(evaluate, {"cpu": 1}),
-            tune_config=tune.TuneConfig(
-                search_alg=search, num_samples=n_trials, max_concurrent_trials=2, reuse_actors=True
-            ),
-            run_config=tune.RunConfig(name="peer", storage_path=str(connection.scratch), verbose=0),
+def _run_all(setting: Setting, common: Sequence[Study], folder: Path, skip: set[str]) -> None:
+    engines = ENGINES[:1] if "optuna" in skip else ENGINES
+    found: dict[str, Finding] = {}
+    for engine in engines:
+        found.update(_both_widths(replace(setting, engine=engine), folder))
+    if "peers" not in skip:
+        found["Optuna in one process"] = optuna_alone.run(common)
+        found[tables.PEER], tried = tune_trials.run(common, workers=2)
+        tables.print_open_trials(tried)
+    tables.print_rates(found)
+    tables.print_best(found, [name_of(study) for study in common])
+    tables.print_cpu(found)
+    if "shares" not in skip:
+        tables.print_shares(
+            {engine: _timed_units(replace(setting, engine=engine), folder) for engine in engines}
         )
-        started = time.perf_counter()
-        results = tuner.fit()
-        seconds = time.perf_counter() - started
-    assert len(results) == n_trials
-    return n_trials, seconds
+    if "bare" not in skip:
+        tables.print_bare({n: bare.rate(common, processes=n) for n in (1, 2)})
+    if "memory" not in skip:
+        tables.print_memory({name: _driver_memory(setting.market, name) for name in driver_memory.TRIALS})
 
 
-def _check_equal_values(spec: SweepSpec, study, folder: Path) -> None:
-    result = run_sweep(spec, folder / "equal", Options("inline", tracking=False))
-    log = result.trials(study.id)
-    window = search_window(study.bars.load(), study.fold.train)
-    for row in log.sample(10, seed=1).iter_rows(named=True):
-        params = {name: row[f"params_{name}"] for name in study.space}
-        (trial,) = study.objective.trials([(0, params)], window)
-        assert trial.values == (row["values_0"],)
-    assert log.filter(pl.col("state") == "complete").height > 0
+def _both_widths(setting: Setting, folder: Path) -> dict[str, Finding]:
+    """A sweep on one worker and on two, whose rows must be equal."""
+    one, alone, _ = ours.run(setting, folder / f"{setting.engine}-1", workers=1)
+    two, together, _ = ours.run(setting, folder / f"{setting.engine}-2", workers=2)
+    assert ours.rows(alone).equals(ours.rows(together)), "rows depend on the number of workers"
+    return {tables.our_name(setting.engine, 1): one, tables.our_name(setting.engine, 2): two}
 
 
-def _line(what: str, n: int, seconds: float, peer: tuple[int, float]) -> None:
-    rate = n / seconds
-    print(f"{what:34} {n:10,} {seconds:8.1f} {rate:10,.0f} {rate / (peer[0] / peer[1]):7.1f}")
-    sys.stdout.flush()
+def _timed_units(setting: Setting, folder: Path) -> list[UnitRecord]:
+    _, _, units = ours.run(setting, folder / f"{setting.engine}-timed", workers=2, timed=True)
+    return units
+
+
+def _check_equal_values(studies: Sequence[Study], setting: Setting, folder: Path) -> None:
+    """A candidate has the same value whoever evaluates it: in a batch of ours, or alone as the peers do it."""
+    result = run_sweep(setting.spec, folder, Options("inline", tracking=False))
+    for study in studies:
+        for row in result.trials(study.id).iter_rows(named=True):
+            params = {name: row[f"params_{name}"] for name in study.space}
+            trial = tune_trials.evaluated(study, params)
+            assert (trial.state, trial.values) == (row["state"], (row["values_0"],)), (study.id, params)
+
+
+def _check_equal_rows(setting: Setting, folder: Path) -> None:
+    """The rows of a sweep are the same in this process and on one or two workers."""
+    inline = ours.rows(run_sweep(setting.spec, folder / "inline", Options("inline", tracking=False)))
+    for workers in (1, 2):
+        _, result, _ = ours.run(setting, folder / str(workers), workers=workers)
+        assert ours.rows(result).equals(inline), f"rows differ with {workers} workers"
+
+
+def _driver_memory(root: Path, contender: str) -> list[tuple[int, int]]:
+    """Candidates and bytes of the driver, for a shorter and a longer sweep, each in a process of its own."""
+    measured = []
+    for trials in driver_memory.TRIALS[contender]:
+        command = [sys.executable, driver_memory.__file__, str(root), contender, str(trials)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout.splitlines()[-1])
+        measured.append((found["n_candidates"], found["bytes"]))
+    return measured
 
 
 if __name__ == "__main__":

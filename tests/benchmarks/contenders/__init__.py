@@ -1,0 +1,1 @@
+"""What ``bench_search.py`` compares, and how each is run and measured."""

@@ -1,0 +1,39 @@
+"""Ours without Ray, in plain processes at once: what this machine has to give."""
+
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Sequence
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from backtune.search.study import Study
+from backtune.search.unit import run_unit
+
+
+def rate(studies: Sequence[Study], *, processes: int) -> float:
+    """Candidates per second of so many processes, each running all the studies, from the first start to the last end."""
+    context = multiprocessing.get_context("spawn")
+    start_together = context.Barrier(processes)
+    with context.Pool(processes, _share, (start_together,)) as pool:
+        spans = pool.map(_timed, [studies] * processes, chunksize=1)
+    seconds = max(end for _, end in spans) - min(start for start, _ in spans)
+    return processes * sum(study.search.trials for study in studies) / seconds
+
+
+def _share(barrier: Barrier) -> None:
+    _shared.append(barrier)
+
+
+def _timed(studies: Sequence[Study]) -> tuple[float, float]:
+    (together,) = _shared
+    with tempfile.TemporaryDirectory() as folder:
+        # Compiled code and bars first.
+        run_unit(studies, Path(folder) / "first", lambda: False)
+        together.wait()
+        start = time.time()
+        run_unit(studies, Path(folder) / "timed", lambda: False)
+        return start, time.time()
+
+
+_shared: list[Barrier] = []
