@@ -63,8 +63,8 @@ class TrialLog:
     def merge(self) -> None:
         """Replace several segments by one. Safe at any moment: the pieces go only after the whole is there."""
         pieces = _segments(self._folder)
-        frame = read_log(self._folder)
-        if frame is None or len(pieces) < 2:
+        frame = read_log(self._folder) if len(pieces) > 1 else None
+        if frame is None:
             return
         whole = write_segment(self._folder, frame)
         for piece in pieces:
