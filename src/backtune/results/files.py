@@ -51,11 +51,20 @@ def read_json(path: Path) -> Any:
         ResultsError: the file is not JSON or cannot be read.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path}: cannot be read: {error}") from error
+
+
+def names_in(folder: Path) -> list[str]:
+    """What is in a folder, in no order; nothing where there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except FileNotFoundError:
+        return []
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
+from backtune.results.files import names_in
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.summary import StudySummary
 from backtune.spec import Goal
 
-_SEGMENT = re.compile(r"(\d+)-(\d+)\.parquet")
+_SEGMENT = re.compile(r"\d+-\d+\.parquet")
+_SETTLED_NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -34,43 +37,58 @@ class Progress:
 
 
 class ProgressReader:
-    """Reads what is new in a sweep's folder at each call; finished studies and old segments are not read again."""
+    """Reads what is new in a sweep's folder at each call.
+
+    A look costs a name for every study that was started, a stat for every one that is not done, and files only where a
+    folder has changed: it is made every second, also for a hundred thousand studies.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._goal = Goal.parse(run.studies[0].objectives[0]) if run.studies else Goal(metric="")
-        self._counts = {study.id: 0 for study in run.studies}
-        self._done: set[str] = set()
-        self._seen: set[Path] = set()
+        self._waiting = {study.id: _Seen(study) for study in run.studies}
+        self._n_trials = 0
+        self._n_planned = sum(study.budget for study in run.studies)
         self._best: float | None = None
 
     def read(self) -> Progress:
         """The progress now."""
-        for study in self._run.studies:
-            if study.id not in self._done:
-                self._read_study(study)
+        for name in self._run.started():
+            seen = self._waiting.get(name)
+            if seen is not None and self._is_done(seen):
+                del self._waiting[name]
         return Progress(
             n_studies=len(self._run.studies),
-            n_studies_done=len(self._done),
-            n_trials=sum(self._counts.values()),
-            n_trials_planned=sum(max(study.budget, self._counts[study.id]) for study in self._run.studies),
+            n_studies_done=len(self._run.studies) - len(self._waiting),
+            n_trials=self._n_trials,
+            n_trials_planned=self._n_planned,
             best=self._best,
         )
 
-    def _read_study(self, study: StudyEntry) -> None:
-        folder = self._run.study_folder(study.id)
-        files = (
-            [path for path in folder.iterdir() if _SEGMENT.fullmatch(path.name)] if folder.is_dir() else []
-        )
-        for path in files:
-            match = _SEGMENT.fullmatch(path.name)
-            if match and path not in self._seen:
-                self._seen.add(path)
-                self._counts[study.id] = max(self._counts[study.id], int(match[2]) + 1)
-                self._take(_best_value(path, minimize=self._goal.minimize))
-        summary = self._run.summary(study)
-        if summary is not None and _is_done(summary, study, self._counts[study.id]):
-            self._done.add(study.id)
+    def _is_done(self, seen: _Seen) -> bool:
+        folder = self._run.study_folder(seen.study.id)
+        try:
+            if not seen.has_changed(folder):
+                return False
+        except FileNotFoundError:
+            return False
+        fresh = [name for name in names_in(folder) if _SEGMENT.fullmatch(name) and name not in seen.segments]
+        self._count(seen, fresh)
+        summary = self._run.summary(seen.study)
+        if summary is not None and summary.winners and summary.n_trials >= seen.n_trials:
+            # The winner is the best of all segments, which need not be opened then.
+            self._take(summary.winners[0].values[0])
+        else:
+            for name in fresh:
+                self._take(_best_value(folder / name, minimize=self._goal.minimize))
+        return summary is not None and _is_done(summary, seen)
+
+    def _count(self, seen: _Seen, names: Sequence[str]) -> None:
+        seen.segments.update(names)
+        before, budget = seen.n_trials, seen.study.budget
+        seen.n_trials = max([before, *(int(name.partition(".")[0].partition("-")[2]) + 1 for name in names)])
+        self._n_trials += seen.n_trials - before
+        self._n_planned += max(budget, seen.n_trials) - max(budget, before)
 
     def _take(self, value: float | None) -> None:
         if value is None:
@@ -79,18 +97,44 @@ class ProgressReader:
         self._best = value if self._best is None else choose(self._best, value)
 
 
+@dataclass
+class _Seen:
+    """What was seen of a study that is not done.
+
+    Attributes:
+        changed_at: when its folder had last changed, nanoseconds since the epoch; -1 to look again.
+        segments: names of the ones that are counted.
+    """
+
+    study: StudyEntry
+    n_trials: int = 0
+    changed_at: int = -1
+    segments: set[str] = field(default_factory=set)
+
+    def has_changed(self, folder: Path) -> bool:
+        """Whether there may be something new in the folder since the last time."""
+        changed_at = folder.stat().st_mtime_ns
+        if changed_at == self.changed_at:
+            return False
+        # File systems count time in steps: what happens within the same one would go unnoticed.
+        is_settled = time.time_ns() - changed_at > _SETTLED_NANOSECONDS
+        self.changed_at = changed_at if is_settled else -1
+        return True
+
+
 def unfinished(run: Run) -> Sequence[StudyEntry]:
     """The studies of the plan that are not complete; failed ones are among them, and are tried again."""
-    found = []
-    for study in run.studies:
-        summary = run.summary(study)
-        if summary is None or not summary.covers(study.budget):
-            found.append(study)
-    return found
+    started = set(run.started())
+    return [study for study in run.studies if study.id not in started or not _is_complete(run, study)]
 
 
-def _is_done(summary: StudySummary, study: StudyEntry, n_trials: int) -> bool:
-    return summary.state == "failed" or summary.exhausted or n_trials >= study.budget
+def _is_complete(run: Run, study: StudyEntry) -> bool:
+    summary = run.summary(study)
+    return summary is not None and summary.covers(study.budget)
+
+
+def _is_done(summary: StudySummary, seen: _Seen) -> bool:
+    return summary.state == "failed" or summary.exhausted or seen.n_trials >= seen.study.budget
 
 
 def _best_value(path: Path, *, minimize: bool) -> float | None:

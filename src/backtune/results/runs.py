@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from backtune.errors import ResultsError
-from backtune.results.files import read_json, remove_leftovers, write_json
+from backtune.results.files import names_in, read_json, remove_leftovers, write_atomically
 from backtune.results.segments import count_trials, read_log, write_segment
 from backtune.results.summary import StudySummary
 from backtune.space import Space, parse_space
@@ -113,11 +114,17 @@ class Run:
         Raises:
             ResultsError: the folder cannot be written.
         """
-        content = {
-            "sweep_id": self.sweep_id, "name": self.name, "version": self.version,
-            "spec": self.spec, "studies": [asdict(study) for study in self.studies],
-        }  # fmt: skip
-        write_json(self.folder / "sweep.json", content)
+        head = {"sweep_id": self.sweep_id, "name": self.name, "version": self.version, "spec": self.spec}
+        # A line for each study: there may be a hundred thousand.
+        studies = ",\n    ".join(json.dumps(vars(study), allow_nan=False) for study in self.studies)
+        text = (
+            f'{json.dumps(head, indent=2, allow_nan=False)[:-2]},\n  "studies": [\n    {studies}\n  ]\n}}\n'
+        )
+        write_atomically(self.folder / "sweep.json", lambda file: file.write(text.encode()))
+
+    def started(self) -> list[str]:
+        """Names of the folders below ``studies``: of all studies that were started, of this plan or an earlier one."""
+        return names_in(self.folder / "studies")
 
     def study_folder(self, study_id: str) -> Path:
         return self.folder / "studies" / study_id
@@ -156,15 +163,17 @@ def adopt_repeats(run: Run) -> None:
     Raises:
         ResultsError: the folder cannot be written.
     """
-    elsewhere: dict[str, Path] = {}
-    for folder in sorted(run.folder.parent.glob("*/studies/*"), key=count_trials):
-        elsewhere[folder.name] = folder
-    for study in run.studies:
-        own = run.study_folder(study.id)
-        if study.id in elsewhere and not own.exists():
-            log = read_log(elsewhere[study.id])
-            if log is not None:
-                write_segment(own, log)
+    missing = {study.id for study in run.studies} - set(run.started())
+    found: dict[str, Path] = {}
+    for studies in run.folder.parent.glob("*/studies"):
+        for name in missing.intersection(names_in(studies)):
+            folder = studies / name
+            if name not in found or count_trials(folder) > count_trials(found[name]):
+                found[name] = folder
+    for name, folder in sorted(found.items()):
+        log = read_log(folder)
+        if log is not None:
+            write_segment(run.study_folder(name), log)
 
 
 def runs_in(root: Path) -> list[Run]:

@@ -8,7 +8,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from backtune.search.study import Study
-from backtune.search.unit import run_unit
+from backtune.search.unit import Place, run_unit
 
 
 def rate(studies: Sequence[Study], *, processes: int) -> float:
@@ -29,11 +29,15 @@ def _timed(studies: Sequence[Study]) -> tuple[float, float]:
     (together,) = _shared
     with tempfile.TemporaryDirectory() as folder:
         # Compiled code and bars first.
-        run_unit(studies, Path(folder) / "first", lambda: False)
+        run_unit(studies, Place(Path(folder) / "first", _never))
         together.wait()
         start = time.time()
-        run_unit(studies, Path(folder) / "timed", lambda: False)
+        run_unit(studies, Place(Path(folder) / "timed", _never))
         return start, time.time()
+
+
+def _never() -> bool:
+    return False
 
 
 _shared: list[Barrier] = []

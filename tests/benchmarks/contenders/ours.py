@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from backtune.search import tune
+from backtune.search.study import Study
 from backtune.search.tune import Cluster, connected
 from backtune.sweep import Options, SweepResult, run_sweep
 from contenders.processes import cpu_seconds, cpu_since
@@ -52,7 +53,7 @@ def run(
     begin = time.perf_counter()
     with connected(Cluster(workers=workers)):
         before, started = cpu_seconds(), time.perf_counter()
-        with _recorded(timed=timed):
+        with _recorded(setting.studies(), timed=timed):
             result = run_sweep(setting.spec, runs, Options(tracking=False, on_progress=lambda _: None))
         sweep_seconds = time.perf_counter() - started
         used = cpu_since(before)
@@ -70,20 +71,20 @@ def rows(result: SweepResult) -> pl.DataFrame:
 
 
 @contextmanager
-def _recorded(*, timed: bool) -> Iterator[None]:
+def _recorded(studies: Sequence[Study], *, timed: bool) -> Iterator[None]:
     """Units note when they begin and end. What is put in place here is pickled and runs in the workers."""
 
-    def noted(config: dict[str, Any], *, units: list[Any], folder: Path, brake: Any) -> dict[str, Any]:
+    def noted(config: dict[str, Any], *, place: Any, **others: Any) -> dict[str, Any]:
         from contenders import shares
 
         if timed:
-            shares.install(study for unit in units for study in unit)
+            shares.install(studies)
         start = time.time()
         with shares.measured() as parts:
-            done = _trainable(config, units=units, folder=folder, brake=brake)
+            done = _trainable(config, place=place, **others)
         end = time.time()
         line = json.dumps({"pid": os.getpid(), "start": start, "end": end, "shares": dict(parts)})
-        with (folder.parent / _RECORD).open("a") as file:
+        with (place.folder.parent / _RECORD).open("a") as file:
             file.write(line + "\n")
         return done
 
