@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,14 +37,16 @@ class Trial:
     Attributes:
         number: place in the study, from 0.
         params: values by name.
-        state: ``complete``; ``infeasible`` where a constraint is violated, there is no closed trade or equity
-            reached zero; ``failed`` where the strategy raised or an objective is undefined.
+        state: ``complete``; ``infeasible`` where a constraint is violated, there is no closed trade, equity reached
+            zero or the trial was stopped early; ``failed`` where the strategy raised or an objective is undefined.
         reason: why it is not complete, else empty.
-        values: one per objective, as the metric is, None where failed; 0 stands for an undefined objective of an
-            infeasible trial.
-        metrics: on the train window, None where undefined; all None where failed.
-        blocks: (16, 3) count, sum and sum of squares of bar returns in equal blocks of time; zeros where failed.
+        values: one per objective, as the metric is, None where failed or stopped; 0 stands for an undefined
+            objective of an infeasible trial.
+        metrics: on the train window, None where undefined; all None where failed or stopped.
+        blocks: (16, 3) count, sum and sum of squares of bar returns in equal blocks of time; zeros where failed or
+            stopped.
         duration_seconds: of the evaluation; 0 where the answer came from the log.
+        rungs: with early stopping, the objectives on each rung, None where it was not run or one is undefined.
     """
 
     number: int
@@ -54,6 +57,12 @@ class Trial:
     metrics: Metrics
     blocks: np.ndarray
     duration_seconds: float
+    rungs: tuple[tuple[float, ...] | None, ...] = ()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was stopped early: nothing is known of it on the whole window."""
+        return self.state == "infeasible" and self.values is None
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,15 @@ class Objective:
         if isinstance(scored, Score):
             return scored
         raise StrategyError(f"{self.strategy.name}: {scored}")
+
+    def values(self, params: Params, window: Window) -> tuple[float, ...] | None:
+        """The objectives of a candidate on a window; None where the strategy fails or one of them is undefined."""
+        (scored,) = self._scores([params], window)
+        if not isinstance(scored, Score):
+            return None
+        values = [scored.metrics[goal.metric] for goal in self.goals]
+        defined = tuple(value for value in values if value is not None)
+        return defined if len(defined) == len(values) else None
 
     def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[Score | str]:
         """A score for each candidate, or why there is none."""
@@ -200,6 +218,12 @@ def search_window(bars: Bars, train: Span) -> Window:
     """
     rows = np.searchsorted(bars.timestamp, [train.start, train.end])
     return _window(bars[int(rows[0]) : int(rows[1])], 0, "train")
+
+
+def leading_window(window: Window, fraction: float) -> Window:
+    """The first bars of a window, at least one, with the bars before it as they are."""
+    n_bars = len(window.bars) - window.start
+    return Window.of(window.bars[: window.start + math.ceil(fraction * n_bars)], window.start)
 
 
 def validation_window(bars: Bars, test: Span) -> Window:

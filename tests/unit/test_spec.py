@@ -14,7 +14,7 @@ import yaml
 
 from backtune.errors import SpecError
 from backtune.space import Choice, Float, Int
-from backtune.spec import Constraint, Goal, StrategyFile, SweepSpec
+from backtune.spec import Constraint, EarlyStopping, Goal, StrategyFile, SweepSpec
 
 NAN = math.nan
 MINIMAL = {"name": "x", "grid": {"strategies": ["S"], "assets": ["A"], "timeframes": ["1h"]}}
@@ -192,6 +192,20 @@ REFUSED: list[tuple[str, object, str]] = [
     ("search.sampler", 5, f"search.sampler: 5 is not known; {SAMPLERS}"),
     ("search.engine", "rust", "search.engine: 'rust' is not known (did you mean 'rustuna'?); allowed: auto, optuna, rustuna"),
     ("search.islands", 0, "search.islands: must be greater than or equal to 1 (given: 0)"),
+    ("search.early_stopping", True, "search.early_stopping: must not be a truth value (given: True)"),
+    ("search.early_stopping", [0.1], "search.early_stopping: must be a mapping of keys (given: [0.1])"),
+    ("search.early_stopping", {"rung": [0.1]}, "search.early_stopping.rung: unknown key (did you mean 'rungs'?); allowed: rungs, top, startup_trials"),
+    ("search.early_stopping", {"rungs": []}, "search.early_stopping.rungs: must not be empty"),
+    ("search.early_stopping", {"rungs": 0.1}, "search.early_stopping.rungs: must be a list (given: 0.1)"),
+    ("search.early_stopping", {"rungs": [0.0]}, "search.early_stopping.rungs.0: must be greater than 0 (given: 0.0)"),
+    ("search.early_stopping", {"rungs": [0.1, 1]}, "search.early_stopping.rungs.1: must be less than 1 (given: 1)"),
+    ("search.early_stopping", {"rungs": [0.3, 0.1]}, "search.early_stopping.rungs: must be increasing fractions of the train window (given: [0.3, 0.1])"),
+    ("search.early_stopping", {"rungs": [0.3, 0.3]}, "search.early_stopping.rungs: must be increasing"),
+    ("search.early_stopping", {"rungs": [NAN]}, "search.early_stopping.rungs.0: must be a finite number (given: nan)"),
+    ("search.early_stopping", {"rungs": [True]}, "search.early_stopping.rungs.0: must be less than 1 (given: True)"),
+    ("search.early_stopping", {"top": 1}, "search.early_stopping.top: must be less than 1 (given: 1)"),
+    ("search.early_stopping", {"top": 0}, "search.early_stopping.top: must be greater than 0 (given: 0)"),
+    ("search.early_stopping", {"startup_trials": 0}, "search.early_stopping.startup_trials: must be greater than or equal to 1 (given: 0)"),
     ("search.trials", 0, "search.trials: must be greater than or equal to 1 (given: 0)"),
     ("search.trials", "many", "search.trials: must be a whole number (given: 'many')"),
     ("search.trials", 1.5, "search.trials: must be a whole number (given: 1.5)"),
@@ -268,6 +282,7 @@ def test_unreadable_file(tmp_path: Path, content: bytes | None, fragment: str) -
     ("key", "value"),
     [
         ("search.trials", 9),
+        ("search.early_stopping", None),
         ("compute", {}),
         ("compute.time_budget", "1h"),
         ("compute.cpus_per_unit", 2),
@@ -309,6 +324,7 @@ def test_id_does_not_depend_on(key: str, value: object) -> None:
         ("search.constraints", {"total_trades": ">= 1234567.5", "max_drawdown": "<= 0.5"}),
         ("search.seed", 8),
         ("search.engine", "optuna"),
+        ("search.early_stopping", {}),
         ("validation.method", "none"),
         ("validation.test_fraction", 0.2),
     ],
@@ -318,6 +334,20 @@ def test_id_depends_on(key: str, value: object) -> None:
     if key == "grid.timeframes":
         document["space"] = {}
     assert SweepSpec.parse(changed(document, key, value)).id != SweepSpec.parse(document).id
+
+
+def test_early_stopping_is_in_no_content_where_it_is_not_used() -> None:
+    assert "early_stopping" not in SweepSpec.parse(full()).model_dump(mode="json")["search"]
+
+
+def test_early_stopping_is_read_with_its_defaults() -> None:
+    assert SweepSpec.parse(MINIMAL).search.early_stopping is None
+    search = SweepSpec.parse(changed(MINIMAL, "search.early_stopping", {"rungs": [0.1, 0.5]})).search
+    assert search.early_stopping == EarlyStopping(rungs=(0.1, 0.5), top=0.2, startup_trials=20)
+    assert (
+        SweepSpec.parse(changed(MINIMAL, "search.early_stopping", {})).search.early_stopping
+        == EarlyStopping()
+    )
 
 
 def test_id_is_readable_and_stable() -> None:

@@ -30,11 +30,12 @@ _BLOCKS = ("block_count", "block_sum", "block_sum_squares")
 class TrialLog:
     """The trials of one study in its folder. One writer at a time is assumed; see above for what if not."""
 
-    def __init__(self, folder: Path, space: Space, n_objectives: int) -> None:
+    def __init__(self, folder: Path, space: Space, n_objectives: int, n_rungs: int = 0) -> None:
         self._folder = folder
         self._space = space
         self._n_objectives = n_objectives
-        self._schema = log_schema(space, n_objectives)
+        self._n_rungs = n_rungs
+        self._schema = log_schema(space, n_objectives, n_rungs)
 
     def read(self) -> list[Trial]:
         """All trials, in order of number, 0 to the last.
@@ -49,7 +50,7 @@ class TrialLog:
             raise ResultsError(
                 f"{self._folder}: its columns are not those of this study; move the folder away"
             )
-        return _trials(frame, self._space, self._n_objectives)
+        return self._trials(frame)
 
     def append(self, trials: Sequence[Trial]) -> None:
         """Write trials with consecutive numbers as one segment.
@@ -57,7 +58,7 @@ class TrialLog:
         Raises:
             ResultsError: the file cannot be written; what was there before stays.
         """
-        columns = _columns(trials, self._space, self._n_objectives)
+        columns = _columns(trials, self._space, self._n_objectives, self._n_rungs)
         write_segment(self._folder, pl.DataFrame(columns, schema=self._schema))
 
     def merge(self) -> None:
@@ -71,12 +72,37 @@ class TrialLog:
             if piece != whole:
                 piece.unlink(missing_ok=True)
 
+    def _trials(self, frame: pl.DataFrame) -> list[Trial]:
+        blocks = np.stack([frame[name].to_numpy() for name in _BLOCKS], axis=-1)
+        values = self._values(frame, "")
+        rungs = [self._values(frame, f"rung_{k}_") for k in range(self._n_rungs)]
+        metrics = frame.select(list(METRICS)).iter_rows()
+        rows = frame.drop(_BLOCKS).iter_rows(named=True)
+        return [
+            Trial(
+                number=row["number"],
+                params=params_of(row, self._space),
+                state=row["state"],
+                reason=row["reason"],
+                values=values[i],
+                metrics=dict(zip(METRICS, own_metrics, strict=True)),
+                blocks=blocks[i],
+                duration_seconds=row["duration_seconds"],
+                rungs=tuple(rung[i] for rung in rungs),
+            )
+            for i, (row, own_metrics) in enumerate(zip(rows, metrics, strict=True))
+        ]
+
+    def _values(self, frame: pl.DataFrame, prefix: str) -> list[tuple[float, ...] | None]:
+        columns = [f"{prefix}values_{i}" for i in range(self._n_objectives)]
+        return [None if None in values else values for values in frame.select(columns).iter_rows()]
+
 
 def read_log(folder: Path) -> pl.DataFrame | None:
     """A study's trials as a frame, one row a number in order; None where there is none.
 
-    Columns: number, state, reason, params_<name>, values_<i>, one per metric, block_count, block_sum and
-    block_sum_squares (16 each), duration_seconds.
+    Columns: number, state, reason, params_<name>, values_<i>, with early stopping rung_<k>_values_<i>, one per metric,
+    block_count, block_sum and block_sum_squares (16 each), duration_seconds.
 
     Raises:
         ResultsError: a segment cannot be read, or numbers are missing.
@@ -120,7 +146,7 @@ def count_trials(folder: Path) -> int:
     )
 
 
-def log_schema(space: Space, n_objectives: int) -> pl.Schema:
+def log_schema(space: Space, n_objectives: int, n_rungs: int = 0) -> pl.Schema:
     """The columns of a study's trial log."""
     return pl.Schema(
         {
@@ -129,6 +155,7 @@ def log_schema(space: Space, n_objectives: int) -> pl.Schema:
             "reason": pl.String(),
             **{f"params_{name}": _column_type(parameter) for name, parameter in space.items()},
             **{f"values_{i}": pl.Float64() for i in range(n_objectives)},
+            **{f"rung_{k}_values_{i}": pl.Float64() for k in range(n_rungs) for i in range(n_objectives)},
             **dict.fromkeys(METRICS, pl.Float64()),
             **dict.fromkeys(_BLOCKS, pl.Array(pl.Float64(), N_BLOCKS)),
             "duration_seconds": pl.Float64(),
@@ -151,7 +178,7 @@ def _listing(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _columns(trials: Sequence[Trial], space: Space, n_objectives: int) -> dict[str, Any]:
+def _columns(trials: Sequence[Trial], space: Space, n_objectives: int, n_rungs: int) -> dict[str, Any]:
     """The columns of :func:`log_schema`. Column by column, which costs a tenth of making a row of every trial."""
     blocks = np.stack([trial.blocks for trial in trials])
     return {
@@ -162,9 +189,13 @@ def _columns(trials: Sequence[Trial], space: Space, n_objectives: int) -> dict[s
             f"params_{name}": [_encoded(trial.params.get(name), parameter) for trial in trials]
             for name, parameter in space.items()
         },
+        **_value_columns("", [trial.values for trial in trials], n_objectives),
         **{
-            f"values_{i}": [trial.values[i] if trial.values is not None else None for trial in trials]
-            for i in range(n_objectives)
+            name: column
+            for k in range(n_rungs)
+            for name, column in _value_columns(
+                f"rung_{k}_", [t.rungs[k] if t.rungs else None for t in trials], n_objectives
+            ).items()
         },
         **{name: [trial.metrics[name] for trial in trials] for name in METRICS},
         **{name: blocks[:, :, i] for i, name in enumerate(_BLOCKS)},
@@ -172,24 +203,13 @@ def _columns(trials: Sequence[Trial], space: Space, n_objectives: int) -> dict[s
     }
 
 
-def _trials(frame: pl.DataFrame, space: Space, n_objectives: int) -> list[Trial]:
-    blocks = np.stack([frame[name].to_numpy() for name in _BLOCKS], axis=-1)
-    values = frame.select(f"values_{i}" for i in range(n_objectives)).iter_rows()
-    metrics = frame.select(list(METRICS)).iter_rows()
-    rows = frame.drop(_BLOCKS).iter_rows(named=True)
-    return [
-        Trial(
-            number=row["number"],
-            params=params_of(row, space),
-            state=row["state"],
-            reason=row["reason"],
-            values=None if row["state"] == "failed" else own_values,
-            metrics=dict(zip(METRICS, own_metrics, strict=True)),
-            blocks=own_blocks,
-            duration_seconds=row["duration_seconds"],
-        )
-        for row, own_values, own_metrics, own_blocks in zip(rows, values, metrics, blocks, strict=True)
-    ]
+def _value_columns(
+    prefix: str, values: Sequence[tuple[float, ...] | None], n_objectives: int
+) -> dict[str, list[float | None]]:
+    return {
+        f"{prefix}values_{i}": [own[i] if own is not None else None for own in values]
+        for i in range(n_objectives)
+    }
 
 
 def _column_type(parameter: Parameter) -> pl.DataType:

@@ -40,6 +40,7 @@ class StudySummary:
             ``failed`` when it could not be run.
         reason: why it failed, else empty.
         n_trials, n_complete, n_infeasible, n_failed: rows in the log, in all and by state.
+        n_stopped: how many of the infeasible were stopped early.
         exhausted: whether a finite space has no more candidates.
         winners: the best trial, or the Pareto front; empty where no trial is complete.
         most_common_reason: why most trials are not complete, empty where all are.
@@ -51,6 +52,7 @@ class StudySummary:
     n_complete: int = 0
     n_infeasible: int = 0
     n_failed: int = 0
+    n_stopped: int = 0
     exhausted: bool = False
     winners: tuple[Winner, ...] = ()
     most_common_reason: str = ""
@@ -88,6 +90,7 @@ def summary_of(
         n_complete=states.count("complete"),
         n_infeasible=states.count("infeasible"),
         n_failed=states.count("failed"),
+        n_stopped=sum(trial.is_stopped for trial in trials),
         exhausted=exhausted,
         winners=tuple(winners),
         most_common_reason=max(sorted(set(reasons)), key=reasons.count, default=""),

@@ -15,7 +15,7 @@ from backtune.results.best import best_of
 from backtune.results.segments import TrialLog, count_trials
 from backtune.results.summary import StudySummary
 from backtune.space import Params, Space
-from backtune.spec import Goal
+from backtune.spec import Search
 
 # Longer rounds exchange too late for budgets of hundreds, shorter ones make islands alike and wait for each other.
 _ROUND_TRIALS = 96
@@ -29,13 +29,13 @@ class Exchange:
 
     Attributes:
         folders: of the peers; none for a study without islands.
-        space, goals: of the study.
+        space, search: of the study.
         batch_size: of its suggester; a round is a whole number of batches.
     """
 
     folders: Sequence[Path]
     space: Space
-    goals: Sequence[Goal]
+    search: Search
     batch_size: int
 
     @property
@@ -58,8 +58,9 @@ class Exchange:
             ResultsError: a peer's log cannot be read.
         """
         needed = number - self._round
-        logs = [TrialLog(folder, self.space, len(self.goals)).read()[:needed] for folder in self.folders]
-        best = best_of([trial for log in logs for trial in best_of(log, self.goals)], self.goals)
+        goals, n_rungs = self.search.goals, self.search.n_rungs
+        logs = [TrialLog(folder, self.space, len(goals), n_rungs).read()[:needed] for folder in self.folders]
+        best = best_of([trial for log in logs for trial in best_of(log, goals)], goals)
         return [trial.params for trial in best[:_MOST_MIGRANTS]]
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from backtune.results.files import remove_leftovers
 from backtune.results.segments import TrialLog
 from backtune.results.summary import Winner, summary_of
 from backtune.search.islands import Exchange
+from backtune.search.rungs import Rungs, told_of_stopped
 from backtune.search.samplers import make_suggester
 from backtune.search.suggest import Told
 from backtune.search.wary import DEADLY, MAX_DEADLY_CANDIDATES, Watch
@@ -105,7 +107,7 @@ def run_study(study: Study, folder: Path, stop: Stop, max_deaths: int = 1) -> It
         Exception: whatever a strategy raises when its winner meets the test window.
     """
     remove_leftovers(folder)
-    log = TrialLog(folder, study.space, len(study.search.goals))
+    log = TrialLog(folder, study.space, len(study.search.goals), study.search.n_rungs)
     bars = study.bars.load()
     window = search_window(bars, study.fold.train)
     watch = Watch(folder, max_deaths)
@@ -154,8 +156,8 @@ class _Search:
         self.answers = {_key(trial.params): trial for trial in self.trials}
         suggester = make_suggester(self.study.search, self.study.space, self.study.seed)
         peers = [studies / peer for peer in self.study.peers]
-        exchange = Exchange(peers, self.study.space, self.study.search.goals, suggester.batch_size)
         suggester.enqueue(self.study.first)
+        exchange = Exchange(peers, self.study.space, self.study.search, suggester.batch_size)
         number = 0
         try:
             while number < self.study.search.trials:
@@ -220,7 +222,7 @@ class _Search:
 
     def _trials(self, candidates: Sequence[tuple[int, Params]]) -> Iterator[Trial]:
         if not self.watch.is_wary:
-            yield from self.objective.trials(candidates, self.window)
+            yield from self._evaluated(candidates)
             return
         for number, params in candidates:
             # Written first, so that a note is always about the first trial that the log does not have.
@@ -229,7 +231,18 @@ class _Search:
                 self._check_deaths(params)
                 yield self.objective.failed(number, params, DEADLY)
             else:
-                yield from self.objective.trials([(number, params)], self.window)
+                yield from self._evaluated([(number, params)])
+
+    def _evaluated(self, candidates: Sequence[tuple[int, Params]]) -> Iterator[Trial]:
+        if self._rungs is None:
+            return self.objective.trials(candidates, self.window)
+        return self._rungs.trials(candidates)
+
+    @cached_property
+    def _rungs(self) -> Rungs | None:
+        """Knows the trials of the log when it is first asked for, and from then on those that it evaluates."""
+        setting = self.study.search.early_stopping
+        return Rungs(setting, self.objective, self.window, self.answers.values()) if setting else None
 
     def _check_deaths(self, params: Params) -> None:
         deaths = sum(trial.reason == DEADLY for trial in self.trials)
@@ -244,6 +257,8 @@ class _Search:
         return number >= len(self.trials) and _key(params) not in self.answers
 
     def _told(self, trial: Trial) -> Told:
+        if trial.is_stopped:
+            return told_of_stopped(trial, self.objective.goals)
         return Told(trial.values, self.objective.violations(trial.metrics))
 
     def _check_replay(self, logged: Trial, params: Params) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -62,12 +63,20 @@ def _first_problem(error: ValidationError) -> ErrorDetails:
 
 def _model_at(model: type[BaseModel], location: list[Any]) -> type[BaseModel]:
     for part in location:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        section = _section(model.model_fields[part].annotation) if part in model.model_fields else None
+        if section is not None:
+            model = section
         elif isinstance(part, int):
             model = StrategyFile
     return model
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key holds, also where it may be left null."""
+    if get_origin(annotation) is UnionType:
+        annotation = next((one for one in get_args(annotation) if one is not NoneType), None)
+    is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation if is_section else None
 
 
 def _keys_at(model: type[BaseModel], location: list[Any]) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -269,6 +270,27 @@ class Constraint(Section):
         return max(0.0, distance) / (abs(self.bound) or 1.0)
 
 
+class EarlyStopping(Section):
+    """Rungs that a candidate must pass before it is run on the whole train window.
+
+    Attributes:
+        rungs: leading fractions of the train window's bars, increasing.
+        top: the share of the complete trials, the best ones, that a candidate is compared with on a rung.
+        startup_trials: how many complete trials there must be before one is stopped.
+    """
+
+    rungs: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (0.25,)
+    top: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    startup_trials: Annotated[int, Field(ge=1)] = 20
+
+    @field_validator("rungs")
+    @classmethod
+    def _increasing(cls, rungs: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later <= earlier for earlier, later in pairwise(rungs)):
+            raise ValueError("must be increasing fractions of the train window")
+        return rungs
+
+
 class Search(Section):
     """The search of every study. ``trials`` is the budget; all else decides what is found with it.
 
@@ -284,6 +306,8 @@ class Search(Section):
     engine: EngineName = "auto"
     islands: Annotated[int, Field(ge=1, le=256)] = 1
     warm_start: Annotated[str, Field(min_length=1)] | None = None
+    # Left out where it is not used, so that such a spec has the content id that it had before there was the key.
+    early_stopping: EarlyStopping | None = Field(default=None, exclude_if=lambda setting: setting is None)
 
     @field_validator("constraints", mode="before")
     @classmethod
@@ -308,6 +332,10 @@ class Search(Section):
                 value=self.islands,
             )  # fmt: skip
         return self
+
+    @property
+    def n_rungs(self) -> int:
+        return len(self.early_stopping.rungs) if self.early_stopping is not None else 0
 
     @property
     def goals(self) -> tuple[Goal, ...]:

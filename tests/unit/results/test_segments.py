@@ -58,6 +58,28 @@ def test_what_is_written_is_read_to_the_last_bit_and_type(log):
     assert all(same(a, b) for a, b in zip(written, log.read(), strict=True))
 
 
+def test_rungs_are_read_back_and_cost_no_column_where_there_are_none(log, tmp_path):
+    rungs = TrialLog(tmp_path / "rungs", SPACE, 2, n_rungs=2)
+    stopped = {"state": "infeasible", "reason": "stopped early", "values": None}
+    written = [
+        trial(0, rungs=((0.1, 1.0), (0.2, 2.0))),
+        trial(1, rungs=((0.3, 3.0), None), **stopped),
+        trial(2, rungs=(None, (0.4, 4.0)), **stopped),
+        trial(3, rungs=(None, None), state="failed", values=None),
+    ]
+    rungs.append(written)
+    read = rungs.read()
+    assert all(same(a, b) for a, b in zip(written, read, strict=True))
+    assert [one.is_stopped for one in read] == [False, True, True, False]
+    columns = set(read_log(tmp_path / "rungs").columns)
+    log.append([trial(0)])
+    assert columns - set(read_log(tmp_path / "study").columns) == {
+        f"rung_{k}_values_{i}" for k in range(2) for i in range(2)
+    }
+    with pytest.raises(ResultsError, match="not those of this study"):
+        TrialLog(tmp_path / "study", SPACE, 2, n_rungs=1).read()
+
+
 def test_an_empty_folder_and_a_missing_one(log, tmp_path):
     assert log.read() == []
     assert read_log(tmp_path) is None

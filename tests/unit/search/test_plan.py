@@ -37,6 +37,7 @@ def ids(market, **changes):
         {"tracking": {"top_k": 3}},
         {"name": "another"},
         {"search": {"engine": "rustuna"}},
+        {"search": {"early_stopping": None}},
     ],
 )
 def test_what_changes_no_result_changes_no_id(market, changes):
@@ -49,6 +50,7 @@ def test_what_changes_no_result_changes_no_id(market, changes):
         {"search": {"seed": 6}},
         {"search": {"sampler": "random"}},
         {"search": {"engine": "optuna"}},
+        {"search": {"early_stopping": {}}},
         {"search": {"objectives": ["sortino_ratio"]}},
         {"search": {"constraints": {"total_trades": ">= 31"}}},
         {"execution": {"fee_bps": 11}},
