@@ -26,6 +26,8 @@ from backtune.engine.types import (
 )
 
 _EVERY_BYTE = np.uint64(0x0101010101010101)
+# Beside a signed number, a word would become a float.
+_ONE, _BYTE, _SEVEN_BYTES = np.uint64(1), np.uint64(8), np.uint64(56)
 
 
 @njit(cache=True, error_model="numpy")
@@ -55,30 +57,58 @@ def moves_of(targets: np.ndarray, first_target: float, lowest: float) -> Moves:
 def moves_of_sides(sides: np.ndarray, first_side: int, lowest: int) -> Moves:
     """:func:`moves_of` for targets of -1, 0 and 1, (n,) int8 from an even address on.
 
-    Eight bars are compared in one word: most bars keep the target of the bar before. Where one does not, all eight
-    are written over each other until one differs, for a branch would be guessed wrong.
+    Eight bars are compared in one word: most bars keep the target of the bar before.
     """
-    n = len(sides)
-    # One more than there can be, to be written over.
-    room = 3 + _count_changes(sides[1:], sides[:-1])
+    n = max(len(sides) - 1, 0)
+    words = sides[: n - n % 8].view(np.uint64)
+    before = _EVERY_BYTE * np.uint64(np.uint8(first_side))
+    changing = _changing_words(words, before)
+    room = 9 + 8 * len(changing)
     bars = np.empty(room, np.int64)
     targets = np.empty(room, np.int8)
     bars[0], targets[0] = 0, first_side
     count = 1 if first_side != 0 else 0
-    held = np.int8(first_side)
-    n_words = max(n - 1, 0) // 8
-    words = sides[: n_words * 8].view(np.uint64)
-    for word in range(n_words + 1):
-        if word < n_words and words[word] == _EVERY_BYTE * np.uint64(np.uint8(held)):
-            continue
-        for i in range(word * 8, word * 8 + 8 if word < n_words else n - 1):
-            side = sides[i]
-            bars[count], targets[count] = i + 1, side
-            count += side != held
-            held = side
+    for word in changing:
+        changes = _changes(words[word], words[word - 1] if word > 0 else before)
+        while changes != 0:
+            i = word * 8 + _first_byte(changes)
+            bars[count], targets[count] = i + 1, sides[i]
+            count += 1
+            changes &= changes - _ONE
+    for i in range(n - n % 8, n):
+        if sides[i] != (sides[i - 1] if i > 0 else first_side):
+            bars[count], targets[count] = i + 1, sides[i]
+            count += 1
     if lowest > -1:
         count = _without_shorts(bars, targets, count)
     return Moves(bars[:count], targets[:count].astype(np.float64))
+
+
+@njit(cache=True)
+def _changing_words(words: np.ndarray, before: np.uint64) -> np.ndarray:
+    """Which words hold a byte that differs from the one before it; without a branch, for it would be guessed wrong."""
+    found = np.empty(len(words) + 1, np.int32)
+    count = 0
+    for i in range(len(words)):
+        found[count] = i
+        count += words[i] != (words[i] << _BYTE | before >> _SEVEN_BYTES)
+        before = words[i]
+    return found[:count]
+
+
+@njit(cache=True)
+def _changes(word: np.uint64, before: np.uint64) -> np.uint64:
+    """The lowest bit of every byte that differs from the byte before, which is the next lower one."""
+    differing = word ^ (word << _BYTE | before >> _SEVEN_BYTES)
+    # Of -1, 0 and 1, two that differ do so in one of the two lowest bits.
+    return (differing | differing >> _ONE) & _EVERY_BYTE
+
+
+@njit(cache=True)
+def _first_byte(bits: np.uint64) -> np.int64:
+    """Which byte holds the lowest bit, one of ``_EVERY_BYTE``: counts the bytes below it, by a sum over all bytes."""
+    below = ((bits & (~bits + _ONE)) - _ONE) & _EVERY_BYTE
+    return np.int64(below * _EVERY_BYTE >> _SEVEN_BYTES)
 
 
 @njit(cache=True)
@@ -93,14 +123,6 @@ def _without_shorts(bars: np.ndarray, targets: np.ndarray, count: int) -> int:
             left += 1
             held = target
     return left
-
-
-@njit(cache=True)
-def _count_changes(sides: np.ndarray, before: np.ndarray) -> int:
-    count = 0
-    for i in range(len(sides)):
-        count += sides[i] != before[i]
-    return count
 
 
 @njit(cache=True, error_model="numpy")

@@ -34,6 +34,11 @@ class Columns:
         sums: PrefixSums = prefix_sums(self.bars.close)
         return sums
 
+    @cached_property
+    def highest_close(self) -> float:
+        """The highest of the closes."""
+        return float(self.bars.close.max())
+
 
 @njit(cache=True)
 def prefix_sums(values: np.ndarray) -> PrefixSums:
