@@ -142,19 +142,20 @@ def trade(  # noqa: PLR0912, PLR0915
     segment_quantity = np.empty(room)
     starts[0], segment_cash[0], segment_quantity[0] = 0, costs.initial_cash, 0.0
     n_segments = 1
+    # Every trade begins with a move.
+    pnls, gains = np.empty(len(moves.bars)), np.empty(len(moves.bars))
+    n_trades = 0
     cash, held = costs.initial_cash, 0.0
     entered = entered_value = exited = exited_value = trade_costs = best = 0.0
     entry_bar = 0
-    n_trades = n_wins = 0
-    gross_profit = gross_loss = sum_win = sum_loss = sum_time = traded = 0.0
-    largest_win = largest_loss = np.nan
+    sum_time = traded = 0.0
     has_exits = costs.stop_loss > 0.0 or costs.take_profit > 0.0 or costs.trailing_stop > 0.0
     ruined_bar = -1
     cursor = move = 0
     payment = _next_payment(prices.funding, 0, n_bars)
     while True:
         bar = min(moves.bars[move] if move < len(moves.bars) else n_bars, payment, n_bars)
-        new, fee = held, costs.fee
+        new, fee, buys = held, costs.fee, False
         at = -1
         if has_exits and held != 0.0:
             entry = entered_value / entered
@@ -164,11 +165,11 @@ def trade(  # noqa: PLR0912, PLR0915
                 at, price, is_limit, best = _short_exit(prices, costs, entry, best, cursor, bar)
         if at >= 0:
             # The same bar is looked at again: an order may be due at its open.
-            bar, new = at, 0.0
+            bar, new, buys = at, 0.0, held < 0.0
             if is_limit:
                 fee = costs.maker_fee
             else:
-                price *= 1.0 - costs.slippage if held > 0.0 else 1.0 + costs.slippage
+                price = _slipped(price, buys, costs)
         elif bar >= n_bars:
             break
         else:
@@ -184,16 +185,25 @@ def trade(  # noqa: PLR0912, PLR0915
                 if worth <= 0.0:
                     ruined_bar = bar
                     break
-                wanted = costs.size * moves.targets[move] * worth
-                buys = wanted > held * price
-                price *= 1.0 + costs.slippage if buys else 1.0 - costs.slippage
-                # Slippage can turn a small resize around: then it is not worth an order.
-                if (wanted / price > held) == buys:
-                    new = wanted / price
+                target, before = moves.targets[move], moves.targets[move - 1] if move > 0 else 0.0
+                share = costs.size * target
+                # Two branches, so that the price of a reversal does not wait for the equity, nor the next for it.
+                if before * target <= 0.0:
+                    buys = target > before
+                    price = _slipped(price, buys, costs)
+                    new = share / price * worth
+                else:
+                    buys = share * worth > held * price
+                    price = _slipped(price, buys, costs)
+                    new = share / price * worth
+                    # Slippage can turn a small resize around: then it is not worth an order.
+                    if (new > held) != buys:
+                        new = held
                 move += 1
         if new != held:
             change = abs(new - held)
-            cash -= (new - held) * price + fee * change * price
+            paid = price * (1.0 + fee if buys else 1.0 - fee)
+            cash = cash + held * paid - new * paid
             traded += change * price
             if held != 0.0 and new * held <= 0.0:
                 change = abs(held)
@@ -208,18 +218,9 @@ def trade(  # noqa: PLR0912, PLR0915
                     row[ENTRY_BAR], row[EXIT_BAR], row[SIDE], row[QUANTITY] = entry_bar, bar, side, entered
                     row[ENTRY_PRICE], row[EXIT_PRICE] = entered_value / entered, exited_value / exited
                     row[PNL], row[RETURN] = pnl, gain
+                pnls[n_trades], gains[n_trades] = pnl, gain
                 n_trades += 1
                 sum_time += prices.timestamp[bar] - prices.timestamp[entry_bar]
-                if pnl > 0.0:
-                    n_wins += 1
-                    gross_profit += pnl
-                    sum_win += gain
-                    # Not "greater": the first comparison is with NaN.
-                    largest_win = largest_win if gain <= largest_win else gain
-                else:
-                    gross_loss -= pnl
-                    sum_loss += gain
-                    largest_loss = largest_loss if gain >= largest_loss else gain
                 entered = entered_value = exited = exited_value = trade_costs = held = 0.0
                 change = abs(new)
             if new != 0.0:
@@ -235,11 +236,41 @@ def trade(  # noqa: PLR0912, PLR0915
             held = new
         starts[n_segments], segment_cash[n_segments], segment_quantity[n_segments] = bar, cash, held
         n_segments += 1
+    entry = entered_value / entered if held != 0.0 else np.nan
     trading = Trading(
-        float(n_trades), float(n_wins), gross_profit, gross_loss, sum_win, sum_loss, largest_win, largest_loss,
-        sum_time, traded, cash, held, entered_value / entered if held != 0.0 else np.nan, ruined_bar,
+        float(n_trades), *_wins_and_losses(pnls[:n_trades], gains[:n_trades]),
+        sum_time, traded, cash, held, entry, ruined_bar,
     )  # fmt: skip
     return trading, Segments(starts[:n_segments], segment_cash[:n_segments], segment_quantity[:n_segments])
+
+
+@njit(cache=True)
+def _slipped(price: float, buys: bool, costs: Costs) -> float:  # noqa: FBT001
+    """The price of a fill."""
+    return price * (1.0 + costs.slippage if buys else 1.0 - costs.slippage)
+
+
+@njit(cache=True)
+def _wins_and_losses(
+    pnls: np.ndarray, gains: np.ndarray
+) -> tuple[float, float, float, float, float, float, float]:
+    """Those fields of :class:`Trading`; without a branch on the sign, which would be guessed wrong."""
+    n_wins = gross_profit = gross_loss = sum_win = sum_loss = largest_win = largest_loss = 0.0
+    for i in range(len(pnls)):
+        pnl, gain = pnls[i], gains[i]
+        won = pnl > 0.0
+        n_wins += 1.0 if won else 0.0
+        gross_profit += pnl if won else 0.0
+        gross_loss -= 0.0 if won else pnl
+        sum_win += gain if won else 0.0
+        sum_loss += 0.0 if won else gain
+        largest_win = gain if gain > largest_win else largest_win
+        largest_loss = gain if gain < largest_loss else largest_loss
+    if n_wins == 0.0:
+        largest_win = np.nan
+    if n_wins == len(pnls):
+        largest_loss = np.nan
+    return n_wins, gross_profit, gross_loss, sum_win, sum_loss, largest_win, largest_loss
 
 
 @njit(cache=True)

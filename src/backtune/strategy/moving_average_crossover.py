@@ -78,9 +78,7 @@ def _compare(
 
 
 @njit(cache=True)
-def _compare_high(
-    high: np.ndarray, start: int, fast: int, slow: int, doubt: float, sides: np.ndarray
-) -> int:
+def _compare_high(high: np.ndarray, start: int, fast: int, slow: int, doubt: float, sides: np.ndarray) -> int:
     """Sides of bars from ``start`` on, 0 where in doubt; returns how many are not."""
     # Slices, because an index that might be negative keeps the loop from the vector units.
     now, of_fast, of_slow = high[start + 1 :], high[start + 1 - fast :], high[start + 1 - slow :]
