@@ -1,4 +1,4 @@
-"""A sweep that is run as real processes, disturbed, started again, and held to its invariants."""
+"""A sweep that is run as real processes, disturbed and started again as often as a test wants."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +20,9 @@ from backtune.errors import ResultsError
 from backtune.results.runs import Run
 from backtune.results.segments import count_trials, read_log
 from faults.traces import KEEPS_ENVIRONMENT, MARK, Process, Traces, processes
-from sweeps import assert_same_rows, command, environment, rows_of, wait_for
+from sweeps import command, environment, wait_for
 
 Rows = dict[str, pl.DataFrame]
-# What may lie in a runs folder while a sweep runs.
-_PASSING = (".stop", ".deaths.json")
 # A candidate of a study, as the log and the journal both have it.
 Key = tuple[str, ...]
 
@@ -99,7 +97,7 @@ class Disturbed:
             return subprocess.CompletedProcess(driver.args, driver.returncode, out, err)
 
     def end(self) -> None:
-        """End the driver if it is running. What it leaves is for :func:`assert_unharmed` to see."""
+        """End the driver if it is running. What it leaves is for ``assert_unharmed`` to see."""
         for driver in self.drivers:
             if driver.poll() is None:
                 driver.kill()
@@ -231,45 +229,6 @@ def until_done(
 def chance(name: str) -> random.Random:
     """A source of chance that is the same in every run."""
     return random.Random(name)  # noqa: S311
-
-
-def assert_unharmed(
-    sweep: Disturbed, expected: Rows, *, but: Collection[str] = (), settle_seconds: float = 20.0
-) -> None:
-    """A sweep that came to its end, whatever happened before, has lost, doubled, changed and left nothing.
-
-    Args:
-        expected: the rows of an undisturbed run.
-        but: columns that may differ from them.
-        settle_seconds: what is left behind gets so long to go away.
-
-    Raises:
-        AssertionError: says what of it does not hold.
-    """
-    run = sweep.run
-    numbers = {study.id: _numbers(run.study_folder(study.id)) for study in run.studies}
-    budgets = {study.id: study.budget for study in run.studies}
-    lost = {name: sorted(set(range(budgets[name])) - set(found)) for name, found in numbers.items()}
-    assert not any(lost.values()), f"lost: {lost}"
-    doubled = {name: sorted({n for n in found if found.count(n) > 1}) for name, found in numbers.items()}
-    assert not any(doubled.values()), f"doubled: {doubled}"
-    assert_same_rows(_without(rows_of(run), but), _without(expected, but))
-    again = sweep.run_again()
-    assert not again, f"finished trials were run again: {again[:10]}"
-    parts = [path for path in sweep.runs.rglob("*") if path.name.endswith(".part") or path.name in _PASSING]
-    assert not parts, f"the runs folder has temporary files: {parts}"
-    wait_for(lambda: not sweep.traces.left_behind(), settle_seconds)
-    left = sweep.traces.left_behind()
-    assert not left, f"left behind: {left}"
-
-
-def _numbers(folder: Path) -> list[int]:
-    """The numbers of the rows in all files of a study, as they lie there: the reader would hide doubles."""
-    return [n for file in folder.glob("*.parquet") for n in pl.read_parquet(file)["number"]]
-
-
-def _without(rows: Rows, columns: Collection[str]) -> Rows:
-    return {name: frame.drop(columns) for name, frame in rows.items()}
 
 
 def _first_moment(journal: Path) -> float:

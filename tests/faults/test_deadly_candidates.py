@@ -8,9 +8,10 @@ import pytest
 
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
-from faults.disturbed import assert_unharmed, until_done
+from faults.disturbed import until_done
 from faults.small import STRATEGIES, paced_document
 from faults.strategies.deadly import DEADLY_LEVEL
+from faults.unharmed import assert_unharmed
 from sweeps import INLINE, assert_same_rows, rows_of
 
 pytestmark = pytest.mark.ray

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from faults.disturbed import Disturbed, assert_unharmed
+from faults.disturbed import Disturbed
+from faults.unharmed import assert_unharmed
 
 CASES = [
     pytest.param(("--executor", "inline"), id="inline"),

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from faults.disturbed import assert_unharmed, chance
+from faults.disturbed import chance
+from faults.unharmed import assert_unharmed
 from sweeps import wait_for
 
 INLINE = ("--executor", "inline")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from faults.disturbed import assert_unharmed
 from faults.raylets import raylets
 from faults.small import paced_document
+from faults.unharmed import assert_unharmed
 from sweeps import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]

@@ -8,9 +8,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from backtune.data.store import open_store
-from faults.disturbed import assert_unharmed
 from faults.s3_faults import BusyS3, a_share
 from faults.small import make_bars, paced_document
+from faults.unharmed import assert_unharmed
 
 CASES = [
     pytest.param(("--executor", "inline"), 3, id="inline"),

@@ -12,8 +12,8 @@ import pytest
 from backtune.results.segments import write_segment
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
-from faults.disturbed import assert_unharmed
 from faults.traces import MARK, Traces
+from faults.unharmed import assert_unharmed
 from sweeps import INLINE, environment, wait_for
 
 LISTENING = """

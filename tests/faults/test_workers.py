@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from faults.disturbed import assert_unharmed, until_done
+from faults.disturbed import until_done
 from faults.small import paced_document
+from faults.unharmed import assert_unharmed
 from sweeps import wait_for
 
 pytestmark = pytest.mark.ray
