@@ -14,12 +14,12 @@ from faults.strategies.deadly import DEADLY_LEVEL
 from faults.unharmed import assert_unharmed
 from sweeps import INLINE, assert_same_rows, rows_of
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 DEATHS = [
     pytest.param("killed", r"worker died", id="kill-9"),
-    pytest.param("exits", r"worker died", id="exit", marks=pytest.mark.slow),
-    pytest.param("out-of-memory", r"worker died|[Mm]emory", id="out-of-memory", marks=pytest.mark.slow),
+    pytest.param("exits", r"worker died", id="exit"),
+    pytest.param("out-of-memory", r"worker died|[Mm]emory", id="out-of-memory"),
 ]
 
 

@@ -115,6 +115,7 @@ def test_more_trials_extend_what_is_there(disturbed, market, expected, arguments
     assert_unharmed(sweep, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", EXECUTORS)
 def test_a_study_that_fails_costs_the_others_nothing(disturbed, tmp_path, expected, arguments):
     root = tmp_path / "damaged"

@@ -17,7 +17,7 @@ SLOW = [pytest.mark.slow, pytest.mark.timeout(700)]
 _LIFE_SECONDS = 1.2
 
 KILLS = [
-    pytest.param(2.0, 0.004, 3, id="three-times"),
+    pytest.param(2.0, 0.003, 2, id="twice"),
     pytest.param(3.0, 0.03, 1000, id="every-few-seconds", marks=SLOW),
     pytest.param(1.0, 0.012, 1000, id="every-second", marks=SLOW),
 ]
