@@ -6,14 +6,18 @@ READY := $(VENV)/.ready
 # The peers of the benchmarks conflict with backtune's own pins.
 PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.ready
+# PineTS, the runtime that exported scripts are tested in; it needs Node 18 or later with npm.
+PINE := .pine
+PINE_READY := $(PINE)/.ready
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-slow lint format bench bench-kernel head lock wheel clean help
+.PHONY: demo test test-pine test-slow lint format bench bench-kernel head lock wheel clean help
 
 help:
 	@echo "make demo       a sweep on Ray over a synthetic market"
 	@echo "make test       the tests, as CI runs them"
+	@echo "make test-pine  exported Pine scripts in an independent runtime; needs npm"
 	@echo "make test-slow  faults and scale"
 	@echo "make lint       formatting, lint, types, import contracts, as CI runs them"
 	@echo "make bench      candidates per second, beside one Tune trial per candidate"
@@ -34,6 +38,15 @@ demo: $(READY)
 
 test: $(READY)
 	BACKTUNE_EXAMPLES=2000 $(BIN)/python -m pytest -m "not slow"
+
+$(PINE_READY): tests/pine/package.json tests/pine/package-lock.json
+	@mkdir -p $(PINE)
+	cp $^ $(PINE)
+	cd $(PINE) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+test-pine: $(READY) $(PINE_READY)
+	$(BIN)/python -m pytest tests/pine
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --timeout 1800
@@ -73,4 +86,4 @@ wheel: $(READY)
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:
-	rm -rf $(VENV) $(PEERS) dist build data/demo runs
+	rm -rf $(VENV) $(PEERS) $(PINE) dist build data/demo runs

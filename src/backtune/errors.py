@@ -11,6 +11,7 @@
     |-- StrategyError      a strategy cannot be loaded, or its positions are not usable
     |-- ResultsError       the runs folder or a trial log cannot be read or written
     |-- SearchError        a sampler cannot do what the study needs
+    |-- ReportError        a report or script cannot be made of what a run holds
     |-- TrackingError      the experiment tracker refuses or does not answer
     `-- ClusterError       the cluster cannot be started or reached
 
@@ -87,6 +88,10 @@ class ResultsError(BacktuneError):
 
 class SearchError(BacktuneError):
     """Raised when a sampler cannot do what the study needs."""
+
+
+class ReportError(BacktuneError):
+    """Raised when a report or a script cannot be made of what a run holds."""
 
 
 class TrackingError(BacktuneError):

@@ -10,7 +10,19 @@ import sys
 
 import typer
 
-from backtune.cli import check_strategy, data, export, plan, results, run, strategies, submit
+from backtune.cli import (
+    backtest,
+    best,
+    check_strategy,
+    data,
+    export,
+    export_pine,
+    plan,
+    results,
+    run,
+    strategies,
+    submit,
+)
 from backtune.errors import BacktuneError, ClusterError, TrackingError
 
 _MACHINE_FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
@@ -27,6 +39,9 @@ app.command("plan")(plan.plan)
 app.command("submit")(submit.submit)
 app.command("status")(results.status)
 app.command("leaderboard")(results.leaderboard)
+app.command("best")(best.best)
+app.command("backtest")(backtest.backtest)
+app.command("export-pine")(export_pine.export_pine)
 app.command("sync")(results.sync)
 app.command("export-optuna")(export.export_optuna)
 app.command("ui")(results.ui)

@@ -1,0 +1,54 @@
+"""``backtune backtest``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from backtune.cli.options import Json, SpecPath, print_json, stdout_console
+
+if TYPE_CHECKING:
+    from backtune.report.parameters import Evaluation
+
+
+def backtest(
+    spec: SpecPath,
+    params: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Parameters, as `backtune best` prints them.", show_default=False),
+    ],
+    json: Json = False,
+) -> None:
+    """Backtest given parameters on a spec's bars, under its execution: what the search saw, and what it did not."""
+    from backtune.report.parameters import Parameters, evaluate
+    from backtune.spec import SweepSpec
+
+    evaluation = evaluate(SweepSpec.load(spec), Parameters.read(params))
+    if json:
+        print_json(evaluation.to_json())
+    else:
+        _print(evaluation)
+
+
+def _print(evaluation: Evaluation) -> None:
+    values = " ".join(f"{name}={value}" for name, value in evaluation.params.items())
+    table = Table(
+        title=f"{evaluation.strategy} {evaluation.asset} {evaluation.timeframe} {values}",
+        title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    table.add_column("metric")
+    table.add_column("in sample", justify="right")
+    if evaluation.oos_metrics is not None:
+        table.add_column("out of sample", justify="right")
+    for name, inside in evaluation.is_metrics.items():
+        outside = () if evaluation.oos_metrics is None else (_number(evaluation.oos_metrics[name]),)
+        table.add_row(name, _number(inside), *outside)
+    stdout_console().print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.6g}"

@@ -1,0 +1,34 @@
+"""``backtune best``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from backtune.cli.options import RunPath, print_json
+
+
+def best(
+    run: RunPath,
+    study: Annotated[
+        str | None, typer.Option(help="Of this study.  [default: the leaderboard's best]")
+    ] = None,
+    output_format: Annotated[
+        Literal["yaml", "json"], typer.Option("--format", help="How to write them.")
+    ] = "yaml",
+) -> None:
+    """Print the best parameters, for `backtune backtest SPEC --params FILE` to read."""
+    import yaml
+
+    from backtune.report.chosen import chosen_row
+    from backtune.report.parameters import Parameters
+    from backtune.results.runs import Run
+
+    opened = Run.open(run)
+    content = Parameters.of(opened, chosen_row(opened, study)).to_json()
+    if output_format == "json":
+        print_json(content)
+    else:
+        sys.stdout.write(yaml.safe_dump(content, sort_keys=False))

@@ -1,0 +1,51 @@
+"""``backtune export-pine``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backtune.cli.options import Json, RunPath, print_json
+from backtune.errors import ReportError
+
+
+def export_pine(
+    run: RunPath,
+    study: Annotated[
+        str | None, typer.Option(help="Of this study.  [default: the leaderboard's best]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the script here.  [default: stdout]", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a Pine v6 strategy of a study's best parameters, for TradingView."""
+    from backtune.report.chosen import chosen_row
+    from backtune.report.pine import pine_script
+    from backtune.report.pine_export import pine_source
+    from backtune.results.runs import Run
+
+    opened = Run.open(run)
+    row = chosen_row(opened, study)
+    script = pine_script(pine_source(opened, row))
+    if output is not None:
+        _write(output, script)
+    if json:
+        print_json(
+            {
+                "study": row.study, "strategy": row.strategy, "asset": row.asset, "timeframe": row.timeframe,
+                "params": row.params, "file": None if output is None else str(output), "script": script,
+            }
+        )  # fmt: skip
+    else:
+        sys.stdout.write(script if output is None else f"{output}\n")
+
+
+def _write(path: Path, script: str) -> None:
+    try:
+        path.write_text(script, encoding="utf-8")
+    except OSError as error:
+        raise ReportError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,30 @@
+"""Which result of a sweep a report is about."""
+
+from __future__ import annotations
+
+from backtune.errors import ReportError, SpecError
+from backtune.results.leaderboard import Row, leaderboard
+from backtune.results.runs import Run, StudyEntry
+
+
+def chosen_row(run: Run, study: str | None) -> Row:
+    """The best of the named study, else of the sweep, as the leaderboard has it.
+
+    Raises:
+        SpecError: the sweep has no such study.
+        ReportError: there is no winner, for lack of trials that count.
+    """
+    ids = [entry.id for entry in run.studies]
+    if study is not None and study not in ids:
+        raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)
+    rows = [row for row in leaderboard(run) if study in (None, row.study)]
+    for row in rows:
+        if row.values is not None:
+            return row
+    reasons = "; ".join(dict.fromkeys(warning for row in rows for warning in row.warnings))
+    raise ReportError(f"{study or run.sweep_id}: there is no best yet: {reasons or 'no study has a trial'}")
+
+
+def entry_of_row(run: Run, row: Row) -> StudyEntry:
+    """The study that a row is about."""
+    return next(entry for entry in run.studies if entry.id == row.study)

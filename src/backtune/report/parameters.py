@@ -1,0 +1,174 @@
+"""Parameters out of a sweep and in again: a small file, and the numbers that it stands for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from backtune.engine.costs import split_params
+from backtune.errors import SpecError
+from backtune.objective import Metrics, search_window, validation_window
+from backtune.report.chosen import entry_of_row
+from backtune.results.leaderboard import Row
+from backtune.results.runs import Run
+from backtune.search.plan import studies_of
+from backtune.search.study import Study
+from backtune.space import Choice, Params
+from backtune.spec import SweepSpec
+
+_CELL = ("strategy", "asset", "timeframe", "fold")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Values, and the cell that they were found in.
+
+    Attributes:
+        params: of the strategy, and the distances of searched stops.
+        strategy, asset, timeframe, fold: the cell; None where the spec has one only.
+        study, trial: where they come from, for the reader.
+    """
+
+    params: Params
+    strategy: str | None = None
+    asset: str | None = None
+    timeframe: str | None = None
+    fold: str | None = None
+    study: str | None = None
+    trial: int | None = None
+
+    @classmethod
+    def of(cls, run: Run, row: Row) -> Parameters:
+        """Those of a row of the leaderboard."""
+        fold = entry_of_row(run, row).fold
+        return cls(row.params, row.strategy, row.asset, row.timeframe, fold, row.study, row.trial)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that :meth:`read` takes back."""
+        fields = asdict(self)
+        return {
+            name: fields[name] for name in ("study", "trial", *_CELL, "params") if fields[name] is not None
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Parameters:
+        """From a YAML or JSON file.
+
+        Raises:
+            SpecError: the file cannot be read, or holds something else; names the key.
+        """
+        document = _document(path)
+        known = tuple(cls.__dataclass_fields__)
+        if not isinstance(document, Mapping) or not isinstance(document.get("params"), Mapping):
+            raise SpecError(f"{path}: params", "is missing: a mapping of parameters to values")
+        for key in document:
+            if key not in known:
+                raise SpecError(f"{path}: {key}", "unknown key", value=key, allowed=known)
+        return cls(**{**document, "params": dict(document["params"])})
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What parameters do in one cell of a spec.
+
+    Attributes:
+        strategy, asset, timeframe, fold: the cell.
+        params: all values, defaults filled in.
+        is_metrics: on the bars that the search sees.
+        oos_metrics: on those that it does not; None without validation.
+    """
+
+    strategy: str
+    asset: str
+    timeframe: str
+    fold: str
+    params: Params
+    is_metrics: Metrics
+    oos_metrics: Metrics | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``, as in a row of the leaderboard."""
+        outside = self.oos_metrics or dict.fromkeys(self.is_metrics)
+        return {
+            "strategy": self.strategy, "asset": self.asset, "timeframe": self.timeframe, "fold": self.fold,
+            "params": self.params,
+            **{f"is_{name}": value for name, value in self.is_metrics.items()},
+            **{f"oos_{name}": value for name, value in outside.items()},
+        }  # fmt: skip
+
+
+def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
+    """Backtest parameters as a sweep of the spec does it: its bars, windows, warm-up and execution.
+
+    Raises:
+        SpecError: the spec has no such cell, or the strategy no such parameter.
+        StrategyError, DataError: the strategy fails, or the bars cannot be used.
+    """
+    study = _study(spec, parameters)
+    params = _complete(study, parameters.params)
+    bars = study.bars.load()
+    test = study.fold.test
+    inside = study.objective.score(params, search_window(bars, study.fold.train))
+    outside = None if test is None else study.objective.score(params, validation_window(bars, test))
+    return Evaluation(
+        strategy=study.strategy.name, asset=study.bars.asset, timeframe=study.bars.timeframe, fold=study.fold.name,
+        params=params, is_metrics=inside.metrics, oos_metrics=None if outside is None else outside.metrics,
+    )  # fmt: skip
+
+
+def _document(path: Path) -> object:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        # Not as YAML, where 1e-17, without a dot, is text.
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(str(path), f"is not YAML or JSON: {' '.join(str(error).split())}") from None
+
+
+def _study(spec: SweepSpec, parameters: Parameters) -> Study:
+    studies = studies_of(spec)
+    for name in _CELL:
+        wanted = getattr(parameters, name)
+        here = list(dict.fromkeys(_cell(study)[name] for study in studies))
+        if wanted is None and len(here) > 1:
+            raise SpecError(name, "is missing: the spec has several", allowed=here)
+        if wanted is not None and wanted not in here:
+            raise SpecError(name, f"{wanted!r} is not in the spec", value=wanted, allowed=here)
+        studies = [study for study in studies if wanted in (None, _cell(study)[name])]
+    return studies[0]
+
+
+def _cell(study: Study) -> dict[str, str]:
+    return {
+        "strategy": study.strategy.name, "asset": study.bars.asset, "timeframe": study.bars.timeframe,
+        "fold": study.fold.name,
+    }  # fmt: skip
+
+
+def _complete(study: Study, params: Params) -> Params:
+    """With defaults of the study's space for those left out; a stop may be given that the spec does not search."""
+    own, distances = split_params(params)
+    searched = {name: value for name, value in distances.items() if name in study.space}
+    for name, value in own.items():
+        if not isinstance(study.space.get(name, value), Choice) and not _is_number(value):
+            raise SpecError(f"params.{name}", f"{value!r} is not a number", value=value)
+    complete = {**study.space.complete({**own, **searched}), **distances}
+    # Refuses what is no distance.
+    study.execution.with_distances(complete)
+    return complete
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
