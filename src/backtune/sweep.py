@@ -16,7 +16,6 @@ from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.progress import Progress, ProgressReader, unfinished
 from backtune.results.runs import Run, adopt_repeats, default_runs
 from backtune.results.segments import read_log
-from backtune.search.calibration import calibrate
 from backtune.search.estimate import seconds_left
 from backtune.search.packing import pack
 from backtune.search.plan import run_of, studies_of
@@ -187,7 +186,7 @@ def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:
         # Ray takes SIGTERM for itself when it starts.
         signals.arm()
         slots = max(1, int(connection.cpus / compute.cpus_per_unit))
-        seconds = seconds_left(start.todo, place.folder, calibrate(start.todo))
+        seconds = seconds_left(start.todo, place.folder, tune.calibrated(start.todo))
         units = pack(start.todo, unit_seconds=compute.unit_seconds, slots=slots, seconds=seconds)
         resources = tune.UnitResources(compute.cpus_per_unit, compute.max_failures)
         return tune.run_units(connection, units, place, resources)

@@ -1,6 +1,5 @@
 """The same sweep on Ray Tune: equal rows whatever the workers, and nothing left behind."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,9 @@ def ray_address(tmp_path_factory):
     """One private Ray for the tests of this module that run in this process."""
     from backtune.search.tune import Cluster, connected
 
-    before = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+    # The token that this sets stays for the process: Ray reads it once.
     with connected(Cluster(workers=2)) as connection:
         yield connection
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
 
 
 def test_rows_equal_those_of_the_inline_executor(ray_address, market, tmp_path, undisturbed_rows):
@@ -66,7 +62,6 @@ def test_a_study_of_deadly_candidates_is_given_up_and_the_rest_finishes(ray_addr
 
 
 DEADLY = """
-import os
 import signal
 from pathlib import Path
 

@@ -21,14 +21,18 @@ from typing import Any
 
 from backtune.errors import ClusterError, ResultsError
 from backtune.search import reaper
+from backtune.search.calibration import calibrate, sample_of
+from backtune.search.cost import Prices
 from backtune.search.queue import Piece, UnitQueue
-from backtune.search.study import Stop
+from backtune.search.study import Stop, Study
 from backtune.search.unit import Place, Unit, note_unit_death, run_unit, state_of
 
 # After a stop, running units get this long to write what they have before Tune ends them.
 _DRAIN_SECONDS = 3.0
 _STORE_BYTES = 128 * 2**20
 _PENDING_UNITS = 200
+# With starting a worker and compiling what is not compiled yet.
+_CALIBRATION_SECONDS = 15.0
 
 _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -93,6 +97,23 @@ def connected(cluster: Cluster) -> Iterator[Connection]:
         finally:
             if not joined:
                 ray.shutdown()
+
+
+def calibrated(studies: Sequence[Study]) -> Prices:
+    """What candidates cost on the connected Ray; rough prices where that cannot be found out in a short time.
+
+    Measured in a worker: a user's own code may end the process that it runs in.
+    """
+    import ray
+    from ray.exceptions import RayError
+
+    measured = ray.remote(num_cpus=0, max_retries=0)(calibrate).remote(sample_of(studies))
+    try:
+        prices: Prices = ray.get(measured, timeout=_CALIBRATION_SECONDS)
+    except RayError:
+        ray.cancel(measured, force=True)
+        return Prices()
+    return prices
 
 
 def run_units(
