@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
@@ -26,7 +27,6 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from backtune.errors import ResultsError, SpecError
 from backtune.search.grid import level, n_levels
@@ -76,7 +76,9 @@ class OptunaSuggester(Suggester):
         self._study.tell(trial, 0.0)
 
     def ask(self, n: int) -> list[Params]:
-        asked = [self._accepted() for _ in range(n)]
+        # Gaussian processes divide by a spread of zero where all results are alike.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            asked = [self._accepted() for _ in range(n)]
         self._pending = [trial for trial, _ in asked]
         return [params for _, params in asked]
 
@@ -194,6 +196,9 @@ def write_study(study: ExportedStudy, trials: Sequence[ExportedTrial], storage: 
         SpecError: the storage cannot be used.
         ResultsError: it has other trials under this name.
     """
+    # A tenth of a second that a search need not spend.
+    from sqlalchemy.exc import SQLAlchemyError
+
     distributions = {name: _distribution(parameter) for name, parameter in study.space.items()}
     try:
         with _quietly():

@@ -105,6 +105,18 @@ def _failed_as_worst(results: Sequence[Told], _goals: Goals) -> Sequence[Told]:
     return failed_as_worst(results)
 
 
+def _squarable(results: Sequence[Told], _goals: Goals) -> Sequence[Told]:
+    return [
+        result if result.values is None else Told(tuple(_capped(v) for v in result.values), result.violations)
+        for result in results
+    ]
+
+
+def _capped(value: float) -> float:
+    """Near to the largest float, a variance overflows."""
+    return min(max(value, -1e100), 1e100)
+
+
 def _ranked(results: Sequence[Told], goals: Goals) -> Sequence[Told]:
     return ranked(results, minimize=goals[0].minimize)
 
@@ -132,7 +144,7 @@ SAMPLERS: dict[str, Sampler] = {
     # Its batches of 4 find as much as single asks, which cost twice as much. It is slow to propose again, and would
     # propose the same again had it not learned.
     "gp": Sampler(
-        ("optuna",), lambda _: 4, _as_told, needs=("scipy", "torch"), n_tries=4, n_taught=4, extra="gp"
+        ("optuna",), lambda _: 4, _squarable, needs=("scipy", "torch"), n_tries=4, n_taught=4, extra="gp"
     ),
     "grid": Sampler(("backtune",), lambda _: 64, _as_told),
 }
