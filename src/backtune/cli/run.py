@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -15,6 +16,8 @@ from backtune.spec import SweepSpec
 
 if TYPE_CHECKING:
     from backtune.sweep import SweepResult
+
+_NAMED_FAILURES = 3
 
 
 def run(
@@ -51,8 +54,8 @@ def run(
         _print(stdout_console(), result, time.monotonic() - started, tracking=tracking)
     for problem in result.problems:
         err.print(f"warning: {problem}", style="yellow", highlight=False, soft_wrap=True)
-    for study, reason in result.failures().items():
-        err.print(f"failed: {study}: {reason}", style="red", highlight=False, soft_wrap=True, markup=False)
+    for line in _failures(result.failures()):
+        err.print(line, style="red", highlight=False, soft_wrap=True, markup=False)
     if result.exit_status == 3:
         err.print("not finished: the same command goes on", style="yellow")
     raise typer.Exit(result.exit_status)
@@ -72,6 +75,16 @@ def _print(out: Console, result: SweepResult, seconds: float, *, tracking: bool)
         lines.append(f"MLflow   {_own_name()} ui {result.run.folder}")
     for line in lines:
         out.print(line, highlight=False, soft_wrap=True)
+
+
+def _failures(reasons: dict[str, str]) -> Iterator[str]:
+    """One line for every reason, with the first studies that failed for it."""
+    studies: dict[str, list[str]] = {}
+    for study, reason in reasons.items():
+        studies.setdefault(reason, []).append(study)
+    for reason, names in studies.items():
+        more = f" and {len(names) - _NAMED_FAILURES} more" if len(names) > _NAMED_FAILURES else ""
+        yield f"failed: {', '.join(names[:_NAMED_FAILURES])}{more}: {reason}"
 
 
 def _own_name() -> str:
