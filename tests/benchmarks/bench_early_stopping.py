@@ -4,7 +4,7 @@ Each study is searched three times in turn, in one process: without early stoppi
 trials; with it, until the processor time of the first is spent. The loss and the gain are of the best value in the train
 window. The bars are those of ../shared where they are, else a synthetic market.
 
-    python tests/benchmarks/bench_early_stopping.py                       # a minute or two for each setting
+    python tests/benchmarks/bench_early_stopping.py                       # some minutes
     python tests/benchmarks/bench_early_stopping.py --timeframes 1m --trials 100 --seeds 2
     python tests/benchmarks/bench_early_stopping.py --settings '{"rungs": [0.5]}' '{"rungs": [0.1, 0.3], "top": 0.1}'
 """

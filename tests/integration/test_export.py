@@ -58,6 +58,23 @@ def load(storage, name):
     return optuna.load_study(study_name=name, storage=target)
 
 
+@pytest.mark.parametrize("objectives", [["sharpe_ratio"], ["-max_drawdown", "-volatility"]])
+def test_a_trial_that_was_stopped_early_is_pruned(tmp_path, market, objectives):
+    stopping = {"rungs": [0.2, 0.5], "top": 0.3, "startup_trials": 5}
+    search = {"trials": 60, "early_stopping": stopping, "objectives": objectives}
+    grid = {"strategies": ["RSIStrategy"], "assets": ["AAA"]}
+    run = run_sweep(parsed(market, grid=grid, search=search), tmp_path / "runs", INLINE).run
+    (entry,) = run.studies
+    storage = str(tmp_path / "trials.log")
+    assert export_study(run, entry, storage) == 60
+    assert export_study(run, entry, storage) == 0
+    trials = load(storage, entry.id).get_trials()
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    assert len(pruned) == run.summary(entry).n_stopped > 0
+    assert all(trial.user_attrs["reason"].startswith("stopped early") for trial in pruned)
+    assert len(load(storage, entry.id).best_trials) == len(run.summary(entry).winners)
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
 def test_optuna_finds_the_same_trials_and_the_same_best(tmp_path, finished, kind):
     storage = f"sqlite:///{tmp_path}/trials.db" if kind == "sqlite" else str(tmp_path / "trials.log")

@@ -55,14 +55,15 @@ def export_study(run: Run, entry: StudyEntry, storage: str) -> int:
 def _trial(
     row: dict[str, Any], space: Space, bounds: Sequence[Constraint], end: datetime, *, n_objectives: int
 ) -> ExportedTrial:
-    failed = row["state"] == "failed"
+    is_evaluated = row["values_0"] is not None
     return ExportedTrial(
         params=params_of(row, space),
-        values=None if failed else tuple(row[f"values_{i}"] for i in range(n_objectives)),
-        violations={} if failed else violations_of(row, bounds),
+        values=tuple(row[f"values_{i}"] for i in range(n_objectives)) if is_evaluated else None,
+        violations=violations_of(row, bounds) if is_evaluated else {},
         reason=row["reason"],
         start=end - timedelta(seconds=row["duration_seconds"]),
         end=end,
+        is_stopped=row["state"] == "infeasible" and not is_evaluated,
     )
 
 

@@ -175,10 +175,11 @@ class ExportedTrial:
 
     Attributes:
         params: of the space, without those that do not matter.
-        values: None where it failed.
+        values: None where it failed or was stopped early.
         violations: by constraint, at most 0 where it holds.
         reason: why it is not complete, else empty.
         start, end: local time without a zone, as Optuna has it.
+        is_stopped: whether it was stopped early, which Optuna calls pruned.
     """
 
     params: Params
@@ -187,6 +188,13 @@ class ExportedTrial:
     reason: str
     start: datetime
     end: datetime
+    is_stopped: bool = False
+
+    @property
+    def state(self) -> TrialState:
+        if self.is_stopped:
+            return TrialState.PRUNED
+        return TrialState.FAIL if self.values is None else TrialState.COMPLETE
 
 
 def write_study(study: ExportedStudy, trials: Sequence[ExportedTrial], storage: str) -> int:
@@ -236,7 +244,7 @@ def _check_same(name: str, there: Sequence[FrozenTrial], trials: Sequence[Export
 
 def _frozen(trial: ExportedTrial, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
     frozen = optuna.trial.create_trial(
-        state=TrialState.FAIL if trial.values is None else TrialState.COMPLETE,
+        state=trial.state,
         values=trial.values,
         params=trial.params,
         distributions={name: distributions[name] for name in trial.params},
