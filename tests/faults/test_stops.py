@@ -17,13 +17,7 @@ EXECUTORS = [
 ]
 STUCK = [
     pytest.param(False, id="all-well"),
-    pytest.param(
-        True,
-        id="a-worker-is-stopped",
-        marks=pytest.mark.xfail(
-            strict=False, reason="Tune waits 10 s more for a worker that does not answer"
-        ),
-    ),
+    pytest.param(True, id="a-worker-is-stopped"),
 ]
 _DRAIN_SECONDS = 10.0
 

@@ -27,8 +27,8 @@ from backtune.search.queue import Piece, UnitQueue
 from backtune.search.study import Stop, Study
 from backtune.search.unit import Place, Unit, note_unit_death, run_unit, state_of
 
-# After a stop, running units get this long to write what they have before Tune ends them.
-_DRAIN_SECONDS = 3.0
+# After a stop, running units get this long to write what they have before they are ended.
+_DRAIN_SECONDS = 2.0
 _STORE_BYTES = 128 * 2**20
 _PENDING_UNITS = 200
 # With starting a worker and compiling what is not compiled yet.
@@ -134,18 +134,29 @@ def run_units(
     # Each in an object of its own: a worker fetches what it runs, and the trial's config stays tiny.
     references = [ray.put(list(unit)) for unit in units]
     trainable = tune.with_parameters(_trainable, units=references, place=place)
-    tune.Tuner(
+    reports = _reports(queue, place)
+    tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus}),
         tune_config=tune.TuneConfig(search_alg=_search(queue, place.stop), num_samples=-1, reuse_actors=True),
         run_config=tune.RunConfig(
             name="units",
             storage_path=str(connection.scratch),
             stop=_stopper(place.stop),
-            callbacks=[_reports(queue, place)],
+            callbacks=[reports],
             verbose=0,
         ),
-    ).fit()
+    )
+    try:
+        tuner.fit()
+    except _UndrainedError:
+        for trial in reports.running:
+            if trial.temporary_state.ray_actor is not None:
+                ray.kill(trial.temporary_state.ray_actor)
     return queue.lost
+
+
+class _UndrainedError(BaseException):
+    """Units that were asked to stop have not: ends Tune's loop at once, past its own patience with them."""
 
 
 def _n_cpus(ray: Any) -> int:
@@ -244,7 +255,14 @@ def _reports(queue: UnitQueue, place: Place) -> Any:
     class Reports(Callback):
         """Tells the queue what became of its pieces."""
 
+        def __init__(self) -> None:
+            self.running: set[Any] = set()
+
+        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:  # noqa: ARG002
+            self.running.add(trial)
+
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:  # noqa: ARG002
+            self.running.discard(trial)
             piece, result = Piece(*trial.config["piece"]), trial.last_result
             if result["problem"]:
                 queue.failed(piece, result["problem"], state_of(queue.studies(piece), place))
@@ -252,6 +270,7 @@ def _reports(queue: UnitQueue, place: Place) -> Any:
                 queue.done(piece, parked=result["parked"])
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:  # noqa: ARG002
+            self.running.discard(trial)
             piece = Piece(*trial.config["piece"])
             studies, error = queue.studies(piece), trial.get_pickled_error()
             if not isinstance(error, RayTaskError):
@@ -270,7 +289,7 @@ def _stopper(stop: Stop) -> Any:
     from ray.tune.stopper import Stopper
 
     class AfterDraining(Stopper):
-        """Ends all Tune trials once the brake has been on for as long as draining may take."""
+        """Gives up on units that go on after the brake has been on for as long as draining may take."""
 
         def __init__(self) -> None:
             self._since: float | None = None
@@ -281,7 +300,9 @@ def _stopper(stop: Stop) -> Any:
         def stop_all(self) -> bool:
             if self._since is None and stop():
                 self._since = time.monotonic()
-            return self._since is not None and time.monotonic() - self._since > _DRAIN_SECONDS
+            if self._since is not None and time.monotonic() - self._since > _DRAIN_SECONDS:
+                raise _UndrainedError
+            return False
 
     return AfterDraining()
 
