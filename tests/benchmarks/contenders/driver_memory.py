@@ -18,7 +18,7 @@ from contenders.setting import Setting
 # Memory of the driver does not depend on the number of bars: few, so that the sweep can be long.
 TIMEFRAMES = ("1h", "2h", "4h")
 # Two budgets of a study for each contender: what lies between is the candidates' own.
-TRIALS = {"backtune": (50, 1000), "one Tune trial per candidate": (100, 400)}
+TRIALS = {"backtune": (300, 2000), "one Tune trial per candidate": (100, 400)}
 
 
 def main(market: str, contender: str, trials: int) -> None:

@@ -32,16 +32,13 @@ def cpu_seconds() -> dict[str, float]:
                 continue
             pid = int(entry.name)
             parents[pid] = int(fields[1])
-            own, reaped = (sum(map(int, fields[i : i + 2])) / _TICKS for i in (11, 13))
-            found[pid] = (command, own, reaped)
+            found[pid] = (command, (int(fields[11]) + int(fields[12])) / _TICKS)
     total: Counter[str] = Counter()
-    for pid, (command, own, reaped) in found.items():
+    for pid, (command, seconds) in found.items():
         if pid == mine:
-            total["driver"] += own
+            total["driver"] += seconds
         elif _descends(pid, mine, parents):
-            total[_kind(command)] += own
-            # The children of a raylet are workers and its agents; of those only workers end early.
-            total["workers"] += reaped if _kind(command) == "raylet" else 0.0
+            total[_kind(command)] += seconds
     return dict(total)
 
 

@@ -52,7 +52,8 @@ def run(studies: Sequence[Study], *, workers: int) -> tuple[Finding, dict[int, f
             best[name_of(study)] = best_of(values)
             n_candidates += study.search.trials
         sweep_seconds = time.perf_counter() - begin
-        used = cpu_since(before)
+        # Every Tune run ends its workers, whose time is not in /proc any more.
+        used = {kind: spent for kind, spent in cpu_since(before).items() if kind not in ("workers", "other")}
         ended = time.perf_counter()
     whole = connect_seconds + sweep_seconds + time.perf_counter() - ended
     return Finding(n_candidates, seconds, sweep_seconds, whole, best, used), tried
