@@ -12,7 +12,7 @@ PINE_READY := $(PINE)/.ready
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-pine test-slow lint format bench bench-kernel head lock wheel clean help
+.PHONY: demo test test-pine test-slow lint format bench-search bench-kernel head lock wheel clean help
 
 help:
 	@echo "make demo       a sweep on Ray over a synthetic market"
@@ -20,7 +20,7 @@ help:
 	@echo "make test-pine  exported Pine scripts in an independent runtime; needs npm"
 	@echo "make test-slow  faults and scale"
 	@echo "make lint       formatting, lint, types, import contracts, as CI runs them"
-	@echo "make bench      candidates per second, beside one Tune trial per candidate"
+	@echo "make bench-search  candidates per second, beside one Tune trial per candidate and Optuna alone"
 	@echo "make bench-kernel  nanoseconds per bar, beside plain Numba, vectorbt and backtesting.py"
 	@echo "make head       a Ray head here for jobs (Ctrl-C ends it)"
 	@echo "make lock       pin the dependencies again"
@@ -61,7 +61,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)
+bench-search: $(READY)
 	$(BIN)/python tests/benchmarks/bench_search.py
 
 $(PEERS_READY): tests/benchmarks/peers-requirements.txt
