@@ -31,6 +31,7 @@ def code_version() -> str:
     return content_hash([code, version("numba"), version("numpy")])[:16]
 
 
+@cache
 def strategy_version(ref: StrategyRef) -> str:
     """Hash of a strategy's own code: the user's file, or the module that defines its class."""
     if ref.source is not None:

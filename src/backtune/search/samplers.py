@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from backtune.errors import SpecError
@@ -64,7 +65,7 @@ def engine_of(search: Search) -> str:
     engine = _engine_name(search)
     if engine == "backtune":
         return f"backtune {search.sampler}"
-    return ", ".join(f"{package} {version(package)}" for package in (engine, *SAMPLERS[search.sampler].needs))
+    return ", ".join(f"{package} {_version(package)}" for package in (engine, *SAMPLERS[search.sampler].needs))
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,12 @@ _ENGINES: dict[str, Callable[[Setup], Suggester]] = {
 }
 
 
+# Read from disk at every call otherwise, several times for each study.
+@cache
+def _version(package: str) -> str:
+    return version(package)
+
+
 def _engine_name(search: Search) -> str:
     engines = SAMPLERS[search.sampler].engines
     allowed = ("auto", *(engine for engine in engines if engine != "backtune" and _installed(engine)))
@@ -199,7 +206,7 @@ def _check_needs(name: str) -> None:
 
 def _installed(engine: str) -> bool:
     try:
-        version(engine)
+        _version(engine)
     except PackageNotFoundError:
         # Backtune itself may be run from a source tree that was never installed.
         return engine == "backtune"

@@ -29,7 +29,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(samplers, "version", installed)
+    monkeypatch.setattr(samplers, "_version", installed)
 
 
 @pytest.mark.parametrize(
