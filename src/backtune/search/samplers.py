@@ -65,7 +65,9 @@ def engine_of(search: Search) -> str:
     engine = _engine_name(search)
     if engine == "backtune":
         return f"backtune {search.sampler}"
-    return ", ".join(f"{package} {_version(package)}" for package in (engine, *SAMPLERS[search.sampler].needs))
+    return ", ".join(
+        f"{package} {_version(package)}" for package in (engine, *SAMPLERS[search.sampler].needs)
+    )
 
 
 @dataclass(frozen=True)
