@@ -12,7 +12,9 @@ from numba import njit
 
 from backtune.engine.types import N_BLOCKS, Closes, Marks, Segments
 
-_LANES = 64
+_LANES = 32
+# Bars that are filled, or whose returns are added, at once.
+_ROW = 2 * _LANES
 _CHUNK = 1024
 # Less than the distance of any two prices that differ.
 _NOTHING = 1e-300
@@ -53,8 +55,8 @@ def mark(
     """
     close, block_edges = prices.close, prices.block_edges
     blocks = np.zeros((N_BLOCKS, 3))
-    # One more in front: the equity before the chunk's first bar.
-    equity = np.empty(_CHUNK + 1)
+    # One more in front, the equity before the chunk's first bar; and room for what is filled beyond its last.
+    equity = np.empty(1 + _CHUNK + _ROW)
     equity[0] = initial_cash
     lanes = np.zeros((6, _LANES))
     drawdown = np.zeros(4)
@@ -73,7 +75,7 @@ def mark(
             if not solvent and first + _first_ruin(equity, n) < end:
                 none = Marks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, first + _first_ruin(equity, n))
                 return none, blocks
-            whole = n - n % _LANES if solvent and equity[0] > 0.0 else 0
+            whole = n - n % _ROW if solvent and equity[0] > 0.0 else 0
             _add_rows(equity[: whole + 1], lanes[_RETURNS], lanes[_SQUARES], lanes[_LOSSES], lanes[_LEVELS])
             _add_bars(equity[whole : n + 1], lanes)
             _add_drawdowns(equity[1 : n + 1], high, lanes, drawdown)
@@ -105,7 +107,7 @@ def _fill(
     end: int,
     equity: np.ndarray,
 ) -> tuple[int, int, float, float]:
-    """Fill ``equity[1 : n + 1]``.
+    """Fill ``equity[1 : n + 1]``, and perhaps a row beyond.
 
     Returns:
         The segment of the chunk's last bar, how many bars have a position, and bounds of the equity: what it would
@@ -128,10 +130,12 @@ def _fill(
         exposed += until - at if quantity != 0.0 else 0
         one, other = cash + quantity * extremes[0], cash + quantity * extremes[1]
         lowest, highest = min(lowest, one, other), max(highest, one, other)
-        # Slices, because an index that might be negative keeps the loop from the vector units.
-        levels, prices = equity[at - first + 1 : until - first + 1], close[at:until]
-        for i in range(len(prices)):
-            levels[i] = cash + quantity * prices[i]
+        # Whole rows, beyond the segment, where the next ones write over them: loops of equal length are not guessed wrong.
+        for row in range(at, until, _ROW):
+            # Slices, because an index that might be negative keeps the loop from the vector units.
+            levels, prices = equity[row - first + 1 :], close[row : row + _ROW]
+            for i in range(len(prices)):
+                levels[i] = cash + quantity * prices[i]
         at = until
     return segment, exposed, lowest, highest
 
@@ -162,18 +166,21 @@ def _first_ruin(equity: np.ndarray, n: int) -> int:
 def _add_rows(
     equity: np.ndarray, returns: np.ndarray, squares: np.ndarray, losses: np.ndarray, levels: np.ndarray
 ) -> None:
-    """Add returns, their squares, the squares of doubled losses, and levels to the lanes, ``_LANES`` bars a row."""
-    for row in range((len(equity) - 1) // _LANES):
-        first = row * _LANES
+    """Add returns, their squares, the squares of doubled losses, and levels to the lanes, in rows of two bars a lane:
+    a lane is read and written as seldom.
+    """
+    for row in range((len(equity) - 1) // _ROW):
+        first, second = row * _ROW, row * _ROW + _LANES
         for lane in range(_LANES):
-            level = equity[first + lane + 1]
+            level, next_level = equity[first + lane + 1], equity[second + lane + 1]
             change = level / equity[first + lane] - 1.0
+            next_change = next_level / equity[second + lane] - 1.0
             # Twice a loss, or zero: without a branch.
-            loss = change - abs(change)
-            returns[lane] += change
-            squares[lane] += change * change
-            losses[lane] += loss * loss
-            levels[lane] += level
+            loss, next_loss = change - abs(change), next_change - abs(next_change)
+            returns[lane] += change + next_change
+            squares[lane] += change * change + next_change * next_change
+            losses[lane] += loss * loss + next_loss * next_loss
+            levels[lane] += level + next_level
 
 
 @njit(cache=True, error_model="numpy")
