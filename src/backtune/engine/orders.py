@@ -1,4 +1,4 @@
-"""Targets to fills: what happens at opens, and inside bars where stops are set. Compiled.
+"""Moves to fills: what happens at opens, and inside bars where stops are set. Compiled.
 
 Only bars with an event cost anything here: changes of target, funding payments, exits. What lies between is a segment
 of constant cash and quantity, which :mod:`backtune.engine.marks` marks.
@@ -25,105 +25,6 @@ from backtune.engine.types import (
     Trading,
 )
 
-_EVERY_BYTE = np.uint64(0x0101010101010101)
-# Beside a signed number, a word would become a float.
-_ONE, _BYTE, _SEVEN_BYTES = np.uint64(1), np.uint64(8), np.uint64(56)
-
-
-@njit(cache=True, error_model="numpy")
-def moves_of(targets: np.ndarray, first_target: float, lowest: float) -> Moves:
-    """Where targets change; ``targets[i]`` is filled at the open of bar i + 1, ``first_target`` at that of bar 0.
-
-    Targets below ``lowest`` count as 0.
-    """
-    n = len(targets)
-    bars = np.empty(n, np.int64)
-    values = np.empty(n)
-    count = 0
-    held = 0.0
-    pending = first_target
-    for i in range(n):
-        target = pending if pending >= lowest else 0.0
-        pending = targets[i]
-        if target != held:
-            held = target
-            bars[count] = i
-            values[count] = target
-            count += 1
-    return Moves(bars[:count].copy(), values[:count].copy())
-
-
-@njit(cache=True)
-def moves_of_sides(sides: np.ndarray, first_side: int, lowest: int) -> Moves:
-    """:func:`moves_of` for targets of -1, 0 and 1, (n,) int8 from an even address on.
-
-    Eight bars are compared in one word: most bars keep the target of the bar before.
-    """
-    n = max(len(sides) - 1, 0)
-    words = sides[: n - n % 8].view(np.uint64)
-    before = _EVERY_BYTE * np.uint64(np.uint8(first_side))
-    changing = _changing_words(words, before)
-    room = 9 + 8 * len(changing)
-    bars = np.empty(room, np.int64)
-    targets = np.empty(room, np.int8)
-    bars[0], targets[0] = 0, first_side
-    count = 1 if first_side != 0 else 0
-    for word in changing:
-        changes = _changes(words[word], words[word - 1] if word > 0 else before)
-        while changes != 0:
-            i = word * 8 + _first_byte(changes)
-            bars[count], targets[count] = i + 1, sides[i]
-            count += 1
-            changes &= changes - _ONE
-    for i in range(n - n % 8, n):
-        if sides[i] != (sides[i - 1] if i > 0 else first_side):
-            bars[count], targets[count] = i + 1, sides[i]
-            count += 1
-    if lowest > -1:
-        count = _without_shorts(bars, targets, count)
-    return Moves(bars[:count], targets[:count].astype(np.float64))
-
-
-@njit(cache=True)
-def _changing_words(words: np.ndarray, before: np.uint64) -> np.ndarray:
-    """Which words hold a byte that differs from the one before it; without a branch, for it would be guessed wrong."""
-    found = np.empty(len(words) + 1, np.int32)
-    count = 0
-    for i in range(len(words)):
-        found[count] = i
-        count += words[i] != (words[i] << _BYTE | before >> _SEVEN_BYTES)
-        before = words[i]
-    return found[:count]
-
-
-@njit(cache=True)
-def _changes(word: np.uint64, before: np.uint64) -> np.uint64:
-    """The lowest bit of every byte that differs from the byte before, which is the next lower one."""
-    differing = word ^ (word << _BYTE | before >> _SEVEN_BYTES)
-    # Of -1, 0 and 1, two that differ do so in one of the two lowest bits.
-    return (differing | differing >> _ONE) & _EVERY_BYTE
-
-
-@njit(cache=True)
-def _first_byte(bits: np.uint64) -> np.int64:
-    """Which byte holds the lowest bit, one of ``_EVERY_BYTE``: counts the bytes below it, by a sum over all bytes."""
-    below = ((bits & (~bits + _ONE)) - _ONE) & _EVERY_BYTE
-    return np.int64(below * _EVERY_BYTE >> _SEVEN_BYTES)
-
-
-@njit(cache=True)
-def _without_shorts(bars: np.ndarray, targets: np.ndarray, count: int) -> int:
-    """Shorts become flat, in place; returns how many moves are left."""
-    left = 0
-    held = 0
-    for i in range(count):
-        target = max(targets[i], 0)
-        if target != held:
-            bars[left], targets[left] = bars[i], target
-            left += 1
-            held = target
-    return left
-
 
 @njit(cache=True, error_model="numpy")
 def trade(  # noqa: PLR0912, PLR0915
@@ -147,11 +48,13 @@ def trade(  # noqa: PLR0912, PLR0915
     n_trades = 0
     cash, held = costs.initial_cash, 0.0
     entered = entered_value = exited = exited_value = trade_costs = best = 0.0
-    entry_bar = 0
+    entry_bar = entry_time = 0
     sum_time = traded = 0.0
     has_exits = costs.stop_loss > 0.0 or costs.take_profit > 0.0 or costs.trailing_stop > 0.0
     ruined_bar = -1
     cursor = move = 0
+    # Together, because the processor can then wait for many of them at once.
+    opens, times = prices.open[moves.bars], prices.timestamp[moves.bars]
     payment = _next_payment(prices.funding, 0, n_bars)
     while True:
         bar = min(moves.bars[move] if move < len(moves.bars) else n_bars, payment, n_bars)
@@ -165,7 +68,7 @@ def trade(  # noqa: PLR0912, PLR0915
                 at, price, is_limit, best = _short_exit(prices, costs, entry, best, cursor, bar)
         if at >= 0:
             # The same bar is looked at again: an order may be due at its open.
-            bar, new, buys = at, 0.0, held < 0.0
+            bar, time, new, buys = at, prices.timestamp[at], 0.0, held < 0.0
             if is_limit:
                 fee = costs.maker_fee
             else:
@@ -174,13 +77,17 @@ def trade(  # noqa: PLR0912, PLR0915
             break
         else:
             cursor = bar
-            price = prices.open[bar]
+            due = move < len(moves.bars) and bar == moves.bars[move]
+            if due:
+                price, time = opens[move], times[move]
+            else:
+                price, time = prices.open[bar], prices.timestamp[bar]
             if bar == payment:
                 paid = held * price * prices.funding[bar]
                 cash -= paid
                 trade_costs += paid
                 payment = _next_payment(prices.funding, bar + 1, n_bars)
-            if move < len(moves.bars) and bar == moves.bars[move]:
+            if due:
                 worth = cash + held * price
                 if worth <= 0.0:
                     ruined_bar = bar
@@ -220,12 +127,12 @@ def trade(  # noqa: PLR0912, PLR0915
                     row[PNL], row[RETURN] = pnl, gain
                 pnls[n_trades], gains[n_trades] = pnl, gain
                 n_trades += 1
-                sum_time += prices.timestamp[bar] - prices.timestamp[entry_bar]
+                sum_time += time - entry_time
                 entered = entered_value = exited = exited_value = trade_costs = held = 0.0
                 change = abs(new)
             if new != 0.0:
                 if held == 0.0:
-                    entry_bar, best = bar, price
+                    entry_bar, entry_time, best = bar, time, price
                 if abs(new) > abs(held):
                     entered += change
                     entered_value += change * price

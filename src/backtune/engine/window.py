@@ -9,7 +9,7 @@ import numpy as np
 
 from backtune.data.bars import Bars
 from backtune.engine.marks import chunk_ranges
-from backtune.engine.orders import moves_of, moves_of_sides
+from backtune.engine.moves import moves_of, moves_of_sides
 from backtune.engine.types import N_BLOCKS, Closes, Moves, Prices
 from backtune.errors import BarsError
 from backtune.strategy.columns import Columns

@@ -46,14 +46,14 @@ class MovingAverageCrossover(BatchedStrategy):
         close, sums, highest = columns.bars.close, columns.close_sums, columns.highest_close
 
         def decide(one: MovingAverageCrossover, out: np.ndarray) -> None:
-            if _compare(sums, close, highest, int(one.fast_period), int(one.slow_period), out):
+            if compare(sums, close, highest, int(one.fast_period), int(one.slow_period), out):
                 _hold_ties(out)
 
         return one_by_one(candidates, columns, decide)
 
 
 @njit(cache=True)
-def _compare(
+def compare(
     sums: PrefixSums, close: np.ndarray, highest: float, fast: int, slow: int, out: np.ndarray
 ) -> bool:
     """The side of fast - slow average, 0 where equal or before the first of either; whether any are equal.
