@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -12,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from backtune.data.bars import COLUMNS, Bars
+from backtune.data.cache import ByteCache
 from backtune.data.catalog import Catalog
 from backtune.data.funding import RATES, rates_at_opens
 from backtune.data.manifest import Partition
@@ -22,6 +21,7 @@ from backtune.errors import BarsError, CatalogError, FingerprintError
 from backtune.timeframe import Timeframe
 
 CACHE_BYTES: Final = 2**30
+_SOURCE_BYTES: Final = 192 * 2**20
 
 
 def load_bars(
@@ -53,7 +53,8 @@ def load_bars(
     """
     window = Window.of(start, end)
     catalog = Catalog.open(root)
-    return _load(catalog, asset, Timeframe.parse(str(timeframe)), window, calendar, funding=funding)
+    target = Timeframe.parse(str(timeframe))
+    return _load(catalog, asset, target, window, calendar, funding=funding, keep=False)
 
 
 def cached_bars(
@@ -87,72 +88,63 @@ def cached_bars(
                 "sees other data; bring the same data here, or start the sweep again"
             )
         window = Window.of(start, end)
-        bars = _load(catalog, asset, Timeframe.parse(str(timeframe)), window, calendar, funding=funding)
+        target = Timeframe.parse(str(timeframe))
+        bars = _load(catalog, asset, target, window, calendar, funding=funding, keep=True)
         _CACHE.put(key, bars)
     return bars
 
 
-class BarsCache:
-    """Bars by key, up to a number of bytes. Safe to use from several threads."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
-        self._entries: OrderedDict[tuple[str, ...], Bars] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[str, ...]) -> Bars | None:
-        """The bars under a key, which become the most recently used, or None."""
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-            return self._entries.get(key)
-
-    def put(self, key: tuple[str, ...], bars: Bars) -> None:
-        """Keep bars, unless they alone exceed the limit."""
-        size = _n_bytes(bars)
-        with self._lock:
-            if key in self._entries or size > self._limit:
-                return
-            self._entries[key] = bars
-            self._bytes += size
-            while self._bytes > self._limit:
-                _, given_up = self._entries.popitem(last=False)
-                self._bytes -= _n_bytes(given_up)
-
-    def clear(self) -> None:
-        """Give up everything."""
-        with self._lock:
-            self._entries.clear()
-            self._bytes = 0
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes held."""
-        return self._bytes
+def _n_bytes(bars: Bars) -> int:
+    columns = (*(getattr(bars, name) for name in COLUMNS), bars.funding)
+    return sum(column.nbytes for column in columns if column is not None)
 
 
-_CACHE: Final = BarsCache(CACHE_BYTES)
+_CACHE: Final = ByteCache(CACHE_BYTES, _n_bytes)
+# What is stored of the latest assets: every timeframe of an asset is built from the same bars.
+_SOURCES: Final = ByteCache[pl.DataFrame](_SOURCE_BYTES, lambda frame: int(frame.estimated_size()))
 
 
 def _load(
-    catalog: Catalog, asset: str, target: Timeframe, window: Window, calendar: str, *, funding: bool
+    catalog: Catalog,
+    asset: str,
+    target: Timeframe,
+    window: Window,
+    calendar: str,
+    *,
+    funding: bool,
+    keep: bool,
 ) -> Bars:
     source = catalog.source_timeframe(asset, target)
     opens = window.opens(target, source)
-    frames = [_rows_of(catalog, p, opens) for p in catalog.partitions_in(asset, source, opens)]
-    if sum(frame.height for frame in frames) == 0:
+    read = _kept if keep else _stored
+    frame = read(catalog, asset, source, opens)
+    if frame.is_empty():
         first, end = (iso(to_microseconds(moment)) for moment in catalog.span(asset, source))
         raise CatalogError(
             f"{catalog.store.describe()}: {asset} has no whole bars of {target} in {window}; there are bars of "
             f"{source} from {first} to {end}"
         )
-    # columns: timestamp, open, high, low, close, volume
-    frame = pl.concat(frames, rechunk=True)
     if target != source:
         frame = resample(frame, target)
     bars = Bars.from_frame(frame, timeframe=target, calendar=calendar, asset=asset)
     return replace(bars, funding=_funding(catalog, bars)) if funding else bars
+
+
+def _kept(catalog: Catalog, asset: str, source: Timeframe, opens: Window) -> pl.DataFrame:
+    """The stored bars of a window, from this process's cache where they are."""
+    partitions = catalog.partitions_in(asset, source, opens)
+    key = (catalog.store.describe(), str(opens), *(f"{p.path} {p.sha256}" for p in partitions))
+    frame = _SOURCES.get(key)
+    if frame is None:
+        frame = _stored(catalog, asset, source, opens)
+        _SOURCES.put(key, frame)
+    return frame
+
+
+def _stored(catalog: Catalog, asset: str, source: Timeframe, opens: Window) -> pl.DataFrame:
+    """The stored bars of a window. Columns: timestamp, open, high, low, close, volume."""
+    frames = [_rows_of(catalog, p, opens) for p in catalog.partitions_in(asset, source, opens)]
+    return pl.concat(frames, rechunk=True) if frames else pl.DataFrame()
 
 
 def _funding(catalog: Catalog, bars: Bars) -> np.ndarray:
@@ -173,8 +165,3 @@ def _rows_of(catalog: Catalog, partition: Partition, window: Window) -> pl.DataF
             decode(content, partition.schema, source=name), source=name
         )  # names the row in the file, not in the window
         raise
-
-
-def _n_bytes(bars: Bars) -> int:
-    columns = (*(getattr(bars, name) for name in COLUMNS), bars.funding)
-    return sum(column.nbytes for column in columns if column is not None)

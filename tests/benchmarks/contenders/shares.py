@@ -141,3 +141,4 @@ def _warm(studies: Iterable[Study]) -> None:
             run_study(small, Path(folder), lambda: False)
     # Bars are read by the units that need them, on their own time.
     load._CACHE.clear()
+    load._SOURCES.clear()

@@ -9,8 +9,9 @@ import pytest
 
 from backtune.data import load
 from backtune.data.bars import Bars
+from backtune.data.cache import ByteCache
 from backtune.data.catalog import Catalog
-from backtune.data.load import BarsCache, cached_bars, load_bars
+from backtune.data.load import cached_bars, load_bars
 from backtune.data.manifest import MANIFEST, Manifest, Partition, partition_path
 from backtune.data.parquet import encode
 from backtune.data.synthetic import make_market
@@ -143,7 +144,7 @@ def test_bytes_that_are_no_parquet_are_refused(tmp_path, make_frame, keep):
 class TestCache:
     @pytest.fixture(autouse=True)
     def own_cache(self, monkeypatch):
-        monkeypatch.setattr(load, "_CACHE", BarsCache(10**6))
+        monkeypatch.setattr(load, "_CACHE", ByteCache(10**6, load._n_bytes))
 
     @pytest.fixture
     def ask(self, root):
@@ -167,7 +168,7 @@ class TestCache:
 
     def test_least_used_is_given_up(self, make_frame):
         bars = Bars.from_frame(make_frame(range(100)))  # 4,800 bytes
-        cache = BarsCache(10_000)
+        cache = ByteCache(10_000, load._n_bytes)
         cache.put(("a",), bars)
         cache.put(("b",), bars)
         assert cache.get(("a",)) is bars
