@@ -139,7 +139,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("grid.asset", ["A"], "grid.asset: unknown key (did you mean 'assets'?); allowed: strategies, assets, timeframes"),
     ("execution.fee", 1, "execution.fee: unknown key (did you mean 'fee_bps'?); allowed: initial_cash, size, leverage, fee_bps"),
     ("search.sample", 1, "search.sample: unknown key (did you mean 'sampler'?); allowed: sampler, trials"),
-    ("validation.folds", 1, "validation.folds: unknown key; allowed: method, test_fraction"),
+    ("validation.fold", 1, "validation.fold: unknown key (did you mean 'folds'?); allowed: method, test_fraction"),
     ("compute.cpu", 1, "compute.cpu: unknown key"),
     ("tracking.url", "x", "tracking.url: unknown key (did you mean 'uri'?); allowed: uri, top_k"),
     ("name", "", "name: must be 1 to 80 letters, digits, spaces, '.', '_' or '-'"),
@@ -221,6 +221,17 @@ REFUSED: list[tuple[str, object, str]] = [
     ("search.constraints", {"total_trades": ">= 1e999"}, "'>= 1e999' is not a bound"),
     ("search.constraints", ["x"], "search.constraints: must be a mapping of keys (given: ['x'])"),
     ("validation.method", "kfoldd", "validation.method: 'kfoldd' is not known"),
+    ("validation.folds", 4, "validation.folds: belongs to kfold, walk_forward, and the method is holdout; allowed: method, test_fraction"),
+    ("validation", {"method": "walk_forward", "test_fraction": 0.3}, "validation.test_fraction: belongs to holdout, kfold, and the method is walk_forward; allowed: method, folds, train, test, anchored, purge_bars"),
+    ("validation", {"method": "kfold", "anchored": True}, "validation.anchored: belongs to walk_forward, and the method is kfold; allowed: method, test_fraction, folds, deviation, embargo, purge_bars"),
+    ("validation", {"method": "kfold", "folds": 1}, "validation.folds: must be greater than or equal to 2 (given: 1)"),
+    ("validation", {"method": "kfold", "embargo": 0.5}, "validation.embargo: must be less than 0.5 (given: 0.5)"),
+    ("validation", {"method": "kfold", "deviation": -1}, "validation.deviation: must be greater than or equal to 0 (given: -1)"),
+    ("validation", {"method": "kfold", "purge_bars": -1}, "validation.purge_bars: must be greater than or equal to 0 (given: -1)"),
+    ("validation", {"method": "kfold", "purge_bars": 1.5}, "validation.purge_bars: must be a whole number (given: 1.5)"),
+    ("validation", {"method": "walk_forward", "train": "180"}, "validation.train: must be seconds, or a whole number and a unit, as in 90s, 30m, 8h, 2d (given: '180')"),
+    ("validation", {"method": "walk_forward", "test": 0}, "validation.test: must be greater than 0 (given: 0)"),
+    ("validation", {"method": "walk_forward", "anchored": "maybe"}, "validation.anchored: must be true or false (given: 'maybe')"),
     ("validation.test_fraction", 1, "validation.test_fraction: must be less than 1 (given: 1)"),
     ("compute.time_budget", "8x", "compute.time_budget: must be seconds, or a whole number and a unit, as in 90s, 30m, 8h, 2d (given: '8x')"),
     ("compute.time_budget", 0, "compute.time_budget: must be greater than 0 (given: 0)"),
@@ -348,6 +359,29 @@ def test_early_stopping_is_read_with_its_defaults() -> None:
         SweepSpec.parse(changed(MINIMAL, "search.early_stopping", {})).search.early_stopping
         == EarlyStopping()
     )
+
+
+VALIDATIONS = [
+    ({"method": "none"}, {"method": "none", "test_fraction": 0.3}),
+    ({}, {"method": "holdout", "test_fraction": 0.3}),
+    (
+        {"method": "kfold", "deviation": 0.5},
+        {"method": "kfold", "test_fraction": 0.3, "folds": 5, "deviation": 0.5, "embargo": 0.01, "purge_bars": 0},
+    ),
+    (
+        {"method": "walk_forward", "train": "180d", "folds": 6},
+        {"method": "walk_forward", "folds": 6, "train": 15_552_000, "test": None, "anchored": False, "purge_bars": 0},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "written"), VALIDATIONS, ids=["none", "holdout", "kfold", "walk_forward"])
+def test_validation_writes_the_keys_of_its_method(given: dict[str, Any], written: dict[str, Any]) -> None:
+    spec = SweepSpec.parse({**MINIMAL, "validation": given})
+    content = json.loads(spec.model_dump_json(by_alias=True))
+    assert content["validation"] == written
+    assert SweepSpec.parse(content) == spec
+    assert SweepSpec.parse(content).id == spec.id
 
 
 def test_id_is_readable_and_stable() -> None:

@@ -17,7 +17,9 @@ from backtune.search.study import BarsRef, Study
 from backtune.search.warm_start import earlier_sweep, first_candidates
 from backtune.space import Params, Space
 from backtune.spec import SweepSpec, content_hash
+from backtune.strategy.base import lookback_of
 from backtune.strategy.registry import StrategyRef, strategy_ref
+from backtune.timeframe import Timeframe
 from backtune.validation.folds import Fold, Span, folds_of
 
 
@@ -42,10 +44,11 @@ def studies_of(spec: SweepSpec, runs: Path | None = None) -> list[Study]:
         for timeframe in spec.grid.timeframes
     }
     studies = [
-        _study(spec, ref, bars, fold, catalog, earlier)
+        _study(spec, ref, bars, space, fold, catalog, earlier)
         for ref in refs
         for bars in windows.values()
-        for fold in folds_of(spec.validation, Span(_microseconds(bars.start), _microseconds(bars.end)))
+        for space in [_space(spec, ref, bars)]
+        for fold in _folds(spec, ref, bars, space)
     ]
     return [island for study in studies for island in _islands(study)]
 
@@ -79,13 +82,32 @@ def run_of(spec: SweepSpec, runs: str | Path | None, studies: Sequence[Study], *
     )
 
 
-def _study(
-    spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, catalog: Catalog, earlier: Run | None
-) -> Study:
+def _space(spec: SweepSpec, ref: StrategyRef, bars: BarsRef) -> Space:
     cell = (ref.name, bars.asset, bars.timeframe)
     own = ref.load().space().override(spec.overrides(*cell), key=f"space.{ref.name}")
     whole = own.extend(spec.execution.searched, key="execution")
-    space = whole.with_rules(spec.rules(*cell), key=f"space.{ref.name}")
+    return whole.with_rules(spec.rules(*cell), key=f"space.{ref.name}")
+
+
+def _folds(spec: SweepSpec, ref: StrategyRef, bars: BarsRef, space: Space) -> list[Fold]:
+    span = Span(_microseconds(bars.start), _microseconds(bars.end))
+    bar = Timeframe.parse(bars.timeframe).microseconds
+    try:
+        return folds_of(spec.validation, span, bar=bar, lookback=lookback_of(ref.load(), space))
+    except CatalogError as error:
+        raise CatalogError(f"validation: {bars.asset} {bars.timeframe}: {error}") from None
+
+
+def _study(
+    spec: SweepSpec,
+    ref: StrategyRef,
+    bars: BarsRef,
+    space: Space,
+    fold: Fold,
+    catalog: Catalog,
+    earlier: Run | None,
+) -> Study:
+    cell = (ref.name, bars.asset, bars.timeframe)
     seed = study_seed(spec.search.seed, *cell, fold.name)
     # Refuses a sampler that cannot search this space, while nothing has started yet.
     batch_size = make_suggester(spec.search, space, seed).batch_size

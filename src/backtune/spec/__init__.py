@@ -13,10 +13,10 @@ from backtune.spec.sections import (
     SamplerName,
     Search,
     StrategyFile,
-    Validation,
     base_folder,
 )
 from backtune.spec.sweep_spec import SweepSpec
+from backtune.spec.validation import Validation
 
 __all__ = [
     "DISTANCES",

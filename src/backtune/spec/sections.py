@@ -346,13 +346,6 @@ class Search(Section):
         return tuple(Constraint.parse(metric, text) for metric, text in self.constraints.items())
 
 
-class Validation(Section):
-    """How the winner is tested on bars that the search never saw."""
-
-    method: Literal["none", "holdout"] = "holdout"
-    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
-
-
 class Compute(Section):
     """Where and how long; changes no result."""
 

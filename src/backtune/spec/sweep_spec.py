@@ -23,9 +23,9 @@ from backtune.spec.sections import (
     Section,
     StrategyFile,
     Tracking,
-    Validation,
 )
 from backtune.spec.short_form import expand_short_form
+from backtune.spec.validation import Validation
 
 
 class SweepSpec(Section):

@@ -46,6 +46,17 @@ class BaseStrategy(ABC):
         i + 1. Warm-up bars are 0; no value is NaN.
         """
 
+    @classmethod
+    def lookback(cls, space: Space) -> int:
+        """How many bars before its own a position of any candidate of ``space`` may depend on.
+
+        Without the fading memory of recursive indicators. Unless it is overridden, the largest whole number of the
+        space: right where periods are whole numbers and no indicator is taken of another.
+        """
+        return max(
+            (end for parameter in space.values() for end in parameter.ends() if type(end) is int), default=0
+        )
+
 
 class BatchedStrategy(BaseStrategy):
     """A strategy that is always long, short or flat, and decides that for many candidates at less than their price.
@@ -76,6 +87,21 @@ def positions_from_sides(strategy: BatchedStrategy, bars: Bars) -> np.ndarray:
     """The positions of one strategy, as its batched form decides them."""
     (sides,) = strategy.sides([strategy], Columns(bars))
     return sides.astype(np.float64)
+
+
+def lookback_of(strategy: type[BaseStrategy], space: Space) -> int:
+    """The lookback of a strategy over a space.
+
+    Raises:
+        StrategyError: it raises, or is not a whole number of bars.
+    """
+    try:
+        bars = strategy.lookback(space)
+    except Exception as error:
+        raise StrategyError(f"{strategy.name}: lookback: {type(error).__name__}: {error}") from error
+    if type(bars) is not int or bars < 0:
+        raise StrategyError(f"{strategy.name}: lookback is {bars!r}, not a whole number of bars of 0 or more")
+    return bars
 
 
 def check_periods(*periods: int) -> None:

@@ -37,6 +37,15 @@ class MACDStrategy(BatchedStrategy):
             rules=["fast_period < slow_period"],
         )
 
+    @classmethod
+    def lookback(cls, space: Space) -> int:
+        # The signal is an average of the line, which is one of the close.
+        fast, slow, signal = (
+            max(int(end) for end in space[name].ends())
+            for name in ("fast_period", "slow_period", "signal_period")
+        )
+        return max(fast, slow) + signal
+
     def positions(self, bars: Bars) -> np.ndarray:
         return positions_from_sides(self, bars)
 

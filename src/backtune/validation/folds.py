@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
 
 from backtune.errors import CatalogError
 from backtune.spec import Validation
@@ -17,29 +20,80 @@ class Span:
     start: int
     end: int
 
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
 
 @dataclass(frozen=True)
 class Fold:
     """A train window and, unless there is no validation, the test window after it.
 
-    Positions in the test window are computed with the bars before it as warm-up; the search sees the train
-    window alone.
+    Positions in a window are computed with the bars before it as warm-up; the search sees the train window alone.
+
+    Attributes:
+        name: of the fold in its cell.
+        train: what the search may see.
+        test: what only its winner meets.
+        parts: windows inside ``train``, in order, in each of which a candidate is scored by itself; empty where it is scored
+            once on all of it.
+        purge_bars: so many bars lie in every gap between these windows, at least; see :func:`purged`.
     """
 
     name: str
     train: Span
     test: Span | None = None
+    parts: tuple[Span, ...] = ()
+    purge_bars: int = 0
+
+    @property
+    def windows(self) -> tuple[Span, ...]:
+        """All windows that are scored, in order of time."""
+        return (*(self.parts or (self.train,)), *([self.test] if self.test else []))
 
 
-def folds_of(validation: Validation, span: Span) -> list[Fold]:
-    """The folds of a validation scheme over a window.
+def folds_of(validation: Validation, span: Span, *, bar: int, lookback: int) -> list[Fold]:
+    """The folds of a validation scheme over a window, in order of time.
+
+    Args:
+        bar: length of a bar in microseconds.
+        lookback: bars before its own that a position depends on; k-fold and walk-forward purge at least as many, so that no
+            position of a test depends on a bar of the search.
 
     Raises:
         CatalogError: the window is too short to be split.
     """
+    purge = max(validation.purge_bars, lookback)
     if validation.method == "none":
         return [Fold("all", span)]
-    return [_holdout(span, validation.test_fraction)]
+    if validation.method == "holdout":
+        return [_holdout(span, validation.test_fraction)]
+    if validation.method == "kfold":
+        return [_kfold(validation, span, bar, purge)]
+    return _walk_forward(validation, span, bar, purge)
+
+
+def purged(fold: Fold, timestamp: np.ndarray) -> Fold:
+    """The fold with windows that end earlier where bars are missing, so that its purge holds in bars.
+
+    Args:
+        timestamp: (n,) open times of the bars, increasing.
+    """
+    if not fold.purge_bars:
+        return fold
+    windows = fold.windows
+    ends = [_purged_end(window, later, timestamp, fold.purge_bars) for window, later in pairwise(windows)]
+    searched = [Span(window.start, end) for window, end in zip(windows, ends, strict=False)]
+    if fold.test is None:
+        searched.append(windows[-1])
+    train = Span(fold.train.start, searched[-1].end)
+    return replace(fold, train=train, parts=tuple(searched) if fold.parts else ())
+
+
+def _purged_end(window: Span, later: Span, timestamp: np.ndarray, purge_bars: int) -> int:
+    """Where a window must end for so many bars to lie between it and a later one; its start where there are too few."""
+    first = int(np.searchsorted(timestamp, later.start)) - purge_bars
+    return max(window.start, min(window.end, int(timestamp[first]))) if first >= 0 else window.start
 
 
 def _holdout(span: Span, test_fraction: float) -> Fold:
@@ -48,9 +102,71 @@ def _holdout(span: Span, test_fraction: float) -> Fold:
     In windows of ten days and more the cut is moved to midnight, so that it is the same for all timeframes up to a
     day and no bar that opens before it closes after it.
     """
-    cut = span.end - round(test_fraction * (span.end - span.start))
-    if span.end - span.start >= 10 * _DAY:
+    cut = span.end - round(test_fraction * span.length)
+    if span.length >= 10 * _DAY:
         cut -= cut % _DAY
     if not span.start < cut < span.end:
         raise CatalogError(f"the window is too short to hold out {test_fraction:g} of it; give it more bars")
     return Fold("holdout", Span(span.start, cut), Span(cut, span.end))
+
+
+def _kfold(validation: Validation, span: Span, bar: int, purge: int) -> Fold:
+    """Equal parts of what is not held out, each followed by a gap of the purge and the embargo.
+
+    After M. Lopez de Prado, "Advances in Financial Machine Learning" (2018), chapter 7. There is no gap before a part but the
+    one after its predecessor: what is learned in one part is the candidate, which trades forward in every other.
+    """
+    held_out = _holdout(span, validation.test_fraction)
+    gap = purge * bar + round(validation.embargo * span.length)
+    length = (held_out.train.length - validation.folds * gap) // validation.folds
+    if length < bar:
+        raise CatalogError(
+            f"the window is too short for {validation.folds} folds with gaps of {_in_words(gap)} ({purge} bars of purge and "
+            f"{validation.embargo:g} of the window); give it more bars, or fewer folds"
+        )
+    starts = [span.start + i * (length + gap) for i in range(validation.folds)]
+    parts = tuple(Span(start, start + length) for start in starts)
+    return Fold("kfold", Span(span.start, parts[-1].end), held_out.test, parts, purge)
+
+
+def _walk_forward(validation: Validation, span: Span, bar: int, purge: int) -> list[Fold]:
+    """Test windows side by side up to the end, each after a train window and a gap of the purge."""
+    gap = purge * bar
+    train, test = _lengths(validation, span.length - gap)
+    if min(train, test) < bar or train + gap + validation.folds * test > span.length:
+        raise CatalogError(
+            f"the window of {_in_words(span.length)} is too short for {validation.folds} test windows of {_in_words(test)} "
+            f"after a train window of {_in_words(train)} and {purge} bars of purge; give it more bars, fewer folds or "
+            "shorter windows"
+        )
+    cuts = [span.end - k * test for k in range(validation.folds, 0, -1)]
+    if span.length >= 10 * _DAY and test >= 2 * _DAY:
+        # To the midnight after, for the reasons of the holdout, and so that no train window is shortened.
+        cuts = [cut + -cut % _DAY for cut in cuts]
+    starts = [cut - gap - train for cut in cuts]
+    tests = [Span(*ends) for ends in pairwise([*cuts, span.end])]
+    return [
+        Fold(
+            f"walk{i:0{len(str(len(tests)))}d}",
+            Span(starts[0] if validation.anchored else start, window.start - gap),
+            window,
+            purge_bars=purge,
+        )
+        for i, (start, window) in enumerate(zip(starts, tests, strict=True), start=1)
+    ]
+
+
+def _lengths(validation: Validation, length: int) -> tuple[int, int]:
+    """The train and the test window of a walk-forward over so much time, gap apart."""
+    train, test = (
+        None if seconds is None else round(seconds * 1e6) for seconds in (validation.train, validation.test)
+    )
+    n = validation.folds
+    if test is None:
+        test = length // (n + 3) if train is None else max(0, length - train) // n
+    return length - n * test if train is None else train, test
+
+
+def _in_words(microseconds: int) -> str:
+    days = microseconds / _DAY
+    return f"{days:.4g} days" if days >= 1 else f"{days * 24:.3g} hours"

@@ -1,0 +1,66 @@
+"""The spec's section on how a search's winner is tested."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from backtune.errors import SpecError
+from backtune.spec.sections import Seconds, Section
+
+Method = Literal["none", "holdout", "kfold", "walk_forward"]
+
+# Which keys a method reads. A fraction beside "none" is what is left when a spec's method alone is changed.
+_READ: dict[str, tuple[str, ...]] = {
+    "none": ("test_fraction",),
+    "holdout": ("test_fraction",),
+    "kfold": ("test_fraction", "folds", "deviation", "embargo", "purge_bars"),
+    "walk_forward": ("folds", "train", "test", "anchored", "purge_bars"),
+}
+
+
+class Validation(Section):
+    """How the winner is tested on bars that the search never saw; :mod:`backtune.validation.folds` draws the windows.
+
+    Attributes:
+        method: ``holdout`` searches the first part of the time and tests on the last. ``kfold`` does the same, and
+            scores every candidate in each of several windows of the first part. ``walk_forward`` searches several times, each
+            time testing on what comes next. ``none`` searches all.
+        test_fraction: holdout, kfold: the share of the time, at its end, that is the test.
+        folds: kfold: windows that a candidate is scored in. walk_forward: searches and tests.
+        deviation: kfold: the objective is the mean over the windows, worsened by so many standard deviations.
+        embargo: kfold: share of the time that is left out between windows, besides the purge.
+        purge_bars: kfold, walk_forward: at least so many bars are left out between windows; the strategy's lookback where that
+            is longer.
+        train, test: walk_forward: lengths of the windows, in seconds or as in ``180d``. Without both, a train window
+            is three times a test window and all of the time is used; without one, it takes what the other leaves.
+        anchored: walk_forward: every train window begins where the first does, instead of moving along.
+    """
+
+    method: Method = "holdout"
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    folds: Annotated[int, Field(ge=2, le=1_000)] = 5
+    deviation: Annotated[float, Field(ge=0)] = 0.0
+    embargo: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
+    purge_bars: Annotated[int, Field(ge=0)] = 0
+    train: Seconds | None = None
+    test: Seconds | None = None
+    anchored: bool = False
+
+    @model_validator(mode="after")
+    def _keys_of_the_method(self) -> Validation:
+        for key in self.model_fields_set - {"method", *_READ[self.method]}:
+            methods = ", ".join(name for name in get_args(Method)[1:] if key in _READ[name])
+            raise SpecError(
+                f"validation.{key}",
+                f"belongs to {methods}, and the method is {self.method}",
+                value=key,
+                allowed=("method", *_READ[self.method]),
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_other_methods_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        return {key: value for key, value in content.items() if key in ("method", *_READ[self.method])}
