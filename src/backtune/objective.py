@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -40,8 +40,8 @@ class Trial:
         state: ``complete``; ``infeasible`` where a constraint is violated, there is no closed trade, equity reached
             zero or the trial was stopped early; ``failed`` where the strategy raised or an objective is undefined.
         reason: why it is not complete, else empty.
-        values: one per objective, as the metric is, None where failed or stopped; 0 stands for an undefined
-            objective of an infeasible trial.
+        values: one per objective, as the metric is, or over the parts of a window that has some (see
+            :class:`Objective`); None where failed or stopped; 0 stands for an undefined objective of an infeasible trial.
         metrics: on the train window, None where undefined; all None where failed or stopped.
         blocks: (16, 3) count, sum and sum of squares of bar returns in equal blocks of time; zeros where failed or
             stopped.
@@ -75,14 +75,27 @@ class _Candidate:
         return isinstance(self.strategy, BatchedStrategy)
 
 
+class _Scored(NamedTuple):
+    """Scores on a window and on each of its parts."""
+
+    whole: Score
+    parts: tuple[Score, ...]
+
+
 @dataclass(frozen=True)
 class Objective:
-    """Scores candidates of one strategy on one window under one set of costs."""
+    """Scores candidates of one strategy on one window under one set of costs.
+
+    Where the window has parts, an objective is the mean of its metric over them, worsened by ``deviation`` times their
+    standard deviation (ddof 1); each part starts flat, and a metric that is undefined in one, as where there is no
+    trade, counts as 0 there. All else is of the window as a whole.
+    """
 
     strategy: StrategyRef
     execution: Execution
     goals: tuple[Goal, ...]
     bounds: tuple[Constraint, ...]
+    deviation: float = 0.0
 
     @cached_property
     def _strategy_class(self) -> type[BaseStrategy]:
@@ -102,7 +115,7 @@ class Objective:
             candidates, self._scores([p for _, p in candidates], window), strict=True
         ):
             seconds = time.perf_counter() - started
-            if isinstance(scored, Score):
+            if isinstance(scored, _Scored):
                 yield self._judged(number, params, scored, seconds)
             else:
                 yield self.failed(number, params, scored, seconds)
@@ -115,20 +128,20 @@ class Objective:
             StrategyError: the strategy fails or its positions are not usable; says why.
         """
         (scored,) = self._scores([params], window)
-        if isinstance(scored, Score):
-            return scored
+        if isinstance(scored, _Scored):
+            return scored.whole
         raise StrategyError(f"{self.strategy.name}: {scored}")
 
     def values(self, params: Params, window: Window) -> tuple[float, ...] | None:
         """The objectives of a candidate on a window; None where the strategy fails or one of them is undefined."""
         (scored,) = self._scores([params], window)
-        if not isinstance(scored, Score):
+        if not isinstance(scored, _Scored):
             return None
-        values = [scored.metrics[goal.metric] for goal in self.goals]
+        values = [self._value(goal, scored) for goal in self.goals]
         defined = tuple(value for value in values if value is not None)
         return defined if len(defined) == len(values) else None
 
-    def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[Score | str]:
+    def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[_Scored | str]:
         """A score for each candidate, or why there is none."""
         built = [self._built(params) for params in candidates]
         batch: list[Any] = [one.strategy for one in built if isinstance(one, _Candidate) and one.is_batched]
@@ -137,8 +150,7 @@ class Objective:
             if not isinstance(one, _Candidate):
                 yield one
             elif one.is_batched:
-                moves = window.moves_of_sides(next(sides), allow_short=one.rules.allow_short)
-                yield score(moves, window, one.rules)
+                yield _of_sides(next(sides), window, one.rules)
             else:
                 yield self._score_alone(one, window)
 
@@ -150,7 +162,7 @@ class Objective:
         except Exception as error:  # noqa: BLE001
             return _in_one_line(error)
 
-    def _score_alone(self, one: _Candidate, window: Window) -> Score | str:
+    def _score_alone(self, one: _Candidate, window: Window) -> _Scored | str:
         try:
             positions = one.strategy.positions(window.bars)
             targets = check_positions(positions, len(window.bars), self.strategy.name)
@@ -159,14 +171,15 @@ class Objective:
             raise
         except Exception as error:  # noqa: BLE001
             return _in_one_line(error)
-        return score_positions(targets, window, one.rules)
+        return _of_targets(targets, window, one.rules)
 
     def violations(self, metrics: Metrics) -> tuple[float, ...]:
         """One number per constraint, at most 0 where it holds: ruin, a closed trade, then those of the spec."""
         return tuple(violations_of(metrics, self.bounds).values())
 
-    def _judged(self, number: int, params: Params, score: Score, seconds: float) -> Trial:
-        values = [score.metrics[goal.metric] for goal in self.goals]
+    def _judged(self, number: int, params: Params, scored: _Scored, seconds: float) -> Trial:
+        score = scored.whole
+        values = [self._value(goal, scored) for goal in self.goals]
         reason = self._infeasibility(score.metrics)
         if not reason and None in values:
             undefined = self.goals[values.index(None)].metric
@@ -181,6 +194,14 @@ class Objective:
             blocks=score.blocks,
             duration_seconds=seconds,
         )
+
+    def _value(self, goal: Goal, scored: _Scored) -> float | None:
+        whole = scored.whole.metrics[goal.metric]
+        if not scored.parts or whole is None:
+            return whole
+        values = np.array([part.metrics[goal.metric] or 0.0 for part in scored.parts])
+        worse = self.deviation * float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        return float(values.mean()) + (worse if goal.minimize else -worse)
 
     def _infeasibility(self, metrics: Metrics) -> str:
         ruin, *violations = self.violations(metrics)
@@ -210,14 +231,15 @@ def violations_of(metrics: Metrics, bounds: Sequence[Constraint]) -> dict[str, f
     }
 
 
-def search_window(bars: Bars, train: Span) -> Window:
-    """The window of the search; its bars end where the train window ends.
+def search_window(bars: Bars, train: Span, parts: Sequence[Span] = ()) -> Window:
+    """The window of the search, with its parts; its bars end where the train window ends.
 
     Raises:
-        CatalogError: there is no bar in it.
+        CatalogError: there is no bar in it, or in a part.
     """
     rows = np.searchsorted(bars.timestamp, [train.start, train.end])
-    return _window(bars[int(rows[0]) : int(rows[1])], 0, "train")
+    whole = _window(bars[int(rows[0]) : int(rows[1])], 0, "train")
+    return replace(whole, parts=tuple(validation_window(whole.bars, part, "fold") for part in parts))
 
 
 def leading_window(window: Window, fraction: float) -> Window:
@@ -226,14 +248,14 @@ def leading_window(window: Window, fraction: float) -> Window:
     return Window.of(window.bars[: window.start + math.ceil(fraction * n_bars)], window.start)
 
 
-def validation_window(bars: Bars, test: Span) -> Window:
+def validation_window(bars: Bars, test: Span, name: str = "test") -> Window:
     """The window of the winner's test, with all bars before it as warm-up.
 
     Raises:
         CatalogError: there is no bar in it.
     """
     rows = np.searchsorted(bars.timestamp, [test.start, test.end])
-    return _window(bars[: int(rows[1])], int(rows[0]), "test")
+    return _window(bars[: int(rows[1])], int(rows[0]), name)
 
 
 def _window(bars: Bars, start: int, name: str) -> Window:
@@ -242,6 +264,21 @@ def _window(bars: Bars, start: int, name: str) -> Window:
             f"{bars.asset} {bars.timeframe}: the {name} window has no bar; give the sweep more time"
         )
     return Window.of(bars, start)
+
+
+def _of_sides(sides: np.ndarray, window: Window, rules: Execution) -> _Scored:
+    def scored(one: Window) -> Score:
+        moves = one.moves_of_sides(sides[: len(one.bars)], allow_short=rules.allow_short)
+        return score(moves, one, rules)
+
+    return _Scored(scored(window), tuple(map(scored, window.parts)))
+
+
+def _of_targets(targets: np.ndarray, window: Window, rules: Execution) -> _Scored:
+    def scored(one: Window) -> Score:
+        return score_positions(targets[: len(one.bars)], one, rules)
+
+    return _Scored(scored(window), tuple(map(scored, window.parts)))
 
 
 def _in_one_line(error: Exception) -> str:

@@ -24,12 +24,14 @@ class Window:
         start: row of the first bar that is traded and scored.
         block_edges: (17,) rows, relative to ``start``, that cut the window in 16 equal blocks of time.
         elapsed_seconds: from the first open to the last close of the window.
+        parts: windows inside this one, on a beginning of the same bars, that a search scores by themselves besides.
     """
 
     bars: Bars
     start: int
     block_edges: np.ndarray
     elapsed_seconds: float
+    parts: tuple[Window, ...] = ()
 
     @classmethod
     def of(cls, bars: Bars, start: int = 0) -> Window:

@@ -27,7 +27,7 @@ from backtune.search.wary import DEADLY, MAX_DEADLY_CANDIDATES, Watch
 from backtune.space import Params, Space
 from backtune.spec import Execution, Search
 from backtune.strategy.registry import StrategyRef
-from backtune.validation.folds import Fold
+from backtune.validation.folds import Fold, purged
 
 # Finished trials are written at least this often: what a crash can cost, against the price of a file.
 FLUSH_SECONDS = 1.0
@@ -86,7 +86,9 @@ class Study:
 
     @property
     def objective(self) -> Objective:
-        return Objective(self.strategy, self.execution, self.search.goals, self.search.bounds)
+        return Objective(
+            self.strategy, self.execution, self.search.goals, self.search.bounds, self.fold.deviation
+        )
 
 
 def run_study(study: Study, folder: Path, stop: Stop, max_deaths: int = 1) -> Iterator[bool]:
@@ -109,7 +111,8 @@ def run_study(study: Study, folder: Path, stop: Stop, max_deaths: int = 1) -> It
     remove_leftovers(folder)
     log = TrialLog(folder, study.space, len(study.search.goals), study.search.n_rungs)
     bars = study.bars.load()
-    window = search_window(bars, study.fold.train)
+    fold = purged(study.fold, bars.timestamp)
+    window = search_window(bars, fold.train, fold.parts)
     watch = Watch(folder, max_deaths)
     search = _Search(study, study.objective, window, _Pen(log), log.read(), watch)
     exhausted = yield from search.run(stop, folder.parent)

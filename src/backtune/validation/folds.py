@@ -38,6 +38,7 @@ class Fold:
         parts: windows inside ``train``, in order, in each of which a candidate is scored by itself; empty where it is scored
             once on all of it.
         purge_bars: so many bars lie in every gap between these windows, at least; see :func:`purged`.
+        deviation: an objective over parts is their mean, worsened by so many standard deviations.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Fold:
     test: Span | None = None
     parts: tuple[Span, ...] = ()
     purge_bars: int = 0
+    deviation: float = 0.0
 
     @property
     def windows(self) -> tuple[Span, ...]:
@@ -126,7 +128,8 @@ def _kfold(validation: Validation, span: Span, bar: int, purge: int) -> Fold:
         )
     starts = [span.start + i * (length + gap) for i in range(validation.folds)]
     parts = tuple(Span(start, start + length) for start in starts)
-    return Fold("kfold", Span(span.start, parts[-1].end), held_out.test, parts, purge)
+    train = Span(span.start, parts[-1].end)
+    return Fold("kfold", train, held_out.test, parts, purge, validation.deviation)
 
 
 def _walk_forward(validation: Validation, span: Span, bar: int, purge: int) -> list[Fold]:
