@@ -14,7 +14,7 @@ import numpy as np
 from backtune.data.bars import Bars
 from backtune.engine.costs import split_params
 from backtune.engine.metrics import METRICS
-from backtune.engine.simulation import Score, score, score_positions
+from backtune.engine.simulation import Result, Score, chained, score, score_positions
 from backtune.engine.types import N_BLOCKS
 from backtune.engine.window import Window
 from backtune.errors import CatalogError, StrategyError
@@ -141,6 +141,24 @@ class Objective:
         defined = tuple(value for value in values if value is not None)
         return defined if len(defined) == len(values) else None
 
+    def chained(self, pieces: Sequence[tuple[Params, Window]]) -> Result:
+        """Candidates on windows side by side, as one backtest; see :func:`~backtune.engine.simulation.chained`.
+
+        For the tests of a walk-forward: each fold's winner on its :func:`validation_window`.
+
+        Raises:
+            StrategyError: the strategy fails or its positions are not usable; says why.
+            ValueError: there is no piece, or windows are not side by side.
+        """
+        runs = []
+        for params, window in pieces:
+            one = self._built(params)
+            targets = one if isinstance(one, str) else self._targets(one, window)
+            if isinstance(one, str) or isinstance(targets, str):
+                raise StrategyError(f"{self.strategy.name}: {targets}")
+            runs.append((window.moves(targets, allow_short=one.rules.allow_short), window, one.rules))
+        return chained(runs)
+
     def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[_Scored | str]:
         """A score for each candidate, or why there is none."""
         built = [self._built(params) for params in candidates]
@@ -163,15 +181,18 @@ class Objective:
             return _in_one_line(error)
 
     def _score_alone(self, one: _Candidate, window: Window) -> _Scored | str:
+        targets = self._targets(one, window)
+        return targets if isinstance(targets, str) else _of_targets(targets, window, one.rules)
+
+    def _targets(self, one: _Candidate, window: Window) -> np.ndarray | str:
+        """Checked positions for all bars of a window, or why there are none."""
         try:
-            positions = one.strategy.positions(window.bars)
-            targets = check_positions(positions, len(window.bars), self.strategy.name)
+            return check_positions(one.strategy.positions(window.bars), len(window.bars), self.strategy.name)
         except MemoryError:
             # The machine's fault, not the candidate's: a row would make it permanent.
             raise
         except Exception as error:  # noqa: BLE001
             return _in_one_line(error)
-        return _of_targets(targets, window, one.rules)
 
     def violations(self, metrics: Metrics) -> tuple[float, ...]:
         """One number per constraint, at most 0 where it holds: ruin, a closed trade, then those of the spec."""

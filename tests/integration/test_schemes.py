@@ -9,6 +9,8 @@ import backtune
 from backtune.engine.simulation import result_of
 from backtune.engine.window import Window
 from backtune.errors import CatalogError
+from backtune.objective import validation_window
+from backtune.search.plan import studies_of
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
@@ -57,6 +59,23 @@ def test_walk_forward(market, tmp_path):
         assert scored(row, bars, start, start + 60 * DAY) == row.oos_metrics
 
 
+def test_the_tests_of_a_walk_forward_as_one_backtest(market, tmp_path):
+    validation = {"method": "walk_forward", "folds": 3, "train": "90d", "test": "60d"}
+    one = spec(market, validation)
+    result = run_sweep(one, tmp_path, INLINE)
+    studies = [study for study in studies_of(one) if study.strategy.name == "RSIStrategy"]
+    rows = {row.study: row for row in result.rows()}
+    bars = studies[0].bars.load()
+    pieces = [(rows[study.id].params, validation_window(bars, study.fold.test)) for study in studies]
+    whole = studies[0].objective.chained(pieces)
+    returns = [rows[study.id].oos_metrics["total_return"] for study in studies]
+    assert whole.metrics["total_return"] == pytest.approx(np.prod([1 + r for r in returns]) - 1)
+    trades = [rows[study.id].oos_metrics["total_trades"] for study in studies]
+    assert whole.metrics["total_trades"] == sum(trades)
+    end = int(bars.timestamp[-1]) + bars.timeframe.microseconds
+    assert len(whole.equity) == int((bars.timestamp >= end - 180 * DAY).sum())
+
+
 def test_kfold(market, tmp_path):
     validation = {"method": "kfold", "folds": 4, "deviation": 0.5, "test_fraction": 0.25, "embargo": 0.0}
     result = run_sweep(spec(market, validation), tmp_path, INLINE)
@@ -80,8 +99,6 @@ def test_kfold(market, tmp_path):
 
 
 def test_each_scheme_is_a_sweep_and_studies_of_its_own(market):
-    from backtune.search.plan import studies_of
-
     validations = [
         {"method": "kfold"},
         {"method": "kfold", "deviation": 0.5},

@@ -1,9 +1,13 @@
-"""Simulations: moves on a window, scored for a search or kept in full. One kernel, so the numbers are the same."""
+"""Simulations: moves on a window, scored for a search or kept in full, and several as one. One kernel, so the numbers
+are the same.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -13,7 +17,7 @@ from backtune.engine.costs import costs_of
 from backtune.engine.marks import mark
 from backtune.engine.metrics import Outcome, metrics_of
 from backtune.engine.orders import trade
-from backtune.engine.types import N_TRADE_COLUMNS, Moves, Record, Tally
+from backtune.engine.types import N_TRADE_COLUMNS, Marks, Moves, Record, Segments, Tally, Trading
 from backtune.engine.window import Window
 from backtune.spec import Execution
 
@@ -61,20 +65,92 @@ class Result:
 
 def score(moves: Moves, window: Window, execution: Execution) -> Score:
     """Simulate without keeping equity and trades."""
-    tally, blocks = _simulate(moves, window, execution, _NOTHING_KEPT)
-    return Score(metrics_of(_outcome(tally, window, execution)), blocks, tally.trading.ruined_bar >= 0)
+    run = _simulate(moves, window, execution, _NOTHING_KEPT)
+    return Score(
+        metrics_of(_outcome(run.tally, window, execution)), run.blocks, run.tally.trading.ruined_bar >= 0
+    )
 
 
 def simulation(moves: Moves, window: Window, execution: Execution) -> Result:
     """Simulate and keep all; the metrics are those of :func:`score`."""
+    record = _room(moves, window)
+    run = _simulate(moves, window, execution, record)
+    trades = record.trades[: int(run.tally.trading.n_trades)]
+    return _result(run.tally, window, execution, record.equity, trades)
+
+
+def chained(pieces: Sequence[tuple[Moves, Window, Execution]]) -> Result:
+    """Simulations on windows side by side, as one, from the first one's initial cash.
+
+    Every piece begins flat with the equity that the one before ended with: a position that is open there is handed over at
+    the last close, free of cost, and is not a closed trade. What follows on a ruin is not simulated.
+
+    Args:
+        pieces: moves, window and rules of each, in order; a window's bars end where the next one starts.
+
+    Raises:
+        ValueError: there is none, or windows are not side by side.
+    """
+    starts = [window.start for _, window, _ in pieces[1:]]
+    if not pieces or starts != [len(window.bars) for _, window, _ in pieces[:-1]]:
+        raise ValueError("the windows are not side by side")
+    first, rules = pieces[0][1], pieces[0][2]
+    runs: list[_Run] = []
+    trades: list[np.ndarray] = []
+    cash, n_bars = rules.initial_cash, 0
+    for moves, window, execution in pieces:
+        record = _room(moves, window)
+        run = _simulate(moves, window, execution.model_copy(update={"initial_cash": cash}), record)
+        closed = record.trades[: int(run.tally.trading.n_trades)]
+        closed[:, [types.ENTRY_BAR, types.EXIT_BAR]] += n_bars
+        trades.append(closed)
+        runs.append(
+            run._replace(
+                segments=run.segments._replace(starts=run.segments.starts + n_bars), end=run.end + n_bars
+            )
+        )
+        cash, n_bars = run.tally.marks.final_equity, n_bars + len(window.prices.close)
+        if run.tally.trading.ruined_bar >= 0:
+            break
+    whole = Window.of(pieces[-1][1].bars, first.start)
+    equity = np.empty(len(whole.prices.close))
+    segments = Segments(
+        *(np.concatenate(parts) for parts in zip(*(run.segments for run in runs), strict=True))
+    )
+    marks, blocks = mark(whole.closes, segments, rules.initial_cash, runs[-1].end, equity)
+    trading = _sum_of([run.tally.trading for run in runs])
+    return _result(_tally(marks, blocks, trading), whole, rules, equity, np.concatenate(trades))
+
+
+def _sum_of(parts: Sequence[Trading]) -> Trading:
+    """The trading of pieces as one; the position is that of the last."""
+    sums = np.array([part[:6] for part in parts]).sum(axis=0).tolist()
+    wins, losses = (
+        np.array([getattr(part, name) for part in parts]) for name in ("largest_win", "largest_loss")
+    )
+    return parts[-1]._replace(
+        **dict(zip(Trading._fields[:6], sums, strict=True)),
+        # NaN where a piece has none.
+        largest_win=float(np.fmax.reduce(wins)),
+        largest_loss=float(np.fmin.reduce(losses)),
+        sum_trade_microseconds=sum(part.sum_trade_microseconds for part in parts),
+        traded_notional=sum(part.traded_notional for part in parts),
+    )
+
+
+def _room(moves: Moves, window: Window) -> Record:
     # Every trade begins with a move.
-    record = Record(np.empty(len(window.prices.close)), np.empty((len(moves.bars), N_TRADE_COLUMNS)))
-    tally, _ = _simulate(moves, window, execution, record)
+    return Record(np.empty(len(window.prices.close)), np.empty((len(moves.bars), N_TRADE_COLUMNS)))
+
+
+def _result(
+    tally: Tally, window: Window, execution: Execution, equity: np.ndarray, trades: np.ndarray
+) -> Result:
     trading = tally.trading
     return Result(
         metrics=metrics_of(_outcome(tally, window, execution)),
-        equity=record.equity,
-        trades=_trades_frame(record.trades[: int(trading.n_trades)], window.prices.timestamp),
+        equity=equity,
+        trades=_trades_frame(trades, window.prices.timestamp),
         cash=trading.cash,
         quantity=trading.quantity,
         entry_price=trading.entry_price if trading.quantity != 0.0 else None,
@@ -92,7 +168,16 @@ def result_of(positions: np.ndarray, window: Window, execution: Execution) -> Re
     return simulation(window.moves(positions, allow_short=execution.allow_short), window, execution)
 
 
-def _simulate(moves: Moves, window: Window, execution: Execution, record: Record) -> tuple[Tally, np.ndarray]:
+class _Run(NamedTuple):
+    """A simulation's sums, segments and block moments; from bar ``end`` on equity is zero."""
+
+    tally: Tally
+    segments: Segments
+    blocks: np.ndarray
+    end: int
+
+
+def _simulate(moves: Moves, window: Window, execution: Execution, record: Record) -> _Run:
     """Orders, then marks.
 
     The two are put together here and not in compiled code: Numba's cache notices a change of a function's own file
@@ -111,7 +196,12 @@ def _simulate(moves: Moves, window: Window, execution: Execution, record: Record
         marks, blocks = mark(closes, segments, costs.initial_cash, end, record.equity)
     if end < n:
         trading = trading._replace(cash=0.0, quantity=0.0, entry_price=math.nan, ruined_bar=end)
-    return Tally(float(n), float(blocks[:, 1].sum()), float(blocks[:, 2].sum()), marks, trading), blocks
+    return _Run(_tally(marks, blocks, trading), segments, blocks, end)
+
+
+def _tally(marks: Marks, blocks: np.ndarray, trading: Trading) -> Tally:
+    n_bars, sum_return, sum_squared_return = (float(blocks[:, column].sum()) for column in range(3))
+    return Tally(n_bars, sum_return, sum_squared_return, marks, trading)
 
 
 def _outcome(tally: Tally, window: Window, execution: Execution) -> Outcome:
