@@ -25,6 +25,8 @@ RADIUS = 0.1
 _MOST_CENTRES = 200
 # Boxes of a grid with up to so many candidates are listed, larger ones are drawn from.
 _MOST_LISTED = 1_000
+# Less of the radius than this between a candidate and the end of a range is no side of it.
+_NO_ROOM = 0.01
 _ROUNDING = 1e-9
 
 
@@ -205,7 +207,7 @@ class _Neighbourhood:
         for axis in range(len(here)):
             for sign, room in ((-1.0, here[axis] - self.low[axis]), (1.0, self.high[axis] - here[axis])):
                 reached = (self.offsets[:, axis] * sign >= 0.5 - _ROUNDING).any()
-                if room > _ROUNDING and not reached:
+                if room > _NO_ROOM * self.trials.radius and not reached:
                     sides.append((axis, sign))
         return sides
 
@@ -215,7 +217,7 @@ class _Neighbourhood:
 
     def median(self) -> float:
         """Of the neighbours, in a grid of three cells on each axis."""
-        cells = np.minimum(np.floor((self.offsets + 1.0) * 1.5), 2.0).astype(np.int64)
+        cells = np.clip(np.floor((self.offsets + 1.0) * 1.5), 0.0, 2.0).astype(np.int64)
         return _median(self.trials.floored[self.inside], cells)
 
     def probes(self, seed: int) -> tuple[Params, ...]:

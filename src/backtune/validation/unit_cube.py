@@ -59,18 +59,11 @@ class UnitCube:
     def box(self, params: Params, radius: float) -> tuple[np.ndarray, np.ndarray]:
         """(n_axes,) lower and upper ends of what lies within ``radius`` of a candidate on every axis.
 
-        Where the values of an axis are further apart than that, the next ones are included; both end inside the cube.
+        Where an axis has steps, both ends are values of it: the last ones within ``radius``, or the next ones where none is.
         """
-        low, high = [], []
-        for name, parameter in self.axes.items():
-            value = float(params[name])
-            step = float(parameter.step or 0.0)
-            below, here, above = _to_unit(
-                parameter, np.clip([value - step, value, value + step], parameter.low, _last(parameter))
-            )
-            low.append(max(0.0, min(here - radius, below)))
-            high.append(min(1.0, max(here + radius, above)))
-        return np.array(low), np.array(high)
+        ends = [_reach(parameter, float(params[name]), radius) for name, parameter in self.axes.items()]
+        low, high = np.array(ends).T
+        return low, high
 
     def size(self, low: np.ndarray, high: np.ndarray) -> float:
         """How many candidates, choices apart, a box holds; infinite where an axis is continuous."""
@@ -104,10 +97,28 @@ def _to_unit(parameter: Float | Int, values: np.ndarray) -> np.ndarray:
     return np.asarray((values - low) / (high - low))
 
 
-def _from_unit(parameter: Float | Int, x: float) -> Value:
-    low, high = parameter.low, _last(parameter)
-    value = low * (high / low) ** x if parameter.log else low + x * (high - low)
+def _reach(parameter: Float | Int, value: float, radius: float) -> tuple[float, float]:
+    """The lower and the upper end of what is near a value."""
+    here = float(_to_unit(parameter, np.array(value)))
+    low, high = max(0.0, here - radius), min(1.0, here + radius)
     if parameter.step is None:
-        return min(max(value, low), high)
-    k = round((value - low) / parameter.step)
+        return low, high
+    first, step, last = parameter.low, parameter.step, _last(parameter)
+    lowest = first + math.ceil((_value_at(parameter, low) - first) / step - 1e-9) * step
+    highest = first + math.floor((_value_at(parameter, high) - first) / step + 1e-9) * step
+    near = np.clip([min(lowest, value - step), max(highest, value + step)], first, last)
+    below, above = _to_unit(parameter, near)
+    return float(below), float(above)
+
+
+def _value_at(parameter: Float | Int, x: float) -> float:
+    low, high = parameter.low, _last(parameter)
+    return low * (high / low) ** x if parameter.log else low + x * (high - low)
+
+
+def _from_unit(parameter: Float | Int, x: float) -> Value:
+    value = _value_at(parameter, x)
+    if parameter.step is None:
+        return min(max(value, parameter.low), parameter.high)
+    k = round((value - parameter.low) / parameter.step)
     return parameter.low + k * parameter.step if isinstance(parameter, Int) else parameter.at(k)

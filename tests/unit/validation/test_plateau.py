@@ -45,7 +45,7 @@ def mesa(at: int, width: int) -> np.ndarray:
         # 0 on: medians of 0.2, 0.6, 0.6, 0.2 and the value of 100.
         (hill(50, 50), 50, 0.9, 0.3, 6 / 7, 50),
         # The first of equal ones stands on the edge: all above it are as good, all below are nothing.
-        (mesa(50, 10), 40, 0.0, 0.0, 0.0, 50),
+        (mesa(50, 10), 40, 0.5, 0.0, 0.5, 50),
         (mesa(50, 30) + needle(50, 1e-9), 50, 1.0, 0.0, 1.0, 50),
         # A sharp tip on the left, a broad hill on the right.
         (2 * hill(20, 5) + hill(70, 40), 20, 0.0, 0.25, -1 / 7, 70),
