@@ -8,7 +8,7 @@ import functools
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -138,7 +138,7 @@ def _warm(studies: Iterable[Study]) -> None:
     for study in {study.strategy.name: study for study in studies}.values():
         small = replace(study, search=study.search.model_copy(update={"trials": 16}))
         with tempfile.TemporaryDirectory() as folder:
-            run_study(small, Path(folder), lambda: False)
+            deque(run_study(small, Path(folder), lambda: False), maxlen=0)
     # Bars are read by the units that need them, on their own time.
     load._CACHE.clear()
     load._SOURCES.clear()
