@@ -111,7 +111,7 @@ def test_every_target_and_trade_is_the_backtests(market, runs, case):
     assert len(trades) > 5
     assert_same_trades(run.trades, with_first_bar_levels(trades, market))
     assert run.equity == pytest.approx(pine_equity(run.trades, market, rules), rel=1e-9)
-    assert run.equity == pytest.approx(equity, rel=0.02)
+    assert run.equity == pytest.approx(equity, rel=2e-3)
 
 
 @pytest.mark.parametrize(
