@@ -12,7 +12,7 @@ PINE_READY := $(PINE)/.ready
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-pine test-slow lint format bench-search bench-kernel head lock wheel clean help
+.PHONY: demo test test-pine test-slow lint format bench-search bench-kernel bench-scale head lock wheel clean help
 
 help:
 	@echo "make demo       a sweep on Ray over a synthetic market"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint       formatting, lint, types, import contracts, as CI runs them"
 	@echo "make bench-search  candidates per second, beside one Tune trial per candidate and Optuna alone"
 	@echo "make bench-kernel  nanoseconds per bar, beside plain Numba, vectorbt and backtesting.py"
+	@echo "make bench-scale   what a driver of 1,000 slots and 100,000 studies costs"
 	@echo "make head       a Ray head here for jobs (Ctrl-C ends it)"
 	@echo "make lock       pin the dependencies again"
 
@@ -71,6 +72,9 @@ $(PEERS_READY): tests/benchmarks/peers-requirements.txt
 
 bench-kernel: $(READY) $(PEERS_READY)
 	$(BIN)/python tests/benchmarks/bench_kernel.py --peers $(PEERS)/bin/python
+
+bench-scale: $(READY)
+	$(BIN)/python tests/benchmarks/bench_scale.py
 
 head: $(READY)
 	BACKTUNE_HOME=$(CURDIR) RAY_AUTH_MODE=$${RAY_AUTH_MODE:-disabled} PATH=$(CURDIR)/$(BIN):$$PATH \

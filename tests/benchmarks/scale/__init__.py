@@ -1,0 +1,1 @@
+"""What `bench_scale.py` measures and simulates."""

@@ -1,0 +1,83 @@
+"""What the driver reads from a sweep's folder with many studies: the progress every second, and all at its start and end.
+
+Every study's folder has the files of one that was really run.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from backtune.results.progress import ProgressReader, unfinished
+from backtune.results.runs import Run, adopt_repeats
+from backtune.results.segments import count_trials
+from backtune.search.plan import entry_of
+from backtune.search.study import Study
+from backtune.sweep import SweepResult
+
+# What changes between two looks while a thousand slots are busy with studies of a few seconds.
+N_CHANGED = 500
+N_RUNNING = 1000
+_LINKS = 10_000
+
+
+def timed(model: Run, studies: Sequence[Study], runs: Path) -> dict[str, float]:
+    """Seconds of processor time of each, for a sweep of ``studies`` of which all but the running ones are done.
+
+    Args:
+        model: a sweep that was run, whose first study's files every study gets.
+    """
+    files = _Files(model.study_folder(model.studies[0].id), runs / "originals")
+    budget = count_trials(files.model)
+    entries = tuple(replace(entry_of(study), budget=budget) for study in studies)
+    run = replace(model, folder=runs / "many", studies=entries)
+    seconds = {"write sweep.json": _cpu(run.write)}
+    reader = ProgressReader(run)
+    seconds["a look, nothing started"] = _cpu(reader.read)
+    for study in studies:
+        folder = run.study_folder(study.id)
+        folder.mkdir(parents=True)
+        files.put("*.parquet", folder)
+    for study in studies[N_RUNNING:]:
+        files.put("summary.json", run.study_folder(study.id))
+    seconds["the first look, all started and all but 1,000 done"] = _cpu(reader.read)
+    time.sleep(1.5)
+    reader.read()
+    for study in studies[:N_CHANGED]:
+        files.put("summary.json", run.study_folder(study.id))
+    seconds["a look, 500 studies further"] = _cpu(reader.read)
+    seconds["a look, nothing new"] = min(_cpu(reader.read) for _ in range(3))
+    assert reader.read().n_studies == len(studies)
+    seconds["what earlier sweeps have (at the start)"] = _cpu(lambda: adopt_repeats(run))
+    seconds["which studies are unfinished (start, end)"] = _cpu(lambda: unfinished(run))
+    seconds["trials in every log (start)"] = _cpu(
+        lambda: [count_trials(run.study_folder(study.id)) for study in studies]
+    )
+    seconds["what failed (end)"] = _cpu(lambda: SweepResult(run).failures())
+    return seconds
+
+
+class _Files:
+    """A study's files, linked into the folders of others: no more links to one file than file systems allow."""
+
+    def __init__(self, model: Path, originals: Path) -> None:
+        self.model = model
+        self._originals = originals
+        self._n_links = 0
+
+    def put(self, pattern: str, folder: Path) -> None:
+        """What matches in the model, in the folder."""
+        original = self._originals / str(self._n_links // _LINKS)
+        if not original.exists():
+            shutil.copytree(self.model, original)
+        self._n_links += 1
+        for file in original.glob(pattern):
+            os.link(file, folder / file.name)
+
+
+def _cpu(call: Callable[[], object]) -> float:
+    begin = time.process_time()
+    call()
+    return time.process_time() - begin
