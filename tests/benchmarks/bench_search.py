@@ -19,7 +19,7 @@ from pathlib import Path
 
 from contenders import bare, driver_memory, optuna_alone, ours, tables, tune_trials
 from contenders.ours import UnitRecord
-from contenders.setting import CATALOG, Finding, Setting, market, name_of
+from contenders.setting import CATALOG, STRATEGIES, Finding, Setting, market, name_of
 
 from backtune.search.study import Study
 from backtune.sweep import Options, run_sweep
@@ -43,7 +43,9 @@ def main() -> None:
                 f"skipped: no real bars, neither a catalog in {chosen.data} nor candles beside the repository"
             )
             return
-        setting = Setting(root, tuple(chosen.timeframes), chosen.trials, chosen.seed, "rustuna")
+        setting = Setting(
+            root, tuple(chosen.timeframes), chosen.trials, chosen.seed, "rustuna", tuple(chosen.strategies)
+        )
         studies = setting.studies()
         common = [s for s in studies if s.bars.timeframe == chosen.timeframes[-1]][: chosen.peer_studies]
         tables.print_setting(studies, common, chosen.trials)
@@ -63,6 +65,7 @@ def _arguments() -> argparse.Namespace:
         default=["3m", "4m", "6m", "8m", "10m", "5m"],
         help="the last is the peers'",
     )
+    parser.add_argument("--strategies", nargs="+", default=STRATEGIES)
     parser.add_argument("--trials", type=int, default=500, help="per study")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--peer-studies", type=int, default=12, help="how many studies of the last timeframe")

@@ -23,7 +23,7 @@ class Setting:
 
     Attributes:
         market: root of the catalog with the bars.
-        timeframes: of the grid; strategies and assets are fixed.
+        timeframes, strategies: of the grid; the assets are fixed.
         trials: budget of a study.
         seed: of the sweep, from which every study has its own.
         engine: of ours; the peers use Optuna.
@@ -34,6 +34,7 @@ class Setting:
     trials: int
     seed: int = 7
     engine: str = "auto"
+    strategies: tuple[str, ...] = STRATEGIES
 
     @property
     def spec(self) -> SweepSpec:
@@ -42,7 +43,7 @@ class Setting:
                 "name": "benchmark",
                 "data": {"root": str(self.market), "start": START, "end": END},
                 "grid": {
-                    "strategies": list(STRATEGIES),
+                    "strategies": list(self.strategies),
                     "assets": list(ASSETS),
                     "timeframes": list(self.timeframes),
                 },
