@@ -62,6 +62,7 @@ def test_a_study_of_deadly_candidates_is_given_up_and_the_rest_finishes(ray_addr
 
 
 DEADLY = """
+import os
 import signal
 from pathlib import Path
 

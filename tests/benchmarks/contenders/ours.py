@@ -11,15 +11,15 @@ from typing import Any
 
 import polars as pl
 
-from backtune.search import tune
 from backtune.search.study import Study
 from backtune.search.tune import Cluster, connected
+from backtune.search.tune import units as tune_units
 from backtune.sweep import Options, SweepResult, run_sweep
 from contenders.processes import cpu_seconds, cpu_since
 from contenders.setting import Finding, Setting, best_of, name_of
 
 _RECORD = "benchmark-units.jsonl"
-_trainable = tune._trainable
+_trainable = tune_units._trainable
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,11 @@ def _recorded(studies: Sequence[Study], *, timed: bool) -> Iterator[None]:
             file.write(line + "\n")
         return done
 
-    tune._trainable = noted
+    tune_units._trainable = noted
     try:
         yield
     finally:
-        tune._trainable = _trainable
+        tune_units._trainable = _trainable
 
 
 def _records(path: Path) -> list[UnitRecord]:
