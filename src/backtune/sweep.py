@@ -85,24 +85,25 @@ class SweepResult:
                 failed[study.id] = f"all {summary.n_trials} trials failed: {summary.most_common_reason}"
         return failed
 
-    def rows(self) -> list[Row]:
-        """The leaderboard, the best first."""
-        return leaderboard(self.run)
+    def rows(self, top: int | None = None) -> list[Row]:
+        """The leaderboard, the best first; see :func:`~backtune.results.leaderboard.leaderboard`."""
+        return leaderboard(self.run, top=top)
 
     def leaderboard(self) -> pl.DataFrame:
-        """The leaderboard as a frame, the best first; params and warnings are JSON text."""
+        """The leaderboard as a frame, the best first; params, plateau_centre and warnings are JSON text."""
+        import itertools
         import json
 
         import polars as pl
 
         rows = [row.to_json() for row in self.rows()]
-        for row in rows:
-            row.update(params=json.dumps(row["params"]), warnings=json.dumps(row["warnings"]))
+        for row, name in itertools.product(rows, ("params", "plateau_centre", "warnings")):
+            row[name] = json.dumps(row[name]) if row[name] is not None else None
         return pl.DataFrame(rows, infer_schema_length=None)
 
     def best(self) -> dict[str, Any] | None:
         """The first row of the leaderboard as plain data; None where no study has a winner."""
-        first = next((row for row in self.rows() if row.values is not None), None)
+        first = next((row for row in self.rows(top=1) if row.values is not None), None)
         return first.to_json() if first is not None else None
 
     def trials(self, study: str | None = None) -> pl.DataFrame:

@@ -30,7 +30,7 @@ def leaderboard(
     ids = [entry.id for entry in opened.studies]
     if study is not None and study not in ids:
         raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)
-    rows = [row for row in rows_of(opened) if study in (None, row.study)]
+    rows = rows_of(opened, top=None if json else top or None, study=study)
     if json:
         print_json([row.to_json() for row in rows])
     else:

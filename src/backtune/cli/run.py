@@ -17,6 +17,7 @@ from backtune.spec import SweepSpec
 if TYPE_CHECKING:
     from backtune.sweep import SweepResult
 
+_TOP = 10
 _NAMED_FAILURES = 3
 
 
@@ -64,8 +65,8 @@ def run(
 def _print(out: Console, result: SweepResult, seconds: float, *, tracking: bool) -> None:
     from backtune.cli.tables import print_leaderboard
 
-    rows = result.rows()
-    print_leaderboard(out, result.run, rows, top=10)
+    rows = result.rows(top=_TOP)
+    print_leaderboard(out, result.run, rows, top=_TOP)
     n_trials = sum({row.study: row.n_trials for row in rows}.values())
     lines = [
         f"{n_trials:,} trials in the log; this start took {seconds:.1f} s",

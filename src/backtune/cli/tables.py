@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,43 +16,89 @@ from backtune.results.runs import Run
 from backtune.spec import Goal
 
 _IN_PERCENT = {"total_return", "annual_return", "volatility", "max_drawdown", "win_rate", "exposure"}
+# The columns beside objectives and evidence, shown where there is room for them.
+_WHERE_ROOM = ("total_return", "max_drawdown")
+# A name, an asset and a timeframe on one line; the least is for terminals without room for more columns.
+_STUDY_WIDTH, _LEAST_STUDY_WIDTH = 30, 22
+_ANY_WIDTH = 10_000
 _SHORT = {"total_return": "return", "max_drawdown": "drawdown", "total_trades": "trades"}
 
 
 def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int) -> None:
-    """The first ``top`` rows (all for 0): the objectives in-sample and out-of-sample, parameters and warnings below."""
+    """The first ``top`` rows (all for 0): objectives in-sample and out-of-sample, and evidence; below, the warnings."""
     goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
-    shown = [*goals, *(name for name in ("total_return", "max_drawdown") if name not in goals)]
-    table = Table(
-        title=_title(run),
-        title_justify="left",
-        caption=_caption(rows, top),
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    shown = rows[: top or None]
+    more = [name for name in _WHERE_ROOM if name not in goals]
+    table = _table(shown, goals, more, _STUDY_WIDTH)
+    while more and _least_width(console, table) > console.width:
+        more.pop()
+        table = _table(shown, goals, more, _STUDY_WIDTH if more else _LEAST_STUDY_WIDTH)
+    table.title, table.caption = _title(run), _caption(rows, top)
+    console.print(table)
+    if any(row.warnings for row in shown):
+        console.print(_warnings(shown))
+
+
+def _table(rows: Sequence[Row], goals: Sequence[str], more: Sequence[str], study_width: int) -> Table:
+    table = Table(title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", justify="right", style="dim")
-    table.add_column("study, best parameters", overflow="fold", min_width=22)
+    table.add_column("study, best parameters", overflow="fold", min_width=study_width)
     table.add_column("trials", justify="right")
-    for name in shown:
-        heading = _SHORT.get(name, name.removesuffix("_ratio").replace("_", " "))
-        table.add_column(f"{heading}\nin → [b]out[/b]", justify="right", no_wrap=True)
-    table.add_column("trades\n[b]out[/b]", justify="right")
-    for place, row in enumerate(rows[: top or None], start=1):
+    _add_pairs(table, goals, rows)
+    for heading in ("DSR", "PBO", "plateau"):
+        table.add_column(f"\n{heading}", justify="right", no_wrap=True)
+    _add_pairs(table, more, rows)
+    table.add_column("trades\n[b]out[/b]", justify="right", no_wrap=True)
+    for place, row in enumerate(rows, start=1):
         table.add_row(
             str(place), _study(row), f"{row.n_trials:,}",
-            *(_pair(name, row.is_metrics, row.oos_metrics) for name in shown),
+            *(_pair(name, row.is_metrics, row.oos_metrics) for name in goals), *_evidence(row),
+            *(_pair(name, row.is_metrics, row.oos_metrics) for name in more),
             _number("total_trades", row.oos_metrics["total_trades"]),
         )  # fmt: skip
-    console.print(table)
+    return table
+
+
+def _least_width(console: Console, table: Table) -> int:
+    return Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).minimum
+
+
+def _add_pairs(table: Table, names: Sequence[str], rows: Sequence[Row]) -> None:
+    for name in names:
+        heading = _SHORT.get(name, name.removesuffix("_ratio").replace("_", " "))
+        # Rich takes the longest word for the least width, and cuts what does not fit.
+        width = max((_pair(name, row.is_metrics, row.oos_metrics).cell_len for row in rows), default=0)
+        table.add_column(
+            f"{heading}\nin → [b]out[/b]", justify="right", no_wrap=True, min_width=max(width, len(heading))
+        )
 
 
 def _study(row: Row) -> Text:
     text = Text.assemble((row.strategy, "bold"), f" {row.asset} {row.timeframe}")
     if row.params:
         text.append(f"\n{_params(row)}", style="dim")
-    for warning in row.warnings:
-        text.append(f"\n! {warning}", style="yellow")
     return text
+
+
+def _evidence(row: Row) -> list[Text]:
+    """Deflated Sharpe ratio, probability of overfitting and plateau, marked where they are weak."""
+    weak = row.evidence.weaknesses(row.n_trials)
+    found = {"dsr": row.evidence.dsr, "pbo": row.evidence.pbo, "plateau": row.evidence.plateau}
+    return [
+        Text(_number(name, value), style="yellow" if name in weak else "dim" if value is None else "")
+        for name, value in found.items()
+    ]
+
+
+def _warnings(rows: Sequence[Row]) -> Table:
+    """A paragraph for each row that has some; in the table they would stand in a narrow column."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column("", justify="right", style="dim")
+    table.add_column("", style="yellow")
+    for place, row in enumerate(rows, start=1):
+        if row.warnings:
+            table.add_row(f" {place}", Text("! " + "; ".join(row.warnings)))
+    return table
 
 
 def _title(run: Run) -> str:

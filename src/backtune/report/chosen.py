@@ -17,7 +17,7 @@ def chosen_row(run: Run, study: str | None) -> Row:
     ids = [entry.id for entry in run.studies]
     if study is not None and study not in ids:
         raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)
-    rows = [row for row in leaderboard(run) if study in (None, row.study)]
+    rows = leaderboard(run, top=1, study=study)
     for row in rows:
         if row.values is not None:
             return row

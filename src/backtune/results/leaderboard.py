@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from backtune.engine.metrics import METRICS
+from backtune.errors import ResultsError
 from backtune.objective import Metrics
 from backtune.results.best import front
+from backtune.results.evidence import NO_EVIDENCE, Evidence
 from backtune.results.runs import Run, StudyEntry
+from backtune.results.searched import Searched, searched
 from backtune.results.segments import count_trials
 from backtune.results.summary import StudySummary, Winner
 from backtune.space import Params
@@ -31,6 +34,7 @@ class Row:
         values: one per objective, None where there is no winner.
         is_metrics, oos_metrics: in-sample and out-of-sample; a metric is None where undefined or not there.
         warnings: in words.
+        evidence: how far the winner can be trusted.
     """
 
     study: str
@@ -44,30 +48,77 @@ class Row:
     is_metrics: Metrics
     oos_metrics: Metrics
     warnings: tuple[str, ...]
+    evidence: Evidence = NO_EVIDENCE
 
     def to_json(self) -> dict[str, Any]:
-        """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``."""
+        """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``, the evidence by its own names."""
         return {
             "study": self.study, "strategy": self.strategy, "asset": self.asset, "timeframe": self.timeframe,
             "params": self.params, "trial": self.trial, "n_trials": self.n_trials,
             "values": list(self.values) if self.values is not None else None,
             **{f"is_{name}": value for name, value in self.is_metrics.items()},
             **{f"oos_{name}": value for name, value in self.oos_metrics.items()},
+            **self.evidence.to_json(),
             "warnings": list(self.warnings),
         }  # fmt: skip
 
 
-def leaderboard(run: Run) -> list[Row]:
+def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -> list[Row]:
     """All rows, the best first: by the first objective out-of-sample, in-sample where there is no validation.
 
     A study's Pareto front stays together, placed by its best point. Studies without a winner come last. The islands
     of a search are one: their best, picked from the trials of all of them.
+
+    Args:
+        top: only so many rows from the first on get evidence, for which the trials of their searches are looked at, and
+            the warnings that follow from it; None for all.
+        study: only its rows.
     """
     validated = run.spec["validation"]["method"] != "none"
     goals = [Goal.parse(text) for text in run.spec["search"]["objectives"]]
-    fronts = [_rows(run, islands, goals) for islands in _searches(run)]
-    fronts.sort(key=lambda rows: max(_merit(row, run, validated) for row in rows), reverse=True)
-    return [row for rows in fronts for row in sorted(rows, key=lambda r: -_merit(r, run, validated))]
+    fronts = [_front(run, islands, goals) for islands in _searches(run)]
+    fronts.sort(key=lambda places: max(_merit(place.row, run, validated) for place in places), reverse=True)
+    ranked = [
+        place
+        for places in fronts
+        for place in sorted(places, key=lambda p: -_merit(p.row, run, validated))
+        if study in (None, place.row.study)
+    ]
+    assessed = [*_assessed(run, ranked[:top]), *ranked[len(ranked[:top]) :]]
+    return [place.row for place in assessed]
+
+
+class _Place(NamedTuple):
+    """A row, what it is about, and the studies that its winner is the best of."""
+
+    row: Row
+    winner: Winner | None
+    islands: Sequence[StudyEntry]
+
+
+def _assessed(run: Run, places: Sequence[_Place]) -> Iterator[_Place]:
+    """With evidence, and what it tells against the winner."""
+    known: dict[str, tuple[Searched, tuple[str, ...]]] = {}
+    for place in places:
+        if place.winner is None:
+            yield place
+            continue
+        search = place.islands[0].search_id
+        if search not in known:
+            known[search] = _searched(run, place.islands)
+        found, problem = known[search]
+        evidence = Evidence.of(place.winner, found)
+        doubts = (*problem, *evidence.weaknesses(place.row.n_trials).values())
+        row = replace(place.row, evidence=evidence, warnings=(*place.row.warnings, *doubts))
+        yield place._replace(row=row)
+
+
+def _searched(run: Run, islands: Sequence[StudyEntry]) -> tuple[Searched, tuple[str, ...]]:
+    """What the trials say, or why nothing: the results are in the summaries, and no log hides them."""
+    try:
+        return searched(run, islands), ()
+    except ResultsError as error:
+        return Searched(0), (f"no evidence: {error}",)
 
 
 def _searches(run: Run) -> list[list[StudyEntry]]:
@@ -87,7 +138,7 @@ def _merit(row: Row, run: Run, validated: bool) -> float:  # noqa: FBT001
     return -1e300 if value is None else (-value if goal.minimize else value)
 
 
-def _rows(run: Run, islands: Sequence[StudyEntry], goals: Sequence[Goal]) -> list[Row]:
+def _front(run: Run, islands: Sequence[StudyEntry], goals: Sequence[Goal]) -> list[_Place]:
     summaries = [run.summary(study) for study in islands]
     counts = [
         max(count_trials(run.study_folder(study.id)), summary.n_trials if summary else 0)
@@ -101,9 +152,9 @@ def _rows(run: Run, islands: Sequence[StudyEntry], goals: Sequence[Goal]) -> lis
     ]
     warnings = tuple(dict.fromkeys(text for state in states for text in state))
     if not winners:
-        return [_row(islands[0], None, sum(counts), warnings)]
+        return [_Place(_row(islands[0], None, sum(counts), warnings), None, islands)]
     best = [winners[k] for k in front([winner.values for _, winner in winners], goals)]
-    return [_row(study, winner, sum(counts), (*warnings, *_evidence(winner))) for study, winner in best]
+    return [_Place(_row(study, winner, sum(counts), warnings), winner, islands) for study, winner in best]
 
 
 def _row(study: StudyEntry, winner: Winner | None, n_trials: int, warnings: tuple[str, ...]) -> Row:
@@ -119,7 +170,7 @@ def _row(study: StudyEntry, winner: Winner | None, n_trials: int, warnings: tupl
         values=winner.values if winner else None,
         is_metrics=winner.is_metrics if winner else nothing,
         oos_metrics=(winner.oos_metrics or nothing) if winner else nothing,
-        warnings=warnings,
+        warnings=(*warnings, *_doubts(winner)) if winner else warnings,
     )
 
 
@@ -139,7 +190,8 @@ def _state(study: StudyEntry, summary: StudySummary | None, n_trials: int) -> li
     return found
 
 
-def _evidence(winner: Winner) -> list[str]:
+def _doubts(winner: Winner) -> list[str]:
+    """What its metrics alone tell against a winner."""
     if winner.oos_metrics is None:
         return ["in-sample only: no validation"]
     found = []

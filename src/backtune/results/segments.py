@@ -73,7 +73,7 @@ class TrialLog:
                 piece.unlink(missing_ok=True)
 
     def _trials(self, frame: pl.DataFrame) -> list[Trial]:
-        blocks = np.stack([frame[name].to_numpy() for name in _BLOCKS], axis=-1)
+        blocks = blocks_of(frame)
         values = self._values(frame, "")
         rungs = [self._values(frame, f"rung_{k}_") for k in range(self._n_rungs)]
         metrics = frame.select(list(METRICS)).iter_rows()
@@ -161,6 +161,11 @@ def log_schema(space: Space, n_objectives: int, n_rungs: int = 0) -> pl.Schema:
             "duration_seconds": pl.Float64(),
         }
     )
+
+
+def blocks_of(log: pl.DataFrame) -> np.ndarray:
+    """(n_trials, 16, 3) block moments of the trials of a log."""
+    return np.stack([log[name].to_numpy() for name in _BLOCKS], axis=-1)
 
 
 def params_of(row: dict[str, Any], space: Space) -> dict[str, Value]:

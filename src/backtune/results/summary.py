@@ -10,6 +10,8 @@ from typing import Any, Literal
 from backtune.objective import Metrics, Trial
 from backtune.results.files import read_json, write_json
 from backtune.space import Params
+from backtune.validation.bootstrap import SharpeInterval
+from backtune.validation.deflated_sharpe import ReturnShape
 
 _FILE = "summary.json"
 
@@ -22,6 +24,8 @@ class Winner:
         number, params, values: of the trial.
         is_metrics: in-sample.
         oos_metrics: out-of-sample; None without validation.
+        is_shape: of the bar returns in-sample; None where they do not vary, or in a folder of before it was kept.
+        oos_interval: of the Sharpe ratio out-of-sample; None without validation, and as ``is_shape``.
     """
 
     number: int
@@ -29,6 +33,21 @@ class Winner:
     values: tuple[float, ...]
     is_metrics: Metrics
     oos_metrics: Metrics | None
+    is_shape: ReturnShape | None = None
+    oos_interval: SharpeInterval | None = None
+
+    @classmethod
+    def of_json(cls, content: dict[str, Any]) -> Winner:
+        """From the plain data of :func:`dataclasses.asdict`."""
+        shape, interval = content.get("is_shape"), content.get("oos_interval")
+        return cls(
+            **{
+                **content,
+                "values": tuple(content["values"]),
+                "is_shape": ReturnShape(**shape) if shape else None,
+                "oos_interval": SharpeInterval(**interval) if interval else None,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -71,9 +90,7 @@ class StudySummary:
         content: dict[str, Any] | None = read_json(folder / _FILE)
         if content is None:
             return None
-        winners = tuple(
-            Winner(**{**entry, "values": tuple(entry["values"])}) for entry in content.pop("winners")
-        )
+        winners = tuple(map(Winner.of_json, content.pop("winners")))
         return cls(**content, winners=winners)
 
 

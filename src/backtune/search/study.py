@@ -18,12 +18,13 @@ from backtune.objective import Objective, Trial, search_window, validation_windo
 from backtune.results.best import best_of
 from backtune.results.files import remove_leftovers
 from backtune.results.segments import TrialLog
-from backtune.results.summary import Winner, summary_of
+from backtune.results.summary import summary_of
 from backtune.search.islands import Exchange
 from backtune.search.rungs import Rungs, told_of_stopped
 from backtune.search.samplers import make_suggester
 from backtune.search.suggest import Told
 from backtune.search.wary import DEADLY, MAX_DEADLY_CANDIDATES, Watch
+from backtune.search.winners import Windows, tested
 from backtune.space import Params, Space
 from backtune.spec import Execution, Search
 from backtune.strategy.registry import StrategyRef
@@ -117,7 +118,9 @@ def run_study(study: Study, folder: Path, stop: Stop, max_deaths: int = 1) -> It
     search = _Search(study, study.objective, window, _Pen(log), log.read(), watch)
     exhausted = yield from search.run(stop, folder.parent)
     watch.end()
-    winners = _winners(study, search.trials, bars)
+    test = validation_window(bars, fold.test) if fold.test is not None else None
+    best = best_of(search.trials, study.search.goals)
+    winners = tested(best, study.objective, Windows(window, test), study.seed)
     summary = summary_of(search.trials, winners, budget=study.search.trials, exhausted=exhausted)
     if summary.state == "complete":
         log.merge()
@@ -270,21 +273,6 @@ class _Search:
                 f"study {self.study.id}: trial {logged.number} was {logged.params}, and would now be {params}; "
                 "the log is not of this search: move the study's folder away"
             )
-
-
-def _winners(study: Study, trials: Sequence[Trial], bars: Bars) -> list[Winner]:
-    test = study.fold.test
-    window = validation_window(bars, test) if test is not None else None
-    return [
-        Winner(
-            number=best.number,
-            params=best.params,
-            values=best.values or (),
-            is_metrics=best.metrics,
-            oos_metrics=study.objective.score(best.params, window).metrics if window is not None else None,
-        )
-        for best in best_of(trials, study.search.goals)
-    ]
 
 
 def _key(params: Params) -> tuple[object, ...]:

@@ -58,23 +58,47 @@ class ReturnShape:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """What was tried in a search, as far as luck is concerned.
+
+    Attributes:
+        n_trials: distinct trials.
+        n_independent: how many independent ones they are worth.
+        deviation: of their Sharpe ratios, per bar, ddof 1; 0 for a single one.
+    """
+
+    n_trials: int
+    n_independent: float
+    deviation: float
+
+    @classmethod
+    def of(cls, blocks: np.ndarray, n_unknown: int = 0) -> Tried | None:
+        """From the trials of a search; None where none has a Sharpe ratio.
+
+        Args:
+            blocks: (n_trials, n_blocks, 3) block moments of all trials; those without a Sharpe ratio and repeated ones
+                are left out.
+            n_unknown: distinct trials without moments that would have won had they been good, as those stopped early.
+        """
+        trials = distinct_trials(blocks)
+        if not len(trials):
+            return None
+        deviation = float(np.std(trial_sharpes(trials), ddof=1)) if len(trials) > 1 else 0.0
+        return cls(len(trials) + n_unknown, independent_trials(trials, n_unknown), deviation)
+
+
+@dataclass(frozen=True)
 class DeflatedSharpe:
     """A winner's Sharpe ratio against the best that luck alone would have found.
 
     Attributes:
         probability: the deflated Sharpe ratio: how likely the true ratio is above ``benchmark``; below 0.95 is weak.
-        shape: the winner's.
         benchmark: expected maximum Sharpe ratio, per bar, of so many independent trials without skill.
-        n_trials: distinct trials with a Sharpe ratio.
-        n_independent: how many independent ones they are worth.
         deviation: of the Sharpe ratios of trials without skill, per bar; see :func:`deflated_sharpe`.
     """
 
     probability: float
-    shape: ReturnShape
     benchmark: float
-    n_trials: int
-    n_independent: float
     deviation: float
 
 
@@ -106,7 +130,7 @@ def expected_maximum_sharpe(n_independent: float, deviation: float) -> float:
     return deviation * max(0.0, (1.0 - _EULER) * high + _EULER * higher)
 
 
-def independent_trials(blocks: np.ndarray) -> float:
+def independent_trials(blocks: np.ndarray, n_unknown: int = 0) -> float:
     """How many independent trials the distinct ones are worth: r + (1 - r) n, in [1, n]; 0 where there is none.
 
     r is the average correlation of all pairs of trials, here of their mean returns in the blocks, and 0 where that is
@@ -117,21 +141,22 @@ def independent_trials(blocks: np.ndarray) -> float:
 
     Args:
         blocks: as :func:`~backtune.validation.moments.distinct_trials` takes them.
+        n_unknown: further distinct trials, without moments: they count in n, as correlated as the others.
     """
     trials = distinct_trials(blocks)
+    n = len(trials) + n_unknown
     if len(trials) < 2:
-        return float(len(trials))
+        return float(n)
     means = trials[:, :, 1] / np.maximum(trials[:, :, 0], 1.0)
     means -= means.mean(axis=1, keepdims=True)
     lengths = np.sqrt((means**2).sum(axis=1, keepdims=True))
     units = np.divide(means, lengths, out=np.zeros_like(means), where=lengths > 0.0)
-    n = len(trials)
     pairs = float((units.sum(axis=0) ** 2).sum()) - float((units**2).sum())
-    correlation = min(1.0, max(0.0, pairs / (n * (n - 1.0))))
+    correlation = min(1.0, max(0.0, pairs / (len(trials) * (len(trials) - 1.0))))
     return correlation + (1.0 - correlation) * n
 
 
-def deflated_sharpe(returns: np.ndarray, blocks: np.ndarray) -> DeflatedSharpe | None:
+def deflated_sharpe(shape: ReturnShape, tried: Tried) -> DeflatedSharpe:
     """The deflated Sharpe ratio of a search's winner.
 
     It is :func:`probabilistic_sharpe` against :func:`expected_maximum_sharpe` of :func:`independent_trials` (Bailey and
@@ -141,20 +166,9 @@ def deflated_sharpe(returns: np.ndarray, blocks: np.ndarray) -> DeflatedSharpe |
     with them.
 
     Args:
-        returns: (n_bars,) bar returns of the winner in the window of the search.
-        blocks: (n_trials, n_blocks, 3) block moments of all trials; those without a Sharpe ratio and repeated ones are left out.
-
-    Returns:
-        None where the winner or every trial has no Sharpe ratio.
+        shape: of the winner's bar returns in the window of the search.
+        tried: of that search.
     """
-    shape = ReturnShape.of(returns)
-    trials = distinct_trials(blocks)
-    if shape is None or not len(trials):
-        return None
-    spread = float(np.std(trial_sharpes(trials), ddof=1)) if len(trials) > 1 else 0.0
-    deviation = max(spread, 1.0 / math.sqrt(shape.n_returns - 1))
-    n_independent = independent_trials(trials)
-    benchmark = expected_maximum_sharpe(n_independent, deviation)
-    return DeflatedSharpe(
-        probabilistic_sharpe(shape, benchmark), shape, benchmark, len(trials), n_independent, deviation
-    )
+    deviation = max(tried.deviation, 1.0 / math.sqrt(shape.n_returns - 1))
+    benchmark = expected_maximum_sharpe(tried.n_independent, deviation)
+    return DeflatedSharpe(probabilistic_sharpe(shape, benchmark), benchmark, deviation)

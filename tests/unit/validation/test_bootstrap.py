@@ -123,11 +123,13 @@ def test_a_single_trade_in_many_bars() -> None:
     assert interval.low == 0.0 < interval.high
 
 
-def test_two_hundred_thousand_bars_in_about_a_second() -> None:
+def test_two_hundred_thousand_bars_in_a_tenth_of_a_second() -> None:
     returns = 1e-5 + 1e-3 * np.random.default_rng(1).standard_normal(210_000)
     sharpe_interval(returns[:100], 35_064.0, seed=0)
     started = time.perf_counter()
     interval = sharpe_interval(returns, 35_064.0, seed=0, n_resamples=1000)
-    assert time.perf_counter() - started < 5.0
+    assert time.perf_counter() - started < 1.0
     assert interval is not None
-    assert interval.block_bars == 10.5
+    assert interval.block_bars == 210.0
+    # As wide as theory says of independent returns, though they were taken in blocks.
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * (35_064.0 / 210_000) ** 0.5, rel=0.15)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from backtune.validation.deflated_sharpe import (
+    DeflatedSharpe,
     ReturnShape,
+    Tried,
     deflated_sharpe,
     expected_maximum_sharpe,
     independent_trials,
@@ -23,6 +25,13 @@ NOISE = RANDOM.standard_normal((200, 1600)) * 0.01
 # Bailey and Lopez de Prado 2014: annual Sharpe ratios of variance 1/2, a best of 2.5, five years of 250 days.
 DAILY = 2.5 / math.sqrt(250)
 SPREAD = math.sqrt(0.5 / 250)
+
+
+def deflated(returns: np.ndarray, blocks: np.ndarray) -> DeflatedSharpe:
+    shape, tried = ReturnShape.of(returns), Tried.of(blocks)
+    assert shape is not None
+    assert tried is not None
+    return deflated_sharpe(shape, tried)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +101,6 @@ def test_shape_by_hand() -> None:
 @pytest.mark.parametrize("returns", [[], [0.1], [0.0, 0.0, 0.0], [0.01] * 50])
 def test_no_shape_without_variation(returns: list[float]) -> None:
     assert ReturnShape.of(np.array(returns)) is None
-    assert deflated_sharpe(np.array(returns), blocks_of(NOISE)) is None
 
 
 def test_sharpe_of_moments_is_that_of_returns() -> None:
@@ -143,35 +151,43 @@ def test_independent_trials_of_few(n_trials: int, expected: float) -> None:
 def test_the_best_of_noise_is_not_significant_and_a_real_edge_is() -> None:
     blocks = blocks_of(NOISE)
     best = int(np.argmax(trial_sharpes(blocks)))
-    alone = deflated_sharpe(NOISE[best], blocks[best : best + 1])
-    of_many = deflated_sharpe(NOISE[best], blocks)
-    assert alone is not None
-    assert of_many is not None
-    assert (alone.benchmark, alone.n_trials) == (0.0, 1)
+    alone = deflated(NOISE[best], blocks[best : best + 1])
+    of_many = deflated(NOISE[best], blocks)
+    assert alone.benchmark == 0.0
     assert alone.probability > 0.95
     assert of_many.probability < 0.85
-    assert of_many.n_trials == 200
-    assert 150 < of_many.n_independent <= 200
+    tried = Tried.of(blocks)
+    assert tried is not None
+    assert tried.n_trials == 200
+    assert 150 < tried.n_independent <= 200
     edge = NOISE[0] - NOISE[0].mean() + 0.002
-    real = deflated_sharpe(edge, blocks_of(np.vstack([edge, NOISE])))
-    assert real is not None
-    assert real.probability > 0.99
+    assert deflated(edge, blocks_of(np.vstack([edge, NOISE]))).probability > 0.99
 
 
 def test_trials_that_are_alike_do_not_lower_the_benchmark() -> None:
     near = blocks_of(NOISE[0] + 0.1 * NOISE[1:])
     far = blocks_of(NOISE[0] + np.linspace(-0.01, 0.01, 199)[:, None] + 0.1 * NOISE[1:])
-    settled, spread = deflated_sharpe(NOISE[0], near), deflated_sharpe(NOISE[0], far)
-    assert settled is not None
-    assert spread is not None
+    settled, spread = deflated(NOISE[0], near), deflated(NOISE[0], far)
     assert settled.deviation == 1 / math.sqrt(1599)
     assert spread.deviation == pytest.approx(np.std(trial_sharpes(far), ddof=1))
     assert spread.deviation > 0.5
 
 
 def test_none_without_a_usable_trial() -> None:
-    assert deflated_sharpe(NOISE[0], np.zeros((4, 16, 3))) is None
-    assert deflated_sharpe(NOISE[0], np.zeros((0, 16, 3))) is None
+    assert Tried.of(np.zeros((4, 16, 3))) is None
+    assert Tried.of(np.zeros((0, 16, 3)), n_unknown=3) is None
+
+
+@pytest.mark.parametrize(("n_known", "n_unknown"), [(1, 0), (1, 4), (200, 0), (200, 1800)])
+def test_trials_without_moments_count_as_correlated_as_the_others(n_known: int, n_unknown: int) -> None:
+    blocks = blocks_of(NOISE + NOISE[0])[:n_known]
+    known, tried = independent_trials(blocks), Tried.of(blocks, n_unknown)
+    assert tried is not None
+    assert tried.n_trials == n_known + n_unknown
+    # One trial has no pair: nothing says that it is like the others.
+    correlation = (n_known - known) / (n_known - 1) if n_known > 1 else 0.0
+    expected = correlation + (1 - correlation) * (n_known + n_unknown)
+    assert tried.n_independent == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_hundred_thousand_trials_in_little_memory_and_time() -> None:

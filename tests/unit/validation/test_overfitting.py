@@ -15,7 +15,7 @@ from backtune.objective import Objective
 from backtune.space import Params
 from backtune.spec import Goal
 from backtune.strategy.registry import strategy_ref
-from backtune.validation.deflated_sharpe import deflated_sharpe
+from backtune.validation.deflated_sharpe import ReturnShape, Tried, deflated_sharpe
 from backtune.validation.overfitting import Overfitting, overfitting
 from block_moments import blocks_of
 from oracles import FREE, make_bars
@@ -120,10 +120,11 @@ def test_the_best_of_a_search_on_a_random_walk() -> None:
     blocks = np.array([trial.blocks for trial in trials])
     equity = backtest("MovingAverageCrossover", best.params, bars, FREE).equity
     returns = np.diff(equity, prepend=FREE.initial_cash) / np.concatenate([[FREE.initial_cash], equity[:-1]])
-    deflated = deflated_sharpe(returns, blocks)
-    assert deflated is not None
-    assert deflated.shape.sharpe * np.sqrt(365.25) == pytest.approx(best.metrics["sharpe_ratio"])
-    assert deflated.probability < 0.8
+    shape, tried = ReturnShape.of(returns), Tried.of(blocks)
+    assert shape is not None
+    assert tried is not None
+    assert shape.sharpe * np.sqrt(365.25) == pytest.approx(best.metrics["sharpe_ratio"])
+    assert deflated_sharpe(shape, tried).probability < 0.8
     assert found(blocks).probability > 0.4
 
 
