@@ -46,14 +46,15 @@ class ReturnShape:
         if len(values) < 2:
             return None
         centred = values - values.mean()
-        second = float(np.mean(centred**2))
-        if not second > ROUNDING * float(np.mean(values**2)):
+        squares = centred * centred
+        second = float(squares.mean())
+        if not second > ROUNDING * float(np.mean(values * values)):
             return None
         return cls(
             n_returns=len(values),
             sharpe=float(values.mean()) / math.sqrt(second * len(values) / (len(values) - 1)),
-            skewness=float(np.mean(centred**3)) / second**1.5,
-            kurtosis=float(np.mean(centred**4)) / second**2,
+            skewness=float(np.mean(squares * centred)) / second**1.5,
+            kurtosis=float(np.mean(squares * squares)) / second**2,
         )
 
 
