@@ -18,6 +18,7 @@ from backtune.cli import (
     export,
     export_pine,
     plan,
+    report,
     results,
     run,
     strategies,
@@ -41,6 +42,7 @@ app.command("status")(results.status)
 app.command("leaderboard")(results.leaderboard)
 app.command("best")(best.best)
 app.command("backtest")(backtest.backtest)
+app.command("report")(report.report)
 app.command("export-pine")(export_pine.export_pine)
 app.command("sync")(results.sync)
 app.command("export-optuna")(export.export_optuna)

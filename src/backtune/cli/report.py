@@ -1,0 +1,37 @@
+"""``backtune report``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from backtune.cli.options import RunPath
+
+
+def report(
+    run: RunPath,
+    study: Annotated[
+        str | None, typer.Option(help="Only of this study.  [default: all]", show_default=False)
+    ] = None,
+    report_format: Annotated[
+        Literal["html", "json", "md"], typer.Option("--format", help="How to write it.")
+    ] = "html",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write it here.  [default: report.FORMAT in the sweep's folder]", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Write what a sweep found: one page that needs no network, or data for programs."""
+    from backtune.report.content import Content
+    from backtune.report.writing import written_report
+    from backtune.results.runs import Run
+
+    opened = Run.open(run)
+    path = output if output is not None else opened.folder / f"report.{report_format}"
+    written_report(Content(opened, study), report_format, path)
+    sys.stdout.write(f"{path}\n")

@@ -1,0 +1,69 @@
+"""A report as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backtune.report.content import Content, StudyContent
+from backtune.results.leaderboard import Row
+from backtune.results.segments import params_of, read_log
+from backtune.spec import Goal
+
+
+def json_report(content: Content) -> dict[str, Any]:
+    """The best of the sweep, or of the study that the report is about, and how it was found.
+
+    Returns:
+        ``best_parameters`` (empty without a winner); ``performance_metrics`` as ``is_<metric>`` and ``oos_<metric>``;
+        ``optimization_history``, an entry a trial of that study, with the best value so far; ``metadata``; and
+        ``leaderboard``, the rows of the sweep or the study. What is undefined is null.
+    """
+    rows = [row for row in content.rows if content.study in (None, row.study)]
+    row = next((row for row in rows if row.values is not None), rows[0] if rows else None)
+    chosen = row.study if row is not None else content.ids[0]
+    study = content.of_study(chosen, replayed=False)
+    flat = row.to_json() if row is not None else {}
+    return {
+        "best_parameters": row.params if row is not None else {},
+        "performance_metrics": {k: v for k, v in flat.items() if k.startswith(("is_", "oos_"))},
+        "optimization_history": _history(content, study),
+        "metadata": _metadata(content, study, row),
+        "leaderboard": [one.to_json() for one in rows],
+    }
+
+
+def _history(content: Content, study: StudyContent) -> list[dict[str, Any]]:
+    log = read_log(content.run.study_folder(study.entry.id))
+    if log is None:
+        return []
+    minimize = study.goals[0].minimize
+    best: float | None = None
+    history = []
+    for row in log.iter_rows(named=True):
+        values = [row[f"values_{i}"] for i in range(len(study.goals))]
+        if row["state"] == "complete" and values[0] is not None:
+            best = values[0] if best is None else (min if minimize else max)(best, values[0])
+        history.append(
+            {
+                "number": row["number"], "state": row["state"], "reason": row["reason"],
+                "params": params_of(row, study.space), "values": None if None in values else values,
+                "best_so_far": best, "duration_seconds": row["duration_seconds"],
+            }
+        )  # fmt: skip
+    return history
+
+
+def _metadata(content: Content, study: StudyContent, row: Row | None) -> dict[str, Any]:
+    run, entry = content.run, study.entry
+    return {
+        "sweep_id": run.sweep_id, "name": run.name, "version": run.version,
+        "study": entry.id, "strategy": entry.strategy, "asset": entry.asset, "timeframe": entry.timeframe,
+        "fold": entry.fold, "trial": row.trial if row is not None else None,
+        "n_trials": row.n_trials if row is not None else study.n_trials,
+        "n_studies_of_sweep": len(run.studies), "n_trials_of_sweep": content.n_trials,
+        "objectives": [str(Goal.parse(text)) for text in entry.objectives],
+        "warnings": list(row.warnings) if row is not None else list(study.warnings),
+        "data_fingerprint": entry.data_fingerprint, "engine": entry.engine, "space": entry.space,
+        # The tracker's address may hold a password.
+        "spec": {section: value for section, value in run.spec.items() if section != "tracking"},
+    }  # fmt: skip

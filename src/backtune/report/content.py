@@ -1,0 +1,176 @@
+"""What a report says, whatever it is written as: values read from a run's folder, and the winners replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from backtune.errors import ReportError, SpecError
+from backtune.report.importance import importance
+from backtune.report.replay import Replay, Replayer
+from backtune.results.leaderboard import Row, leaderboard
+from backtune.results.runs import Run, StudyEntry
+from backtune.results.segments import params_of, read_log
+from backtune.results.summary import Winner
+from backtune.space import Choice, Parameter, Space, Value
+from backtune.spec import Goal
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """The log of a study as columns.
+
+    Attributes:
+        numbers: (n,) of the trials.
+        complete: (n,) whether the trial counts.
+        values: (n, n_objectives) as the metrics are, NaN where there is none.
+        params: (n,) of each parameter: its value, of a choice its place among the choices; NaN where inactive.
+    """
+
+    numbers: np.ndarray
+    complete: np.ndarray
+    values: np.ndarray
+    params: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, log: pl.DataFrame, space: Space, n_objectives: int) -> Trials:
+        """From the frame of :func:`~backtune.results.segments.read_log`."""
+        rows = [params_of(row, space) for row in log.iter_rows(named=True)]
+        values = [log[f"values_{i}"].cast(pl.Float64).to_numpy() for i in range(n_objectives)]
+        return cls(
+            numbers=log["number"].to_numpy(),
+            complete=(log["state"] == "complete").to_numpy(),
+            values=np.stack(values, axis=-1),
+            params={
+                name: np.array([_place(row.get(name), parameter) for row in rows])
+                for name, parameter in space.items()
+            },
+        )
+
+    def best_so_far(self, goal: Goal) -> np.ndarray:
+        """(n,) the best value of the first objective up to each trial, NaN before the first complete one."""
+        sign = -1.0 if goal.minimize else 1.0
+        gains = np.where(self.complete, sign * self.values[:, 0], np.nan)
+        return sign * np.fmax.accumulate(gains)
+
+
+@dataclass(frozen=True, eq=False)
+class StudyContent:
+    """One study.
+
+    Attributes:
+        entry: what the run's folder says of it.
+        goals: its objectives.
+        space: what it varied.
+        n_trials: in its log.
+        trials: None where there is none.
+        winners: the best trial, or the Pareto front; empty where there is none.
+        warnings: in words, as on the leaderboard.
+        replay: of the first winner; None where it cannot be had.
+        gap: why there is no replay, else empty.
+    """
+
+    entry: StudyEntry
+    goals: tuple[Goal, ...]
+    space: Space
+    n_trials: int
+    trials: Trials | None
+    winners: tuple[Winner, ...]
+    warnings: tuple[str, ...]
+    replay: Replay | None
+    gap: str
+
+    @property
+    def winner(self) -> Winner | None:
+        """The best in the first objective."""
+        return self.winners[0] if self.winners else None
+
+    @property
+    def title(self) -> str:
+        """Its cell, and the fold where there are several."""
+        fold = f" {self.entry.fold}" if self.entry.fold.startswith("walk") else ""
+        return f"{self.entry.strategy} {self.entry.asset} {self.entry.timeframe}{fold}"
+
+    @cached_property
+    def importance(self) -> dict[str, float]:
+        """Of each parameter that varied for the first objective; see :func:`~backtune.report.importance.importance`."""
+        if self.trials is None:
+            return {}
+        kept = self.trials.complete
+        columns = {name: column[kept] for name, column in self.trials.params.items()}
+        return importance(columns, self.trials.values[kept, 0])
+
+
+class Content:
+    """A sweep, or one study of it.
+
+    Args:
+        run: the sweep's folder.
+        study: id of the only study to tell of; all of them for None.
+
+    Raises:
+        SpecError: the sweep has no such study.
+        ResultsError: a log cannot be read.
+    """
+
+    def __init__(self, run: Run, study: str | None = None) -> None:
+        ids = [entry.id for entry in run.studies]
+        if study is not None and study not in ids:
+            raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)
+        self.run = run
+        self.study = study
+        self.rows: list[Row] = leaderboard(run)
+        self.goals = tuple(Goal.parse(text) for text in run.spec["search"]["objectives"])
+        self.is_validated: bool = run.spec["validation"]["method"] != "none"
+        self._entries = {entry.id: entry for entry in run.studies}
+        self._replayer: Replayer | None = None
+
+    @property
+    def n_trials(self) -> int:
+        """Of all studies."""
+        return sum({row.study: row.n_trials for row in self.rows}.values())
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The studies to tell of, the leaderboard's best first; islands after the search that they belong to."""
+        if self.study is not None:
+            return [self.study]
+        ranked = [self._entries[row.study] for row in self.rows]
+        return list(dict.fromkeys(name for entry in ranked for name in (entry.id, *entry.peers)))
+
+    def fold(self, row: Row) -> str:
+        """Of a row's study."""
+        return self._entries[row.study].fold
+
+    def of_study(self, study_id: str, *, replayed: bool = True) -> StudyContent:
+        """All there is to tell of a study; ``replayed`` or from the folder alone."""
+        entry = self._entries[study_id]
+        summary = self.run.summary(entry)
+        winners = summary.winners if summary else ()
+        log = read_log(self.run.study_folder(entry.id))
+        space = entry.parameters()
+        goals = tuple(Goal.parse(text) for text in entry.objectives)
+        replay, gap = self._replay(entry, winners[0]) if winners and replayed else (None, "")
+        row = next((row for row in self.rows if row.study == entry.id), None)
+        return StudyContent(
+            entry=entry, goals=goals, space=space, n_trials=0 if log is None else len(log),
+            trials=None if log is None else Trials.of(log, space, len(goals)),
+            winners=winners, warnings=row.warnings if row else (), replay=replay, gap=gap,
+        )  # fmt: skip
+
+    def _replay(self, entry: StudyEntry, winner: Winner) -> tuple[Replay | None, str]:
+        self._replayer = self._replayer or Replayer(self.run)
+        try:
+            return self._replayer.replay(entry, winner), ""
+        except ReportError as error:
+            return None, str(error)
+
+
+def _place(value: Value | None, parameter: Parameter) -> float:
+    if value is None:
+        return np.nan
+    return float(parameter.choices.index(value) if isinstance(parameter, Choice) else value)

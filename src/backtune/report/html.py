@@ -1,0 +1,62 @@
+"""A report as one HTML page that needs nothing else: no script, no address, no network.
+
+Figures are drawn twice, wide and narrow; the style sheet shows the one that fits and colours it for light or dark.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backtune.report.content import Content
+from backtune.report.html_board import board_section, grids_section
+from backtune.report.html_study import study_section
+from backtune.report.markup import Markup, element, joined
+from backtune.report.summary_words import cautions, facts
+from backtune.report.wording import counted
+
+# Of more studies the page would be too heavy for a phone.
+MOST_STUDIES = 60
+_STYLE = Path(__file__).with_name("page.css")
+
+
+def html_report(content: Content) -> str:
+    """The page.
+
+    Raises:
+        ResultsError: a log cannot be read.
+    """
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{content.run.name}: backtune report"),
+        element("style", Markup(_STYLE.read_text(encoding="utf-8"))),
+    )
+    body = element(
+        "body",
+        element("header", element("p", "backtune report", class_="eyebrow"), element("h1", content.run.name), _facts(content)),
+        element("main", _cautions(content), board_section(content), _overview(content), _studies(content)),
+    )  # fmt: skip
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en').text}\n"
+
+
+def _facts(content: Content) -> Markup:
+    pairs = (element("div", element("dt", name), element("dd", text)) for name, text in facts(content))
+    return element("dl", *pairs, class_="facts")
+
+
+def _cautions(content: Content) -> Markup:
+    lines = (element("p", text) for text in cautions(content))
+    return element("aside", element("h2", "Before you believe a number"), *lines, class_="caution")
+
+
+def _overview(content: Content) -> Markup | None:
+    return grids_section(content) if content.study is None else None
+
+
+def _studies(content: Content) -> Markup:
+    shown, hidden = content.ids[:MOST_STUDIES], content.ids[MOST_STUDIES:]
+    more = f"{counted(len(hidden), 'more study')} of lower rank: see one with --study ID." if hidden else None
+    sections = [study_section(content, name, opened=content.study is not None) for name in shown]
+    return joined(element("h2", "Studies"), *sections, element("p", more, class_="note") if more else None)

@@ -1,0 +1,159 @@
+"""Figures over time: equity, drawdown, trades on the price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from backtune.report.markup import Markup, element, joined
+from backtune.report.plots.axis import Axis, linear, logarithmic, of_time, percent_text
+from backtune.report.plots.frame import Frame, words
+from backtune.report.plots.paths import line, thinned
+from backtune.report.replay import Replay
+from backtune.report.wording import counted, day, percent
+
+MOST_TRADES = 250
+# From this ratio of the highest to the lowest value on, equal ratios are drawn equally long.
+_LOG_FROM = 6.0
+_HEADROOM = 0.12
+# Wide enough for amounts of six digits.
+_INDENT = 56.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How wide a figure is drawn, and the class that shows it on screens of that width."""
+
+    width: float
+    name: str
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of which each keeps its extremes: two pixels each."""
+        return int(self.width / 2)
+
+    @property
+    def n_ticks(self) -> int:
+        return max(2, int(self.width / 110))
+
+
+def equity_figure(replay: Replay, size: Size) -> Markup:
+    """Equity beside buying and holding, the out-of-sample part shaded."""
+    opens, equity = replay.opens, replay.equity
+    hold = replay.initial_cash * replay.close / replay.close[0]
+    frame = _frame(opens, np.concatenate([equity, hold]), "Equity, quote currency", size, 260)
+    label = (
+        f"Equity of the winner from {day(int(opens[0]))} to {day(int(opens[-1]))}: from {replay.initial_cash:,.0f} to "
+        f"{equity[-1]:,.0f}; buying and holding came to {hold[-1]:,.0f}. {_cut_in_words(replay)}"
+    )
+    lines = [_curve(frame, opens, hold, size, "hold"), _curve(frame, opens, equity, size, "curve")]
+    return frame.svg(label, *_shade(frame, replay), *lines, size=size.name)
+
+
+def drawdown_figure(replay: Replay, size: Size) -> Markup:
+    """How far equity was below its peak."""
+    opens, depth = replay.opens, -replay.drawdown
+    y = linear(min(float(depth.min()), -0.001), 0.0, "Drawdown, per cent of the peak", 4, percent_text)
+    frame = Frame(size.width, 150, of_time(int(opens[0]), int(opens[-1]), size.n_ticks), y, _INDENT)
+    kept = thinned(opens, depth, size.n_columns)
+    x, low = frame.across(opens[kept]), frame.up(depth[kept])
+    zero = frame.up(np.zeros(1))[0]
+    area = f"{line(x, low)}L{x[-1]:.0f} {zero:.0f}L{x[0]:.0f} {zero:.0f}Z"
+    depths = [percent(float(part.max())) for part in _split(-depth, replay)]
+    label = f"Drawdown of the winner: {depths[0]} at most in sample"
+    label += f", {depths[1]} at most out of sample." if len(depths) > 1 else "."
+    return frame.svg(
+        label, *_shade(frame, replay, ""), element("path", class_="depth", d=area), size=size.name
+    )
+
+
+def trades_figure(replay: Replay, size: Size) -> Markup:
+    """The price, and each trade as a line from its entry to its exit."""
+    opens, close = replay.opens, replay.close
+    frame = _frame(opens, close, "Price, quote currency", size, 260)
+    trades = pl.concat([part.trades for part in replay.parts])
+    shown = shown_trades(trades)
+    label = (
+        f"Closes of the asset with {counted(len(shown), 'trade')} of {len(trades):,}: "
+        f"{int((trades['pnl'] > 0).sum()):,} won and {int((trades['pnl'] <= 0).sum()):,} did not."
+    )
+    return frame.svg(
+        label,
+        *_shade(frame, replay),
+        _curve(frame, opens, close, size, "price"),
+        _trades(frame, shown),
+        size=size.name,
+    )
+
+
+def shown_trades(trades: pl.DataFrame) -> pl.DataFrame:
+    """The trades that are drawn: where there are too many, those that won or lost most on the money entered."""
+    if len(trades) <= MOST_TRADES:
+        return trades
+    return trades.sort(pl.col("return").abs(), descending=True).head(MOST_TRADES).sort("entry_time")
+
+
+def _trades(frame: Frame, trades: pl.DataFrame) -> Markup:
+    times = [trades[name].to_physical().to_numpy() for name in ("entry_time", "exit_time")]
+    x = [frame.across(time) for time in times]
+    y = [frame.up(trades[name].to_numpy()) for name in ("entry_price", "exit_price")]
+    layers = []
+    for name, won in (("lost", False), ("won", True)):
+        chosen = (trades["pnl"] > 0).to_numpy() == won
+        ways = "".join(
+            f"M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}"
+            for a, b, c, d in zip(x[0][chosen], y[0][chosen], x[1][chosen], y[1][chosen], strict=True)
+        )
+        is_long = (trades["side"] == "long").to_numpy()[chosen]
+        marks = "".join(
+            _triangle(a, b, up=up)
+            for a, b, up in zip(x[0][chosen], y[0][chosen], is_long.tolist(), strict=True)
+        )
+        layers.append(element("path", class_=f"way {name}", d=ways))
+        layers.append(element("path", class_=f"mark {name}", d=marks))
+    return joined(*layers)
+
+
+def _triangle(x: float, y: float, *, up: bool) -> str:
+    """Its tip at the point: below it for a long entry, above it for a short one."""
+    return f"M{x:.1f} {y:.1f}l-3.5 {6 if up else -6}h7Z"
+
+
+def _frame(opens: np.ndarray, values: np.ndarray, title: str, size: Size, height: float) -> Frame:
+    x = of_time(int(opens[0]), int(opens[-1]), size.n_ticks)
+    return Frame(size.width, height, x, _money(values, title), _INDENT)
+
+
+def _money(values: np.ndarray, title: str) -> Axis:
+    """With room above for the names of the parts."""
+    low, high = float(values.min()), float(values.max())
+    if low > 0 and high / low > _LOG_FROM:
+        ratio = high / low
+        return logarithmic(low * ratio**-0.04, high * ratio**_HEADROOM, f"{title}, log scale")
+    return linear(low - 0.04 * (high - low), high + _HEADROOM * (high - low), title)
+
+
+def _curve(frame: Frame, opens: np.ndarray, values: np.ndarray, size: Size, class_: str) -> Markup:
+    kept = thinned(opens, values, size.n_columns)
+    return element("path", class_=class_, d=line(frame.across(opens[kept]), frame.up(values[kept])))
+
+
+def _shade(frame: Frame, replay: Replay, name: str = "out of sample") -> list[Markup]:
+    if replay.test is None:
+        return []
+    found = [frame.shade(replay.test.start, frame.x.high, name)]
+    (left, cut) = frame.across(np.array([frame.x.low, replay.test.start]))
+    if name and cut - left > 80:
+        found.append(words(float(cut) - 4, frame.top + 11, "in sample", "note e"))
+    return found
+
+
+def _split(values: np.ndarray, replay: Replay) -> list[np.ndarray]:
+    n = len(replay.train.opens)
+    return [values] if replay.test is None else [values[:n], values[n:]]
+
+
+def _cut_in_words(replay: Replay) -> str:
+    return "" if replay.test is None else f"Out of sample from {day(replay.test.start)}."

@@ -1,0 +1,125 @@
+"""The frame of a figure: where values are on the paper, its grid, and the names on its axes.
+
+A figure is static SVG of a fixed width, coloured by the style sheet of the page around it: a wide and a narrow drawing
+of the same figure serve a desktop and a phone, with letters of the same size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backtune.report.markup import Markup, compact, element, joined
+from backtune.report.plots.axis import Axis
+
+LETTER = 6.4
+_LINE = 14.0
+_RIGHT = 12.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rectangle with two axes; y grows upwards.
+
+    Attributes:
+        width, height: of the whole drawing.
+        x, y: the axes.
+        indent: where the y axis is at least, so that figures below each other line up.
+    """
+
+    width: float
+    height: float
+    x: Axis
+    y: Axis
+    indent: float = 0.0
+
+    @property
+    def left(self) -> float:
+        return max(self.indent, 8.0 + LETTER * max((len(name) for _, name in self.y.ticks), default=0))
+
+    @property
+    def right(self) -> float:
+        return self.width - _RIGHT
+
+    @property
+    def top(self) -> float:
+        return 10.0 + (_LINE if self.y.title else 0.0)
+
+    @property
+    def bottom(self) -> float:
+        return self.height - 8.0 - (_LINE if self.x.ticks else 0.0) - (_LINE if self.x.title else 0.0)
+
+    def across(self, values: np.ndarray) -> np.ndarray:
+        """Where values of the x axis are."""
+        share = self.x.share(np.asarray(values, dtype=float))
+        return np.asarray(self.left + share * (self.right - self.left))
+
+    def up(self, values: np.ndarray) -> np.ndarray:
+        """Where values of the y axis are; those beyond its ends are at the ends."""
+        share = np.clip(self.y.share(np.asarray(values, dtype=float)), 0.0, 1.0)
+        return np.asarray(self.bottom - share * (self.bottom - self.top))
+
+    def shade(self, start: float, end: float, name: str = "") -> Markup:
+        """A part of the x axis set apart, from top to bottom."""
+        left, right = self.across(np.array([start, end]))
+        return joined(
+            element("rect", class_="shade", x=left, y=self.top, width=max(0.0, right - left),
+                    height=self.bottom - self.top),
+            element("line", class_="cut", x1=left, x2=left, y1=self.top, y2=self.bottom),
+            _text(min(left + 4, self.right - LETTER * len(name)), self.top + 11, name, "note") if name else None,
+        )  # fmt: skip
+
+    def svg(self, label: str, *layers: Markup, size: str = "") -> Markup:
+        """The figure: layers over the grid.
+
+        Args:
+            label: says what it shows to who cannot see it.
+            size: a class, for the page to show one of several drawings.
+        """
+        return element(
+            "svg", self._grid(), *layers, self._names(), viewBox=f"0 0 {compact(self.width)} {compact(self.height)}",
+            role="img", aria_label=label, class_=f"figure {size}".strip(),
+        )  # fmt: skip
+
+    def _grid(self) -> Markup:
+        ups = self.up(np.array([value for value, _ in self.y.ticks]))
+        lines = [f"M{compact(self.left)} {compact(y)}H{compact(self.right)}" for y in ups]
+        return joined(
+            element("path", class_="grid", d="".join(lines)),
+            element("path", class_="axis", d=f"M{compact(self.left)} {compact(self.bottom)}H{compact(self.right)}"),
+        )  # fmt: skip
+
+    def _names(self) -> Markup:
+        ups = self.up(np.array([value for value, _ in self.y.ticks]))
+        beside = [
+            _text(self.left - 5, y + 3.5, name, "e") for y, (_, name) in zip(ups, self.y.ticks, strict=True)
+        ]
+        titles = [
+            _text(0, 11, self.y.title, "title") if self.y.title else None,
+            _text(self.right, self.height - 4, self.x.title, "title e") if self.x.title else None,
+        ]
+        return joined(*beside, *self._names_below(), *titles)
+
+    def _names_below(self) -> list[Markup]:
+        """The names of the x axis, without those that would run into the one before."""
+        found = []
+        free = 0.0
+        for at, (_, name) in zip(
+            self.across(np.array([value for value, _ in self.x.ticks])), self.x.ticks, strict=True
+        ):
+            length = LETTER * len(name)
+            left = min(max(at - length / 2, 0.0), self.width - length)
+            if left >= free:
+                found.append(_text(left + length / 2, self.bottom + _LINE, name, "m"))
+                free = left + length + 6
+        return found
+
+
+def _text(x: float, y: float, content: str, class_: str) -> Markup:
+    return element("text", content, x=float(x), y=float(y), class_=class_)
+
+
+def words(x: float, y: float, content: str, class_: str = "") -> Markup:
+    """A word in a figure; ``m`` and ``e`` among the classes centre it or end it at x."""
+    return _text(x, y, content, class_)

@@ -1,0 +1,49 @@
+"""Many points as one path."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backtune.report.markup import compact
+
+
+def line(x: np.ndarray, y: np.ndarray) -> str:
+    """Through all points in order."""
+    return "M" + " ".join(f"{compact(a)} {compact(b)}" for a, b in zip(x, y, strict=True)) if len(x) else ""
+
+
+def steps(x: np.ndarray, y: np.ndarray, end: float) -> str:
+    """Level from each point to the x of the next one, and from the last to ``end``."""
+    if not len(x):
+        return ""
+    moves = "".join(f"H{compact(a)}V{compact(b)}" for a, b in zip(x[1:], y[1:], strict=True))
+    return f"M{compact(x[0])} {compact(y[0])}{moves}H{compact(end)}"
+
+
+def dots(x: np.ndarray, y: np.ndarray) -> str:
+    """A dot at each point, for a stroke with round ends; those on the same spot are drawn once."""
+    spots = dict.fromkeys(
+        f"M{a} {b}h0" for a, b in zip(np.rint(x).astype(int), np.rint(y).astype(int), strict=True)
+    )
+    return "".join(spots)
+
+
+def thinned(x: np.ndarray, y: np.ndarray, n_columns: int) -> np.ndarray:
+    """Rows of the lowest and the highest value in each of so many columns of equal width, with the first and last row.
+
+    A drawing of these looks like one of all.
+
+    Args:
+        x: (n,) rising.
+        y: (n,) finite.
+    """
+    n = len(x)
+    if n <= 2 * n_columns:
+        return np.arange(n)
+    columns = np.minimum(((x - x[0]) / (x[-1] - x[0]) * n_columns).astype(np.int64), n_columns - 1)
+    starts = np.flatnonzero(np.diff(columns, prepend=-1))
+    ends = np.append(starts[1:], n)
+    kept = [0, n - 1]
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        kept += [start + int(y[start:end].argmin()), start + int(y[start:end].argmax())]
+    return np.unique(kept)

@@ -1,0 +1,199 @@
+"""Figures of a search: its progress, its parameters, its Pareto front."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backtune.report.content import StudyContent, Trials
+from backtune.report.markup import Markup, element, joined
+from backtune.report.plots.axis import Axis, linear, logarithmic, of_choices, percent_text, plain_text
+from backtune.report.plots.curves import Size
+from backtune.report.plots.frame import Frame, words
+from backtune.report.plots.paths import dots, steps
+from backtune.report.wording import IN_PERCENT, metric_text, metric_title, value_text
+from backtune.results.best import front
+from backtune.space import Choice, Float, Int, Parameter
+from backtune.spec import Goal
+
+MOST_DOTS = 400
+_BEST_LINES = 30
+_OTHER_LINES = 120
+
+
+def progress_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
+    """Every complete trial, and the best so far."""
+    goal, kept = study.goals[0], trials.complete
+    best = trials.best_so_far(goal)
+    seen = ~np.isnan(best)
+    y = value_axis(trials, goal)
+    x = linear(0, max(len(trials.numbers), 2), "Trial", size.n_ticks)
+    frame = Frame(size.width, 230, x, y)
+    shown = thinned_out(trials, goal)
+    changed = np.flatnonzero(seen & (best != np.concatenate([[np.nan], best[:-1]])))
+    way = steps(frame.across(trials.numbers[changed]), frame.up(best[changed]), frame.right)
+    label = (
+        f"{metric_title(goal.metric)} of {int(kept.sum()):,} complete trials; the best came with trial "
+        f"{int(trials.numbers[changed[-1]])}: {metric_text(goal.metric, float(best[-1]))}."
+    )
+    points = dots(frame.across(trials.numbers[shown]), frame.up(trials.values[shown, 0]))
+    return frame.svg(
+        label,
+        element("path", class_="dots", d=points),
+        element("path", class_="curve best", d=way),
+        size=size.name,
+    )
+
+
+def slice_figure(study: StudyContent, trials: Trials, name: str) -> Markup:
+    """The first objective against one parameter, the winner ringed."""
+    goal, column = study.goals[0], trials.params[name]
+    shown = thinned_out(trials, goal)
+    shown = shown[~np.isnan(column[shown])]
+    frame = Frame(250, 190, parameter_axis(study.space[name], column[shown], name), value_axis(trials, goal))
+    points = dots(_spread(frame, study.space[name], column[shown]), frame.up(trials.values[shown, 0]))
+    layers = [element("path", class_="dots", d=points)]
+    if study.winner is not None and name in study.winner.params:
+        row = int(np.searchsorted(trials.numbers, study.winner.number))
+        x, y = frame.across(column[[row]])[0], frame.up(trials.values[[row], 0])[0]
+        layers.append(element("circle", class_="ring", cx=float(x), cy=float(y), r=5))
+    best = (
+        value_text(study.winner.params[name]) if study.winner and name in study.winner.params else "not set"
+    )
+    label = f"{metric_title(goal.metric)} against {name}; the winner has {best}."
+    return frame.svg(label, *layers)
+
+
+def pareto_figure(study: StudyContent, trials: Trials, other: int, size: Size) -> Markup:
+    """Two objectives of every complete trial, and those that no other beats in both."""
+    goals = (study.goals[0], study.goals[other])
+    shown = thinned_out(trials, goals[0])
+    values = trials.values[:, [0, other]]
+    complete = np.flatnonzero(trials.complete)
+    best = complete[front(values[complete].tolist(), goals)]
+    best = best[np.argsort(values[best, 0])]
+    x = _padded(values[np.append(shown, best), 0], goals[0])
+    y = _padded(values[np.append(shown, best), 1], goals[1])
+    frame = Frame(size.width, 280, x, y)
+    places = frame.across(values[best, 0]), frame.up(values[best, 1])
+    label = f"{metric_title(goals[1].metric)} against {metric_title(goals[0].metric)}: {len(best)} trials on the Pareto front."
+    return frame.svg(
+        label,
+        element("path", class_="dots", d=dots(frame.across(values[shown, 0]), frame.up(values[shown, 1]))),
+        element("path", class_="dots best", d=dots(*places)),
+        size=size.name,
+    )
+
+
+def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
+    """A line a trial through the axes of all parameters and the first objective; the best tenth stands out."""
+    goal = study.goals[0]
+    sign = -1.0 if goal.minimize else 1.0
+    ranked = np.flatnonzero(trials.complete)
+    ranked = ranked[np.argsort(-sign * trials.values[ranked, 0], kind="stable")]
+    n_best = min(_BEST_LINES, max(1, len(ranked) // 10))
+    others = ranked[n_best:]
+    others = others[:: max(1, -(-len(others) // _OTHER_LINES))]
+    scales = [(name, parameter_axis(study.space[name], column, "")) for name, column in trials.params.items()]
+    columns = [*trials.params.values(), trials.values[:, 0]]
+    scales.append((metric_title(goal.metric), value_axis(trials, goal)))
+    top, bottom, edge = 14.0, 206.0, 30.0
+    places = np.linspace(edge, size.width - edge, len(scales))
+    ups = [
+        bottom - np.clip(axis.share(column), 0, 1) * (bottom - top)
+        for (_, axis), column in zip(scales, columns, strict=True)
+    ]
+    layers = [
+        element("path", class_="lines", d=_lines(places, ups, others)),
+        element("path", class_="lines best", d=_lines(places, ups, ranked[:n_best])),
+        *(
+            _upright(float(place), name, axis, top, bottom)
+            for place, (name, axis) in zip(places, scales, strict=True)
+        ),
+    ]
+    label = (
+        f"Parallel coordinates of {len(scales) - 1} parameters and the {metric_title(goal.metric).lower()}: the best "
+        f"{n_best} of {len(ranked):,} complete trials stand out."
+    )
+    return element(
+        "svg",
+        *layers,
+        viewBox=f"0 0 {size.width:.0f} 270",
+        role="img",
+        aria_label=label,
+        class_=f"figure {size.name}",
+    )
+
+
+def thinned_out(trials: Trials, goal: Goal) -> np.ndarray:
+    """Rows of complete trials to draw: the best fifth of the room's, and of the others as many as fit, evenly."""
+    rows = np.flatnonzero(trials.complete)
+    if len(rows) <= MOST_DOTS:
+        return rows
+    sign = -1.0 if goal.minimize else 1.0
+    order = np.argsort(-sign * trials.values[rows, 0], kind="stable")
+    best, others = order[: MOST_DOTS // 5], np.sort(order[MOST_DOTS // 5 :])
+    evenly = np.linspace(0, len(others) - 1, MOST_DOTS - len(best)).astype(int)
+    return np.asarray(np.sort(rows[np.concatenate([best, others[evenly]])]))
+
+
+def value_axis(trials: Trials, goal: Goal) -> Axis:
+    """Of the first objective; the worst twentieth of the trials is at the edge, so that the rest can be told apart."""
+    values = trials.values[trials.complete, 0]
+    low, high = float(values.min()), float(values.max())
+    if goal.minimize:
+        high = float(np.quantile(values, 0.95))
+    else:
+        low = float(np.quantile(values, 0.05))
+    return _between(low, high, goal)
+
+
+def parameter_axis(parameter: Parameter, column: np.ndarray, title: str) -> Axis:
+    """Of a parameter's range, widened where candidates were given from outside it."""
+    if isinstance(parameter, Choice):
+        return of_choices([value_text(choice) for choice in parameter.choices], title)
+    seen = column[~np.isnan(column)]
+    low, high = (float(end) for end in (parameter.low, parameter.high))
+    if len(seen):
+        low, high = min(low, float(seen.min())), max(high, float(seen.max()))
+    if isinstance(parameter, Float | Int) and parameter.log:
+        return logarithmic(low, high, title, 4)
+    return linear(low, high, title, 4)
+
+
+def _padded(values: np.ndarray, goal: Goal) -> Axis:
+    return _between(float(values.min()), float(values.max()), goal)
+
+
+def _between(low: float, high: float, goal: Goal) -> Axis:
+    room = 0.04 * (high - low)
+    text = percent_text if goal.metric in IN_PERCENT else plain_text
+    return linear(low - room, high + room, metric_title(goal.metric), 5, text)
+
+
+def _spread(frame: Frame, parameter: Parameter, column: np.ndarray) -> np.ndarray:
+    """Choices side by side instead of on one line: each trial a little beside its place, by its turn."""
+    if not isinstance(parameter, Choice):
+        return frame.across(column)
+    turns = (np.arange(len(column)) * 0.618) % 1.0
+    return frame.across(column + 0.5 * (turns - 0.5))
+
+
+def _lines(places: np.ndarray, ups: list[np.ndarray], rows: np.ndarray) -> str:
+    """One path a trial, without the axes where it has no value."""
+    found = []
+    for row in rows.tolist():
+        points = [f"{x:.0f} {y[row]:.0f}" for x, y in zip(places, ups, strict=True) if not np.isnan(y[row])]
+        found.append("M" + "L".join(points))
+    return "".join(found)
+
+
+def _upright(place: float, name: str, axis: Axis, top: float, bottom: float) -> Markup:
+    """One of the parallel axes, its ends named, its name below in a line a word."""
+    ends = [axis.ticks[0], axis.ticks[-1]] if axis.ticks else []
+    heights = bottom - axis.share(np.array([value for value, _ in ends])) * (bottom - top)
+    parts = name.replace("_", " ").split()[:3]
+    return joined(
+        element("path", class_="axis", d=f"M{place:.0f} {top:.0f}V{bottom:.0f}"),
+        *(words(place + 4, float(y) + 4, text, "note") for y, (_, text) in zip(heights, ends, strict=True)),
+        *(words(place, bottom + 18 + 13 * i, part[:12], "m") for i, part in enumerate(parts)),
+    )

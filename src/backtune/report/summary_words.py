@@ -1,0 +1,72 @@
+"""A sweep in words: what was asked, what was tried, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from backtune.report.content import Content
+from backtune.report.wording import counted, metric_title
+
+
+def facts(content: Content) -> Iterator[tuple[str, str]]:
+    """What was asked and what was tried, by name."""
+    spec = content.run.spec
+    search, rules, validation = spec["search"], spec["execution"], spec["validation"]
+    yield "Objective", ", ".join(_goal(text) for text in search["objectives"])
+    yield "Tried", f"{counted(content.n_trials, 'trial')} in {counted(len(content.run.studies), 'study')}"
+    yield "Search", f"{search['sampler']}, {search['trials']:,} trials a study, seed {search['seed']}"
+    if search["constraints"]:
+        yield "Constraints", ", ".join(f"{name} {bound}" for name, bound in search["constraints"].items())
+    yield (
+        "Data",
+        f"{_moment(spec['data']['start'], 'the beginning')} to {_moment(spec['data']['end'], 'the end')}, UTC",
+    )
+    yield "Validation", _validation(validation)
+    yield "Costs", f"fee {rules['fee_bps']:g} bps and slippage {rules['slippage_bps']:g} bps a fill"
+    yield (
+        "Position",
+        f"{100 * rules['size']:g}% of equity, {'long and short' if rules['allow_short'] else 'long only'}",
+    )
+    yield "Sweep", f"{content.run.sweep_id}, backtune {content.run.version}"
+
+
+def cautions(content: Content) -> Iterator[str]:
+    """What a reader must know before believing a number."""
+    yield (
+        f"Every winner is the best of many: {counted(content.n_trials, 'trial')} were run in all. In-sample numbers are the "
+        "ones that the search chose by, so they flatter by construction."
+    )
+    if content.is_validated:
+        yield (
+            "Judge by the out-of-sample numbers, from bars that the search never saw. They too are flattered once one of "
+            f"{counted(len(content.rows), 'row')} is picked by them."
+        )
+    else:
+        yield "There is no validation: nothing here says how a winner does on bars that the search has not seen."
+    unfinished = sum(any(text.startswith("not finished") for text in row.warnings) for row in content.rows)
+    if unfinished:
+        yield f"The sweep is not finished: {counted(unfinished, 'row')} may still change."
+    yield "These are backtests of the past, with the costs above. They promise nothing."
+
+
+def sample_name(content: Content) -> str:
+    """What the numbers to judge by are."""
+    return "out of sample" if content.is_validated else "in sample"
+
+
+def _goal(text: str) -> str:
+    name = metric_title(text.removeprefix("-"))
+    return f"lowest {name.lower()}" if text.startswith("-") else f"highest {name.lower()}"
+
+
+def _moment(value: str | None, absent: str) -> str:
+    return absent if value is None else str(value).replace("T00:00:00Z", "").replace("T00:00:00", "")
+
+
+def _validation(validation: dict[str, object]) -> str:
+    method = str(validation["method"])
+    if method == "none":
+        return "none"
+    if method == "holdout":
+        return f"holdout, the last {100 * float(str(validation['test_fraction'])):g}% of the time"
+    return f"{method.replace('_', '-')}, {validation['folds']} folds"

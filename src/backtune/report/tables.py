@@ -1,0 +1,109 @@
+"""Numbers of a report that are tables whatever it is written as: the grid of cells and the returns by month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+
+from backtune.report.content import Content
+from backtune.report.replay import Replay
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The winners of one strategy, by cell.
+
+    Attributes:
+        strategy: its name.
+        metric: the first objective.
+        assets, timeframes: names of the lines and columns.
+        values: the mean over the folds of each cell's winners, None where none has a value; out-of-sample, or in-sample
+            without validation.
+    """
+
+    strategy: str
+    metric: str
+    assets: tuple[str, ...]
+    timeframes: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+
+def grids(content: Content) -> list[Grid]:
+    """One for each strategy, in the order of the spec."""
+    studies = content.run.studies
+    metric = content.goals[0].metric
+    found: dict[tuple[str, str, str], dict[str, float | None]] = {}
+    for row in content.rows:
+        value = (row.oos_metrics if content.is_validated else row.is_metrics)[metric]
+        # The first row of a search is the best of its Pareto front.
+        found.setdefault((row.strategy, row.asset, row.timeframe), {}).setdefault(content.fold(row), value)
+    return [
+        Grid(
+            strategy, metric, assets, timeframes,
+            tuple(tuple(_mean(found.get((strategy, a, t), {}).values()) for t in timeframes) for a in assets),
+        )
+        for strategy in dict.fromkeys(study.strategy for study in studies)
+        for own in [[study for study in studies if study.strategy == strategy]]
+        for assets in [tuple(dict.fromkeys(study.asset for study in own))]
+        for timeframes in [tuple(dict.fromkeys(study.timeframe for study in own))]
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Months:
+    """Returns by calendar month, UTC, of the bars that open in it.
+
+    Attributes:
+        years: in order.
+        returns: (12, n_years) fractions, None where there is no bar.
+        totals: of each year.
+        outside: (12, n_years) whether some of the month is out of sample.
+    """
+
+    years: tuple[int, ...]
+    returns: tuple[tuple[float | None, ...], ...]
+    totals: tuple[float, ...]
+    outside: tuple[tuple[bool, ...], ...]
+
+
+def months_of(replay: Replay) -> Months:
+    """From the equity of a winner, the test's going on from the search's."""
+    frame = pl.DataFrame(
+        {"open": pl.Series(replay.opens).cast(pl.Datetime("us", "UTC")), "equity": replay.equity}
+    )
+    ends = frame.group_by(pl.col("open").dt.truncate("1mo")).agg(pl.col("equity").last()).sort("open")
+    equity = ends["equity"].to_numpy()
+    before = np.concatenate([[replay.initial_cash], equity[:-1]])
+    gains = np.divide(equity, before, out=np.ones(len(equity)), where=before > 0)
+    moments: list[datetime] = ends["open"].to_list()
+    by_month = {(m.year, m.month): float(gain) for m, gain in zip(moments, gains, strict=True)}
+    years = tuple(range(moments[0].year, moments[-1].year + 1))
+    cut = _month_of(replay.test.start) if replay.test is not None else (years[-1] + 1, 1)
+    return Months(
+        years=years,
+        returns=tuple(
+            tuple(_less_one(by_month.get((year, month))) for year in years) for month in range(1, 13)
+        ),
+        totals=tuple(
+            float(np.prod([g for (y, _), g in by_month.items() if y == year])) - 1 for year in years
+        ),
+        outside=tuple(tuple((year, month) >= cut for year in years) for month in range(1, 13)),
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _less_one(gain: float | None) -> float | None:
+    return None if gain is None else gain - 1.0
+
+
+def _month_of(microseconds: int) -> tuple[int, int]:
+    moment = datetime.fromtimestamp(microseconds / 1e6, UTC)
+    return moment.year, moment.month

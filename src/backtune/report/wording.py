@@ -1,0 +1,72 @@
+"""How numbers and names are written for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from backtune.engine.metrics import METRICS
+from backtune.space import Params, Value
+
+# Metrics that are fractions, and read as per cent.
+IN_PERCENT = frozenset(
+    {
+        "total_return", "annual_return", "volatility", "max_drawdown", "win_rate", "average_win", "average_loss",
+        "largest_win", "largest_loss", "exposure",
+    }
+)  # fmt: skip
+_ALREADY_IN_PERCENT = frozenset({"ulcer_index"})
+_COUNTS = frozenset({"total_trades"})
+
+NOTHING = "-"
+
+
+def metric_title(name: str) -> str:
+    """``Sharpe ratio`` for ``sharpe_ratio``."""
+    return name.replace("_", " ").capitalize()
+
+
+def metric_text(name: str, value: float | None) -> str:
+    """A metric's value with its unit; ``-`` where there is none."""
+    if value is None:
+        return NOTHING
+    if name in IN_PERCENT:
+        return percent(value)
+    if name in _COUNTS:
+        return f"{value:,.0f}"
+    text = f"{value:,.{2 if abs(value) < 1000 else 0}f}"
+    return f"{text}%" if name in _ALREADY_IN_PERCENT else text
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction in per cent."""
+    if fraction is None:
+        return NOTHING
+    return f"{100 * fraction:,.0f}%" if abs(fraction) >= 10 else f"{100 * fraction:,.1f}%"
+
+
+def value_text(value: Value) -> str:
+    """A parameter's value."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def params_text(params: Params) -> str:
+    """All of them in one line."""
+    return ", ".join(f"{name} {value_text(value)}" for name, value in params.items())
+
+
+def day(microseconds: int) -> str:
+    """The UTC date of a moment since the epoch."""
+    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d}"
+
+
+def counted(n: int, word: str) -> str:
+    """``1 study``, ``2 studies``."""
+    if n == 1:
+        return f"1 {word}"
+    plural = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+    return f"{n:,} {plural}"
+
+
+def metric_names() -> list[str]:
+    """All metrics, in the order of the engine."""
+    return list(METRICS)
