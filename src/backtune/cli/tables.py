@@ -18,7 +18,7 @@ from backtune.spec import Goal
 _IN_PERCENT = {"total_return", "annual_return", "volatility", "max_drawdown", "win_rate", "exposure"}
 # The columns beside objectives and evidence, shown where there is room for them.
 _WHERE_ROOM = ("total_return", "max_drawdown")
-# A name, an asset and a timeframe on one line; the least is for terminals without room for more columns.
+# What the first column keeps for itself beside more columns, and where there are none.
 _STUDY_WIDTH, _LEAST_STUDY_WIDTH = 30, 22
 _ANY_WIDTH = 10_000
 _SHORT = {"total_return": "return", "max_drawdown": "drawdown", "total_trades": "trades"}

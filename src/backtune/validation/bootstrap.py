@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from backtune.validation.moments import ROUNDING, sharpe_of_sums
+from backtune.validation.moments import ROUNDING, sharpe_of_sums, sum_of_products
 
 # So many blocks tell an interval's width to sqrt(2 / 500) = 6 %, not far from the 4 % of a thousand resamples; more cost
 # time, and there is an interval for every study.
@@ -94,8 +94,8 @@ def block_length(values: np.ndarray) -> float:
     """
     n = len(values)
     centred = values - values.mean()
-    variance = float(centred @ centred) / n
-    if n < 10 or variance <= ROUNDING * float(values @ values) / n:
+    variance = sum_of_products(centred, centred) / n
+    if n < 10 or variance <= ROUNDING * sum_of_products(values, values) / n:
         return 1.0
     m, covariances = _memory(centred, variance)
     lags = np.arange(1, len(covariances))
@@ -118,12 +118,12 @@ def _memory(centred: np.ndarray, variance: float) -> tuple[int, np.ndarray]:
     quiet = last_loud = 0
     while quiet < run and len(covariances) <= min(most, n - 1):
         lag = len(covariances)
-        covariances.append(float(centred[lag:] @ centred[:-lag]) / n)
+        covariances.append(sum_of_products(centred[lag:], centred[:-lag]) / n)
         loud = abs(covariances[lag]) >= bound * variance
         quiet, last_loud = (0, lag) if loud else (quiet + 1, last_loud)
     width = min(2 * max(last_loud, 1), most, n - 1)
     for lag in range(len(covariances), width + 1):
-        covariances.append(float(centred[lag:] @ centred[:-lag]) / n)
+        covariances.append(sum_of_products(centred[lag:], centred[:-lag]) / n)
     return width, np.array(covariances[: width + 1])
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from backtune.validation.moments import ROUNDING, distinct_trials, sharpe_of_sums
+from backtune.validation.moments import ROUNDING, distinct_trials, sharpe_of_sums, sum_of_products
 
 # Trials looked at together: their moments stay in the processor's cache while all splits pass over them.
 _CHUNK = 512
@@ -95,9 +95,9 @@ def _outcome(n_trials: int, ranks: np.ndarray, is_sharpe: np.ndarray, oos_sharpe
     share = ranks / (n_trials + 1.0)
     slope = intercept = None
     centred = is_sharpe - is_sharpe.mean()
-    spread = float(centred @ centred)
-    if spread > ROUNDING * float(is_sharpe @ is_sharpe):
-        slope = float(centred @ oos_sharpe) / spread
+    spread = sum_of_products(centred, centred)
+    if spread > ROUNDING * sum_of_products(is_sharpe, is_sharpe):
+        slope = sum_of_products(centred, oos_sharpe) / spread
         intercept = float(oos_sharpe.mean() - slope * is_sharpe.mean())
     return Overfitting(
         n_trials=n_trials,
