@@ -171,7 +171,7 @@ class Disturbed:
         ]
 
     def _searched(self) -> list[tuple[int, Key]]:
-        """What was evaluated and when, but for winners: these are tested on more bars than their search has."""
+        """What was evaluated and when, but for what is no trial."""
         lines = [line.split() for file in self._journals() for line in file.read_text().splitlines()]
         evaluations = [(int(line[0]), (*line[2:4], *line[5:]), int(line[4])) for line in lines]
         n_bars: dict[Key, int] = {}
