@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from backtune.report import html
 from backtune.report.as_json import json_report
 from backtune.report.content import Content
 from backtune.report.html import html_report
@@ -15,8 +16,9 @@ from backtune.report.markdown import markdown_report
 from backtune.report.tables import grids, months_of
 from backtune.report.wording import metric_text
 from backtune.results.runs import Run
+from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
-from sweeps import INLINE, backtune, parsed
+from sweeps import INLINE, backtune, parsed, spec_document
 
 _VOID = {"meta", "br", "hr"}
 
@@ -208,6 +210,33 @@ def test_several_objectives_have_a_front_and_no_validation_is_said(market, tmp_p
     words = " ".join(page.texts)
     assert "There is no validation" in words
     assert "Out of sample from" not in " ".join(page.labels)
+
+
+@pytest.mark.parametrize(
+    "validation",
+    [{"method": "kfold", "folds": 3, "test_fraction": 0.2}, {"method": "walk_forward", "folds": 2}],
+)
+def test_winners_of_every_scheme_are_replayed(market, tmp_path, validation):
+    document = spec_document(market, search={"trials": 12}, grid={"assets": ["AAA"]})
+    spec = SweepSpec.parse({**document, "validation": validation})
+    run = run_sweep(spec, tmp_path / "runs", INLINE).run
+    content = Content(run)
+    for entry in run.studies:
+        study = content.of_study(entry.id)
+        assert study.gap == ""
+        assert len(study.replay.train.trades) == study.winner.is_metrics["total_trades"]
+        assert len(study.replay.test.trades) == study.winner.oos_metrics["total_trades"]
+        assert (entry.fold in study.title) == (validation["method"] == "walk_forward")
+    text = html_report(content)
+    assert ("the mean of 2 folds" in text) == (validation["method"] == "walk_forward")
+
+
+def test_of_many_studies_the_best_are_drawn(undisturbed, monkeypatch):
+    monkeypatch.setattr(html, "MOST_STUDIES", 1)
+    page = Page(html_report(Content(undisturbed.run)))
+    (place,) = [attributes["id"] for attributes in page.of("div") if "id" in attributes]
+    assert place == f"study-{undisturbed.best()['study']}"
+    assert "3 more studies of lower rank: see one with --study ID." in page.texts
 
 
 def test_a_study_without_a_winner_and_a_sweep_without_any(market, tmp_path):

@@ -11,7 +11,7 @@ from backtune.report.html_cards import heat, tone
 from backtune.report.markup import Markup, element
 from backtune.report.summary_words import sample_name
 from backtune.report.tables import Grid, grids
-from backtune.report.wording import metric_text, metric_title, params_text
+from backtune.report.wording import metric_text, metric_title, metric_words, params_text
 from backtune.results.leaderboard import Row
 
 _MOST_ROWS = 200
@@ -39,7 +39,7 @@ def board_section(content: Content) -> Markup:
     return element(
         "section",
         element("h2", "Leaderboard"),
-        element("p", f"Ordered by {metric_title(names[0]).lower()} {sample_name(content)}. In: on the bars of the search. "
+        element("p", f"Ordered by {metric_words(names[0])} {sample_name(content)}. In: on the bars of the search. "
                 "Out: on bars that it never saw.", class_="note"),
         element("table", head, element("tbody", *lines), class_="board"),
         element("p", f"{left:,} more rows: backtune leaderboard shows them.", class_="note") if left else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from backtune.report.content import StudyContent
 from backtune.report.html_cards import drawn, figure, heat, tone
@@ -77,28 +78,35 @@ def _months_card(replay: Replay) -> Markup:
 
 
 def _regimes_card(replay: Replay) -> Markup:
-    parts = ("in", "out")[: len(replay.parts)]
-    head = element(
-        "tr", element("th", "Regime", scope="col"),
-        *(element("th", f"{name}, {part}", scope="col") for part in parts for name in ("Time", "Return", "Sharpe")),
-    )  # fmt: skip
+    heads = ("Regime", "Sample", "Time", "Return", "Sharpe")
     rows = [part.regimes.to_dicts() for part in replay.parts]
     lines = [
-        element(
-            "tr", element("th", str(same[0]["regime"]).replace("_", " "), scope="row"),
-            *(
-                element("td", text)
-                for one in same
-                for text in (percent(one["share"]), _unless_empty(one), metric_text("sharpe_ratio", one["sharpe_ratio"]))
-            ),
-        )
+        _regime_line(regime, sample, n_lines=len(same) if sample == "in" else 0)
         for same in zip(*rows, strict=True)
-    ]  # fmt: skip
+        for sample, regime in zip(("in", "out"), same, strict=False)
+    ]
+    head = element("tr", *(element("th", text, scope="col") for text in heads))
     table = element("table", element("thead", head), element("tbody", *lines), class_="plain",
                     aria_label="The winner by market regime")  # fmt: skip
     note = "Bull: the close before is at or above its mean of 30 days. High: volatility is above the median of all before."
-    return figure("Market regimes", note, element("div", table, class_="scroll"))
+    return figure("Market regimes", note, table)
 
 
-def _unless_empty(regime: dict[str, float]) -> str:
+def _regime_line(regime: dict[str, Any], sample: str, n_lines: int) -> Markup:
+    """One line of several of a regime; the first one names it."""
+    name = str(regime["regime"]).replace("_", " ")
+    texts = (
+        sample,
+        percent(regime["share"]),
+        _unless_empty(regime),
+        metric_text("sharpe_ratio", regime["sharpe_ratio"]),
+    )
+    return element(
+        "tr",
+        element("th", name, scope="rowgroup", rowspan=n_lines) if n_lines else None,
+        *(element("td", text, class_="out" if sample == "out" else None) for text in texts),
+    )
+
+
+def _unless_empty(regime: dict[str, Any]) -> str:
     return percent(regime["total_return"]) if regime["n_bars"] else NOTHING

@@ -25,20 +25,25 @@ def search_cards(study: StudyContent) -> Iterator[Markup]:
     yield _importance_card(study)
 
 
-def parameter_cards(study: StudyContent) -> Iterator[Markup]:
-    """All trials by their values and parameters; none without a complete trial."""
+def front_cards(study: StudyContent) -> Iterator[Markup]:
+    """The first objective against each of the others; none without a complete trial."""
     trials = _trials(study)
     if trials is None:
         return
     for other in range(1, len(study.goals)):
         yield figure(
-            "Pareto front", "Emphasized trials are beaten by no other in both objectives.",
+            "Pareto front", "Emphasized trials are beaten by no other in both objectives. The worst twentieth in either is not drawn.",
             drawn(partial(pareto_figure, study, trials, other), HALF),
         )  # fmt: skip
-    if trials.params:
+
+
+def parameter_cards(study: StudyContent) -> Iterator[Markup]:
+    """All trials by their parameters; none without a complete trial."""
+    trials = _trials(study)
+    if trials is not None and trials.params:
         yield _slices_card(study, trials)
         yield figure(
-            "Parallel coordinates", "A line is a trial; the best tenth stands out.",
+            "Parallel coordinates", "A line is a trial; the best tenth stands out, 30 at most.",
             drawn(lambda size: parallel_figure(study, trials, size)), wide=True,
         )  # fmt: skip
 

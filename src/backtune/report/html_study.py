@@ -5,9 +5,9 @@ from __future__ import annotations
 from backtune.report.content import Content, StudyContent
 from backtune.report.html_board import anchor
 from backtune.report.html_replay import replay_cards
-from backtune.report.html_search import parameter_cards, search_cards
+from backtune.report.html_search import front_cards, parameter_cards, search_cards
 from backtune.report.markup import Markup, element
-from backtune.report.wording import counted, metric_names, metric_text, metric_title, value_text
+from backtune.report.wording import counted, metric_names, metric_text, metric_title, metric_words, value_text
 from backtune.space import Choice
 
 
@@ -15,7 +15,8 @@ def study_section(content: Content, study_id: str, *, opened: bool) -> Markup:
     """Everything about a study, folded in unless ``opened``."""
     study = content.of_study(study_id)
     beside = element("div", _params_card(study), *search_cards(study), class_="stack")
-    cards = [beside, _metrics_card(study), *replay_cards(study), *parameter_cards(study)]
+    other = element("div", _metrics_card(study), *front_cards(study), class_="stack")
+    cards = [beside, other, *replay_cards(study), *parameter_cards(study)]
     return element(
         "details",
         element("summary", element("b", study.title), " ", element("span", _headline(study), class_="note")),
@@ -35,7 +36,7 @@ def _headline(study: StudyContent) -> str:
     if winner is None:
         return f"no winner among {counted(study.n_trials, 'trial')}" if study.n_trials else "not started"
     name = goal.metric
-    text = f"{metric_title(name).lower()} {metric_text(name, winner.is_metrics[name])} in sample"
+    text = f"{metric_words(name)} {metric_text(name, winner.is_metrics[name])} in sample"
     if winner.oos_metrics is not None:
         text += f", {metric_text(name, winner.oos_metrics[name])} out of sample"
     return f"{text}; {counted(study.n_trials, 'trial')}"
@@ -53,9 +54,15 @@ def _params_card(study: StudyContent) -> Markup | None:
         "figure",
         element("figcaption", "Best parameters"),
         _table(("Parameter", "Value", "Searched"), params),
-        element("p", f"Trial {winner.number} of {study.n_trials:,}.", class_="note"),
+        element("p", f"Trial {winner.number} of {study.n_trials:,}{_of_front(study)}.", class_="note"),
         class_="card",
     )
+
+
+def _of_front(study: StudyContent) -> str:
+    if len(study.goals) == 1:
+        return ""
+    return f"; of {len(study.winners)} on the Pareto front the best in sample by {metric_words(study.goals[0].metric)}"
 
 
 def _metrics_card(study: StudyContent) -> Markup | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from backtune.report.content import Content
-from backtune.report.wording import counted, metric_title
+from backtune.report.wording import counted, metric_words
 
 
 def facts(content: Content) -> Iterator[tuple[str, str]]:
@@ -55,8 +55,8 @@ def sample_name(content: Content) -> str:
 
 
 def _goal(text: str) -> str:
-    name = metric_title(text.removeprefix("-"))
-    return f"lowest {name.lower()}" if text.startswith("-") else f"highest {name.lower()}"
+    name = metric_words(text.removeprefix("-"))
+    return f"lowest {name}" if text.startswith("-") else f"highest {name}"
 
 
 def _moment(value: str | None, absent: str) -> str:

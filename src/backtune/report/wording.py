@@ -17,12 +17,20 @@ IN_PERCENT = frozenset(
 _ALREADY_IN_PERCENT = frozenset({"ulcer_index"})
 _COUNTS = frozenset({"total_trades"})
 
+_PEOPLE = frozenset({"sharpe", "sortino", "calmar", "burke"})
+
 NOTHING = "-"
 
 
+def metric_words(name: str) -> str:
+    """``Sharpe ratio`` for ``sharpe_ratio``, ``total return`` for ``total_return``."""
+    return " ".join(word.capitalize() if word in _PEOPLE else word for word in name.split("_"))
+
+
 def metric_title(name: str) -> str:
-    """``Sharpe ratio`` for ``sharpe_ratio``."""
-    return name.replace("_", " ").capitalize()
+    """The same with a capital."""
+    words = metric_words(name)
+    return words[:1].upper() + words[1:]
 
 
 def metric_text(name: str, value: float | None) -> str:

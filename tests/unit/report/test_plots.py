@@ -82,7 +82,8 @@ def test_few_points_are_all_kept():
 
 def test_paths():
     x, y = np.array([0.0, 1.25, 3.0]), np.array([4.0, 5.04, 6.0])
-    assert line(x, y) == "M0 4 1.2 5 3 6"
+    assert line(x, y) == "M0 4l1.2 1 1.8 1"
+    assert line(np.array([10.0, 9.8, 9.8]), np.array([0.5, -0.5, 20])) == "M10 .5l-.2-1 0 20.5"
     assert steps(x, y, 9) == "M0 4H1.2V5H3V6H9"
     assert dots(np.array([1.2, 0.9, 7]), np.array([2.0, 2.1, 3])) == "M1 2h0M7 3h0"
     assert line(x[:0], y[:0]) == steps(x[:0], y[:0], 9) == ""

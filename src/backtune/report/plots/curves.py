@@ -36,7 +36,7 @@ class Size:
 
     @property
     def n_ticks(self) -> int:
-        return max(2, int(self.width / 110))
+        return max(2, int(self.width / 80))
 
 
 def equity_figure(replay: Replay, size: Size) -> Markup:
@@ -65,7 +65,7 @@ def drawdown_figure(replay: Replay, size: Size) -> Markup:
     label = f"Drawdown of the winner: {depths[0]} at most in sample"
     label += f", {depths[1]} at most out of sample." if len(depths) > 1 else "."
     return frame.svg(
-        label, *_shade(frame, replay, ""), element("path", class_="depth", d=area), size=size.name
+        label, *_shade(frame, replay, named=False), element("path", class_="depth", d=area), size=size.name
     )
 
 
@@ -140,14 +140,11 @@ def _curve(frame: Frame, opens: np.ndarray, values: np.ndarray, size: Size, clas
     return element("path", class_=class_, d=line(frame.across(opens[kept]), frame.up(values[kept])))
 
 
-def _shade(frame: Frame, replay: Replay, name: str = "out of sample") -> list[Markup]:
+def _shade(frame: Frame, replay: Replay, *, named: bool = True) -> list[Markup]:
     if replay.test is None:
         return []
-    found = [frame.shade(replay.test.start, frame.x.high, name)]
-    (left, cut) = frame.across(np.array([frame.x.low, replay.test.start]))
-    if name and cut - left > 80:
-        found.append(words(float(cut) - 4, frame.top + 11, "in sample", "note e"))
-    return found
+    found = [frame.shade(replay.test.start, frame.x.high, "out of sample" if named else "")]
+    return [*found, words(frame.left + 4, frame.top + 11, "in sample", "note")] if named else found
 
 
 def _split(values: np.ndarray, replay: Replay) -> list[np.ndarray]:

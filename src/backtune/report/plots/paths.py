@@ -8,8 +8,20 @@ from backtune.report.markup import compact
 
 
 def line(x: np.ndarray, y: np.ndarray) -> str:
-    """Through all points in order."""
-    return "M" + " ".join(f"{compact(a)} {compact(b)}" for a, b in zip(x, y, strict=True)) if len(x) else ""
+    """Through all points in order, to a tenth; each from the one before, which is short to write."""
+    if not len(x):
+        return ""
+    places = np.rint(np.stack([x, y], axis=-1) * 10).astype(np.int64)
+    steps = "".join(_tenths(step) for step in np.diff(places, axis=0).ravel().tolist())
+    start = "M" + "".join(_tenths(place) for place in places[0].tolist()).strip()
+    return f"{start}l{steps.strip()}" if steps else start
+
+
+def _tenths(n: int) -> str:
+    """A number of tenths; a sign parts it from the one before, else a space."""
+    whole, rest = divmod(abs(n), 10)
+    text = f"{whole or '' if rest else whole}{f'.{rest}' if rest else ''}"
+    return f"-{text}" if n < 0 else f" {text}"
 
 
 def steps(x: np.ndarray, y: np.ndarray, end: float) -> str:

@@ -10,7 +10,7 @@ from backtune.report.plots.axis import Axis, linear, logarithmic, of_choices, pe
 from backtune.report.plots.curves import Size
 from backtune.report.plots.frame import Frame, words
 from backtune.report.plots.paths import dots, steps
-from backtune.report.wording import IN_PERCENT, metric_text, metric_title, value_text
+from backtune.report.wording import IN_PERCENT, metric_text, metric_title, metric_words, value_text
 from backtune.results.best import front
 from backtune.space import Choice, Float, Int, Parameter
 from backtune.spec import Goal
@@ -64,22 +64,20 @@ def slice_figure(study: StudyContent, trials: Trials, name: str) -> Markup:
 
 
 def pareto_figure(study: StudyContent, trials: Trials, other: int, size: Size) -> Markup:
-    """Two objectives of every complete trial, and those that no other beats in both."""
+    """Two objectives of the complete trials but the worst, and those that no other beats in both."""
     goals = (study.goals[0], study.goals[other])
-    shown = thinned_out(trials, goals[0])
-    values = trials.values[:, [0, other]]
     complete = np.flatnonzero(trials.complete)
+    values = trials.values[:, [0, other]]
     best = complete[front(values[complete].tolist(), goals)]
-    best = best[np.argsort(values[best, 0])]
-    x = _padded(values[np.append(shown, best), 0], goals[0])
-    y = _padded(values[np.append(shown, best), 1], goals[1])
-    frame = Frame(size.width, 280, x, y)
-    places = frame.across(values[best, 0]), frame.up(values[best, 1])
     label = f"{metric_title(goals[1].metric)} against {metric_title(goals[0].metric)}: {len(best)} trials on the Pareto front."
+    x, y = (value_axis(trials, goals[k], column) for k, column in enumerate((0, other)))
+    frame = Frame(size.width, 280, x, y)
+    shown = thinned_out(trials, goals[0])
+    shown, best = (rows[_inside(values[rows, 0], x) & _inside(values[rows, 1], y)] for rows in (shown, best))
     return frame.svg(
         label,
         element("path", class_="dots", d=dots(frame.across(values[shown, 0]), frame.up(values[shown, 1]))),
-        element("path", class_="dots best", d=dots(*places)),
+        element("path", class_="dots best", d=dots(frame.across(values[best, 0]), frame.up(values[best, 1]))),
         size=size.name,
     )
 
@@ -111,7 +109,7 @@ def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
         ),
     ]
     label = (
-        f"Parallel coordinates of {len(scales) - 1} parameters and the {metric_title(goal.metric).lower()}: the best "
+        f"Parallel coordinates of {len(scales) - 1} parameters and the {metric_words(goal.metric)}: the best "
         f"{n_best} of {len(ranked):,} complete trials stand out."
     )
     return element(
@@ -136,15 +134,21 @@ def thinned_out(trials: Trials, goal: Goal) -> np.ndarray:
     return np.asarray(np.sort(rows[np.concatenate([best, others[evenly]])]))
 
 
-def value_axis(trials: Trials, goal: Goal) -> Axis:
-    """Of the first objective; the worst twentieth of the trials is at the edge, so that the rest can be told apart."""
-    values = trials.values[trials.complete, 0]
+def value_axis(trials: Trials, goal: Goal, objective: int = 0) -> Axis:
+    """Of an objective; the worst twentieth of the trials is at the edge or beyond, so that the rest can be told apart."""
+    values = trials.values[trials.complete, objective]
     low, high = float(values.min()), float(values.max())
     if goal.minimize:
         high = float(np.quantile(values, 0.95))
     else:
         low = float(np.quantile(values, 0.05))
-    return _between(low, high, goal)
+    room = 0.04 * (high - low)
+    text = percent_text if goal.metric in IN_PERCENT else plain_text
+    return linear(low - room, high + room, metric_title(goal.metric), 5, text)
+
+
+def _inside(values: np.ndarray, axis: Axis) -> np.ndarray:
+    return np.asarray((values >= axis.low) & (values <= axis.high))
 
 
 def parameter_axis(parameter: Parameter, column: np.ndarray, title: str) -> Axis:
@@ -158,16 +162,6 @@ def parameter_axis(parameter: Parameter, column: np.ndarray, title: str) -> Axis
     if isinstance(parameter, Float | Int) and parameter.log:
         return logarithmic(low, high, title, 4)
     return linear(low, high, title, 4)
-
-
-def _padded(values: np.ndarray, goal: Goal) -> Axis:
-    return _between(float(values.min()), float(values.max()), goal)
-
-
-def _between(low: float, high: float, goal: Goal) -> Axis:
-    room = 0.04 * (high - low)
-    text = percent_text if goal.metric in IN_PERCENT else plain_text
-    return linear(low - room, high + room, metric_title(goal.metric), 5, text)
 
 
 def _spread(frame: Frame, parameter: Parameter, column: np.ndarray) -> np.ndarray:
@@ -194,6 +188,9 @@ def _upright(place: float, name: str, axis: Axis, top: float, bottom: float) -> 
     parts = name.replace("_", " ").split()[:3]
     return joined(
         element("path", class_="axis", d=f"M{place:.0f} {top:.0f}V{bottom:.0f}"),
-        *(words(place + 4, float(y) + 4, text, "note") for y, (_, text) in zip(heights, ends, strict=True)),
+        *(
+            words(place + 4, float(y) + 4, text, "note halo")
+            for y, (_, text) in zip(heights, ends, strict=True)
+        ),
         *(words(place, bottom + 18 + 13 * i, part[:12], "m") for i, part in enumerate(parts)),
     )
