@@ -12,7 +12,7 @@ from sweeps import wait_for
 INLINE = ("--executor", "inline")
 RAY = ("--workers", "2")
 CASES = [
-    pytest.param(INLINE, 3, 0.002, id="inline-3"),
+    pytest.param(INLINE, 3, 0.002, id="inline-3", marks=pytest.mark.slow),
     pytest.param(INLINE, 20, 0.012, id="inline-20", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
     pytest.param(
         RAY, 20, 0.012, id="ray-20", marks=[pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1500)]

@@ -42,7 +42,7 @@ def long_rows(market, tmp_path_factory):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", ["inline", pytest.param("ray-1", marks=pytest.mark.slow), "ray-2"])
 def test_kill_9_of_the_driver(market, tmp_path, long_rows, executor):
     spec = written(tmp_path / "spec.yaml", spec_document(market, search=SEARCH))
     arguments = ("run", spec, *EXECUTORS[executor], "--no-tracking", "--json", "--runs", tmp_path / "runs")

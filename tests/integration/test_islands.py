@@ -65,9 +65,8 @@ def test_rows_are_equal_when_islands_wait_for_each_other(market, tmp_path, toget
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("workers", [1, 2])
-def test_rows_are_equal_on_ray(market, tmp_path, together, workers):
-    result = run_sweep(with_islands(market), tmp_path, Options(workers=workers, tracking=False))
+def test_rows_are_equal_on_ray(market, tmp_path, together):
+    result = run_sweep(with_islands(market), tmp_path, Options(workers=2, tracking=False))
     assert result.exit_status == 0
     assert_same_rows(rows_of(result.run), rows_of(together.run))
 

@@ -40,6 +40,7 @@ def test_a_dying_worker_is_tried_again_and_loses_nothing(ray_address, market, tm
     assert_same_rows(rows_of(on_ray.run), rows_of(inline.run))
 
 
+@pytest.mark.slow
 def test_a_study_of_deadly_candidates_is_given_up_and_the_rest_finishes(ray_address, market, tmp_path):
     file = tmp_path / "deadly.py"
     file.write_text(DEADLY.format(mark="/nonexistent/never"))
