@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from backtune.engine.metrics import METRICS
 from backtune.errors import SpecError
 from backtune.report.parameters import Parameters, evaluate
 from backtune.results.runs import Run
@@ -38,7 +39,8 @@ def printed(*arguments: str | Path, cwd: Path) -> str:
 
 
 def numbers(row: dict) -> dict:
-    return {name: value for name, value in row.items() if name.startswith(("is_", "oos_"))}
+    names = {f"{prefix}_{metric}" for prefix in ("is", "oos") for metric in METRICS}
+    return {name: value for name, value in row.items() if name in names}
 
 
 @pytest.mark.parametrize("form", ["yaml", "json"])
