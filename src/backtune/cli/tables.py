@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from backtune.objective import Metrics
+from backtune.report.wording import IN_PERCENT
 from backtune.results.leaderboard import Row
 from backtune.results.runs import Run
 from backtune.spec import Goal
 
-_IN_PERCENT = {"total_return", "annual_return", "volatility", "max_drawdown", "win_rate", "exposure"}
 # The columns beside objectives and evidence, shown where there is room for them.
 _WHERE_ROOM = ("total_return", "max_drawdown")
 # What the first column keeps for itself beside more columns, and where there are none.
@@ -129,6 +129,6 @@ def _pair(name: str, inside: Metrics, outside: Metrics) -> Text:
 def _number(name: str, value: float | None) -> str:
     if value is None:
         return "-"
-    if name in _IN_PERCENT:
+    if name in IN_PERCENT:
         return f"{100 * value:,.0f}%" if abs(value) >= 0.1 else f"{100 * value:.1f}%"
     return f"{value:,.0f}" if name == "total_trades" else f"{value:.2f}"
