@@ -75,9 +75,9 @@ def test_the_page_needs_nothing_from_outside(undisturbed):
 def test_every_figure_and_chart_says_what_it_shows(page, undisturbed):
     svgs = page.of("svg")
     assert all(svg["role"] == "img" and len(svg["aria-label"]) > 20 for svg in svgs)
-    # Equity, drawdown, trades, progress and coordinates in two widths, and a slice for each parameter.
+    # Equity, drawdown, trades, progress, coordinates, plateau, halves and a map in two widths, and a slice for each parameter.
     n_slices = sum(len(study.parameters()) for study in undisturbed.run.studies)
-    assert len(svgs) == 10 * len(undisturbed.run.studies) + n_slices
+    assert len(svgs) == 16 * len(undisturbed.run.studies) + n_slices
     assert all(table.get("aria-label") for table in page.of("table") if table["class"] == "heat")
 
 
@@ -298,3 +298,59 @@ def test_an_unknown_study_and_a_place_that_cannot_be_written_are_one_line(undist
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(message), done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_the_evidence_stands_beside_every_result(page, undisturbed):
+    cells = [attributes for tag, attributes in page.elements if tag == "td" and "data-label" in attributes]
+    labels = ["Trials", "Sharpe in", "Sharpe out", "Sharpe 95%", "DSR", "PBO", "Plateau", "Return in"]
+    assert [cell["data-label"] for cell in cells[:8]] == labels
+    weak = [cell["data-label"] for cell in cells if "weak" in cell["class"]]
+    rows = undisturbed.rows()
+    expected = [row.evidence.weaknesses(row.n_trials) for row in rows]
+    for label, name in (
+        ("DSR", "dsr"),
+        ("PBO", "pbo"),
+        ("Plateau", "plateau"),
+        ("Sharpe 95%", "oos_interval"),
+    ):
+        assert weak.count(label) == sum(name in found for found in expected)
+    for row in rows:
+        interval = row.evidence.oos_interval
+        assert {f"{row.evidence.dsr:.2f}", f"{interval.low:.1f} to {interval.high:.1f}"} <= set(page.texts)
+    plateaus = [label for label in page.labels if "of the trials by distance from the winner" in label]
+    assert len(plateaus) == 2 * len(rows)
+
+
+def test_the_evidence_is_in_the_data_and_the_markdown(undisturbed):
+    content = Content(undisturbed.run)
+    row = undisturbed.rows()[0]
+    evidence = json_report(content)["evidence"]
+    assert row.evidence.to_json().items() <= evidence.items()
+    assert evidence["warnings"] == list(row.warnings)
+    around = content.of_study(row.study, replayed=False).surroundings
+    assert evidence["plateau_n_neighbours"] == around.n_near
+    line = next(line for line in markdown_report(content).splitlines() if line.startswith("| 1 |"))
+    fields = [field.strip() for field in line.split("|")]
+    head = next(line for line in markdown_report(content).splitlines() if line.startswith("|  | study"))
+    names = [field.strip() for field in head.split("|")]
+    found = dict(zip(names, fields, strict=True))
+    assert (found["DSR"], found["PBO"]) == (f"{row.evidence.dsr:.2f}", f"{row.evidence.pbo:.2f}")
+    assert found["Sharpe 95%"].startswith(f"{row.evidence.oos_interval.low:.1f} to")
+
+
+def test_of_islands_the_evidence_is_of_the_whole_search(market, tmp_path):
+    changes = {
+        "search": {"trials": 60, "islands": 2},
+        "grid": {"assets": ["AAA"], "strategies": ["RSIStrategy"]},
+    }
+    result = run_sweep(parsed(market, **changes), tmp_path / "runs", INLINE)
+    content = Content(result.run)
+    (row,) = result.rows()
+    study = content.of_study(row.study, replayed=False)
+    other = content.of_study(study.entry.peers[0], replayed=False)
+    assert len(study.surroundings.values) == row.n_trials == 60
+    assert study.surroundings.stability == row.evidence.plateau
+    assert study.splits.probability == row.evidence.pbo
+    assert (other.row, other.splits, other.surroundings) == (None, None, None)
+    words = " ".join(Page(html_report(content)).texts)
+    assert words.count("How far to trust it") == 1

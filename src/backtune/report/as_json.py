@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backtune.report.content import Content, StudyContent
+from backtune.results.evidence import NO_EVIDENCE
 from backtune.results.leaderboard import Row
 from backtune.results.segments import params_of, read_log
 from backtune.spec import Goal
@@ -15,7 +16,7 @@ def json_report(content: Content) -> dict[str, Any]:
 
     Returns:
         ``best_parameters`` (empty without a winner); ``performance_metrics`` as ``is_<metric>`` and ``oos_<metric>``;
-        ``optimization_history``, an entry a trial of that study, with the best value so far; ``metadata``; and
+        ``evidence``, how far it can be trusted, with ``warnings`` in words; ``optimization_history``, an entry a trial of that study, with the best value so far; ``metadata``; and
         ``leaderboard``, the rows of the sweep or the study. What is undefined is null.
     """
     rows = [row for row in content.rows if content.study in (None, row.study)]
@@ -26,9 +27,21 @@ def json_report(content: Content) -> dict[str, Any]:
     return {
         "best_parameters": row.params if row is not None else {},
         "performance_metrics": {k: v for k, v in flat.items() if k.startswith(("is_", "oos_"))},
+        "evidence": _evidence(study, row),
         "optimization_history": _history(content, study),
         "metadata": _metadata(content, study, row),
         "leaderboard": [one.to_json() for one in rows],
+    }
+
+
+def _evidence(study: StudyContent, row: Row | None) -> dict[str, Any]:
+    around = study.surroundings
+    return {
+        **(row.evidence if row is not None else NO_EVIDENCE).to_json(),
+        "plateau_neighbourhood": around.neighbourhood if around else None,
+        "plateau_elsewhere": around.elsewhere if around else None,
+        "plateau_n_neighbours": around.n_near if around else None,
+        "warnings": list(study.warnings),
     }
 
 

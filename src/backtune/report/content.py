@@ -12,12 +12,14 @@ import polars as pl
 from backtune.errors import ReportError, SpecError
 from backtune.report.importance import importance
 from backtune.report.replay import Replay, Replayer
+from backtune.report.surroundings import Surroundings, surroundings_of
 from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.runs import Run, StudyEntry
-from backtune.results.segments import params_of, read_log
+from backtune.results.segments import blocks_of, params_of, read_log
 from backtune.results.summary import Winner
 from backtune.space import Choice, Parameter, Space, Value
 from backtune.spec import Goal
+from backtune.validation.overfitting import Overfitting, overfitting
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,8 @@ class StudyContent:
         n_trials: in its log.
         trials: None where there is none.
         winners: the best trial, or the Pareto front; empty where there is none.
-        warnings: in words, as on the leaderboard.
+        row: the first of the leaderboard about it; None for an island whose search another one leads.
+        search_log: the trials of its search, those of all islands; None where there are none, or no row.
         replay: of the first winner; None where it cannot be had.
         gap: why there is no replay, else empty.
     """
@@ -80,7 +83,8 @@ class StudyContent:
     n_trials: int
     trials: Trials | None
     winners: tuple[Winner, ...]
-    warnings: tuple[str, ...]
+    row: Row | None
+    search_log: pl.DataFrame | None
     replay: Replay | None
     gap: str
 
@@ -94,6 +98,31 @@ class StudyContent:
         """Its cell, and the fold where there are several."""
         fold = f" {self.entry.fold}" if self.entry.fold.startswith("walk") else ""
         return f"{self.entry.strategy} {self.entry.asset} {self.entry.timeframe}{fold}"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """In words, as on the leaderboard."""
+        return self.row.warnings if self.row else ()
+
+    @property
+    def complete(self) -> Trials | None:
+        """The trials where some are complete."""
+        return self.trials if self.trials is not None and self.trials.complete.any() else None
+
+    @cached_property
+    def splits(self) -> Overfitting | None:
+        """How the best of one half of the time did in the other, among the complete trials of the search."""
+        if self.search_log is None:
+            return None
+        blocks = blocks_of(self.search_log)
+        return overfitting(blocks[(self.search_log["state"] == "complete").to_numpy()])
+
+    @cached_property
+    def surroundings(self) -> Surroundings | None:
+        """Of the best of the search in the first objective; None where undefined."""
+        if self.search_log is None:
+            return None
+        return surroundings_of(self.search_log, self.space, self.goals[0])
 
     @cached_property
     def importance(self) -> dict[str, float]:
@@ -159,8 +188,13 @@ class Content:
         return StudyContent(
             entry=entry, goals=goals, space=space, n_trials=0 if log is None else len(log),
             trials=None if log is None else Trials.of(log, space, len(goals)),
-            winners=winners, warnings=row.warnings if row else (), replay=replay, gap=gap,
+            winners=winners, row=row, search_log=self._search_log(entry) if row else None, replay=replay, gap=gap,
         )  # fmt: skip
+
+    def _search_log(self, entry: StudyEntry) -> pl.DataFrame | None:
+        logs = [read_log(self.run.study_folder(name)) for name in sorted((entry.id, *entry.peers))]
+        found = [log for log in logs if log is not None]
+        return pl.concat(found) if found else None
 
     def _replay(self, entry: StudyEntry, winner: Winner) -> tuple[Replay | None, str]:
         self._replayer = self._replayer or Replayer(self.run)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from backtune.report.cards.board import grid_cards, grids_note
+from backtune.report.cards.study import study_page
 from backtune.report.content import Content
-from backtune.report.html_board import board_section, grids_section
-from backtune.report.html_study import study_section
+from backtune.report.html_board import anchor, board_section
+from backtune.report.html_cards import cards_grid
 from backtune.report.markup import Markup, element, joined
 from backtune.report.summary_words import cautions, facts
-from backtune.report.wording import counted
+from backtune.report.wording import counted, metric_title
 
 # Of more studies the page would be too heavy for a phone.
 MOST_STUDIES = 60
@@ -52,11 +54,35 @@ def _cautions(content: Content) -> Markup:
 
 
 def _overview(content: Content) -> Markup | None:
-    return grids_section(content) if content.study is None else None
+    if content.study is not None:
+        return None
+    return element(
+        "section",
+        element("h2", f"{metric_title(content.goals[0].metric)} by asset and timeframe"),
+        element("p", grids_note(content), class_="note"),
+        cards_grid([((card,),) for card in grid_cards(content)]),
+    )
 
 
 def _studies(content: Content) -> Markup:
     shown, hidden = content.ids[:MOST_STUDIES], content.ids[MOST_STUDIES:]
     more = f"{counted(len(hidden), 'more study')} of lower rank: see one with --study ID." if hidden else None
-    sections = [study_section(content, name, opened=content.study is not None) for name in shown]
+    sections = [_study(content, name) for name in shown]
     return joined(element("h2", "Studies"), *sections, element("p", more, class_="note") if more else None)
+
+
+def _study(content: Content, study_id: str) -> Markup:
+    """Everything about a study, folded in unless it is the only one."""
+    page = study_page(content, study_id)
+    return element(
+        "details",
+        element("summary", element("b", page.title), " ", element("span", page.headline, class_="note")),
+        element(
+            "div",
+            element("p", f"Study {page.id}", class_="note id"),
+            *(element("p", text, class_="warning") for text in page.warnings),
+            cards_grid(page.bands),
+            id=anchor(page.id),
+        ),
+        open=content.study is not None,
+    )

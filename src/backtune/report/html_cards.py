@@ -1,47 +1,121 @@
-"""What the cards of the page share."""
+"""Cards as HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
+from backtune.report.cards.card import (
+    Band,
+    Card,
+    Cell,
+    Figure,
+    Legend,
+    Line,
+    Part,
+    SmallFigures,
+    Table,
+    Words,
+)
 from backtune.report.markup import Markup, element, joined
 from backtune.report.plots.curves import Size
 from backtune.report.wording import NOTHING
 
-WIDE, HALF = Size(900, "broad"), Size(420, "broad")
-_NARROW = Size(340, "narrow")
+_WIDE, _HALF, _NARROW = Size(900, "broad"), Size(420, "broad"), Size(340, "narrow")
 
 
-def heat(text: str, strength: float, class_: str = "") -> Markup:
-    """A cell coloured from -1, worst, to 1, best."""
-    side = "good" if strength >= 0 else "bad"
-    if text == NOTHING:
-        return element("td", text, class_="none")
+def cards_grid(bands: Sequence[Band]) -> Markup:
+    """Cards in a grid of two columns on a broad screen, and of one on a narrow screen."""
+    return element("div", *(_in_grid(stack) for band in bands for stack in band), class_="cards")
+
+
+def card(shown: Card) -> Markup:
+    """A card, its title over it and its note below."""
+    parts = [_part(part, is_wide=shown.is_wide) for part in shown.parts]
     return element(
-        "td", text, class_=f"{side} {class_}".strip(), style=f"--share:{round(60 * abs(strength))}%"
+        "figure",
+        element("figcaption", shown.title) if shown.title else None,
+        *parts,
+        element("p", shown.note, class_="note") if shown.note else None,
+        class_="card wide" if shown.is_wide else "card",
     )
 
 
-def tone(value: float | None, known: Sequence[float], *, minimize: bool = False) -> float:
-    """Where a value lies between the worst, -1, and the best, 1: about zero where both signs occur, else in the range."""
-    if value is None or not known:
-        return 0.0
-    low, high = min(known), max(known)
-    if low < 0 < high:
-        share = value / max(-low, high)
-    else:
-        share = 2 * (value - low) / (high - low) - 1 if high > low else 0.0
-    return -share if minimize else share
+def _in_grid(stack: Sequence[Card]) -> Markup:
+    if len(stack) == 1:
+        return card(stack[0])
+    return element("div", *map(card, stack), class_="stack")
 
 
-def figure(title: str, note: str, *drawings: Markup, wide: bool = False) -> Markup:
-    """A card with figures, a title over them and a sentence below."""
-    return element(
-        "figure", element("figcaption", title), joined(*drawings), element("p", note, class_="note") if note else None,
-        class_="card wide" if wide else "card",
-    )  # fmt: skip
+def _part(part: Part, *, is_wide: bool) -> Markup:
+    if isinstance(part, Table):
+        return table(part)
+    if isinstance(part, Figure):
+        return joined(part.draw(_WIDE if is_wide else _HALF), part.draw(_NARROW))
+    if isinstance(part, SmallFigures):
+        return element("div", *part.drawings, class_="slices")
+    if isinstance(part, Legend):
+        return _legend(part)
+    return _words(part)
 
 
-def drawn(draw: Callable[[Size], Markup], broad: Size = WIDE) -> Markup:
-    """A figure for broad screens and for narrow ones."""
-    return joined(draw(broad), draw(_NARROW))
+def _words(words: Words) -> Markup:
+    return element("p", words.text, class_="warning" if words.is_warning else "note")
+
+
+def _legend(legend: Legend) -> Markup:
+    entries = (
+        element("span", element("i", class_=f"key {class_}"), text, class_="entry")
+        for class_, text in legend.entries
+    )
+    return element("p", *entries, class_="legend")
+
+
+def table(shown: Table) -> Markup:
+    """A table; one of many columns can be moved sideways on a narrow screen."""
+    head = element("thead", element("tr", *(element("th", text, scope="col") for text in shown.heads)))
+    foot = element("tfoot", _line(shown.foot)) if shown.foot else None
+    made = element(
+        "table",
+        head if shown.heads else None,
+        element("tbody", *_lines(shown.lines)),
+        foot,
+        class_=shown.look if shown.look == "heat" else f"plain {shown.look}".removesuffix(" plain"),
+        aria_label=shown.label,
+    )
+    return element("div", made, class_="scroll") if shown.look == "heat" else made
+
+
+def _lines(lines: Sequence[Line]) -> Iterator[Markup]:
+    covered = 0
+    for line in lines:
+        yield _line(line, has_heading=covered == 0)
+        covered = max(covered, line[0].n_lines) - 1
+
+
+def _line(line: Line, *, has_heading: bool = True) -> Markup:
+    if not has_heading:
+        return element("tr", *map(_field, line))
+    first, *others = line
+    height = {"scope": "rowgroup", "rowspan": str(first.n_lines)} if first.n_lines > 1 else {"scope": "row"}
+    return element("tr", element("th", first.text, **height), *map(_field, others))
+
+
+def _field(cell: Cell) -> Markup:
+    if cell.bar is not None:
+        bar = element("span", class_="bar", style=f"width:{100 * cell.bar:.1f}%")
+        return element("td", bar, class_="bars")
+    style = None if cell.tone is None else f"--share:{round(60 * abs(cell.tone))}%"
+    return element("td", cell.text, class_=" ".join(_classes(cell)) or None, style=style)
+
+
+def _classes(cell: Cell) -> Iterator[str]:
+    if cell.tone is not None:
+        yield "good" if cell.tone >= 0 else "bad"
+    if cell.is_out:
+        yield "out"
+    if cell.is_weak:
+        yield "weak"
+    if cell.is_marked:
+        yield "outside"
+    if cell.text == NOTHING:
+        yield "none"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from backtune.report.cards.board import board, grid_cards, grids_note
+from backtune.report.cards.card import Card, Table
 from backtune.report.content import Content
-from backtune.report.summary_words import cautions, facts, sample_name
-from backtune.report.tables import Grid, grids
+from backtune.report.summary_words import cautions, facts
 from backtune.report.wording import metric_names, metric_text, metric_title, params_text
 from backtune.results.leaderboard import Row
 
@@ -15,43 +16,42 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 
 def markdown_report(content: Content) -> str:
-    """The sweep, its leaderboard and grids, and each winner; tables in GitHub's form."""
+    """The sweep, its leaderboard with evidence, grids, and each winner; tables in GitHub's form."""
     parts = [
         f"# {_plain(content.run.name)}",
         "\n".join(f"- **{name}**: {_plain(text)}" for name, text in facts(content)),
-        "\n".join(f"> {_plain(text)}" for text in cautions(content)),
+        "\n>\n".join(f"> {_plain(text)}" for text in cautions(content)),
     ]
     rows = [row for row in content.rows if content.study in (None, row.study)]
-    parts += ["## Leaderboard", _leaderboard(content, rows)]
+    parts += ["## Leaderboard", _leaderboard(content)]
     if content.study is None:
-        parts += [f"## {metric_title(content.goals[0].metric)} by cell, {sample_name(content)}"]
-        parts += [_grid(grid) for grid in grids(content)]
+        parts += [f"## {metric_title(content.goals[0].metric)} by asset and timeframe", grids_note(content)]
+        parts += [part for card in grid_cards(content) for part in _grid(card)]
     parts += ["## Winners", *(part for row in rows for part in _winner(row))]
     return "\n\n".join(parts) + "\n"
 
 
-def _leaderboard(content: Content, rows: Sequence[Row]) -> str:
-    shown = list(dict.fromkeys([*(goal.metric for goal in content.goals), "total_return", "max_drawdown"]))
-    heads = ["", "study", "trials"]
-    heads += [f"{metric_title(name)}, {part}" for name in shown for part in ("in", "out")]
-    lines = []
-    for place, row in enumerate(rows, start=1):
-        pairs = (
-            metric_text(name, metrics[name])
-            for name in shown
-            for metrics in (row.is_metrics, row.oos_metrics)
-        )
-        cell = _plain(" ".join((row.strategy, row.asset, row.timeframe)))
-        lines.append([str(place), cell, f"{row.n_trials:,}", *pairs, _plain("; ".join(row.warnings))])
-    return _table([*heads, "warnings"], lines)
-
-
-def _grid(grid: Grid) -> str:
+def _leaderboard(content: Content) -> str:
+    shown = board(content)
+    heads = ["", "study", *(column.label for column in shown.columns), "warnings"]
     lines = [
-        [_plain(asset), *(metric_text(grid.metric, value) for value in values)]
-        for asset, values in zip(grid.assets, grid.values, strict=True)
+        [
+            str(line.place),
+            _plain(f"{line.strategy} {line.cell}"),
+            *(cell.text for cell in line.numbers),
+            _plain("; ".join(line.warnings)),
+        ]
+        for line in shown.lines
     ]
-    return _table([_plain(grid.strategy), *grid.timeframes], lines)
+    return f"{shown.note}\n\n{_table(heads, lines)}"
+
+
+def _grid(card: Card) -> Iterator[str]:
+    """The card's name stands in the corner of its table."""
+    for part in card.parts:
+        if isinstance(part, Table):
+            heads = [_plain(card.title), *map(_plain, part.heads[1:])]
+            yield _table(heads, [[_plain(cell.text) for cell in line] for line in part.lines])
 
 
 def _winner(row: Row) -> Iterator[str]:

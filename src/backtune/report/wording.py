@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from backtune.engine.metrics import METRICS
 from backtune.space import Params, Value
+from backtune.validation.bootstrap import SharpeInterval
 
 # Metrics that are fractions, and read as per cent.
 IN_PERCENT = frozenset(
@@ -50,6 +51,16 @@ def percent(fraction: float | None) -> str:
     if fraction is None:
         return NOTHING
     return f"{100 * fraction:,.0f}%" if abs(fraction) >= 10 else f"{100 * fraction:,.1f}%"
+
+
+def share_text(value: float | None) -> str:
+    """A number between 0 and 1 or so."""
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def interval_text(interval: SharpeInterval | None) -> str:
+    """Its ends."""
+    return NOTHING if interval is None else f"{interval.low:.1f} to {interval.high:.1f}"
 
 
 def value_text(value: Value) -> str:

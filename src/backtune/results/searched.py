@@ -111,21 +111,34 @@ def _n_stopped(log: pl.DataFrame, space: Space) -> int:
     return stopped.select(f"params_{name}" for name in space).n_unique() if len(stopped) else 0
 
 
-def _neighbours(log: pl.DataFrame, space: Space, goal: Goal) -> dict[str, Any]:
-    """The fields about the best and its neighbours, among the trials that have all parameters that matter for it."""
+def around_best(log: pl.DataFrame, space: Space, goal: Goal) -> tuple[Params, pl.DataFrame] | None:
+    """The best complete trial's parameters, and the trials that have all parameters that matter for it.
+
+    Returns:
+        Rows of the log with a column ``gain``: the first objective, higher is better, NaN where the trial is not
+        complete. None where no trial is.
+    """
     sign = -1.0 if goal.minimize else 1.0
-    value = pl.when(pl.col("state") == "complete").then(sign * pl.col("values_0")).fill_null(np.nan)
-    rows = log.with_columns(value.alias("value"))
-    if rows["value"].is_nan().all():
+    gain = pl.when(pl.col("state") == "complete").then(sign * pl.col("values_0")).fill_null(np.nan)
+    rows = log.with_columns(gain.alias("gain"))
+    if rows["gain"].is_nan().all():
+        return None
+    best = params_of(rows.row(int(np.nanargmax(rows["gain"].to_numpy())), named=True), space)
+    return best, rows.drop_nulls([f"params_{name}" for name in best])
+
+
+def _neighbours(log: pl.DataFrame, space: Space, goal: Goal) -> dict[str, Any]:
+    """The fields about the best and its neighbours."""
+    around = around_best(log, space, goal)
+    if around is None:
         return {}
-    best = params_of(rows.row(int(np.nanargmax(rows["value"].to_numpy())), named=True), space)
+    best, rows = around
     if not best:
         return {"best": best}
-    rows = rows.drop_nulls([f"params_{name}" for name in best])
     found = plateau(
         Space({name: space[name] for name in best}),
         {name: rows[f"params_{name}"].to_list() for name in best},
-        rows["value"].to_numpy(),
+        rows["gain"].to_numpy(),
     )
     if found is None:
         return {"best": best}

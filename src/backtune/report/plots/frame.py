@@ -60,12 +60,17 @@ class Frame:
         share = np.clip(self.y.share(np.asarray(values, dtype=float)), 0.0, 1.0)
         return np.asarray(self.bottom - share * (self.bottom - self.top))
 
-    def shade(self, start: float, end: float, name: str = "") -> Markup:
-        """A part of the x axis set apart, from top to bottom."""
+    def band(self, start: float, end: float, class_: str) -> Markup:
+        """A part of the x axis, from top to bottom."""
         left, right = self.across(np.array([start, end]))
+        width = max(0.0, right - left)
+        return element("rect", class_=class_, x=left, y=self.top, width=width, height=self.bottom - self.top)
+
+    def shade(self, start: float, end: float, name: str = "") -> Markup:
+        """A part of the x axis set apart, with its name."""
+        left = self.across(np.array([start]))[0]
         return joined(
-            element("rect", class_="shade", x=left, y=self.top, width=max(0.0, right - left),
-                    height=self.bottom - self.top),
+            self.band(start, end, "shade"),
             element("line", class_="cut", x1=left, x2=left, y1=self.top, y2=self.bottom),
             _text(min(left + 4, self.right - LETTER * len(name)), self.top + 11, name, "note") if name else None,
         )  # fmt: skip

@@ -25,7 +25,7 @@ def progress_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
     goal, kept = study.goals[0], trials.complete
     best = trials.best_so_far(goal)
     seen = ~np.isnan(best)
-    y = value_axis(trials, goal)
+    y = value_axis(trials.values[kept, 0], goal)
     x = linear(0, max(len(trials.numbers), 2), "Trial", size.n_ticks)
     frame = Frame(size.width, 230, x, y)
     shown = thinned_out(trials, goal)
@@ -49,9 +49,10 @@ def slice_figure(study: StudyContent, trials: Trials, name: str) -> Markup:
     goal, column = study.goals[0], trials.params[name]
     shown = thinned_out(trials, goal)
     shown = shown[~np.isnan(column[shown])]
-    frame = Frame(250, 190, parameter_axis(study.space[name], column[shown], name), value_axis(trials, goal))
+    y = value_axis(trials.values[trials.complete, 0], goal)
+    frame = Frame(250, 190, parameter_axis(study.space[name], column[shown], name), y)
     points = dots(_spread(frame, study.space[name], column[shown]), frame.up(trials.values[shown, 0]))
-    layers = [element("path", class_="dots", d=points)]
+    layers = [_near(frame, study, name), element("path", class_="dots", d=points)]
     if study.winner is not None and name in study.winner.params:
         row = int(np.searchsorted(trials.numbers, study.winner.number))
         x, y = frame.across(column[[row]])[0], frame.up(trials.values[[row], 0])[0]
@@ -60,7 +61,13 @@ def slice_figure(study: StudyContent, trials: Trials, name: str) -> Markup:
         value_text(study.winner.params[name]) if study.winner and name in study.winner.params else "not set"
     )
     label = f"{metric_title(goal.metric)} against {name}; the winner has {best}."
-    return frame.svg(label, *layers)
+    return frame.svg(label, *(layer for layer in layers if layer is not None))
+
+
+def _near(frame: Frame, study: StudyContent, name: str) -> Markup | None:
+    """What counts as near the best of the search."""
+    around = study.surroundings
+    return None if around is None or name not in around.box else frame.band(*around.box[name], "shade")
 
 
 def pareto_figure(study: StudyContent, trials: Trials, other: int, size: Size) -> Markup:
@@ -70,7 +77,7 @@ def pareto_figure(study: StudyContent, trials: Trials, other: int, size: Size) -
     values = trials.values[:, [0, other]]
     best = complete[front(values[complete].tolist(), goals)]
     label = f"{metric_title(goals[1].metric)} against {metric_title(goals[0].metric)}: {len(best)} trials on the Pareto front."
-    x, y = (value_axis(trials, goals[k], column) for k, column in enumerate((0, other)))
+    x, y = (value_axis(values[complete, k], goals[k]) for k in range(2))
     frame = Frame(size.width, 280, x, y)
     shown = thinned_out(trials, goals[0])
     shown, best = (rows[_inside(values[rows, 0], x) & _inside(values[rows, 1], y)] for rows in (shown, best))
@@ -93,7 +100,7 @@ def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
     others = others[:: max(1, -(-len(others) // _OTHER_LINES))]
     scales = [(name, parameter_axis(study.space[name], column, "")) for name, column in trials.params.items()]
     columns = [*trials.params.values(), trials.values[:, 0]]
-    scales.append((metric_title(goal.metric), value_axis(trials, goal)))
+    scales.append((metric_title(goal.metric), value_axis(trials.values[trials.complete, 0], goal)))
     top, bottom, edge = 14.0, 206.0, 30.0
     places = np.linspace(edge, size.width - edge, len(scales))
     ups = [
@@ -134,9 +141,8 @@ def thinned_out(trials: Trials, goal: Goal) -> np.ndarray:
     return np.asarray(np.sort(rows[np.concatenate([best, others[evenly]])]))
 
 
-def value_axis(trials: Trials, goal: Goal, objective: int = 0) -> Axis:
-    """Of an objective; the worst twentieth of the trials is at the edge or beyond, so that the rest can be told apart."""
-    values = trials.values[trials.complete, objective]
+def value_axis(values: np.ndarray, goal: Goal) -> Axis:
+    """Of an objective's values; the worst twentieth is at the edge or beyond, so that the rest can be told apart."""
     low, high = float(values.min()), float(values.max())
     if goal.minimize:
         high = float(np.quantile(values, 0.95))

@@ -1,0 +1,200 @@
+"""The leaderboard and the grids of cells as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from backtune.report.cards.card import Card, Cell, Table
+from backtune.report.content import Content
+from backtune.report.plots.tone import tone
+from backtune.report.summary_words import sample_name
+from backtune.report.tables import Grid, grids
+from backtune.report.wording import (
+    interval_text,
+    metric_text,
+    metric_title,
+    metric_words,
+    params_text,
+    share_text,
+)
+from backtune.results.leaderboard import Row
+
+_SHORT = {
+    "total_return": "Return",
+    "max_drawdown": "Drawdown",
+    "sharpe_ratio": "Sharpe",
+    "total_trades": "Trades",
+}
+_BESIDE = ("total_return", "max_drawdown", "total_trades")
+_NOTE = (
+    "In: on the bars of the search. Out: on bars that it never saw; 95%: the interval of that Sharpe ratio. DSR: probability "
+    "that there is more to the best than luck. PBO: probability that the search overfits. Plateau: 1 where candidates like it "
+    "do as well."
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers: what, and in which sample (empty where that is no question)."""
+
+    title: str
+    sample: str = ""
+
+    @property
+    def label(self) -> str:
+        """Both in one."""
+        return f"{self.title} {self.sample}".strip()
+
+
+@dataclass(frozen=True)
+class BoardLine:
+    """A row of the leaderboard.
+
+    Attributes:
+        place: from 1.
+        study, strategy: as in the row.
+        cell: asset, timeframe, and the fold where there are several.
+        params, warnings: in words.
+        numbers: one for each column.
+    """
+
+    place: int
+    study: str
+    strategy: str
+    cell: str
+    params: str
+    warnings: tuple[str, ...]
+    numbers: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard.
+
+    Attributes:
+        note: how it is ordered, and what the columns are.
+        columns, lines: in order; columns of one title are neighbours.
+        n_hidden: rows that there are beyond the lines.
+    """
+
+    note: str
+    columns: tuple[Column, ...]
+    lines: tuple[BoardLine, ...]
+    n_hidden: int
+
+
+_Field = tuple[Column, Callable[[Row], Cell]]
+
+
+def board(content: Content, most: int | None = None) -> Board:
+    """The rows of the sweep, or of the study that the report is about; ``most`` of them at most."""
+    rows = [row for row in content.rows if content.study in (None, row.study)]
+    fields = _fields([goal.metric for goal in content.goals])
+    lines = tuple(
+        BoardLine(
+            place=place,
+            study=row.study,
+            strategy=row.strategy,
+            cell=_cell_name(content, row),
+            params=params_text(row.params),
+            warnings=row.warnings,
+            numbers=tuple(read(row) for _, read in fields),
+        )
+        for place, row in enumerate(rows[:most], start=1)
+    )
+    order = f"Ordered by {metric_words(content.goals[0].metric)} {sample_name(content)}."
+    return Board(
+        f"{order} {_NOTE}", tuple(column for column, _ in fields), lines, n_hidden=len(rows) - len(lines)
+    )
+
+
+def grid_cards(content: Content) -> list[Card]:
+    """A table for each strategy, coloured by value."""
+    found = grids(content)
+    known = [value for grid in found for line in grid.values for value in line if value is not None]
+    minimize = content.goals[0].minimize
+    return [_grid_card(grid, known, minimize=minimize) for grid in found]
+
+
+def grids_note(content: Content) -> str:
+    """What the numbers of the grids are."""
+    folds = {study.fold for study in content.run.studies}
+    mean = f", the mean of {len(folds)} folds" if len(folds) > 1 else ""
+    return f"Of each cell's winner, {sample_name(content)}{mean}. Blue is better, orange is worse."
+
+
+def _fields(goals: Sequence[str]) -> list[_Field]:
+    """The columns: trials, objectives, evidence, and what is good to know beside."""
+    found: list[_Field] = [(Column("Trials"), lambda row: Cell(f"{row.n_trials:,}"))]
+    for name in goals:
+        found += _pair(name)
+        if name == "sharpe_ratio":
+            found.append((Column("Sharpe", "95%"), _interval))
+    if "sharpe_ratio" not in goals:
+        found.append((Column("Sharpe", "out, 95%"), _interval))
+    found += [(Column("DSR"), _dsr), (Column("PBO"), _pbo), (Column("Plateau"), _plateau)]
+    for name in _BESIDE:
+        found += _pair(name) if name not in goals else []
+    return found
+
+
+def _pair(name: str) -> list[_Field]:
+    title = _SHORT.get(name, metric_title(name))
+    return [(Column(title, "in"), partial(_inside, name)), (Column(title, "out"), partial(_outside, name))]
+
+
+def _inside(name: str, row: Row) -> Cell:
+    return Cell(metric_text(name, row.is_metrics[name]))
+
+
+def _outside(name: str, row: Row) -> Cell:
+    return Cell(metric_text(name, row.oos_metrics[name]), is_out=True)
+
+
+def _interval(row: Row) -> Cell:
+    return Cell(interval_text(row.evidence.oos_interval), is_weak=_is_weak(row, "oos_interval"))
+
+
+def _dsr(row: Row) -> Cell:
+    return Cell(share_text(row.evidence.dsr), is_weak=_is_weak(row, "dsr"))
+
+
+def _pbo(row: Row) -> Cell:
+    return Cell(share_text(row.evidence.pbo), is_weak=_is_weak(row, "pbo"))
+
+
+def _plateau(row: Row) -> Cell:
+    return Cell(share_text(row.evidence.plateau), is_weak=_is_weak(row, "plateau"))
+
+
+def _is_weak(row: Row, name: str) -> bool:
+    return name in row.evidence.weaknesses(row.n_trials)
+
+
+def _cell_name(content: Content, row: Row) -> str:
+    fold = content.fold(row)
+    return f"{row.asset} {row.timeframe}{f' {fold}' if fold.startswith('walk') else ''}"
+
+
+def _grid_card(grid: Grid, known: Sequence[float], *, minimize: bool) -> Card:
+    table = Table(
+        label=f"{metric_title(grid.metric)} of {grid.strategy} by asset and timeframe",
+        heads=("", *grid.timeframes),
+        lines=tuple(
+            (
+                Cell(asset),
+                *(
+                    Cell(
+                        metric_text(grid.metric, value),
+                        tone=None if value is None else tone(value, known, minimize=minimize),
+                    )
+                    for value in values
+                ),
+            )
+            for asset, values in zip(grid.assets, grid.values, strict=True)
+        ),
+        look="heat",
+    )
+    return Card(grid.strategy, (table,))

@@ -1,0 +1,119 @@
+"""What is shown of how far a study's best can be trusted: the evidence in words, and the trials that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from backtune.report.cards.card import Band, Card, Cell, Figure, Table
+from backtune.report.content import StudyContent
+from backtune.report.plots.landscape import halves_figure, map_figure, map_names, plateau_figure
+from backtune.report.surroundings import Surroundings
+from backtune.report.wording import interval_text, metric_text, params_text, percent, share_text
+from backtune.results.evidence import Evidence
+from backtune.results.leaderboard import Row
+from backtune.validation.overfitting import Overfitting
+
+
+def evidence_bands(study: StudyContent) -> Iterator[Band]:
+    """None for an island whose search another one leads, and without a winner."""
+    row = study.row
+    if row is None or row.values is None:
+        return
+    splits, around = study.splits, study.surroundings
+    left = (_words_card(row), *([_plateau_card(study, around)] if around is not None else []))
+    right = (*(_halves_card(study, splits) if splits is not None else ()), *_map_card(study))
+    yield (left, right) if right else (left,)
+
+
+def _words_card(row: Row) -> Card:
+    weak = row.evidence.weaknesses(row.n_trials)
+    lines = tuple(
+        (Cell(name), Cell(text, is_weak=key in weak), Cell(meaning))
+        for key, name, text, meaning in _lines(row, row.evidence)
+    )
+    table = Table("Evidence for the winner", ("", "", "What it says"), lines, look="words")
+    return Card(
+        "How far to trust it", (table,), "By Sharpe ratio, but for the plateau. What is weak is marked."
+    )
+
+
+def _lines(row: Row, evidence: Evidence) -> Iterator[tuple[str, str, str, str]]:
+    """What the evidence is kept as, what it is called, its value, and what that says."""
+    worth = evidence.n_independent
+    alike = f", which are worth {worth:,.0f} that have nothing in common" if worth is not None else ""
+    luck = f"Probability that there is more to it than luck among {row.n_trials:,} trials{alike}."
+    yield "dsr", "Deflated Sharpe ratio", share_text(evidence.dsr), luck
+    loses = (
+        "" if evidence.pbo_loss is None else f"; it loses there in {percent(evidence.pbo_loss)} of the splits"
+    )
+    overfits = f"How often the best of one half of the time is no better than the middle in the other{loses}."
+    yield "pbo", "Probability of overfitting", share_text(evidence.pbo), overfits
+    yield "slope", "Degradation slope", share_text(evidence.pbo_slope), slope_words(evidence.pbo_slope)
+    near = f"1: candidates within a tenth of each range do as well; 0: as any other.{_centre(row, evidence)}"
+    yield "plateau", "Plateau", share_text(evidence.plateau), near
+    interval = evidence.oos_interval
+    if interval is not None:
+        loss = percent(interval.probability_of_loss)
+        sure = f"{100 * interval.confidence:.0f}% interval by bootstrap; below zero in {loss} of the samples."
+        yield "oos_interval", "Sharpe ratio out of sample", interval_text(interval), sure
+
+
+def slope_words(slope: float | None) -> str:
+    """What a slope from the Sharpe ratio in one half of the time to that in the other says."""
+    if slope is None:
+        return "Not defined: the best of all halves are the same."
+    if slope < 0.0:
+        return "The better it looked in one half of the time, the worse it did in the other."
+    return f"Of a lead in one half of the time, {percent(min(slope, 1.0))} was there in the other."
+
+
+def _centre(row: Row, evidence: Evidence) -> str:
+    centre = evidence.plateau_centre
+    if centre is None:
+        return ""
+    if centre == row.params:
+        return " It is the centre of the best plateau itself."
+    return f" Centre of the best plateau: {params_text(centre)}."
+
+
+def _plateau_card(study: StudyContent, around: Surroundings) -> Card:
+    goal = study.goals[0]
+    name = goal.metric
+    middle = f"median of its neighbours {metric_text(name, around.neighbourhood)}, of all others {metric_text(name, around.elsewhere)}"
+    without = around.n_near_without_value
+    broken = f", {without:,} of them infeasible or failed" if without else ""
+    note = (
+        f"Shaded: within a tenth of each range, {around.n_near:,} trials{broken}; {middle}. Ring: the winner."
+    )
+    return Card("Plateau", (Figure(lambda size: plateau_figure(around, goal, size)),), note)
+
+
+def _halves_card(study: StudyContent, splits: Overfitting) -> Iterator[Card]:
+    scale = _bars_scale(study)
+    if scale is None:
+        return
+    note = (
+        f"A dot is one of {len(splits.logits):,} ways to choose by one half of the time and to live in the other. "
+        f"{slope_words(splits.slope)}"
+    )
+    yield Card("Halves of the time", (Figure(lambda size: halves_figure(splits, scale, size)),), note)
+
+
+def _bars_scale(study: StudyContent) -> float | None:
+    """The root of the bars a year, from the winner's Sharpe ratio per bar and per year; None where it has none."""
+    winner = study.winner
+    shape = winner.is_shape if winner else None
+    yearly = winner.is_metrics["sharpe_ratio"] if winner else None
+    return None if shape is None or not shape.sharpe or yearly is None else yearly / shape.sharpe
+
+
+def _map_card(study: StudyContent) -> Iterator[Card]:
+    trials, names = study.complete, map_names(study)
+    if trials is None or names is None:
+        return
+    note = (
+        "Median of the complete trials in each cell, blue is better; empty where none was tried. Ring: the winner; frame: what "
+        "counts as near it."
+    )
+    figure = Figure(lambda size: map_figure(study, trials, names, size))
+    yield Card("The two numbers that matter most", (figure,), note)

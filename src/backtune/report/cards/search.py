@@ -1,0 +1,69 @@
+"""What is shown of a search: progress, importance, Pareto front, slices, parallel coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from backtune.report.cards.card import Band, Card, Cell, Figure, SmallFigures, Table, Words
+from backtune.report.content import StudyContent, Trials
+from backtune.report.plots.search import parallel_figure, pareto_figure, progress_figure, slice_figure
+from backtune.report.wording import percent
+
+_IMPORTANCE = (
+    "Share of the variance of the trials' ranks that the parameter explains by itself (epsilon squared over bins of its "
+    "values). Of what was tried; effects of several parameters together are not in it."
+)
+
+
+def search_cards(study: StudyContent) -> Iterator[Card]:
+    """How the best was found, and which parameters decided; none without a complete trial."""
+    trials = study.complete
+    if trials is None:
+        return
+    edge = "upper" if study.goals[0].minimize else "lower"
+    note = f"The line is the best so far; dots at the {edge} edge are worse than shown."
+    yield Card("Search", (Figure(lambda size: progress_figure(study, trials, size)),), note)
+    yield _importance_card(study)
+
+
+def front_cards(study: StudyContent) -> Iterator[Card]:
+    """The first objective against each of the others; none without a complete trial."""
+    trials = study.complete
+    if trials is None:
+        return
+    note = "Emphasized trials are beaten by no other in both objectives. The worst twentieth in either is not drawn."
+    for other in range(1, len(study.goals)):
+        yield Card("Pareto front", (Figure(partial(pareto_figure, study, trials, other)),), note)
+
+
+def parameter_bands(study: StudyContent) -> Iterator[Band]:
+    """All trials by their parameters; none without a complete trial."""
+    trials = study.complete
+    if trials is None or not trials.params:
+        return
+    yield ((_slices_card(study, trials),),)
+    figure = Figure(lambda size: parallel_figure(study, trials, size))
+    note = "A line is a trial; the best tenth stands out, 30 at most."
+    yield ((Card("Parallel coordinates", (figure,), note, is_wide=True),),)
+
+
+def _importance_card(study: StudyContent) -> Card:
+    if not study.importance:
+        why = "Too few complete trials, or no parameter that makes a difference."
+        return Card("Parameter importance", (Words(why),))
+    lines = tuple(
+        (Cell(name), Cell("", bar=share), Cell(percent(share))) for name, share in study.importance.items()
+    )
+    table = Table("Importance of each parameter", (), lines, look="bars")
+    return Card("Parameter importance", (table,), _IMPORTANCE)
+
+
+def _slices_card(study: StudyContent, trials: Trials) -> Card:
+    drawings = tuple(slice_figure(study, trials, name) for name in trials.params)
+    near = "; the band is what the plateau counts as near it" if study.surroundings is not None else ""
+    note = (
+        f"A dot is a trial; the ring is the winner{near}. A winner alone on a peak is less to be trusted than one on a "
+        "plateau."
+    )
+    return Card("Slices", (SmallFigures(drawings),), note, is_wide=True)

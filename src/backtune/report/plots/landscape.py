@@ -1,0 +1,194 @@
+"""Figures of how far a best can be trusted: its surroundings, a map of two parameters, and halves of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from backtune.report.content import StudyContent, Trials
+from backtune.report.markup import Markup, element, joined
+from backtune.report.plots.axis import linear
+from backtune.report.plots.curves import Size
+from backtune.report.plots.frame import Frame
+from backtune.report.plots.paths import dots
+from backtune.report.plots.search import MOST_DOTS, parameter_axis, value_axis
+from backtune.report.plots.tone import tone
+from backtune.report.surroundings import Surroundings
+from backtune.report.wording import metric_text, metric_title, share_text
+from backtune.space import Float, Int
+from backtune.spec import Goal
+from backtune.validation.overfitting import Overfitting
+from backtune.validation.plateau import RADIUS
+
+MOST_CELLS = 12
+_FAINTEST, _STRONGEST = 0.08, 0.9
+
+
+def plateau_figure(around: Surroundings, goal: Goal, size: Size) -> Markup:
+    """Every complete trial by its distance from the best; neighbours stand out, with the medians on both sides."""
+    known = np.isfinite(around.values) & np.isfinite(around.distances)
+    far = max(2 * RADIUS, float(around.distances[known].max()))
+    title = "Largest difference from the winner, share of the range"
+    x = linear(0.0, far, title if size.width > 400 else "Difference from the winner", size.n_ticks)
+    frame = Frame(size.width, 250, x, value_axis(around.values[np.isfinite(around.values)], goal))
+    layers = [frame.band(0.0, min(RADIUS, far), "shade")]
+    for rows, class_ in ((known & ~around.is_near, "dots"), (known & around.is_near, "dots near")):
+        shown = _evenly(np.flatnonzero(rows))
+        points = dots(frame.across(around.distances[shown]), frame.up(around.values[shown]))
+        layers.append(element("path", class_=class_, d=points))
+    for value, start, end in (
+        (around.neighbourhood, 0.0, min(RADIUS, far)),
+        (around.elsewhere, min(RADIUS, far), far),
+    ):
+        if value is not None:
+            layers.append(_level(frame, value, start, end))
+    layers.append(_ring(frame, 0.0, around.best_value))
+    label = (
+        f"{metric_title(goal.metric)} of the trials by distance from the winner, which has "
+        f"{metric_text(goal.metric, around.best_value)}: its neighbours have {metric_text(goal.metric, around.neighbourhood)} "
+        f"in the middle, all others {metric_text(goal.metric, around.elsewhere)}; plateau {share_text(around.stability)}."
+    )
+    return frame.svg(label, *layers, size=size.name)
+
+
+def map_names(study: StudyContent) -> tuple[str, str] | None:
+    """The two numbers that matter most, of those that vary; None where there are fewer."""
+    numbers = [
+        name
+        for name in study.importance
+        if isinstance(parameter := study.space[name], Float | Int) and parameter.high > parameter.low
+    ]
+    return (numbers[0], numbers[1]) if len(numbers) > 1 else None
+
+
+def map_figure(study: StudyContent, trials: Trials, names: tuple[str, str], size: Size) -> Markup:
+    """The median of the first objective in the cells of a grid over two parameters; nothing where nothing was tried."""
+    goal = study.goals[0]
+    axes = [parameter_axis(study.space[name], trials.params[name], name) for name in names]
+    frame = Frame(size.width, 300, axes[0], axes[1])
+    edges = [cell_edges(study.space[name]) for name in names]  # type: ignore[arg-type]
+    medians = cell_medians(
+        [trials.params[name] for name in names], trials.values[:, 0], trials.complete, edges
+    )
+    known = [value for value in medians.ravel().tolist() if not np.isnan(value)]
+    layers = [_cells(frame, edges, medians, known, minimize=goal.minimize)]
+    if study.surroundings is not None and all(name in study.surroundings.box for name in names):
+        layers.append(_outline(frame, *(study.surroundings.box[name] for name in names)))
+    winner = study.winner
+    if winner is not None and all(name in winner.params for name in names):
+        layers.append(_ring(frame, *(float(winner.params[name]) for name in names)))
+    filled = int(np.isfinite(medians).sum())
+    label = (
+        f"Median {metric_title(goal.metric)} by {names[0]} and {names[1]}, in {filled} of {medians.size} cells: from "
+        f"{metric_text(goal.metric, min(known, default=None))} to {metric_text(goal.metric, max(known, default=None))}."
+    )
+    return frame.svg(label, *layers, size=size.name)
+
+
+def cell_edges(parameter: Float | Int) -> np.ndarray:
+    """Where the cells of a parameter's range end: half-way between the values of a short grid, else a dozen of equal width."""
+    values = np.array(parameter.grid(), dtype=float)
+    if 1 < len(values) <= MOST_CELLS:
+        return np.concatenate([values[:1], (values[:-1] + values[1:]) / 2, values[-1:]])
+    if parameter.log:
+        return np.geomspace(parameter.low, parameter.high, MOST_CELLS + 1)
+    return np.linspace(parameter.low, parameter.high, MOST_CELLS + 1)
+
+
+def cell_medians(
+    columns: Sequence[np.ndarray], values: np.ndarray, kept: np.ndarray, edges: Sequence[np.ndarray]
+) -> np.ndarray:
+    """(n_cells of the first, n_cells of the second) medians of the values kept, NaN where a cell has none.
+
+    Args:
+        columns: (n,) of two parameters, NaN where inactive; what lies outside the edges is in no cell.
+    """
+    places = [
+        np.clip(np.searchsorted(ends, column, side="right") - 1, 0, len(ends) - 2)
+        for column, ends in zip(columns, edges, strict=True)
+    ]
+    inside = kept.copy()
+    for column, ends in zip(columns, edges, strict=True):
+        inside &= (column >= ends[0]) & (column <= ends[-1])
+    medians = np.full([len(ends) - 1 for ends in edges], np.nan)
+    for i, j in set(zip(places[0][inside].tolist(), places[1][inside].tolist(), strict=True)):
+        medians[i, j] = np.median(values[inside & (places[0] == i) & (places[1] == j)])
+    return medians
+
+
+def halves_figure(splits: Overfitting, scale: float, size: Size) -> Markup:
+    """Sharpe ratios of the best of one half of the time, there and in the other half, with the line through them.
+
+    Args:
+        scale: what a Sharpe ratio per bar is multiplied with.
+    """
+    inside, outside = splits.is_sharpe * scale, splits.oos_sharpe * scale
+    x = linear(
+        float(inside.min()), float(inside.max()), "Sharpe ratio in the half it was chosen by", size.n_ticks
+    )
+    y = linear(
+        min(0.0, float(outside.min())), max(0.0, float(outside.max())), "Sharpe ratio in the other half"
+    )
+    frame = Frame(size.width, 250, x, y)
+    shown = _evenly(np.arange(len(inside)))
+    zero = frame.up(np.zeros(1))[0]
+    layers = [
+        element("line", class_="axis", x1=frame.left, x2=frame.right, y1=float(zero), y2=float(zero)),
+        element("path", class_="dots", d=dots(frame.across(inside[shown]), frame.up(outside[shown]))),
+    ]
+    if splits.slope is not None and splits.intercept is not None:
+        ends = np.array([x.low, x.high])
+        a, b = frame.up(splits.intercept * scale + splits.slope * ends)
+        layers.append(
+            element("line", class_="curve", x1=frame.left, x2=frame.right, y1=float(a), y2=float(b))
+        )
+    label = (
+        f"Sharpe ratio of the best of half of the time in the other half, in {len(inside):,} ways: below zero in "
+        f"{100 * splits.probability_of_loss:.0f}%, slope {share_text(splits.slope)}."
+    )
+    return frame.svg(label, *layers, size=size.name)
+
+
+def _cells(
+    frame: Frame, edges: Sequence[np.ndarray], medians: np.ndarray, known: Sequence[float], *, minimize: bool
+) -> Markup:
+    across = [frame.across(np.array(ends)).tolist() for ends in pairwise(edges[0])]
+    up = [frame.up(np.array(ends)).tolist() for ends in pairwise(edges[1])]
+    found = []
+    for (i, j), value in np.ndenumerate(medians):
+        if np.isnan(value):
+            continue
+        strength = tone(float(value), known, minimize=minimize)
+        (left, right), (bottom, top) = across[i], up[j]
+        opacity = _FAINTEST + (_STRONGEST - _FAINTEST) * abs(strength)
+        found.append(
+            element("rect", class_=f"cell {'good' if strength >= 0 else 'bad'}", x=left, y=top, width=right - left,
+                    height=bottom - top, fill_opacity=f"{opacity:.2f}")
+        )  # fmt: skip
+    return joined(*found)
+
+
+def _outline(frame: Frame, across: tuple[float, float], up: tuple[float, float]) -> Markup:
+    left, right = frame.across(np.array(across)).tolist()
+    bottom, top = frame.up(np.array(up)).tolist()
+    return element("rect", class_="nearby", x=left, y=top, width=right - left, height=bottom - top)
+
+
+def _level(frame: Frame, value: float, start: float, end: float) -> Markup:
+    left, right = frame.across(np.array([start, end])).tolist()
+    y = float(frame.up(np.array([value]))[0])
+    return element("line", class_="level", x1=left, x2=right, y1=y, y2=y)
+
+
+def _ring(frame: Frame, x: float, y: float) -> Markup:
+    at = float(frame.across(np.array([x]))[0]), float(frame.up(np.array([y]))[0])
+    return element("circle", class_="ring", cx=at[0], cy=at[1], r=5)
+
+
+def _evenly(rows: np.ndarray) -> np.ndarray:
+    """So many of the rows as are drawn."""
+    if len(rows) <= MOST_DOTS:
+        return rows
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, MOST_DOTS).astype(int)])

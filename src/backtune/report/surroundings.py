@@ -1,0 +1,98 @@
+"""What lies around the best of a search: the trials by their distance from it, and those that count as its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from backtune.results.searched import around_best
+from backtune.space import Params, Space
+from backtune.spec import Goal
+from backtune.validation.plateau import RADIUS, Plateau, plateau
+from backtune.validation.unit_cube import UnitCube
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """The trials of a search seen from its best. Those that are not complete have a value of NaN.
+
+    Attributes:
+        best: its parameters.
+        best_value: its value of the first objective, as the metric is.
+        distances: (n,) the largest difference in any number, as a share of that number's range; NaN with other choices.
+        values: (n,) of the first objective, as the metric is.
+        is_near: (n,) whether the trial counts as a neighbour for the plateau; the best itself does not.
+        box: of each number the lowest and the highest value that is near.
+        neighbourhood, elsewhere: medians as the plateau has them, None where it has none.
+        stability: of the plateau; None where undefined.
+    """
+
+    best: Params
+    best_value: float
+    distances: np.ndarray
+    values: np.ndarray
+    is_near: np.ndarray
+    box: Mapping[str, tuple[float, float]]
+    neighbourhood: float | None
+    elsewhere: float | None
+    stability: float | None
+
+    @property
+    def n_near(self) -> int:
+        """Trials that count as neighbours, complete or not."""
+        return int(self.is_near.sum())
+
+    @property
+    def n_near_without_value(self) -> int:
+        """Neighbours that are infeasible or failed."""
+        return int((self.is_near & np.isnan(self.values)).sum())
+
+
+def surroundings_of(log: pl.DataFrame, space: Space, goal: Goal) -> Surroundings | None:
+    """From the rows of a search, in the columns of :func:`~backtune.results.segments.read_log`, of all islands.
+
+    Returns:
+        None where there is no complete trial, or no number that varies.
+    """
+    found = around_best(log, space, goal)
+    if found is None or not found[0]:
+        return None
+    best, rows = found
+    own = Space({name: space[name] for name in best})
+    columns = {name: rows[f"params_{name}"].to_list() for name in best}
+    gains = rows["gain"].to_numpy()
+    stand = plateau(own, columns, gains)
+    return None if stand is None else _seen_from(stand, UnitCube(own), columns, gains, best, goal)
+
+
+def _seen_from(
+    stand: Plateau,
+    cube: UnitCube,
+    columns: Mapping[str, list[object]],
+    gains: np.ndarray,
+    best: Params,
+    goal: Goal,
+) -> Surroundings:
+    sign = -1.0 if goal.minimize else 1.0
+    points, kinds = cube.points(columns), cube.kinds(columns)
+    low, high = cube.box(best, RADIUS)
+    same_kind = kinds == kinds[stand.best]
+    moved = np.abs(points - points[stand.best])
+    inside = ((points >= low - _ROUNDING) & (points <= high + _ROUNDING)).all(axis=1)
+    ends = cube.params(low, best), cube.params(high, best)
+    return Surroundings(
+        best=best,
+        best_value=sign * float(gains[stand.best]),
+        distances=np.where(same_kind, moved.max(axis=1), np.nan),
+        values=sign * gains,
+        is_near=inside & same_kind & (moved > _ROUNDING).any(axis=1),
+        box={name: (float(ends[0][name]), float(ends[1][name])) for name in cube.axes},
+        neighbourhood=None if stand.neighbourhood is None else sign * stand.neighbourhood,
+        elsewhere=None if stand.elsewhere is None else sign * stand.elsewhere,
+        stability=stand.stability,
+    )
