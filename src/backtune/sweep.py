@@ -15,7 +15,6 @@ import backtune
 from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.progress import Progress, ProgressReader, unfinished
 from backtune.results.runs import Run, adopt_repeats, default_runs
-from backtune.results.segments import read_log
 from backtune.search.estimate import seconds_left
 from backtune.search.packing import pack
 from backtune.search.plan import run_of, studies_of
@@ -91,15 +90,9 @@ class SweepResult:
 
     def leaderboard(self) -> pl.DataFrame:
         """The leaderboard as a frame, the best first; params, plateau_centre and warnings are JSON text."""
-        import itertools
-        import json
+        from backtune.results.frames import leaderboard_frame
 
-        import polars as pl
-
-        rows = [row.to_json() for row in self.rows()]
-        for row, name in itertools.product(rows, ("params", "plateau_centre", "warnings")):
-            row[name] = json.dumps(row[name]) if row[name] is not None else None
-        return pl.DataFrame(rows, infer_schema_length=None)
+        return leaderboard_frame(self.rows())
 
     def best(self) -> dict[str, Any] | None:
         """The first row of the leaderboard as plain data; None where no study has a winner."""
@@ -110,13 +103,11 @@ class SweepResult:
         """The trials of one study, or of all with a column ``study``; see :func:`~backtune.results.segments.read_log`."""
         import polars as pl
 
-        logs = {
-            s.id: read_log(self.run.study_folder(s.id)) for s in self.run.studies if study in (None, s.id)
-        }
-        frames = [
-            log.insert_column(0, pl.lit(name).alias("study")) for name, log in logs.items() if log is not None
-        ]
-        return pl.concat(frames, how="diagonal") if frames else pl.DataFrame()
+        from backtune.results.frames import trials_frame
+
+        frames = [trials_frame(self.run, s.id) for s in self.run.studies if study in (None, s.id)]
+        found = [frame for frame in frames if frame is not None]
+        return pl.concat(found, how="diagonal") if found else pl.DataFrame()
 
 
 def run_sweep(spec: SweepSpec, runs: str | Path | None = None, options: Options | None = None) -> SweepResult:

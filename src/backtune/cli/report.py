@@ -17,7 +17,7 @@ def report(
         str | None, typer.Option(help="Only of this study.  [default: all]", show_default=False)
     ] = None,
     report_format: Annotated[
-        Literal["html", "json", "md"], typer.Option("--format", help="How to write it.")
+        Literal["html", "json", "md", "xlsx"], typer.Option("--format", help="How to write it.")
     ] = "html",
     output: Annotated[
         Path | None,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from backtune.report.as_json import json_report
 from backtune.report.content import Content
+from backtune.report.excel import write_excel_report
 from backtune.report.html import html_report
 from backtune.report.markdown import markdown_report
 from backtune.results.files import write_atomically
@@ -17,18 +19,27 @@ def written_report(content: Content, report_format: str, path: Path) -> None:
     """Write a report in one of :data:`FORMATS`.
 
     Raises:
+        ReportError: what the format takes is not installed.
         ResultsError: a log cannot be read, or the file cannot be written.
     """
-    text = FORMATS[report_format](content)
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_atomically(path, lambda file: FORMATS[report_format](content, file))
 
 
-def _json_text(content: Content) -> str:
-    return json.dumps(json_report(content), indent=2, allow_nan=False) + "\n"
+def _write_html(content: Content, file: IO[bytes]) -> None:
+    file.write(html_report(content).encode())
 
 
-FORMATS: dict[str, Callable[[Content], str]] = {
-    "html": html_report,
-    "json": _json_text,
-    "md": markdown_report,
+def _write_json(content: Content, file: IO[bytes]) -> None:
+    file.write((json.dumps(json_report(content), indent=2, allow_nan=False) + "\n").encode())
+
+
+def _write_markdown(content: Content, file: IO[bytes]) -> None:
+    file.write(markdown_report(content).encode())
+
+
+FORMATS: dict[str, Callable[[Content, IO[bytes]], None]] = {
+    "html": _write_html,
+    "json": _write_json,
+    "md": _write_markdown,
+    "xlsx": write_excel_report,
 }

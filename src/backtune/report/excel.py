@@ -1,0 +1,141 @@
+"""A report as an Excel workbook: sheets of numbers to filter and to calculate with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+from backtune.report.content import Content
+from backtune.report.summary_words import cautions, facts
+from backtune.report.wording import IN_PERCENT, counted, metric_names, params_text
+from backtune.report.workbook import MOST_LINES, Column, Field, Sheet, write_workbook
+from backtune.results.leaderboard import Row
+from backtune.results.runs import StudyEntry
+from backtune.results.segments import count_trials, params_of, read_log
+from backtune.space import Space
+
+_CELL = ("strategy", "asset", "timeframe", "fold", "study")
+_BESIDE = ("total_return", "max_drawdown", "total_trades")
+_EVIDENCE = (
+    "oos_sharpe_low", "oos_sharpe_high", "dsr", "n_independent", "pbo", "pbo_loss", "pbo_slope", "plateau",
+)  # fmt: skip
+_PARAMETER, _OBJECTIVE = "params_", "objective_"
+
+_SHARES = IN_PERCENT | {"pbo_loss"}
+_COUNTS = frozenset({"total_trades", "trial", "n_trials", "n_independent", "number"})
+_WIDTHS = {
+    "what": 20,
+    "in words": 110,
+    "strategy": 26,
+    "study": 24,
+    "params": 50,
+    "reason": 30,
+    "warnings": 80,
+}
+_LEAST_WIDTH = 9
+
+
+def write_excel_report(content: Content, file: IO[bytes]) -> None:
+    """Write a workbook with the sheets summary, leaderboard, metrics and trials.
+
+    Raises:
+        ReportError: what it takes is not installed.
+        ResultsError: a log cannot be read.
+        OSError: the file cannot be written.
+    """
+    write_workbook(file, content.run.name, _sheets(content))
+
+
+def _sheets(content: Content) -> Iterator[Sheet]:
+    rows = [row for row in content.rows if content.study in (None, row.study)]
+    entries = {entry.id: entry for entry in content.run.studies}
+    told = [entries[name] for name in content.ids]
+    yield Sheet("summary", _columns("what", "in words"), _summary(content, told))
+    yield _leaderboard(content, rows)
+    yield _metrics(content, rows)
+    yield _trials(content, told)
+
+
+def _summary(content: Content, told: Sequence[StudyEntry]) -> Iterator[tuple[str, str]]:
+    yield "Name", content.run.name
+    yield from facts(content)
+    yield from (("Caution", caution) for caution in cautions(content))
+    yield "Numbers", "is: in sample, oos: out of sample. Fractions, shown in per cent where they are shares."
+    n_trials = sum(count_trials(content.run.study_folder(entry.id)) for entry in told)
+    n_left = n_trials - (MOST_LINES - 1)
+    if n_left > 0:
+        told_of = f"{n_left:,} of {counted(n_trials, 'trial')}, of the studies of lowest rank: a sheet has no more lines"
+        yield "Left out", f"{told_of}. --study ID shows one study, backtune export writes all."
+
+
+def _leaderboard(content: Content, rows: Sequence[Row]) -> Sheet:
+    shown = list(dict.fromkeys([*(goal.metric for goal in content.goals), *_BESIDE]))
+    numbers = [*(f"{part}_{name}" for name in shown for part in ("is", "oos")), *_EVIDENCE]
+    lines = []
+    for row in rows:
+        flat = row.to_json()
+        found = (flat[name] for name in numbers)
+        lines.append(
+            (*_cell(content, row), row.trial, row.n_trials, params_text(row.params), *found, "; ".join(row.warnings))
+        )  # fmt: skip
+    return Sheet("leaderboard", _columns(*_CELL, "trial", "n_trials", "params", *numbers, "warnings"), lines)
+
+
+def _metrics(content: Content, rows: Sequence[Row]) -> Sheet:
+    names = metric_names()
+    lines = [
+        (*_cell(content, row), row.trial, sample, *(metrics[name] for name in names))
+        for row in rows
+        for sample, metrics in (("in", row.is_metrics), ("out", row.oos_metrics))
+    ]
+    return Sheet("metrics", _columns(*_CELL, "trial", "sample", *names), lines)
+
+
+def _cell(content: Content, row: Row) -> tuple[str, ...]:
+    return row.strategy, row.asset, row.timeframe, content.fold(row), row.study
+
+
+def _trials(content: Content, told: Sequence[StudyEntry]) -> Sheet:
+    params = list(dict.fromkeys(name for entry in told for name in entry.parameters()))
+    columns = _columns(
+        *_CELL, "number", "state", "reason", *(f"{_OBJECTIVE}{goal.metric}" for goal in content.goals),
+        *(f"{_PARAMETER}{name}" for name in params), *metric_names(), "duration_seconds",
+    )  # fmt: skip
+    return Sheet("trials", columns, _trial_lines(content, told, params))
+
+
+def _trial_lines(
+    content: Content, told: Sequence[StudyEntry], params: Sequence[str]
+) -> Iterator[tuple[Field, ...]]:
+    for entry in told:
+        cell = (entry.strategy, entry.asset, entry.timeframe, entry.fold, entry.id)
+        log, space = read_log(content.run.study_folder(entry.id)), entry.parameters()
+        for row in log.iter_rows(named=True) if log is not None else ():
+            yield (*cell, *_trial_fields(row, space, params, len(entry.objectives)))
+
+
+def _trial_fields(
+    row: dict[str, Any], space: Space, params: Sequence[str], n_objectives: int
+) -> Iterator[Field]:
+    yield from (row["number"], row["state"], row["reason"])
+    yield from (row[f"values_{i}"] for i in range(n_objectives))
+    own = params_of(row, space)
+    yield from (own.get(name) for name in params)
+    yield from (row[name] for name in metric_names())
+    yield row["duration_seconds"]
+
+
+def _columns(*names: str) -> tuple[Column, ...]:
+    return tuple(
+        Column(name, _WIDTHS.get(name, max(_LEAST_WIDTH, len(name) + 3)), _number_format(name))
+        for name in names
+    )
+
+
+def _number_format(name: str) -> str:
+    metric = name.removeprefix("is_").removeprefix("oos_").removeprefix(_OBJECTIVE)
+    if metric in _SHARES:
+        return "0.0%"
+    if metric in _COUNTS:
+        return "#,##0"
+    return "0.00" if metric in metric_names() or name in _EVIDENCE else ""

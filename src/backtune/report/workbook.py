@@ -1,0 +1,115 @@
+"""The one door to xlsxwriter: tables as the sheets of an Excel workbook.
+
+What is text stays text, whatever it starts with: no field can become a formula or a link.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, Any
+
+from backtune.errors import ReportError
+
+# Of a sheet, its headings among them.
+MOST_LINES = 1_048_576
+# Excel takes 32,767 units of 16 bits in a field, of which a letter may need two. More is cut off.
+MOST_LETTERS = 16_383
+
+Field = str | float | bool | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a sheet.
+
+    Attributes:
+        name: its heading.
+        width: in letters.
+        number_format: as Excel writes it, such as ``0.0%``; empty for the general one.
+    """
+
+    name: str
+    width: float
+    number_format: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table with headings that stay when it is moved. Lines beyond :data:`MOST_LINES` are left out."""
+
+    name: str
+    columns: tuple[Column, ...]
+    lines: Iterable[Sequence[Field]]
+
+
+def write_workbook(file: IO[bytes], title: str, sheets: Iterable[Sheet]) -> None:
+    """Write sheets as one workbook; the same ones give the same bytes. Undefined numbers are empty fields.
+
+    Raises:
+        ReportError: xlsxwriter is not installed.
+        OSError: the file cannot be written.
+    """
+    try:
+        import xlsxwriter
+        from xlsxwriter.exceptions import FileCreateError
+    except ImportError:
+        problem = "an Excel report needs xlsxwriter, which is not installed; pip install 'backtune[report]'"
+        raise ReportError(problem) from None
+    options = {
+        # Keeps one line in memory: a sheet may have a million.
+        "constant_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+        "use_zip64": True,
+    }
+    # The archive of a file that cannot be written complains again when it is thrown away; that of a buffer does not.
+    whole = io.BytesIO()
+    try:
+        with xlsxwriter.Workbook(whole, options) as workbook:
+            workbook.set_properties({"title": title, "created": datetime(2000, 1, 1)})  # noqa: DTZ001
+            for sheet in sheets:
+                _write(workbook, sheet)
+    except FileCreateError as error:
+        cause = error.args[0] if error.args else None
+        raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
+    file.write(whole.getbuffer())
+
+
+def _write(workbook: Any, sheet: Sheet) -> None:
+    page = workbook.add_worksheet(sheet.name)
+    page.freeze_panes(1, 0)
+    heading = workbook.add_format({"bold": True, "bottom": 1})
+    formats = []
+    for place, column in enumerate(sheet.columns):
+        formats.append(workbook.add_format({"num_format": column.number_format or "General"}))
+        page.set_column(place, place, column.width)
+        page.write_string(0, place, _text(column.name), heading)
+    n_lines = 1
+    for line in sheet.lines:
+        if n_lines == MOST_LINES:
+            break
+        for place, field in enumerate(line):
+            _write_field(page, n_lines, place, field, formats[place])
+        n_lines += 1
+    if n_lines > 1:
+        page.autofilter(0, 0, n_lines - 1, len(sheet.columns) - 1)
+
+
+def _write_field(page: Any, line: int, place: int, field: Field, own_format: Any) -> None:
+    if isinstance(field, bool):
+        page.write_boolean(line, place, field, own_format)
+    elif isinstance(field, str):
+        page.write_string(line, place, _text(field), own_format)
+    elif field is not None and math.isfinite(field):
+        page.write_number(line, place, field, own_format)
+
+
+def _text(text: str) -> str:
+    """What a field takes. Xlsxwriter would write a text between these tags as markup."""
+    shown = text[:MOST_LETTERS]
+    return f" {shown}" if shown.startswith("<r>") else shown
