@@ -87,7 +87,7 @@ def test_the_leaderboard_has_all_numbers(book, undisturbed):
             assert same(line[name], flat[name]), name
         assert line["warnings"] == "; ".join(row.warnings)
     head = book.lines["leaderboard"][0]
-    formats = {name: book.formats["leaderboard"][1, place] for place, name in enumerate(head)}
+    formats = {name: book.formats["leaderboard"].get((1, place)) for place, name in enumerate(head)}
     assert (formats["oos_total_return"], formats["dsr"], formats["n_trials"]) == ("0.0%", "0.00", "#,##0")
 
 

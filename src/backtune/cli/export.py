@@ -1,12 +1,48 @@
-"""``backtune export-optuna``."""
+"""``backtune export`` and ``backtune export-optuna``."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from backtune.cli.options import Json, RunPath, print_json, stdout_console
+
+
+def export(
+    run: RunPath,
+    study: Annotated[
+        str | None, typer.Option(help="Only this study.  [default: all]", show_default=False)
+    ] = None,
+    export_format: Annotated[
+        Literal["csv", "parquet"], typer.Option("--format", help="How to write it.")
+    ] = "parquet",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to.  [default: export in the sweep's folder]", show_default=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write all that a sweep found as tables: leaderboard; trials, equity and trades of each study.
+
+    Exit status 3 where equity and trades are missing because a winner could not be run again.
+    """
+    from backtune.report.content import Content
+    from backtune.report.exporting import export as export_content
+    from backtune.results.runs import Run
+
+    opened = Run.open(run)
+    folder = output if output is not None else opened.folder / "export"
+    exported = export_content(Content(opened, study), export_format, folder)
+    if json:
+        print_json({"files": [str(path) for path in exported.files], "missing": exported.gaps})
+    else:
+        sys.stdout.write(f"{folder}: {len(exported.files)} files\n")
+    for name, gap in exported.gaps.items():
+        sys.stderr.write(f"{name}: no equity and trades: {gap}\n")
+    raise typer.Exit(3 if exported.gaps else 0)
 
 
 def export_optuna(

@@ -1,0 +1,64 @@
+"""What a report says as frames, for programs: the leaderboard, and of a study its trials, equity and trades."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from backtune.report.content import Content, StudyContent
+from backtune.report.replay import Replay
+from backtune.results.frames import leaderboard_frame
+
+_TIME = pl.Datetime("us", "UTC")
+
+
+def leaderboard_of(content: Content) -> pl.DataFrame:
+    """The rows of the sweep, or of the study that the report is about, as
+    :func:`~backtune.results.frames.leaderboard_frame`, with the fold.
+    """
+    rows = [row for row in content.rows if content.study in (None, row.study)]
+    frame = leaderboard_frame(rows)
+    folds = pl.Series("fold", [content.fold(row) for row in rows], dtype=pl.String)
+    return frame.insert_column(frame.columns.index("timeframe") + 1, folds)
+
+
+def equity_of(study: StudyContent) -> pl.DataFrame | None:
+    """A line a bar of the windows that the winner was run on; None where there is no replay.
+
+    Columns: study, sample (``in`` or ``out``), timestamp (the bar's open, UTC), close (price), equity (at the close; out of
+    sample it goes on from what was reached), drawdown (fraction below the peak of the sample), buy_and_hold (without costs).
+    """
+    replay = study.replay
+    if replay is None:
+        return None
+    close = replay.close
+    return pl.DataFrame(
+        {
+            "study": pl.repeat(study.entry.id, len(close), eager=True),
+            "sample": _samples(replay),
+            "timestamp": pl.Series(replay.opens).cast(_TIME),
+            "close": close,
+            "equity": replay.equity,
+            "drawdown": replay.drawdown,
+            "buy_and_hold": replay.initial_cash * close / close[0],
+        }
+    )
+
+
+def trades_of(study: StudyContent) -> pl.DataFrame | None:
+    """A line a closed trade of the winner; None where there is no replay.
+
+    Columns: study, sample, then as :class:`~backtune.engine.simulation.Result` has them. Money is of a backtest of the sample by
+    itself, which starts with the spec's initial cash.
+    """
+    replay = study.replay
+    if replay is None:
+        return None
+    parts = zip(("in", "out"), replay.parts, strict=False)
+    frames = [part.trades.insert_column(0, pl.lit(sample).alias("sample")) for sample, part in parts]
+    return pl.concat(frames).insert_column(0, pl.lit(study.entry.id).alias("study"))
+
+
+def _samples(replay: Replay) -> pl.Series:
+    lengths = [len(part.opens) for part in replay.parts]
+    names = (pl.repeat(name, n, eager=True) for name, n in zip(("in", "out"), lengths, strict=False))
+    return pl.concat(names)
