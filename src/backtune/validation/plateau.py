@@ -46,8 +46,8 @@ class Plateau:
         n_neighbours: distinct candidates in the neighbourhood, the best apart.
         centre: the trial with the highest median of neighbours, among those with enough of them; None where none has.
         centre_neighbourhood: that median.
-        probes: candidates to evaluate where the best has too few neighbours, else empty. With them among the trials, as
-            infeasible where they are refused, there are enough.
+        probes: candidates to evaluate where the best has too few neighbours, else empty; they keep the space's rules. With
+            them among the trials there are enough.
     """
 
     best: int
@@ -75,7 +75,7 @@ def plateau(
     neighbourhood.
 
     Args:
-        columns: a column of n values for each parameter of the space.
+        columns: a column of n values for each parameter of the space, None or NaN where it is inactive.
         values: (n,) the objective, higher is better; NaN for an infeasible or failed trial.
         radius: half the width of a neighbourhood, as a share of each range.
         seed: of those probes that are drawn at random.
@@ -148,7 +148,7 @@ class _Trials:
         return np.column_stack([self.kinds, np.floor(self.points / (2.0 * self.radius)).astype(np.int64)])
 
     def params(self, trial: int) -> Params:
-        return {name: column[trial] for name, column in self.columns.items()}
+        return {name: column[trial] for name, column in self.columns.items() if _is_given(column[trial])}
 
     def around(self, trial: int) -> _Neighbourhood:
         low, high = self.cube.box(self.params(trial), self.radius)
@@ -197,23 +197,31 @@ class _Neighbourhood:
     @cached_property
     def n_needed(self) -> float:
         room = self.trials.cube.size(self.low, self.high) - 1.0
-        return min(room, max(8.0, 4.0 * len(self.low)))
+        if room < _MOST_LISTED and self.trials.cube.space.rules:
+            room = sum(self._is_allowed(self._params(point)) for point in self._listed()) - 1.0
+        return min(room, max(8.0, 4.0 * int(np.sum(self.low < self.high))))
 
     @cached_property
-    def open_sides(self) -> list[tuple[int, float]]:
-        """The axes and directions, -1.0 or 1.0, in which nobody has gone half-way and the range goes on."""
+    def open_sides(self) -> list[np.ndarray]:
+        """Points three quarters of the way on the sides on which nobody has gone half-way, though candidates are there."""
         here = self.trials.points[self.centre]
-        sides = []
-        for axis in range(len(here)):
-            for sign, room in ((-1.0, here[axis] - self.low[axis]), (1.0, self.high[axis] - here[axis])):
-                reached = (self.offsets[:, axis] * sign >= 0.5 - _ROUNDING).any()
-                if room > _NO_ROOM * self.trials.radius and not reached:
-                    sides.append((axis, sign))
-        return sides
+        found = []
+        for axis, sign in itertools.product(range(len(here)), (-1.0, 1.0)):
+            room = (self.high[axis] if sign > 0.0 else self.low[axis]) - here[axis]
+            reached = (self.offsets[:, axis] * sign >= 0.5 - _ROUNDING).any()
+            point = here.copy()
+            point[axis] += 0.75 * room
+            if (
+                abs(room) > _NO_ROOM * self.trials.radius
+                and not reached
+                and self._is_allowed(self._params(point))
+            ):
+                found.append(point)
+        return found
 
     @cached_property
     def is_dense(self) -> bool:
-        return self.n_distinct >= self.n_needed and not self.open_sides
+        return self.n_distinct >= max(1.0, self.n_needed) and not self.open_sides
 
     def median(self) -> float:
         """Of the neighbours, in a grid of three cells on each axis."""
@@ -225,36 +233,40 @@ class _Neighbourhood:
         here = self.trials.points[self.centre]
         taken = {_key(point) for point in self.trials.points[self.inside]} | {_key(here)}
         found: list[Params] = []
-        for point, is_needed in itertools.chain(self._sides(here), self._anywhere(seed)):
+        sides = ((point, True) for point in self.open_sides)
+        for point, is_needed in itertools.chain(sides, ((point, False) for point in self._anywhere(seed))):
             if not is_needed and len(taken) - 1 >= self.n_needed:
                 break
-            params = self.trials.cube.params(point, self.trials.params(self.centre))
+            params = self._params(point)
             reached = self.trials.cube.points({name: [value] for name, value in params.items()})[0]
-            key = _key(reached)
             # The nearest value of a grid may lie outside.
-            if (reached < self.low - _ROUNDING).any() or (reached > self.high + _ROUNDING).any():
-                continue
-            if key not in taken:
-                taken.add(key)
+            inside = (reached >= self.low - _ROUNDING).all() and (reached <= self.high + _ROUNDING).all()
+            if inside and _key(reached) not in taken and self._is_allowed(params):
+                taken.add(_key(reached))
                 found.append(params)
         return tuple(found)
 
-    def _sides(self, here: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
-        for axis, sign in self.open_sides:
-            point = here.copy()
-            edge = self.high[axis] if sign > 0.0 else self.low[axis]
-            point[axis] += 0.75 * (edge - here[axis])
-            yield point, True
-
-    def _anywhere(self, seed: int) -> Iterator[tuple[np.ndarray, bool]]:
+    def _anywhere(self, seed: int) -> Iterator[np.ndarray]:
         random = np.random.default_rng(seed)
-        cube = self.trials.cube
-        if cube.size(self.low, self.high) <= _MOST_LISTED:
-            listed = cube.grid(self.low, self.high)
-            yield from ((point, False) for point in random.permutation(listed))
+        if self.trials.cube.size(self.low, self.high) <= _MOST_LISTED:
+            yield from random.permutation(self._listed())
             return
         for _ in range(int(100 * self.n_needed)):
-            yield random.uniform(self.low, self.high), False
+            yield random.uniform(self.low, self.high)
+
+    def _listed(self) -> np.ndarray:
+        return self.trials.cube.grid(self.low, self.high)
+
+    def _params(self, point: np.ndarray) -> Params:
+        return self.trials.cube.params(point, self.trials.params(self.centre))
+
+    def _is_allowed(self, params: Params) -> bool:
+        return self.trials.cube.space.broken_rule(params) is None
+
+
+def _is_given(value: object) -> bool:
+    """Tables write None or NaN for an inactive parameter."""
+    return value is not None and value == value  # noqa: PLR0124
 
 
 def _key(point: np.ndarray) -> tuple[float, ...]:

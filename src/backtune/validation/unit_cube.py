@@ -16,7 +16,10 @@ from backtune.space import Choice, Float, Int, Params, Space, Value
 
 @dataclass(frozen=True)
 class UnitCube:
-    """A space's varying numbers as axes; on a log scale where the parameter has one. Choices are no axis."""
+    """A space's varying numbers as axes; on a log scale where the parameter has one. Choices are no axis.
+
+    A parameter that a candidate leaves out, because a condition makes it inactive, lies at 0 on its axis.
+    """
 
     space: Space
 
@@ -38,22 +41,26 @@ class UnitCube:
         """(n, n_axes) coordinates of n candidates, given as a column for each parameter."""
         n = len(next(iter(columns.values()), ()))
         coordinates = [
-            _to_unit(p, np.asarray(columns[name], dtype=np.float64)) for name, p in self.axes.items()
+            np.nan_to_num(_to_unit(p, np.asarray(columns.get(name, [None] * n), dtype=np.float64)))
+            for name, p in self.axes.items()
         ]
         return np.column_stack(coordinates) if coordinates else np.zeros((n, 0))
 
     def kinds(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> np.ndarray:
-        """(n,) a number for each combination of choices; equal ones have the same."""
+        """(n,) a number for each combination of choices and of inactive numbers; equal ones have the same."""
         n = len(next(iter(columns.values()), ()))
-        keys = list(zip(*(list(columns[name]) for name in self.choices), strict=True)) or [()] * n
-        numbers = {key: i for i, key in enumerate(dict.fromkeys(map(repr, keys)))}
-        return np.array([numbers[repr(key)] for key in keys], dtype=np.int64)
+        chosen = [list(map(repr, columns[name])) for name in self.choices]
+        inactive = [np.isnan(np.asarray(columns[name], dtype=np.float64)).tolist() for name in self.axes]
+        keys = list(zip(*chosen, *inactive, strict=True)) or [()] * n
+        numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        return np.array([numbers[key] for key in keys], dtype=np.int64)
 
     def params(self, point: np.ndarray, other: Params) -> Params:
-        """The candidate nearest to a point, with what has no axis as in ``other``."""
+        """The candidate nearest to a point, with what has no axis, or is left out, as in ``other``."""
         found: Params = dict(other)
         for (name, parameter), x in zip(self.axes.items(), point, strict=True):
-            found[name] = _from_unit(parameter, float(min(1.0, max(0.0, x))))
+            if name in other:
+                found[name] = _from_unit(parameter, float(min(1.0, max(0.0, x))))
         return found
 
     def box(self, params: Params, radius: float) -> tuple[np.ndarray, np.ndarray]:
@@ -61,13 +68,16 @@ class UnitCube:
 
         Where an axis has steps, both ends are values of it: the last ones within ``radius``, or the next ones where none is.
         """
-        ends = [_reach(parameter, float(params[name]), radius) for name, parameter in self.axes.items()]
+        ends = [
+            _reach(parameter, float(params[name]), radius) if name in params else (0.0, 0.0)
+            for name, parameter in self.axes.items()
+        ]
         low, high = np.array(ends).T
         return low, high
 
     def size(self, low: np.ndarray, high: np.ndarray) -> float:
         """How many candidates, choices apart, a box holds; infinite where an axis is continuous."""
-        if any(parameter.step is None for parameter in self.axes.values()):
+        if any(p.step is None and a < b for p, a, b in zip(self.axes.values(), low, high, strict=True)):
             return math.inf
         return float(math.prod(map(len, self._values(low, high))))
 
@@ -77,8 +87,13 @@ class UnitCube:
 
     def _values(self, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
         """The coordinates of each axis inside a box."""
-        axes = (_to_unit(p, np.array(p.grid(), dtype=np.float64)) for p in self.axes.values())
-        return [x[(x >= a - 1e-9) & (x <= b + 1e-9)] for x, a, b in zip(axes, low, high, strict=True)]
+        found = []
+        for parameter, a, b in zip(self.axes.values(), low, high, strict=True):
+            values = _to_unit(
+                parameter, np.array(parameter.grid() if a < b else [parameter.low], dtype=np.float64)
+            )
+            found.append(values[(values >= a - 1e-9) & (values <= b + 1e-9)])
+        return found
 
 
 def _last(parameter: Float | Int) -> float:

@@ -144,6 +144,45 @@ def test_probes_are_seeded_and_leave_out_what_is_known() -> None:
     assert {"a": pytest.approx(0.575), "b": 0.5} not in one
 
 
+def test_probes_keep_the_rules() -> None:
+    space = Space(fast=Int(3, 40), slow=Int(10, 60), rules=["fast < slow"])
+    best: Params = {"fast": 30, "slow": 31}
+    result = found(space, {"fast": [30], "slow": [31]}, [1.0])
+    # More of fast, or less of slow, would cross the diagonal.
+    assert result.probes[:2] == ({"fast": 28, "slow": 31}, {"fast": 30, "slow": 35})
+    assert all(space.broken_rule(probe) is None for probe in result.probes)
+    columns = {name: [best[name], *(probe[name] for probe in result.probes)] for name in space}
+    again = found(space, columns, [1.0] + [0.5] * len(result.probes))
+    assert (again.probes, again.neighbourhood) == ((), 0.5)
+    # A corner of few candidates: 4 < 5 leaves (3, 4), (3, 5) and the best.
+    corner = Space(fast=Int(3, 5), slow=Int(3, 5), rules=["fast < slow"])
+    assert {tuple(p.values()) for p in found(corner, {"fast": [4], "slow": [5]}, [1.0]).probes} == {
+        (3, 4),
+        (3, 5),
+    }
+
+
+def test_inactive_parameters() -> None:
+    space = Space(
+        period=Int(0, 20), exit=Choice(("none", "trail")), trail=Float(0.01, 0.1, when={"exit": "trail"})
+    )
+    columns = {
+        "period": [9, 10, 11, 9, 10, 11, 0],
+        "exit": ["none"] * 3 + ["trail"] * 3 + ["none"],
+        "trail": [None, None, None, 0.05, 0.051, 0.052, math.nan],
+    }
+    result = found(space, columns, [1.0, 2.0, 1.5, 0.0, 0.0, 0.0, 0.5])
+    # Without a trail there is one axis, whose steps are half as wide as the radius: 8 and 12 are asked for.
+    assert (result.best, result.n_neighbours) == (1, 2)
+    assert sorted(result.probes, key=lambda p: p["period"]) == [
+        {"period": 8, "exit": "none"},
+        {"period": 12, "exit": "none"},
+    ]
+    trailing = found(space, columns, [0.0, 0.0, 0.0, 1.0, 2.0, 1.5, 0.5])
+    assert trailing.best == 4
+    assert all(0.042 - 1e-9 <= float(p["trail"]) <= 0.06 + 1e-9 for p in trailing.probes)
+
+
 def parameters() -> st.SearchStrategy[Parameter]:
     numbers = st.tuples(st.integers(1, 50), st.integers(1, 60), st.integers(1, 9), st.booleans())
     return numbers.flatmap(
@@ -200,4 +239,9 @@ def test_unit_cube(parameter: Parameter, values: list[float], expected: list[flo
     assert cube.choices == ()
     for value, point in zip(values, points, strict=True):
         if value in parameter:
-            assert cube.params(point, {"q": "only"}) == {"p": pytest.approx(value), "q": "only"}
+            assert cube.params(point, {"p": values[0], "q": "only"}) == {
+                "p": pytest.approx(value),
+                "q": "only",
+            }
+            # A parameter that is left out stays out.
+            assert cube.params(point, {"q": "only"}) == {"q": "only"}
