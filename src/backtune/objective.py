@@ -15,7 +15,7 @@ from backtune.data.bars import Bars
 from backtune.engine.costs import split_params
 from backtune.engine.metrics import METRICS
 from backtune.engine.simulation import Result, Score, chained, score, score_positions
-from backtune.engine.types import N_BLOCKS
+from backtune.engine.types import N_BLOCKS, Moves
 from backtune.engine.window import Window
 from backtune.errors import CatalogError, StrategyError
 from backtune.space import Params
@@ -141,23 +141,27 @@ class Objective:
         defined = tuple(value for value in values if value is not None)
         return defined if len(defined) == len(values) else None
 
-    def chained(self, pieces: Sequence[tuple[Params, Window]]) -> Result:
+    def chained(self, pieces: Sequence[tuple[Params | None, Window]]) -> Result:
         """Candidates on windows side by side, as one backtest; see :func:`~backtune.engine.simulation.chained`.
 
-        For the tests of a walk-forward: each fold's winner on its :func:`validation_window`.
+        For the tests of a walk-forward: each fold's winner on its :func:`validation_window`. Without a candidate nothing is
+        traded in that window.
 
         Raises:
             StrategyError: the strategy fails or its positions are not usable; says why.
             ValueError: there is no piece, or windows are not side by side.
         """
-        runs = []
-        for params, window in pieces:
-            one = self._built(params)
-            targets = one if isinstance(one, str) else self._targets(one, window)
-            if isinstance(one, str) or isinstance(targets, str):
-                raise StrategyError(f"{self.strategy.name}: {targets}")
-            runs.append((window.moves(targets, allow_short=one.rules.allow_short), window, one.rules))
-        return chained(runs)
+        return chained([self._run(params, window) for params, window in pieces])
+
+    def _run(self, params: Params | None, window: Window) -> tuple[Moves, Window, Execution]:
+        if params is None:
+            flat = np.zeros(len(window.bars))
+            return window.moves(flat, allow_short=True), window, self.execution
+        one = self._built(params)
+        targets = one if isinstance(one, str) else self._targets(one, window)
+        if isinstance(one, str) or isinstance(targets, str):
+            raise StrategyError(f"{self.strategy.name}: {targets}")
+        return window.moves(targets, allow_short=one.rules.allow_short), window, one.rules
 
     def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[_Scored | str]:
         """A score for each candidate, or why there is none."""

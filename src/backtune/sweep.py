@@ -89,7 +89,7 @@ class SweepResult:
         return leaderboard(self.run, top=top)
 
     def leaderboard(self) -> pl.DataFrame:
-        """The leaderboard as a frame, the best first; params, plateau_centre and warnings are JSON text."""
+        """The leaderboard as a frame, the best first; params, plateau_centre, warnings and folds are JSON text."""
         from backtune.results.frames import leaderboard_frame
 
         return leaderboard_frame(self.rows())
@@ -158,6 +158,9 @@ def _execute(start: _Start) -> SweepResult:
         try:
             if start.todo:
                 lost = _run_units(start, signals)
+                if start.spec.validation.method == "walk_forward":
+                    # Joins the folds while the bars are at hand; whoever asks later need not have them.
+                    leaderboard(start.run, top=0)
         finally:
             start.brake.release()
             problem = _close(projection)

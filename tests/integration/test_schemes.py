@@ -9,7 +9,6 @@ import backtune
 from backtune.engine.simulation import result_of
 from backtune.engine.window import Window
 from backtune.errors import CatalogError
-from backtune.objective import validation_window
 from backtune.search.plan import studies_of
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyFactory
@@ -51,29 +50,12 @@ def test_walk_forward(market, tmp_path):
     end = int(bars.timestamp[-1]) + bars.timeframe.microseconds
     folds = {study.id: int(study.fold[-1]) for study in result.run.studies}
     lookback = {"MACDStrategy": 130, "RSIStrategy": 50}
-    for row in result.rows():
+    for row in (fold for whole in result.rows() for fold in whole.folds):
         start = end - (4 - folds[row.study]) * 60 * DAY
         train_end = start - lookback[row.strategy] * 3_600_000_000
         train = bars[slice(*np.searchsorted(bars.timestamp, [train_end - 90 * DAY, train_end]).tolist())]
         assert backtune.backtest(row.strategy, row.params, train).metrics == row.is_metrics
         assert scored(row, bars, start, start + 60 * DAY) == row.oos_metrics
-
-
-def test_the_tests_of_a_walk_forward_as_one_backtest(market, tmp_path):
-    validation = {"method": "walk_forward", "folds": 3, "train": "90d", "test": "60d"}
-    one = spec(market, validation)
-    result = run_sweep(one, tmp_path, INLINE)
-    studies = [study for study in studies_of(one) if study.strategy.name == "RSIStrategy"]
-    rows = {row.study: row for row in result.rows()}
-    bars = studies[0].bars.load()
-    pieces = [(rows[study.id].params, validation_window(bars, study.fold.test)) for study in studies]
-    whole = studies[0].objective.chained(pieces)
-    returns = [rows[study.id].oos_metrics["total_return"] for study in studies]
-    assert whole.metrics["total_return"] == pytest.approx(np.prod([1 + r for r in returns]) - 1)
-    trades = [rows[study.id].oos_metrics["total_trades"] for study in studies]
-    assert whole.metrics["total_trades"] == sum(trades)
-    end = int(bars.timestamp[-1]) + bars.timeframe.microseconds
-    assert len(whole.equity) == int((bars.timestamp >= end - 180 * DAY).sum())
 
 
 def test_kfold(market, tmp_path):

@@ -18,10 +18,11 @@ def leaderboard(
     run: RunPath,
     top: Annotated[int, typer.Option(min=0, help="How many rows; 0 for all.")] = 20,
     study: Annotated[str | None, typer.Option(help="Only this study: all of its Pareto front.")] = None,
+    folds: Annotated[bool, typer.Option("--folds", help="The folds of each walk-forward as well.")] = False,
     json: Json = False,
 ) -> None:
     """What every study found: in-sample beside out-of-sample, and how many trials it took."""
-    from backtune.cli.tables import print_leaderboard
+    from backtune.cli.tables import print_folds, print_leaderboard
     from backtune.errors import SpecError
     from backtune.results.leaderboard import leaderboard as rows_of
     from backtune.results.runs import Run
@@ -33,8 +34,11 @@ def leaderboard(
     rows = rows_of(opened, top=None if json else top or None, study=study)
     if json:
         print_json([row.to_json() for row in rows])
-    else:
-        print_leaderboard(stdout_console(), opened, rows, top)
+        return
+    out = stdout_console()
+    print_leaderboard(out, opened, rows, top)
+    if folds:
+        print_folds(out, opened, rows[: top or None])
 
 
 def status(

@@ -10,11 +10,13 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from backtune.data.window import to_datetime
 from backtune.objective import Metrics
 from backtune.report.wording import IN_PERCENT
-from backtune.results.leaderboard import Row
+from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.spec import Goal
+from backtune.validation.folds import Span
 
 # The columns beside objectives and evidence, shown where there is room for them.
 _WHERE_ROOM = ("total_return", "max_drawdown")
@@ -37,6 +39,41 @@ def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int)
     console.print(table)
     if any(row.warnings for row in shown):
         console.print(_warnings(shown))
+
+
+def print_folds(console: Console, run: Run, rows: Sequence[Row]) -> None:
+    """Of each row of a walk-forward, what its folds found and what that did in their tests."""
+    goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
+    for place, row in enumerate(rows, start=1):
+        if row.folds:
+            console.print()
+            console.print(_folds(place, row, goals))
+
+
+def _folds(place: int, row: Row, goals: Sequence[str]) -> Table:
+    title = Text.assemble((f" {place}  ", "dim"), (row.strategy, "bold"), f" {row.asset} {row.timeframe}")
+    table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("fold")
+    table.add_column("test", no_wrap=True)
+    table.add_column("trials", justify="right")
+    _add_pairs(table, goals, row.folds)
+    table.add_column("trades\n[b]out[/b]", justify="right", no_wrap=True)
+    table.add_column("parameters", overflow="fold", min_width=_LEAST_STUDY_WIDTH)
+    for fold in row.folds:
+        table.add_row(
+            fold.fold, _days(fold.test), f"{fold.n_trials:,}",
+            *(_pair(name, fold.is_metrics, fold.oos_metrics) for name in goals),
+            _number("total_trades", fold.oos_metrics["total_trades"]), Text(_params(fold) or "-", style="dim"),
+        )  # fmt: skip
+    return table
+
+
+def _days(span: Span | None) -> str:
+    if span is None:
+        return "-"
+    return "\n".join(
+        f"{to_datetime(moment):%Y-%m-%d %H:%M}".removesuffix(" 00:00") for moment in (span.start, span.end)
+    )
 
 
 def _table(rows: Sequence[Row], goals: Sequence[str], more: Sequence[str], study_width: int) -> Table:
@@ -76,7 +113,8 @@ def _add_pairs(table: Table, names: Sequence[str], rows: Sequence[Row]) -> None:
 def _study(row: Row) -> Text:
     text = Text.assemble((row.strategy, "bold"), f" {row.asset} {row.timeframe}")
     if row.params:
-        text.append(f"\n{_params(row)}", style="dim")
+        of_fold = f"{row.fold} of {len(row.folds)}: " if row.folds else ""
+        text.append(f"\n{of_fold}{_params(row)}", style="dim")
     return text
 
 

@@ -152,7 +152,9 @@ class Content:
             raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)
         self.run = run
         self.study = study
-        self.rows: list[Row] = leaderboard(run)
+        rows = leaderboard(run)
+        # Of one study, the folds of a walk-forward each by itself.
+        self.rows: list[Row] = rows if study is None else [one for row in rows for one in row.folds or (row,)]
         self.goals = tuple(Goal.parse(text) for text in run.spec["search"]["objectives"])
         self.is_validated: bool = run.spec["validation"]["method"] != "none"
         self._entries = {entry.id: entry for entry in run.studies}
@@ -168,12 +170,12 @@ class Content:
         """The studies to tell of, the leaderboard's best first; islands after the search that they belong to."""
         if self.study is not None:
             return [self.study]
-        ranked = [self._entries[row.study] for row in self.rows]
+        ranked = [self._entries[one.study] for row in self.rows for one in row.folds or (row,)]
         return list(dict.fromkeys(name for entry in ranked for name in (entry.id, *entry.peers)))
 
     def fold(self, row: Row) -> str:
-        """Of a row's study."""
-        return self._entries[row.study].fold
+        """Of a row's study; empty where it stands for all folds of a walk-forward."""
+        return "" if row.folds else self._entries[row.study].fold
 
     def of_study(self, study_id: str, *, replayed: bool = True) -> StudyContent:
         """All there is to tell of a study; ``replayed`` or from the folder alone."""
@@ -184,7 +186,8 @@ class Content:
         space = entry.parameters()
         goals = tuple(Goal.parse(text) for text in entry.objectives)
         replay, gap = self._replay(entry, winners[0]) if winners and replayed else (None, "")
-        row = next((row for row in self.rows if row.study == entry.id), None)
+        rows = (one for row in self.rows for one in row.folds or (row,))
+        row = next((row for row in rows if row.study == entry.id), None)
         return StudyContent(
             entry=entry, goals=goals, space=space, n_trials=0 if log is None else len(log),
             trials=None if log is None else Trials.of(log, space, len(goals)),

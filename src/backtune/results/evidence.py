@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from backtune.objective import Metrics
 from backtune.results.searched import Searched
 from backtune.results.summary import Winner
 from backtune.space import Params
 from backtune.validation.bootstrap import SharpeInterval
 from backtune.validation.deflated_sharpe import deflated_sharpe
 
+# Fewer trades tell little, whatever they made.
+_FEW_TEST_TRADES = 30
 # The usual level of a test: a search without skill passes it once in twenty times.
 SURE_OF_SKILL = 0.95
 # As likely as not: the best of luck shows as much on average.
@@ -27,6 +30,8 @@ FLAT = 0.5
 class Evidence:
     """Of a winner; None where undefined, and all of it for runs from before it was kept.
 
+    Of a walk-forward, see :func:`~backtune.results.walk_forward.evidence_of`.
+
     Attributes:
         dsr: deflated Sharpe ratio, a probability: whether its Sharpe ratio is more than the best of so many trials shows
             by luck; whatever the objective is.
@@ -38,6 +43,7 @@ class Evidence:
             Pareto front, for its first point alone.
         plateau_centre: the trial whose neighbours are the best of all, which may be the better choice.
         oos_interval: of the Sharpe ratio out-of-sample.
+        n_cells: of a walk-forward, how many cells it is compared with, itself among them; None for a single search.
     """
 
     dsr: float | None = None
@@ -48,6 +54,7 @@ class Evidence:
     plateau: float | None = None
     plateau_centre: Params | None = None
     oos_interval: SharpeInterval | None = None
+    n_cells: int | None = None
 
     @classmethod
     def of(cls, winner: Winner, searched: Searched) -> Evidence:
@@ -69,7 +76,7 @@ class Evidence:
         """Flat and plain."""
         interval = self.oos_interval
         return {
-            "dsr": self.dsr, "n_independent": self.n_independent,
+            "dsr": self.dsr, "n_independent": self.n_independent, "n_cells": self.n_cells,
             "pbo": self.pbo, "pbo_slope": self.pbo_slope, "pbo_loss": self.pbo_loss,
             "plateau": self.plateau, "plateau_centre": self.plateau_centre,
             "oos_sharpe_low": interval.low if interval else None,
@@ -80,7 +87,7 @@ class Evidence:
         """In words, by the attribute that tells of them.
 
         Args:
-            n_trials: that the winner is the best of.
+            n_trials: that the winner is the best of; of no account for a walk-forward.
         """
         found = {
             "dsr": self._luck(n_trials),
@@ -94,6 +101,9 @@ class Evidence:
         if self.dsr is None or self.dsr >= SURE_OF_SKILL:
             return ""
         best = f"the best of {n_trials:,} trials"
+        if self.n_cells is not None:
+            among = f"as one of {self.n_cells:,} cells, " if self.n_cells > 1 else ""
+            best = f"{among}its result out of sample"
         verdict = "is what luck would give" if self.dsr < AS_LUCK else "may be luck"
         return f"{best} {verdict} (deflated Sharpe {self.dsr:.2f})"
 
@@ -117,3 +127,15 @@ class Evidence:
 
 
 NO_EVIDENCE = Evidence()
+
+
+def doubts(is_metrics: Metrics, oos_metrics: Metrics) -> list[str]:
+    """What metrics alone tell against a winner that was tested."""
+    found = []
+    trades = oos_metrics["total_trades"] or 0
+    if trades < _FEW_TEST_TRADES:
+        found.append(f"only {trades:.0f} trades out of sample")
+    profit = oos_metrics["total_return"]
+    if profit is not None and profit <= 0.0 < (is_metrics["total_return"] or 0.0):
+        found.append("gains in sample, loses out of sample")
+    return found

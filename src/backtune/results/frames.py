@@ -8,17 +8,17 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from backtune.results.leaderboard import Row
+from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.results.segments import read_log
 
 
 def leaderboard_frame(rows: Sequence[Row]) -> pl.DataFrame:
-    """A line a row, in the columns of :meth:`~backtune.results.leaderboard.Row.to_json`; params,
-    plateau_centre and warnings are JSON text.
+    """A line a row, in the columns of :meth:`~backtune.results.row.Row.to_json`; params,
+    plateau_centre, warnings and folds are JSON text.
     """
     lines = [row.to_json() for row in rows]
-    for line, name in itertools.product(lines, ("params", "plateau_centre", "warnings")):
+    for line, name in itertools.product(lines, ("params", "plateau_centre", "warnings", "folds")):
         line[name] = json.dumps(line[name]) if line[name] is not None else None
     return pl.DataFrame(lines, infer_schema_length=None)
 

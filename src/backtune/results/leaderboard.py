@@ -3,80 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
 from backtune.objective import Metrics
 from backtune.results.best import front
-from backtune.results.evidence import NO_EVIDENCE, Evidence
+from backtune.results.evidence import Evidence, doubts
+from backtune.results.row import Row
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.searched import Searched, searched
 from backtune.results.segments import count_trials
+from backtune.results.stage import Stages
+from backtune.results.stitched import OutOfSample
 from backtune.results.summary import StudySummary, Winner
-from backtune.space import Params
+from backtune.results.walk_forward import compared, evidence_of, joined
 from backtune.spec import Goal
+from backtune.validation.deflated_sharpe import Tried
 
-_FEW_TEST_TRADES = 30
-
-
-@dataclass(frozen=True)
-class Row:
-    """One winner of one study; a study with several objectives has a row for each point of its Pareto front.
-
-    Attributes:
-        study, strategy, asset, timeframe: whose.
-        params: the winner's; empty where there is none.
-        trial: its number, None where there is none.
-        n_trials: how many trials the best was picked from.
-        values: one per objective, None where there is no winner.
-        is_metrics, oos_metrics: in-sample and out-of-sample; a metric is None where undefined or not there.
-        warnings: in words.
-        evidence: how far the winner can be trusted.
-    """
-
-    study: str
-    strategy: str
-    asset: str
-    timeframe: str
-    params: Params
-    trial: int | None
-    n_trials: int
-    values: tuple[float, ...] | None
-    is_metrics: Metrics
-    oos_metrics: Metrics
-    warnings: tuple[str, ...]
-    evidence: Evidence = NO_EVIDENCE
-
-    def to_json(self) -> dict[str, Any]:
-        """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``, the evidence by its own names."""
-        return {
-            "study": self.study, "strategy": self.strategy, "asset": self.asset, "timeframe": self.timeframe,
-            "params": self.params, "trial": self.trial, "n_trials": self.n_trials,
-            "values": list(self.values) if self.values is not None else None,
-            **{f"is_{name}": value for name, value in self.is_metrics.items()},
-            **{f"oos_{name}": value for name, value in self.oos_metrics.items()},
-            **self.evidence.to_json(),
-            "warnings": list(self.warnings),
-        }  # fmt: skip
+__all__ = ["Row", "leaderboard"]
 
 
 def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -> list[Row]:
     """All rows, the best first: by the first objective out-of-sample, in-sample where there is no validation.
 
     A study's Pareto front stays together, placed by its best point. Studies without a winner come last. The islands
-    of a search are one: their best, picked from the trials of all of them.
+    of a search are one: their best, picked from the trials of all of them. The folds of a walk-forward are one: their
+    tests as one backtest, which is made when it is first asked for and kept.
 
     Args:
         top: only so many rows from the first on get evidence, for which the trials of their searches are looked at, and
             the warnings that follow from it; None for all.
-        study: only its rows.
+        study: only its rows, those of a fold by itself.
     """
     validated = run.spec["validation"]["method"] != "none"
     goals = [Goal.parse(text) for text in run.spec["search"]["objectives"]]
     fronts = [_front(run, islands, goals) for islands in _searches(run)]
+    if run.spec["validation"]["method"] == "walk_forward" and study is None:
+        fronts = _cells(run, fronts)
+    cells = compared([place.score for places in fronts for place in places if place.score is not None])
     fronts.sort(key=lambda places: max(_merit(place.row, run, validated) for place in places), reverse=True)
     ranked = [
         place
@@ -84,41 +51,87 @@ def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -
         for place in sorted(places, key=lambda p: -_merit(p.row, run, validated))
         if study in (None, place.row.study)
     ]
-    assessed = [*_assessed(run, ranked[:top]), *ranked[len(ranked[:top]) :]]
-    return [place.row for place in assessed]
+    reader = _Reader(run, cells)
+    return [reader.told(place, looked_at=top is None or k < top) for k, place in enumerate(ranked)]
 
 
 class _Place(NamedTuple):
-    """A row, what it is about, and the studies that its winner is the best of."""
+    """A row, what it is about, and the studies that its winner is the best of; of a walk-forward, its folds instead."""
 
     row: Row
-    winner: Winner | None
-    islands: Sequence[StudyEntry]
+    winner: Winner | None = None
+    islands: Sequence[StudyEntry] = ()
+    folds: Sequence[_Place] = ()
+    score: OutOfSample | None = None
+    is_finished: bool = True
 
 
-def _assessed(run: Run, places: Sequence[_Place]) -> Iterator[_Place]:
-    """With evidence, and what it tells against the winner."""
-    known: dict[str, tuple[Searched, tuple[str, ...]]] = {}
-    for place in places:
-        if place.winner is None:
-            yield place
-            continue
-        search = place.islands[0].search_id
-        if search not in known:
-            known[search] = _searched(run, place.islands)
-        found, problem = known[search]
-        evidence = Evidence.of(place.winner, found)
-        doubts = (*problem, *evidence.weaknesses(place.row.n_trials).values())
-        row = replace(place.row, evidence=evidence, warnings=(*place.row.warnings, *doubts))
-        yield place._replace(row=row)
+class _Reader:
+    """Adds to rows what is to be said of them."""
+
+    def __init__(self, run: Run, cells: Tried | None) -> None:
+        self._run = run
+        self._cells = cells
+        self._known: dict[str, tuple[Searched, tuple[str, ...]]] = {}
+
+    def told(self, place: _Place, *, looked_at: bool) -> Row:
+        """The row with its warnings, and where it is ``looked_at`` with evidence."""
+        if place.folds:
+            return self._of_cell(place, looked_at=looked_at)
+        row, winner = place.row, place.winner
+        if winner is None:
+            return row
+        plain = (
+            ["in-sample only: no validation"]
+            if winner.oos_metrics is None
+            else doubts(row.is_metrics, row.oos_metrics)
+        )
+        row = replace(row, warnings=(*row.warnings, *plain))
+        if not looked_at:
+            return row
+        found, problem = self._searched(place.islands)
+        return _with_evidence(row, Evidence.of(winner, found), problem)
+
+    def _of_cell(self, place: _Place, *, looked_at: bool) -> Row:
+        folds = tuple(self.told(fold, looked_at=looked_at) for fold in place.folds)
+        row = replace(place.row, folds=folds)
+        if row.values is None:
+            return row
+        row = replace(row, warnings=(*row.warnings, *doubts(row.is_metrics, row.oos_metrics)))
+        if not looked_at:
+            return row
+        won = [fold.evidence for fold in folds if fold.values is not None]
+        return _with_evidence(row, evidence_of(won, place.score, self._cells), ())
+
+    def _searched(self, islands: Sequence[StudyEntry]) -> tuple[Searched, tuple[str, ...]]:
+        """What the trials say, or why nothing: the results are in the summaries, and no log hides them."""
+        search = islands[0].search_id
+        if search not in self._known:
+            try:
+                self._known[search] = searched(self._run, islands), ()
+            except ResultsError as error:
+                self._known[search] = Searched(0), (f"no evidence: {error}",)
+        return self._known[search]
 
 
-def _searched(run: Run, islands: Sequence[StudyEntry]) -> tuple[Searched, tuple[str, ...]]:
-    """What the trials say, or why nothing: the results are in the summaries, and no log hides them."""
-    try:
-        return searched(run, islands), ()
-    except ResultsError as error:
-        return Searched(0), (f"no evidence: {error}",)
+def _with_evidence(row: Row, evidence: Evidence, problem: Sequence[str]) -> Row:
+    weak = evidence.weaknesses(row.n_trials).values()
+    return replace(row, evidence=evidence, warnings=(*row.warnings, *problem, *weak))
+
+
+def _cells(run: Run, fronts: Sequence[Sequence[_Place]]) -> list[list[_Place]]:
+    """A place for each cell of a walk-forward; of a fold's Pareto front, its best in the first objective goes on."""
+    stages = Stages(run)
+    cells: dict[tuple[str, str, str], list[_Place]] = {}
+    for places in fronts:
+        cells.setdefault(places[0].row.cell, []).append(places[0])
+    return [[_cell(run, folds, stages)] for folds in cells.values()]
+
+
+def _cell(run: Run, folds: Sequence[_Place], stages: Stages) -> _Place:
+    unfinished = [place.row.fold for place in folds if not place.is_finished]
+    row, score = joined(run, [place.row for place in folds], unfinished, stages)
+    return _Place(row, folds=folds, score=score)
 
 
 def _searches(run: Run) -> list[list[StudyEntry]]:
@@ -151,14 +164,18 @@ def _front(run: Run, islands: Sequence[StudyEntry], goals: Sequence[Goal]) -> li
         for winner in (summary.winners if summary else ())
     ]
     warnings = tuple(dict.fromkeys(text for state in states for text in state))
-    if not winners:
-        return [_Place(_row(islands[0], None, sum(counts), warnings), None, islands)]
-    best = [winners[k] for k in front([winner.values for _, winner in winners], goals)]
-    return [_Place(_row(study, winner, sum(counts), warnings), winner, islands) for study, winner in best]
+    best: list[tuple[StudyEntry, Winner | None]] = [(islands[0], None)]
+    if winners:
+        best = [winners[k] for k in front([winner.values for _, winner in winners], goals)]
+    return [
+        _Place(_row(study, winner, sum(counts), warnings), winner, islands, is_finished=None not in summaries)
+        for study, winner in best
+    ]
 
 
 def _row(study: StudyEntry, winner: Winner | None, n_trials: int, warnings: tuple[str, ...]) -> Row:
     nothing: Metrics = dict.fromkeys(METRICS)
+    fold = study.planned
     return Row(
         study=study.id,
         strategy=study.strategy,
@@ -170,7 +187,10 @@ def _row(study: StudyEntry, winner: Winner | None, n_trials: int, warnings: tupl
         values=winner.values if winner else None,
         is_metrics=winner.is_metrics if winner else nothing,
         oos_metrics=(winner.oos_metrics or nothing) if winner else nothing,
-        warnings=(*warnings, *_doubts(winner)) if winner else warnings,
+        warnings=warnings,
+        fold=study.fold,
+        train=fold.train if fold else None,
+        test=fold.test if fold else None,
     )
 
 
@@ -187,18 +207,4 @@ def _state(study: StudyEntry, summary: StudySummary | None, n_trials: int) -> li
         found.append(f"no usable trial: {summary.most_common_reason}")
     elif summary.n_failed:
         found.append(f"{summary.n_failed} trials failed")
-    return found
-
-
-def _doubts(winner: Winner) -> list[str]:
-    """What its metrics alone tell against a winner."""
-    if winner.oos_metrics is None:
-        return ["in-sample only: no validation"]
-    found = []
-    trades = winner.oos_metrics["total_trades"] or 0
-    if trades < _FEW_TEST_TRADES:
-        found.append(f"only {trades:.0f} trades out of sample")
-    profit = winner.oos_metrics["total_return"]
-    if profit is not None and profit <= 0.0 < (winner.is_metrics["total_return"] or 0.0):
-        found.append("gains in sample, loses out of sample")
     return found

@@ -17,6 +17,7 @@ from backtune.results.segments import count_trials, read_log, write_segment
 from backtune.results.summary import StudySummary
 from backtune.space import Space, parse_space
 from backtune.spec import base_folder
+from backtune.validation.folds import Fold
 
 _RAY_COPY = "working_dir_files"
 
@@ -48,6 +49,8 @@ class StudyEntry:
         space: the ranges searched, as plain data.
         data_fingerprint, engine: of the bars, and what suggests the candidates.
         peers: ids of the other islands of the same search.
+        span: start and end of its bars in microseconds since the epoch, UTC; empty in folders of before it was kept.
+        windows: its fold as plain data, as planned; see :meth:`planned`. Empty as ``span``.
     """
 
     id: str
@@ -61,6 +64,18 @@ class StudyEntry:
     data_fingerprint: str = ""
     engine: str = ""
     peers: list[str] = field(default_factory=list)
+    span: list[int] = field(default_factory=list)
+    windows: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        """Strategy, asset and timeframe."""
+        return self.strategy, self.asset, self.timeframe
+
+    @property
+    def planned(self) -> Fold | None:
+        """Its fold; a train window ends earlier where bars are missing, see :func:`~backtune.validation.folds.purged`."""
+        return Fold.of_json(self.windows) if self.windows else None
 
     @property
     def search_id(self) -> str:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import lru_cache
 
 from backtune.data.bars import Bars
+from backtune.data.bars_ref import BarsRef
 from backtune.data.load import load_bars
 from backtune.engine.window import Window
 from backtune.errors import DataError
@@ -17,7 +18,7 @@ from backtune.objective import Objective
 from backtune.search.cost import Line, Prices
 from backtune.search.grid import n_levels
 from backtune.search.samplers import engine_of, make_suggester
-from backtune.search.study import BarsRef, Study
+from backtune.search.study import Study
 from backtune.search.suggest import Suggester, Told
 from backtune.space import Params
 from backtune.spec import Goal

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from backtune.data.bars_ref import BarsRef
 from backtune.search.grid import CONTINUOUS_LEVELS, n_levels
 from backtune.search.samplers import engine_of
-from backtune.search.study import BarsRef, Study
+from backtune.search.study import Study
 from backtune.space import Space
 from backtune.spec import Search
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from backtune.data.bars_ref import BarsRef
 from backtune.results.progress import unfinished
 from backtune.results.runs import Run
 from backtune.results.segments import count_trials
 from backtune.search.cost import Cost, Prices, n_candidates
 from backtune.search.packing import pack
-from backtune.search.study import BarsRef, Study
+from backtune.search.study import Study
 from backtune.search.unit import Unit
 from backtune.spec import SweepSpec
 

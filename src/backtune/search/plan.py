@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
 from backtune.engine.metrics import METRICS
 from backtune.errors import CatalogError, SpecError
 from backtune.results.runs import Run, StudyEntry, default_runs
 from backtune.search.identity import code_version, strategy_version, study_seed
 from backtune.search.samplers import engine_of, make_suggester
-from backtune.search.study import BarsRef, Study
+from backtune.search.study import Study
 from backtune.search.warm_start import earlier_sweep, first_candidates
 from backtune.space import Params, Space
 from backtune.spec import SweepSpec, content_hash
@@ -67,6 +68,8 @@ def entry_of(study: Study) -> StudyEntry:
         data_fingerprint=study.bars.fingerprint,
         engine=engine_of(study.search),
         peers=list(study.peers),
+        span=[_microseconds(study.bars.start), _microseconds(study.bars.end)],
+        windows=study.fold.to_json(),
     )
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 
-from backtune.data.bars import Bars
-from backtune.data.load import cached_bars
+from backtune.data.bars_ref import BarsRef
 from backtune.engine.window import Window
 from backtune.errors import ResultsError, StrategyError
 from backtune.objective import Objective, Trial, search_window, validation_window
@@ -34,31 +32,6 @@ from backtune.validation.folds import Fold, purged
 FLUSH_SECONDS = 1.0
 
 Stop = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class BarsRef:
-    """Bars by name, so that a study is small and every worker reads its own partitions."""
-
-    root: str
-    asset: str
-    timeframe: str
-    start: datetime
-    end: datetime
-    calendar: str
-    fingerprint: str
-    funding: bool = False
-
-    def load(self) -> Bars:
-        """The bars, from this process's cache where they are.
-
-        Raises:
-            DataError: they are not what the plan was made for, or cannot be read.
-        """
-        return cached_bars(
-            self.root, self.asset, self.timeframe, self.start, self.end, self.calendar, self.fingerprint,
-            funding=self.funding,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from backtune.results.summary import Winner
 from backtune.space import Params
 from backtune.validation.bootstrap import sharpe_interval
 from backtune.validation.deflated_sharpe import ReturnShape
+from backtune.validation.moments import bar_returns
 
 
 class Windows(NamedTuple):
@@ -38,7 +39,7 @@ def _tested(trial: Trial, objective: Objective, windows: Windows, seed: int) -> 
     test = windows.test
     interval = None
     if test is not None:
-        returns = bar_returns(objective, trial.params, test)
+        returns = _returns(objective, trial.params, test)
         interval = sharpe_interval(returns, test.bars.bars_per_year, seed=seed)
     return Winner(
         number=trial.number,
@@ -46,14 +47,11 @@ def _tested(trial: Trial, objective: Objective, windows: Windows, seed: int) -> 
         values=trial.values or (),
         is_metrics=trial.metrics,
         oos_metrics=objective.score(trial.params, test).metrics if test is not None else None,
-        is_shape=ReturnShape.of(bar_returns(objective, trial.params, windows.search)),
+        is_shape=ReturnShape.of(_returns(objective, trial.params, windows.search)),
         oos_interval=interval,
     )
 
 
-def bar_returns(objective: Objective, params: Params, window: Window) -> np.ndarray:
-    """(n_bars,) returns of a candidate from close to close in a window, the first from the initial cash; 0 after ruin."""
+def _returns(objective: Objective, params: Params, window: Window) -> np.ndarray:
     equity = objective.chained([(params, window)]).equity
-    before = np.concatenate([[objective.execution.initial_cash], equity[:-1]])
-    returns: np.ndarray = np.divide(equity - before, before, out=np.zeros_like(equity), where=before > 0.0)
-    return returns
+    return bar_returns(equity, objective.execution.initial_cash)

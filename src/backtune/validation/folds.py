@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,26 @@ class Fold:
     def windows(self) -> tuple[Span, ...]:
         """All windows that are scored, in order of time."""
         return (*(self.parts or (self.train,)), *([self.test] if self.test else []))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that :meth:`of_json` takes back; a window as its two ends."""
+        return {
+            "name": self.name, "train": _ends(self.train), "test": _ends(self.test) if self.test else None,
+            "parts": [_ends(part) for part in self.parts], "purge_bars": self.purge_bars, "deviation": self.deviation,
+        }  # fmt: skip
+
+    @classmethod
+    def of_json(cls, content: dict[str, Any]) -> Fold:
+        """From plain data."""
+        test = content["test"]
+        return cls(
+            **{
+                **content,
+                "train": Span(*content["train"]),
+                "test": Span(*test) if test is not None else None,
+                "parts": tuple(Span(*part) for part in content["parts"]),
+            }
+        )
 
 
 def folds_of(validation: Validation, span: Span, *, bar: int, lookback: int) -> list[Fold]:
@@ -168,6 +189,10 @@ def _lengths(validation: Validation, length: int) -> tuple[int, int]:
     if test is None:
         test = length // (n + 3) if train is None else max(0, length - train) // n
     return length - n * test if train is None else train, test
+
+
+def _ends(span: Span) -> list[int]:
+    return [span.start, span.end]
 
 
 def _in_words(microseconds: int) -> str:

@@ -6,10 +6,25 @@ All ratios here are per bar; times sqrt(bars per year) they are annual.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 # A spread below this share of the sum of squares is rounding, and a ratio of it noise.
 ROUNDING = 1e-14
+
+
+def bar_returns(equity: np.ndarray, initial_cash: float) -> np.ndarray:
+    """(n,) returns from close to close of (n,) equity, the first from the initial cash; 0 after ruin."""
+    before = np.concatenate([[initial_cash], equity[:-1]])
+    returns: np.ndarray = np.divide(equity - before, before, out=np.zeros(len(equity)), where=before > 0.0)
+    return returns
+
+
+def block_moments(returns: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """(n_blocks, 3) moments of (n,) bar returns between the (n_blocks + 1,) rows that cut them into blocks."""
+    blocks = (returns[a:b] for a, b in pairwise(edges.tolist()))
+    return np.array([(len(block), block.sum(), sum_of_products(block, block)) for block in blocks])
 
 
 def sharpe_of_sums(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> np.ndarray:

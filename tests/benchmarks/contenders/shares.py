@@ -18,11 +18,12 @@ from typing import Any
 from numba.core.dispatcher import Dispatcher
 
 from backtune.data import load
+from backtune.data.bars_ref import BarsRef
 from backtune.objective import Objective
 from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary
 from backtune.search.grid import GridSuggester
-from backtune.search.study import BarsRef, Study, run_study
+from backtune.search.study import Study, run_study
 
 KERNEL, SAMPLER = "kernel", "sampler"
 EVALUATION, LOG, BARS, STUDY = "evaluation, in Python", "trial log", "bars", "study loop"

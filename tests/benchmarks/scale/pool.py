@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from backtune.data.bars_ref import BarsRef
 from backtune.search.queue import Piece, UnitQueue
-from backtune.search.study import FLUSH_SECONDS, BarsRef, Study
+from backtune.search.study import FLUSH_SECONDS, Study
 from backtune.search.unit import Unit
 
 Answer = TypeVar("Answer")

@@ -37,6 +37,14 @@ STRONG = Evidence(
         ({"dsr": 0.94}, {"dsr": "the best of 1,600 trials may be luck (deflated Sharpe 0.94)"}),
         ({"dsr": 0.31}, {"dsr": "the best of 1,600 trials is what luck would give (deflated Sharpe 0.31)"}),
         (
+            {"dsr": 0.7, "n_cells": 6},
+            {"dsr": "as one of 6 cells, its result out of sample may be luck (deflated Sharpe 0.70)"},
+        ),
+        (
+            {"dsr": 0.2, "n_cells": 1},
+            {"dsr": "its result out of sample is what luck would give (deflated Sharpe 0.20)"},
+        ),
+        (
             {"pbo": 0.62, "pbo_loss": 0.5},
             {"pbo": "overfitted in 62 % of the splits (PBO 0.62)"},
         ),
@@ -92,7 +100,7 @@ def test_nothing_is_known_of_an_old_winner_of_an_empty_search() -> None:
 
 def test_as_plain_data() -> None:
     assert STRONG.to_json() == {
-        "dsr": 0.99, "n_independent": 41.0, "pbo": 0.1, "pbo_slope": 0.8, "pbo_loss": 0.0,
+        "dsr": 0.99, "n_independent": 41.0, "n_cells": None, "pbo": 0.1, "pbo_slope": 0.8, "pbo_loss": 0.0,
         "plateau": 0.9, "plateau_centre": {"period": 7}, "oos_sharpe_low": 0.2, "oos_sharpe_high": 1.1,
     }  # fmt: skip
 

@@ -1,0 +1,78 @@
+"""A row of the leaderboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from backtune.data.window import iso
+from backtune.objective import Metrics
+from backtune.results.evidence import NO_EVIDENCE, Evidence
+from backtune.space import Params
+from backtune.validation.folds import Span
+
+
+@dataclass(frozen=True)
+class Row:
+    """One winner of one study, or what the folds of a walk-forward did one after the other.
+
+    A study with several objectives has a row for each point of its Pareto front. A walk-forward has one row a cell: its
+    ``study``, ``params``, ``trial`` and ``train`` are those of the last fold that has a winner, which one would trade next;
+    ``n_trials`` is the sum over the folds; ``values`` and ``is_metrics`` are means over the folds' winners, each of its own
+    train window; ``oos_metrics`` are those of the tests as one backtest (:mod:`backtune.results.stitched`).
+
+    Attributes:
+        study, strategy, asset, timeframe: whose.
+        params: the winner's; empty where there is none.
+        trial: its number, None where there is none.
+        n_trials: how many trials the best was picked from.
+        values: one per objective, None where there is no winner.
+        is_metrics, oos_metrics: in-sample and out-of-sample; a metric is None where undefined or not there.
+        warnings: in words.
+        evidence: how far the winner can be trusted.
+        fold: name of the study's fold.
+        train, test: the windows as planned; None without validation, and in folders of before they were kept.
+        folds: of a walk-forward the rows of its folds, in order of time, each about its own study; else empty.
+    """
+
+    study: str
+    strategy: str
+    asset: str
+    timeframe: str
+    params: Params
+    trial: int | None
+    n_trials: int
+    values: tuple[float, ...] | None
+    is_metrics: Metrics
+    oos_metrics: Metrics
+    warnings: tuple[str, ...]
+    evidence: Evidence = NO_EVIDENCE
+    fold: str = ""
+    train: Span | None = None
+    test: Span | None = None
+    folds: tuple[Row, ...] = ()
+
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        """Strategy, asset and timeframe."""
+        return self.strategy, self.asset, self.timeframe
+
+    def to_json(self) -> dict[str, Any]:
+        """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``, the evidence by its own names, windows as two ISO
+        times, and the folds as a list of the same.
+        """
+        return {
+            "study": self.study, "strategy": self.strategy, "asset": self.asset, "timeframe": self.timeframe,
+            "fold": self.fold, "train": _times(self.train), "test": _times(self.test),
+            "params": self.params, "trial": self.trial, "n_trials": self.n_trials,
+            "values": list(self.values) if self.values is not None else None,
+            **{f"is_{name}": value for name, value in self.is_metrics.items()},
+            **{f"oos_{name}": value for name, value in self.oos_metrics.items()},
+            **self.evidence.to_json(),
+            "warnings": list(self.warnings),
+            "folds": [fold.to_json() for fold in self.folds],
+        }  # fmt: skip
+
+
+def _times(span: Span | None) -> list[str] | None:
+    return [iso(span.start), iso(span.end)] if span is not None else None

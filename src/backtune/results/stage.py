@@ -1,0 +1,106 @@
+"""What a study ran on, from what its sweep's folder says of it: the bars, the windows and the rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from backtune.data.bars import Bars
+from backtune.data.bars_ref import BarsRef
+from backtune.data.window import to_datetime
+from backtune.engine.window import Window
+from backtune.errors import ResultsError
+from backtune.objective import Objective, search_window, validation_window
+from backtune.results.runs import Run, StudyEntry
+from backtune.spec import SweepSpec
+from backtune.strategy.registry import StrategyRef, strategy_ref
+from backtune.validation.folds import Fold, purged
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the candidates of a study meet.
+
+    Attributes:
+        bars: of the whole span.
+        fold: its windows, purged for these bars.
+        objective: the strategy under the rules of the spec.
+    """
+
+    bars: Bars
+    fold: Fold
+    objective: Objective
+
+    @property
+    def search(self) -> Window:
+        """What the search saw.
+
+        Raises:
+            CatalogError: there is no bar in it.
+        """
+        return search_window(self.bars, self.fold.train, self.fold.parts)
+
+    @property
+    def test(self) -> Window | None:
+        """What only the winner met; None without validation.
+
+        Raises:
+            CatalogError: there is no bar in it.
+        """
+        return validation_window(self.bars, self.fold.test) if self.fold.test is not None else None
+
+
+class Stages:
+    """The stages of a run's studies. Bars come from this process's cache, strategies are looked up once.
+
+    Args:
+        run: its spec names the catalog and the strategies, which may have changed since; their fingerprint is checked, and
+            a strategy's results must be compared with those that are there.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def of(self, study: StudyEntry) -> Stage:
+        """The stage of one study.
+
+        Raises:
+            ResultsError: the folder is from before windows were kept in it.
+            DataError: the bars are gone, or are others now.
+            SpecError, StrategyError: the strategy cannot be found.
+        """
+        fold = study.planned
+        if fold is None:
+            raise ResultsError(
+                f"{self._run.folder}: does not say which windows {study.id} had; run the sweep again"
+            )
+        bars = self._bars(study).load()
+        search = self.spec.search
+        objective = Objective(
+            self._strategies[study.strategy], self.spec.execution, search.goals, search.bounds, fold.deviation
+        )
+        return Stage(bars, purged(fold, bars.timestamp), objective)
+
+    @cached_property
+    def spec(self) -> SweepSpec:
+        """Of the run, as an object."""
+        return SweepSpec.parse(self._run.spec)
+
+    @cached_property
+    def _strategies(self) -> dict[str, StrategyRef]:
+        refs = map(strategy_ref, self.spec.grid.strategies)
+        return {ref.name: ref for ref in refs}
+
+    def _bars(self, study: StudyEntry) -> BarsRef:
+        data = self.spec.data
+        start, end = map(to_datetime, study.span)
+        return BarsRef(
+            data.location,
+            study.asset,
+            study.timeframe,
+            start,
+            end,
+            data.calendar,
+            study.data_fingerprint,
+            data.funding,
+        )

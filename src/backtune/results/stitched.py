@@ -1,0 +1,218 @@
+"""The tests of a walk-forward as one backtest: each fold's winner traded in its own test window, one after the other.
+
+Where a fold has no winner, nothing is traded in its window. A position that is open at the end of a window is handed over as
+:func:`~backtune.engine.simulation.chained` says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from backtune.engine.simulation import Result
+from backtune.engine.window import Window
+from backtune.errors import BacktuneError, ResultsError
+from backtune.objective import Metrics, Objective, validation_window
+from backtune.results.files import read_json, write_json
+from backtune.results.row import Row
+from backtune.results.runs import Run
+from backtune.results.stage import Stage, Stages
+from backtune.space import Params
+from backtune.validation.bootstrap import SharpeInterval, sharpe_interval
+from backtune.validation.deflated_sharpe import ReturnShape
+from backtune.validation.moments import bar_returns, block_moments
+
+_FILE = "walk_forward.json"
+# To be raised with any change of what is computed: what was kept before is computed again.
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfSample:
+    """What the tests did as one; what is kept of it.
+
+    Attributes:
+        metrics: from the first bar of the first test to the last bar of the last.
+        shape: of the bar returns; None where they do not vary.
+        interval: of the Sharpe ratio; None as ``shape``.
+        blocks: (16, 3) moments of the bar returns in equal blocks of time.
+        bars_per_year: annualises.
+    """
+
+    metrics: Metrics
+    shape: ReturnShape | None
+    interval: SharpeInterval | None
+    blocks: np.ndarray
+    bars_per_year: float
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What was traded in the test window of one fold.
+
+    Attributes:
+        fold: its name.
+        study: whose winner; of a fold without one, whose fold.
+        params: None where nothing was traded.
+        first: the row of the window's first bar.
+    """
+
+    fold: str
+    study: str
+    params: Params | None
+    first: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stitched:
+    """The tests as one backtest, in full.
+
+    Attributes:
+        initial_cash: equity before the first bar.
+        opens: (n,) microseconds since the epoch, UTC, at which the bars open.
+        close: (n,) prices at the closes.
+        equity: (n,) at the closes.
+        trades: the closed trades, see :class:`~backtune.engine.simulation.Result`.
+        pieces: the folds, in order; windows without a bar are left out.
+        score: what it comes to.
+    """
+
+    initial_cash: float
+    opens: np.ndarray
+    close: np.ndarray
+    equity: np.ndarray
+    trades: pl.DataFrame
+    pieces: tuple[Piece, ...]
+    score: OutOfSample
+
+    @property
+    def metrics(self) -> Metrics:
+        return self.score.metrics
+
+
+def stitched(run: Run, folds: Sequence[Row], stages: Stages | None = None) -> Stitched:
+    """Backtest the folds of one cell again, as one.
+
+    Args:
+        folds: all of the cell's, in order of time, as in a row of the leaderboard.
+        stages: of the run, where it is asked for several.
+
+    Raises:
+        ResultsError: the bars or the strategy are not there, or give other numbers than the sweep has.
+    """
+    stages = stages or Stages(run)
+    studies = {study.id: study for study in run.studies}
+    try:
+        return _stitched([(fold, stages.of(studies[fold.study])) for fold in folds], stages.spec.search.seed)
+    except ResultsError:
+        raise
+    except (BacktuneError, OSError) as error:
+        raise ResultsError(str(error)) from error
+
+
+def out_of_sample(run: Run, folds: Sequence[Row], stages: Stages) -> OutOfSample:
+    """What the tests of one cell did as one.
+
+    It is kept in the folder of the last fold's study until a fold has another winner.
+
+    Args:
+        folds, stages: as for :func:`stitched`.
+
+    Raises:
+        ResultsError: as :func:`stitched`, where nothing was kept.
+    """
+    folder = run.study_folder(folds[-1].study)
+    winners = [[fold.study, fold.trial] for fold in folds]
+    kept = _kept(folder, winners)
+    if kept is not None:
+        return kept
+    found = stitched(run, folds, stages).score
+    # Whoever may read the results need not be allowed to write beside them.
+    with contextlib.suppress(ResultsError):
+        content = {**asdict(found), "blocks": found.blocks.tolist()}
+        write_json(folder / _FILE, {"version": _VERSION, "winners": winners, **content})
+    return found
+
+
+def _kept(folder: Path, winners: list[list[Any]]) -> OutOfSample | None:
+    """What was kept of these winners; None where nothing was, or nothing that can be read."""
+    try:
+        content = read_json(folder / _FILE)
+    except ResultsError:
+        return None
+    if not isinstance(content, dict) or (content.get("version"), content.get("winners")) != (
+        _VERSION,
+        winners,
+    ):
+        return None
+    shape, interval = content["shape"], content["interval"]
+    return OutOfSample(
+        metrics=content["metrics"],
+        shape=ReturnShape(**shape) if shape else None,
+        interval=SharpeInterval(**interval) if interval else None,
+        blocks=np.array(content["blocks"]),
+        bars_per_year=content["bars_per_year"],
+    )
+
+
+def _stitched(folds: Sequence[tuple[Row, Stage]], seed: int) -> Stitched:
+    tests = list(_tests(folds))
+    if not tests:
+        raise ResultsError("there is no bar in any test window")
+    for fold, objective, window in tests:
+        if fold.values is not None:
+            _check(fold, objective, window)
+    pieces = [(fold.params if fold.values is not None else None, window) for fold, _, window in tests]
+    objective, first = folds[-1][1].objective, pieces[0][1].start
+    result = objective.chained(pieces)
+    whole = Window.of(pieces[-1][1].bars, first)
+    cash = objective.execution.initial_cash
+    return Stitched(
+        initial_cash=cash,
+        opens=whole.prices.timestamp,
+        close=whole.prices.close,
+        equity=result.equity,
+        trades=result.trades,
+        pieces=tuple(
+            Piece(fold.fold, fold.study, params, window.start - first)
+            for (fold, *_), (params, window) in zip(tests, pieces, strict=True)
+        ),
+        score=_score(result, whole, cash, seed),
+    )
+
+
+def _tests(folds: Sequence[tuple[Row, Stage]]) -> Iterator[tuple[Row, Objective, Window]]:
+    """The test windows in which there are bars."""
+    for fold, stage in folds:
+        test, timestamp = stage.fold.test, stage.bars.timestamp
+        if test is not None and np.diff(np.searchsorted(timestamp, [test.start, test.end])).any():
+            yield fold, stage.objective, validation_window(stage.bars, test)
+
+
+def _check(fold: Row, objective: Objective, window: Window) -> None:
+    """The strategy or an installed package may have changed since the sweep."""
+    again = objective.score(fold.params, window).metrics
+    for name, value in fold.oos_metrics.items():
+        now = again[name]
+        if (now is None) != (value is None) or not isclose(now or 0.0, value or 0.0, rel_tol=1e-9):
+            raise ResultsError(
+                f"the bars or the code are no longer those of the sweep: {name} of {fold.fold} is {now} now, and was {value}"
+            )
+
+
+def _score(result: Result, whole: Window, cash: float, seed: int) -> OutOfSample:
+    returns = bar_returns(result.equity, cash)
+    return OutOfSample(
+        metrics=result.metrics,
+        shape=ReturnShape.of(returns),
+        interval=sharpe_interval(returns, whole.bars.bars_per_year, seed=seed),
+        blocks=block_moments(returns, whole.block_edges),
+        bars_per_year=whole.bars.bars_per_year,
+    )

@@ -1,0 +1,134 @@
+"""The folds of a walk-forward as one row of the leaderboard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from backtune.engine.metrics import METRICS
+from backtune.errors import ResultsError
+from backtune.objective import Metrics
+from backtune.results.evidence import Evidence
+from backtune.results.row import Row
+from backtune.results.runs import Run
+from backtune.results.stage import Stages
+from backtune.results.stitched import OutOfSample, out_of_sample
+from backtune.validation.deflated_sharpe import Tried, deflated_sharpe
+from backtune.validation.folds import Span
+
+
+def joined(
+    run: Run, folds: Sequence[Row], unfinished: Sequence[str], stages: Stages
+) -> tuple[Row, OutOfSample | None]:
+    """The row of a cell, and its tests as one backtest; None where they cannot be had, with the reason as a warning.
+
+    Args:
+        folds: the best row of each fold, in order of time, with warnings about the state of its study alone.
+        unfinished: names of those of which nothing is known yet.
+        stages: of the run.
+    """
+    won = [fold for fold in folds if fold.values is not None]
+    score, problem = None, ""
+    if unfinished:
+        problem = f"{', '.join(unfinished)} not finished"
+    elif won:
+        try:
+            score = out_of_sample(run, folds, stages)
+        except ResultsError as error:
+            problem = str(error)
+    row = _row(folds, won)
+    if score is not None:
+        row = replace(row, oos_metrics=score.metrics)
+    warnings = [*_of_folds(folds)]
+    if score is not None:
+        warnings += _missing(folds)
+    elif won:
+        warnings.append(f"out of sample the mean over folds, not one backtest: {problem}")
+    if won and row.fold != folds[-1].fold:
+        warnings.append(f"the parameters are of {row.fold}")
+    return replace(row, warnings=tuple(warnings)), score
+
+
+def evidence_of(folds: Sequence[Evidence], score: OutOfSample | None, cells: Tried | None) -> Evidence:
+    """Of a walk-forward.
+
+    The searches saw nothing of the tests, so no number of trials deflates what was made there. What a reader picks by the
+    tests is a cell: the deflated Sharpe ratio is that of the tests, as of one among so many independent cells; for a
+    single cell it is the probability that the true ratio is above 0. The probability of overfitting is the folds' mean, the
+    plateau that of the last fold, whose parameters are the row's.
+
+    Args:
+        folds: of the folds with a winner, in order of time; one at least.
+        cells: what :func:`compared` says of all cells.
+    """
+    dsr = None
+    if score is not None and score.shape is not None and cells is not None:
+        own = replace(cells, deviation=cells.deviation / math.sqrt(score.bars_per_year))
+        dsr = deflated_sharpe(score.shape, own).probability
+    return Evidence(
+        dsr=dsr,
+        n_independent=cells.n_independent if dsr is not None and cells is not None else None,
+        n_cells=cells.n_trials if dsr is not None and cells is not None else None,
+        pbo=_mean(fold.pbo for fold in folds),
+        pbo_slope=_mean(fold.pbo_slope for fold in folds),
+        pbo_loss=_mean(fold.pbo_loss for fold in folds),
+        plateau=folds[-1].plateau,
+        plateau_centre=folds[-1].plateau_centre,
+        oos_interval=score.interval if score is not None else None,
+    )
+
+
+def compared(scores: Sequence[OutOfSample]) -> Tried | None:
+    """The cells that a reader picks from by their tests, as far as luck is concerned; None where none traded.
+
+    The deviation is that of annual Sharpe ratios, since a bar is not the same in all of them.
+    """
+    tried = Tried.of(np.stack([score.blocks for score in scores])) if scores else None
+    annual = [
+        score.shape.sharpe * math.sqrt(score.bars_per_year) for score in scores if score.shape is not None
+    ]
+    return tried and replace(tried, deviation=float(np.std(annual, ddof=1)) if len(annual) > 1 else 0.0)
+
+
+def _row(folds: Sequence[Row], won: Sequence[Row]) -> Row:
+    last = (won or folds)[-1]
+    tests = [fold.test for fold in folds if fold.test is not None]
+    values = [fold.values for fold in won if fold.values is not None]
+    return replace(
+        last,
+        n_trials=sum(fold.n_trials for fold in folds),
+        values=tuple(sum(own) / len(own) for own in zip(*values, strict=True)) if values else None,
+        is_metrics=_means([fold.is_metrics for fold in won]),
+        oos_metrics=_means([fold.oos_metrics for fold in won]),
+        test=Span(tests[0].start, tests[-1].end) if tests else None,
+        folds=tuple(folds),
+    )
+
+
+def _of_folds(folds: Sequence[Row]) -> Iterator[str]:
+    """What is not as it should be with them; what is said of several is said once."""
+    names: dict[str, list[str]] = {}
+    for fold in folds:
+        for warning in fold.warnings:
+            names.setdefault(warning, []).append(fold.fold)
+    for warning, own in names.items():
+        yield warning if len(own) == len(folds) else f"{', '.join(own)}: {warning}"
+
+
+def _missing(folds: Sequence[Row]) -> Iterator[str]:
+    missing = [fold.fold for fold in folds if fold.values is None]
+    if missing:
+        yield f"nothing traded in {', '.join(missing)}"
+
+
+def _means(metrics: Sequence[Metrics]) -> Metrics:
+    """Of each metric where it is defined."""
+    return {name: _mean(own[name] for own in metrics) for name in METRICS}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

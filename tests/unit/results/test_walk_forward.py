@@ -1,0 +1,111 @@
+"""The numbers of a walk-forward by hand: what it is compared with, and what its evidence is made of."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from backtune.results.evidence import NO_EVIDENCE, Evidence
+from backtune.results.stitched import OutOfSample
+from backtune.results.walk_forward import compared, evidence_of
+from backtune.validation.bootstrap import SharpeInterval
+from backtune.validation.deflated_sharpe import (
+    ReturnShape,
+    expected_maximum_sharpe,
+    independent_trials,
+    probabilistic_sharpe,
+)
+from backtune.validation.moments import bar_returns, block_moments, trial_sharpes
+
+N_BARS = 1600
+EDGES = np.arange(17) * 100
+NOISE = np.random.default_rng(11).standard_normal((3, N_BARS)) * 0.01
+FOLDS = [
+    Evidence(
+        dsr=0.1,
+        n_independent=40.0,
+        pbo=0.2,
+        pbo_slope=-1.0,
+        pbo_loss=0.4,
+        plateau=0.9,
+        plateau_centre={"x": 1},
+    ),
+    Evidence(
+        dsr=0.2,
+        n_independent=50.0,
+        pbo=0.6,
+        pbo_slope=None,
+        pbo_loss=0.0,
+        plateau=0.3,
+        plateau_centre={"x": 2},
+    ),
+]
+
+
+def score(returns: np.ndarray, bars_per_year: float = 400.0) -> OutOfSample:
+    interval = SharpeInterval(-1.0, 2.0, 0.5, 0.95, 3.0, 0.2)
+    return OutOfSample({}, ReturnShape.of(returns), interval, block_moments(returns, EDGES), bars_per_year)
+
+
+def test_returns_and_their_moments_by_hand() -> None:
+    equity = np.array([110.0, 99.0, 99.0, 0.0, 0.0])
+    returns = bar_returns(equity, 100.0)
+    assert returns.tolist() == pytest.approx([0.1, -0.1, 0.0, -1.0, 0.0])
+    moments = block_moments(returns, np.array([0, 2, 2, 5]))
+    assert moments.tolist() == [pytest.approx([2, 0.0, 0.02]), [0, 0, 0], pytest.approx([3, -1.0, 1.0])]
+
+
+def test_cells_are_compared_by_annual_ratios() -> None:
+    # The same returns on bars that are four times as long have half the ratio a year.
+    cells = [score(NOISE[0]), score(NOISE[1]), score(NOISE[2], bars_per_year=100.0)]
+    tried = compared(cells)
+    blocks = np.stack([cell.blocks for cell in cells])
+    annual = trial_sharpes(blocks) * [20.0, 20.0, 10.0]
+    assert tried.n_trials == 3
+    assert tried.n_independent == independent_trials(blocks)
+    assert tried.deviation == pytest.approx(np.std(annual, ddof=1))
+
+
+def test_cells_that_trade_alike_are_one() -> None:
+    tried = compared([score(NOISE[0]), score(NOISE[0])])
+    assert (tried.n_trials, tried.n_independent) == (1, 1.0)
+
+
+def test_there_is_nothing_to_compare() -> None:
+    assert compared([]) is None
+    assert compared([score(np.zeros(N_BARS))]) is None
+
+
+def test_evidence_by_hand() -> None:
+    cells = [score(NOISE[0] + 0.001), score(NOISE[1]), score(NOISE[2])]
+    tried = compared(cells)
+    found = evidence_of(FOLDS, cells[0], tried)
+    deviation = max(tried.deviation / 20.0, 1 / math.sqrt(N_BARS - 1))
+    benchmark = expected_maximum_sharpe(tried.n_independent, deviation)
+    assert benchmark > 0.0
+    assert found.dsr == probabilistic_sharpe(cells[0].shape, benchmark)
+    assert (found.n_cells, found.n_independent) == (3, tried.n_independent)
+    assert (found.pbo, found.pbo_slope, found.pbo_loss) == (pytest.approx(0.4), -1.0, pytest.approx(0.2))
+    assert (found.plateau, found.plateau_centre) == (0.3, {"x": 2})
+    assert found.oos_interval == cells[0].interval
+
+
+def test_a_single_cell_is_held_against_zero() -> None:
+    cell = score(NOISE[0] + 0.001)
+    found = evidence_of(FOLDS, cell, compared([cell]))
+    assert (found.dsr, found.n_cells) == (probabilistic_sharpe(cell.shape), 1)
+
+
+def test_without_a_whole_only_the_searches_tell() -> None:
+    found = evidence_of(FOLDS, None, None)
+    assert (found.dsr, found.n_independent, found.n_cells, found.oos_interval) == (None,) * 4
+    assert (found.pbo, found.plateau) == (pytest.approx(0.4), 0.3)
+    assert evidence_of([NO_EVIDENCE], None, None) == NO_EVIDENCE
+
+
+def test_a_cell_that_never_trades_has_no_ratio() -> None:
+    idle = score(np.zeros(N_BARS))
+    found = evidence_of(FOLDS, idle, compared([idle, score(NOISE[0])]))
+    assert (found.dsr, found.n_cells) == (None, None)
