@@ -13,6 +13,7 @@
     |-- SearchError        a sampler cannot do what the study needs
     |-- ReportError        a report or script cannot be made of what a run holds
     |-- TrackingError      the experiment tracker refuses or does not answer
+    |-- RecordsError       the gateway's database cannot be used
     `-- ClusterError       the cluster cannot be started or reached
 
 A message says what is wrong, where, with which value, and how to mend it. The parts are attributes too.
@@ -96,6 +97,10 @@ class ReportError(BacktuneError):
 
 class TrackingError(BacktuneError):
     """Raised when the experiment tracker refuses or does not answer."""
+
+
+class RecordsError(BacktuneError):
+    """Raised when the gateway's database cannot be used."""
 
 
 class ClusterError(BacktuneError):

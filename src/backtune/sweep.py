@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import backtune
 from backtune.results.leaderboard import Row, leaderboard
+from backtune.results.outcome import Outcome, asked_for
 from backtune.results.progress import Progress, ProgressReader, unfinished
 from backtune.results.runs import Run, adopt_repeats, default_runs
+from backtune.results.segments import count_trials
 from backtune.search.estimate import seconds_left
 from backtune.search.packing import pack
 from backtune.search.plan import run_of, studies_of
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 ExecutorName = Literal["ray", "inline"]
 ExitStatus = Literal[0, 1, 3]
+StoppedBy = Literal["", "signal", "time"]
+# Of a sweep of a hundred thousand studies, so many reasons why some failed are told.
+_TOLD_REASONS = 20
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,13 @@ class SweepResult:
 
     Attributes:
         run: the sweep's folder.
-        interrupted: whether a signal or the time budget ended it early.
+        stopped_by: a signal or the time budget, where one of them ended it early.
         lost: for every study whose unit was given up: why.
         problems: what went wrong beside the search, such as a tracker that is down.
     """
 
     run: Run
-    interrupted: bool = False
+    stopped_by: StoppedBy = ""
     lost: dict[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
@@ -135,7 +141,10 @@ def run_sweep(spec: SweepSpec, runs: str | Path | None = None, options: Options 
         adopt_repeats(run)
         open_ids = {entry.id for entry in unfinished(run)}
         todo = [study for study in studies if study.id in open_ids]
-        return _execute(_Start(spec, run, todo, brake, options))
+        result = _execute(_Start(spec, run, todo, brake, options))
+        if asked_for():
+            _outcome(result, asked_for()).write(run.folder)
+        return result
 
 
 @dataclass(frozen=True)
@@ -164,8 +173,22 @@ def _execute(start: _Start) -> SweepResult:
         finally:
             start.brake.release()
             problem = _close(projection)
-    interrupted = signals.came or start.brake.out_of_time
-    return SweepResult(start.run, interrupted, lost, (problem,) if problem else ())
+    stopped_by: StoppedBy = "signal" if signals.came else "time" if start.brake.out_of_time else ""
+    return SweepResult(start.run, stopped_by, lost, (problem,) if problem else ())
+
+
+def _outcome(result: SweepResult, start: str) -> Outcome:
+    reasons = Counter(result.failures().values())
+    return Outcome(
+        start=start,
+        exit_status=result.exit_status,
+        stopped_by=result.stopped_by,
+        best=result.best(),
+        n_trials=sum(count_trials(result.run.study_folder(study.id)) for study in result.run.studies),
+        ended_at=time.time(),
+        failures=dict(reasons.most_common(_TOLD_REASONS)),
+        problems=result.problems,
+    )
 
 
 def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:

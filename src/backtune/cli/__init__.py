@@ -21,6 +21,7 @@ from backtune.cli import (
     report,
     results,
     run,
+    serve,
     strategies,
     submit,
 )
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("submit")(submit.submit)
+app.command("serve")(serve.serve)
 app.command("status")(results.status)
 app.command("leaderboard")(results.leaderboard)
 app.command("best")(best.best)

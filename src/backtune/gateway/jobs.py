@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import time
@@ -14,15 +15,22 @@ from backtune.errors import ClusterError
 JobState = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 _FINAL = ("STOPPED", "SUCCEEDED", "FAILED")
 _POLL_SECONDS = 1.0
+_ANSWER_SECONDS = 15.0
+_NOT_FOUND = "status code 404"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as Ray sees it; the sweep's own folder is the better witness of what was done."""
+    """A job as Ray sees it; the sweep's own folder is the better witness of what was done.
+
+    Attributes:
+        exit_code: of the driver, once it has ended by itself.
+    """
 
     id: str
     state: JobState
     message: str
+    exit_code: int | None = None
 
     @property
     def over(self) -> bool:
@@ -30,7 +38,7 @@ class Job:
 
 
 class RayJobs:
-    """The jobs of one cluster, by the address of its dashboard."""
+    """The jobs of one cluster, by the address of its dashboard. Safe to use from several threads."""
 
     def __init__(self, address: str) -> None:
         """Connect.
@@ -43,20 +51,36 @@ class RayJobs:
 
         self._address = address
         self._client = self._guarded(lambda: JobSubmissionClient(address))
+        # Ray's client would wait for ever for a head that is stuck.
+        request = self._client._do_request
+        self._client._do_request = functools.partial(request, timeout=_ANSWER_SECONDS)
 
-    def submit(self, entrypoint: str, *, working_dir: str, environment: Mapping[str, str]) -> Job:
+    def submit(
+        self,
+        entrypoint: str,
+        *,
+        environment: Mapping[str, str],
+        working_dir: str | None = None,
+        submission_id: str | None = None,
+    ) -> Job:
         """Start a job; ``entrypoint`` goes through a shell, so no text of a user's belongs in it.
+
+        Args:
+            working_dir: is uploaded; None for what the job needs no file of.
+            submission_id: generated text that no job of the cluster ever had; a job that has it is not started again.
 
         Raises:
             ClusterError: the job was not taken.
         """
-        job_id = f"backtune-{secrets.token_hex(8)}"
-        runtime_env = {"working_dir": working_dir, "env_vars": dict(environment)}
+        job_id = submission_id or f"backtune-{secrets.token_hex(8)}"
+        runtime_env: dict[str, Any] = {"env_vars": dict(environment)}
+        if working_dir is not None:
+            runtime_env["working_dir"] = working_dir
         try:
             self._client.submit_job(entrypoint=entrypoint, submission_id=job_id, runtime_env=runtime_env)
         except Exception as error:
             # An answer that got lost looks like a refusal: what counts is whether the job is there.
-            if self._known(job_id) is None:
+            if self.find(job_id) is None:
                 raise ClusterError(f"{self._address}: the job was not taken: {_first_line(error)}") from error
         return self.job(job_id)
 
@@ -67,7 +91,37 @@ class RayJobs:
             ClusterError: there is no such job, or nothing answers.
         """
         info = self._guarded(lambda: self._client.get_job_info(job_id))
-        return Job(job_id, str(info.status), str(info.message or ""))  # type: ignore[arg-type]
+        state: Any = str(info.status)
+        return Job(job_id, state, str(info.message or ""), info.driver_exit_code)
+
+    def version(self) -> str:
+        """Of Ray there.
+
+        Raises:
+            ClusterError: nothing answers.
+        """
+        return str(self._guarded(self._client.get_version))
+
+    def find(self, job_id: str) -> Job | None:
+        """What Ray says of a job; None where it answers that it has no such job.
+
+        Raises:
+            ClusterError: nothing answers.
+        """
+        try:
+            return self.job(job_id)
+        except ClusterError as error:
+            if _NOT_FOUND in str(error):
+                return None
+            raise
+
+    def stop(self, job_id: str) -> None:
+        """Ask a job to end in order; it is given ``$RAY_JOB_STOP_WAIT_TIME_S`` of its environment.
+
+        Raises:
+            ClusterError: there is no such job, or nothing answers.
+        """
+        self._guarded(lambda: self._client.stop_job(job_id))
 
     def logs(self, job_id: str) -> str:
         """What the job printed so far.
@@ -88,12 +142,6 @@ class RayJobs:
             if job.over:
                 return job
             time.sleep(_POLL_SECONDS)
-
-    def _known(self, job_id: str) -> Job | None:
-        try:
-            return self.job(job_id)
-        except ClusterError:
-            return None
 
     def _guarded(self, call: Callable[[], Any]) -> Any:
         try:

@@ -172,6 +172,20 @@ class Run:
             ) from error
 
 
+def is_driven(folder: Path) -> bool:
+    """Whether a driver holds a sweep's folder now. Not to be asked while one may be starting: it would find the folder
+    held by the question.
+    """
+    try:
+        with (folder / ".lock").open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def adopt_repeats(run: Run) -> None:
     """Take over the trials of studies that another sweep of the runs folder has run, so that none is run again.
 

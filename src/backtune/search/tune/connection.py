@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backtune import reaper
 from backtune.errors import ClusterError
-from backtune.search.tune import reaper
 
 _STORE_BYTES = 128 * 2**20
 _ENVIRONMENT = {

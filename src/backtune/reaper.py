@@ -1,4 +1,4 @@
-"""A small process that outlives a killed driver and removes what its private Ray leaves.
+"""A small process that removes what a Ray of our own leaves, when whoever started it was killed too.
 
 Ray's own daemons end with the driver, but its agents stay for a minute and its folder for ever. Run as a script, so
 that it needs nothing but the standard library: ``reaper.py FOLDER``. It acts once its standard input is closed, by

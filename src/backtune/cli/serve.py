@@ -1,0 +1,60 @@
+"""``backtune serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from backtune.cli.options import Runs
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
+    data_root: Annotated[
+        str, typer.Option(help="Market data of all sweeps: a folder, or s3://bucket/prefix.")
+    ] = "data/market",
+    runs: Runs = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="The dashboard of a Ray cluster.  [default: a head of its own, on this machine]",
+            show_default=False,
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="BACKTUNE_DATABASE",
+            help="SQLAlchemy's URL of the job records.  [default: a SQLite file in the runs folder]",
+            show_default=False,
+        ),
+    ] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Ask for no key; on a loopback address alone.")
+    ] = False,
+    no_auth_role: Annotated[
+        Literal["viewer", "trader", "risk_manager", "admin"],
+        typer.Option(help="What may be done without a key, with --no-auth."),
+    ] = "admin",
+) -> None:
+    """Serve sweeps over HTTP: submit, watch and fetch them. Ends with Ctrl-C."""
+    from backtune.gateway.server import serve as serve_gateway
+    from backtune.gateway.settings import Settings
+    from backtune.results.runs import default_runs
+    from backtune.spec import base_folder
+
+    folder = default_runs() if runs is None else base_folder() / runs
+    serve_gateway(
+        Settings(
+            runs=Path(folder).resolve(),
+            data_root=data_root,
+            address=address,
+            database=database,
+            host=host,
+            port=port,
+            role_without_key=no_auth_role if no_auth else None,
+        )
+    )

@@ -1,0 +1,119 @@
+"""The application: its parts put together, and the middleware in order."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
+
+from backtune.gateway.driver_logs import DriverLogs
+from backtune.gateway.keeper.cluster import Cluster
+from backtune.gateway.keeper.loop import Keeper
+from backtune.gateway.keeper.work import Work
+from backtune.gateway.observing.metrics import Metrics
+from backtune.gateway.observing.requests import ObservedRequests
+from backtune.gateway.offer import Offer
+from backtune.gateway.parts import Parts
+from backtune.gateway.problems import ProblemModel, add_handlers
+from backtune.gateway.records.database import Database
+from backtune.gateway.records.jobs import JobRecords
+from backtune.gateway.records.leases import Lease
+from backtune.gateway.reports import Reports
+from backtune.gateway.routes import health, jobs, metrics, optimize, reports, strategies
+from backtune.gateway.settings import VERSION, Settings
+from backtune.gateway.views import JobViews
+
+PREFIX: Final = "/api/v1"
+
+
+def create_app(
+    settings: Settings,
+    address: str,
+    prepare: Callable[[], None] = lambda: None,
+    before_end: Callable[[Parts], None] = lambda _: None,
+) -> FastAPI:
+    """The gateway as an ASGI application; its loop runs from startup to shutdown.
+
+    Args:
+        address: of the dashboard of the cluster.
+        prepare: called before every round of the loop, such as to start a head that has died.
+        before_end: called when the loop has ended.
+
+    Raises:
+        RecordsError: the database cannot be used.
+    """
+    parts = _parts(settings, address, prepare)
+    app = FastAPI(
+        title="backtune gateway",
+        version=VERSION,
+        description="Submit, watch and fetch sweeps.",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=f"{PREFIX}/docs",
+        redoc_url=None,
+        lifespan=_lifespan,
+        max_body_size=settings.limits.body_bytes,
+    )
+    app.state.parts = parts
+    app.state.before_end = before_end
+    for module in (health, strategies, optimize, jobs, reports, metrics):
+        app.include_router(module.router, prefix=PREFIX)
+    # Where probes and scrapers look for them.
+    for module in (health, metrics):
+        app.include_router(module.router, include_in_schema=False)
+    add_handlers(app)
+    # The last one added is the outermost.
+    app.add_middleware(ObservedRequests, metrics=parts.metrics)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _parts(settings: Settings, address: str, prepare: Callable[[], None]) -> Parts:
+    database = Database(settings.database_url)
+    records = JobRecords(database)
+    measured = Metrics(records.counts)
+    cluster = Cluster(settings, address)
+    driver_logs = DriverLogs(settings.own_folder / "logs", cluster.logs)
+    work = Work(settings, records, cluster, driver_logs, measured)
+    lease = Lease(database, "keeper", secrets.token_hex(8))
+    return Parts(
+        settings=settings,
+        database=database,
+        records=records,
+        views=JobViews(records, settings.runs),
+        cluster=cluster,
+        driver_logs=driver_logs,
+        work=work,
+        keeper=Keeper(work, lease, cluster, prepare),
+        reports=Reports(settings),
+        offer=Offer(settings.data_root),
+        metrics=measured,
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    parts.keeper.start()
+    try:
+        yield
+    finally:
+        await run_in_threadpool(parts.keeper.stop)
+        await run_in_threadpool(app.state.before_end, parts)
+        parts.database.close()
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """With the problem that every refusal refers to."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        problem = ProblemModel.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problem
+        app.openapi_schema = schema
+    return app.openapi_schema

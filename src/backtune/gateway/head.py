@@ -1,0 +1,244 @@
+"""A Ray head of the gateway's own, for a machine that has no cluster. It outlives a gateway that is killed, and is found
+again by the next one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from backtune import reaper
+from backtune.errors import ClusterError
+from backtune.gateway.observing.logs import log
+from backtune.results.files import read_json, write_json
+from backtune.spec import base_folder
+
+# Ray puts sockets below its folder, and their paths are limited to 107 bytes: $TMPDIR may be too long.
+_TEMPORARY: Final = Path("/tmp")  # noqa: S108
+_STORE_BYTES: Final = 128 * 2**20
+_START_SECONDS: Final = 60.0
+_END_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A head as it was started.
+
+    Attributes:
+        pid: of the command that holds it together; its own process group.
+        port: of the dashboard, on this machine alone.
+        folder: of its own; goes away with it.
+        token: without it the head does nothing for anyone.
+    """
+
+    pid: int
+    port: int
+    folder: str
+    token: str
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class LocalHead:
+    """Of the gateways on one runs folder, one owns the head and the others use it; another takes over when it ends.
+
+    Args:
+        folder: of the gateway in the runs folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._state = folder / "head.json"
+        self._log = folder / "head.log"
+        self._lock_path = folder / "head.lock"
+        self._lock: IO[str] | None = None
+        self._running: _Running | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Of the dashboard, the same for as long as this process lives.
+
+        Raises:
+            ClusterError: it was not started.
+        """
+        if self._running is None:
+            raise ClusterError("the head was not started")
+        return self._running.address
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether this process ends it."""
+        return self._lock is not None
+
+    def start(self) -> None:
+        """Find the head of an earlier gateway or of another one, or start one.
+
+        Raises:
+            ClusterError: it does not come up.
+            ResultsError: the folder cannot be used.
+        """
+        until = time.monotonic() + _START_SECONDS
+        while not self._take_lock():
+            # Another gateway has it, or is just starting it.
+            self._running = self._written()
+            if self._running is not None and _answers(self._running):
+                break
+            if time.monotonic() > until:
+                raise ClusterError("the head of another gateway on this runs folder does not answer")
+            time.sleep(0.2)
+        else:
+            self._running = self._written()
+            if self._running is None or not self._is_alive() or not _answers(self._running):
+                self._restart()
+        self._authenticate()
+
+    def ensure(self) -> None:
+        """Start it again where it has died, at the same address. For its owner; others look whether they are that now.
+
+        Raises:
+            ClusterError: it does not come up.
+            ResultsError: the folder cannot be used.
+        """
+        if (self.is_owned or self._take_lock()) and not self._is_alive():
+            log().warning("the head has died", pid=self._running.pid if self._running else None)
+            self._restart()
+
+    def stop(self) -> None:
+        """End it, and all that runs on it, if it is this process's."""
+        if self._lock is None:
+            return
+        if self._running is not None and self._is_alive():
+            with suppress(ProcessLookupError):
+                os.kill(self._running.pid, signal.SIGTERM)
+            until = time.monotonic() + _END_SECONDS
+            while self._is_alive() and time.monotonic() < until:
+                time.sleep(0.05)
+        self._reap()
+        self._state.unlink(missing_ok=True)
+        self._lock.close()
+        self._lock = None
+
+    def _restart(self) -> None:
+        before = self._running
+        self._reap()
+        folder = tempfile.mkdtemp(prefix="backtune-head-", dir=_TEMPORARY)
+        port, *others = _free_ports(5)
+        token = secrets.token_hex(32)
+        if before is not None:
+            port, token = before.port, before.token
+        self._running = _Running(0, port, folder, token)
+        self._child = self._spawn(self._running, others)
+        self._running = _Running(self._child.pid, port, folder, token)
+        write_json(self._state, asdict(self._running))
+        self._state.chmod(0o600)
+        self._wait()
+
+    def _spawn(self, running: _Running, ports: list[int]) -> subprocess.Popen[bytes]:
+        names = ("port", "ray-client-server-port", "dashboard-agent-listen-port", "metrics-export-port")
+        command = [
+            sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
+            "--node-ip-address=127.0.0.1", "--include-dashboard=true", "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={running.port}", f"--temp-dir={running.folder}",
+            f"--num-cpus={len(os.sched_getaffinity(0))}", f"--object-store-memory={_STORE_BYTES}",
+            *(f"--{name}={port}" for name, port in zip(names, ports, strict=True)),
+        ]  # fmt: skip
+        environment = {
+            **os.environ,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": running.token,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "BACKTUNE_HOME": str(base_folder()),
+            # The jobs' `python` is this one.
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+        }
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as output:
+            # In a session of its own: Ctrl-C is for the gateway, which ends the jobs in order first.
+            return subprocess.Popen(  # noqa: S603
+                command, env=environment, cwd=base_folder(), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def _wait(self) -> None:
+        until = time.monotonic() + _START_SECONDS
+        while self._running is not None and time.monotonic() < until:
+            if _answers(self._running):
+                log().info("head", pid=self._running.pid, address=self._running.address)
+                return
+            if not self._is_alive():
+                break
+            time.sleep(0.2)
+        raise ClusterError("Ray's head does not come up; head.log in the gateway's folder says why")
+
+    def _is_alive(self) -> bool:
+        if self._running is None:
+            return False
+        if self._child is not None and self._child.pid == self._running.pid:
+            return self._child.poll() is None
+        try:
+            command = Path(f"/proc/{self._running.pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+        return self._running.folder.encode() in command
+
+    def _reap(self) -> None:
+        """End what is left of the head and its jobs, and remove its folder."""
+        if self._running is None or not Path(self._running.folder).exists():
+            return
+        command = [sys.executable, "-I", "-S", reaper.__file__, self._running.folder]
+        subprocess.run(command, stdin=subprocess.DEVNULL, check=False)  # noqa: S603
+
+    def _take_lock(self) -> bool:
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._lock_path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self._lock = file
+        return True
+
+    def _written(self) -> _Running | None:
+        content = read_json(self._state)
+        return None if content is None else _Running(**content)
+
+    def _authenticate(self) -> None:
+        """Ray's client takes the token from the environment."""
+        if self._running is not None:
+            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=self._running.token)
+
+
+def _answers(running: _Running) -> bool:
+    request = urllib.request.Request(  # noqa: S310
+        f"{running.address}/api/version", headers={"Authorization": f"Bearer {running.token}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _free_ports(n: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(n)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,0 +1,1 @@
+"""Keeps records, Ray and the sweeps' folders in agreement."""

@@ -1,0 +1,73 @@
+"""The cluster as the keeper uses it: connected when it is needed, and a sweep's job put together."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import yaml
+
+from backtune.errors import ClusterError
+from backtune.gateway.jobs import Job, RayJobs
+from backtune.gateway.records.values import JobRecord
+from backtune.gateway.settings import Settings
+from backtune.results.files import write_atomically
+from backtune.results.outcome import START
+from backtune.spec import base_folder
+
+REQUEST_ID: Final = "BACKTUNE_REQUEST_ID"
+_STOP_SECONDS: Final = "30"
+
+
+class Cluster:
+    """Ray's jobs at an address, which need not answer yet. All raise ``ClusterError`` where it does not."""
+
+    def __init__(self, settings: Settings, address: str) -> None:
+        self._settings = settings
+        self._address = address
+        self._connected: RayJobs | None = None
+        self.answers = False
+
+    def look(self) -> None:
+        """Find out whether it answers."""
+        try:
+            self._jobs().version()
+            self.answers = True
+        except ClusterError:
+            self.answers = False
+
+    def find(self, submission_id: str) -> Job | None:
+        """What Ray says of a job; None where it has none of that name."""
+        return self._jobs().find(submission_id)
+
+    def submit(self, record: JobRecord, spec: dict[str, Any]) -> Job:
+        """Start the record's attempt; Ray takes it once, however often it is asked.
+
+        The spec goes by a file in the runs folder: nothing of a user's gets near the shell.
+        """
+        name = f"specs/{record.id}.yaml"
+        text = yaml.safe_dump(spec, sort_keys=False)
+        write_atomically(self._settings.own_folder / name, lambda file: file.write(text.encode()))
+        return self._jobs().submit(
+            f'python -m backtune run "$BACKTUNE_RUNS/.gateway/{name}"',
+            environment={
+                "BACKTUNE_RUNS": str(self._settings.runs),
+                "BACKTUNE_HOME": str(base_folder()),
+                START: record.next_submission_id,
+                REQUEST_ID: record.request_id,
+                "RAY_JOB_STOP_WAIT_TIME_S": _STOP_SECONDS,
+            },
+            submission_id=record.next_submission_id,
+        )
+
+    def stop(self, submission_id: str) -> None:
+        """Ask a job to end in order."""
+        self._jobs().stop(submission_id)
+
+    def logs(self, submission_id: str) -> str:
+        """What the driver printed so far."""
+        return self._jobs().logs(submission_id)
+
+    def _jobs(self) -> RayJobs:
+        if self._connected is None:
+            self._connected = RayJobs(self._address)
+        return self._connected

@@ -1,0 +1,26 @@
+"""What is kept of a job when it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backtune.errors import ResultsError
+from backtune.gateway.records.values import End
+from backtune.results.outcome import Outcome
+from backtune.results.runs import Run
+from backtune.results.segments import count_trials
+
+
+def end_of(folder: Path, start: str) -> End:
+    """From a sweep's folder, after the start of that name."""
+    outcome = Outcome.read(folder, start)
+    try:
+        run = Run.open(folder)
+    except ResultsError:
+        # Refused before there was a folder.
+        return End()
+    n_trials = sum(count_trials(run.study_folder(study.id)) for study in run.studies)
+    planned = max(n_trials, sum(study.budget for study in run.studies))
+    if outcome is None:
+        return End(None, n_trials, planned)
+    return End(outcome.best, n_trials, planned, outcome.problems)

@@ -1,0 +1,1 @@
+"""What must outlive the gateway, in SQL. The only door to SQLAlchemy and Alembic."""

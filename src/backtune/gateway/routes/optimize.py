@@ -1,0 +1,78 @@
+"""New jobs: checked, recorded, and from then on sure to be run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Header, Request
+
+from backtune.gateway.failpoints import failpoint
+from backtune.gateway.parts import Parts, TheParts
+from backtune.gateway.problems import Problem, declared
+from backtune.gateway.records.jobs import OtherRequestError
+from backtune.gateway.records.values import NewJob
+from backtune.gateway.schemas import Accepted, OptimizeSingle
+from backtune.gateway.security.access import Submits
+from backtune.gateway.security.principal import Principal
+from backtune.gateway.specs import batch_spec, single_spec
+from backtune.spec import SweepSpec, content_hash
+
+router = APIRouter(prefix="/optimize", tags=["optimize"])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$",
+        description="The client's own name for the request: sent again, it gets the same job.",
+    ),
+]  # fmt: skip
+_RESPONSES = declared(409, 422)
+
+
+@router.post("/single", status_code=202, responses=_RESPONSES)
+def single(
+    body: OptimizeSingle,
+    request: Request,
+    parts: TheParts,
+    principal: Submits,
+    idempotency_key: IdempotencyKey = None,
+) -> Accepted:
+    """Optimise one strategy on one asset in one timeframe."""
+    spec = single_spec(body, parts.settings.data_root, parts.settings.limits)
+    return _recorded(parts, request, principal, spec, idempotency_key)
+
+
+@router.post("/batch", status_code=202, responses=_RESPONSES)
+def batch(
+    body: Annotated[dict[str, Any], Body(description="A spec, as `backtune run` takes it.")],
+    request: Request,
+    parts: TheParts,
+    principal: Submits,
+    idempotency_key: IdempotencyKey = None,
+) -> Accepted:
+    """Run a whole sweep: strategies x assets x timeframes."""
+    spec = batch_spec(body, parts.settings.data_root, parts.settings.limits)
+    return _recorded(parts, request, principal, spec, idempotency_key)
+
+
+def _recorded(
+    parts: Parts, request: Request, principal: Principal, spec: SweepSpec, idempotency_key: str | None
+) -> Accepted:
+    document = spec.model_dump(mode="json", by_alias=True)
+    new = NewJob(
+        owner=principal.key_id,
+        request_id=request.state.request_id,
+        spec=document,
+        sweep_id=spec.id,
+        name=spec.name,
+        body_hash=content_hash(document),
+        idempotency_key=idempotency_key,
+    )
+    try:
+        record, is_new = parts.records.add(new)
+    except OtherRequestError as error:
+        raise Problem(409, str(error), where="Idempotency-Key") from None
+    if is_new:
+        failpoint("recorded")
+        parts.keeper.wake()
+    return Accepted(job_id=record.id, status=record.status, sweep_id=record.sweep_id)

@@ -1,0 +1,24 @@
+"""What may be optimised, and on what."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from backtune.gateway.parts import TheParts
+from backtune.gateway.problems import declared
+from backtune.gateway.schemas import Assets, Strategies
+from backtune.gateway.security.access import Looks
+
+router = APIRouter(tags=["strategies"])
+
+
+@router.get("/strategies", responses=declared())
+async def strategies(parts: TheParts, _: Looks) -> Strategies:
+    """The strategies that are installed, with what may vary."""
+    return Strategies(strategies=parts.offer.strategies)
+
+
+@router.get("/assets", responses=declared())
+def assets(parts: TheParts, _: Looks) -> Assets:
+    """The assets that there are bars of."""
+    return Assets(assets=parts.offer.assets())

@@ -1,0 +1,72 @@
+"""What a gateway is told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from backtune.gateway.security.principal import Role
+
+VERSION: Final = version("backtune")
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one gateway takes on.
+
+    Attributes:
+        body_bytes: of a request.
+        trials: planned in a sweep, over all of its studies.
+        studies: cells of a grid.
+        active_jobs: sweeps at the cluster at a time; others wait in line.
+        attempts: starts of a job that may be lost in a row, with its head or by a killed driver.
+        reports: made at a time.
+        report_seconds: for one.
+        log_bytes: of a job's log, its end, in one answer.
+        stop_seconds: for jobs to write what they have when a gateway ends that started the head.
+    """
+
+    body_bytes: int = 1 << 20
+    trials: int = 10_000_000
+    studies: int = 100_000
+    active_jobs: int = 4
+    attempts: int = 5
+    reports: int = 2
+    report_seconds: float = 120.0
+    log_bytes: int = 1 << 18
+    stop_seconds: float = 20.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one gateway.
+
+    Attributes:
+        runs: the runs folder, which the cluster sees under the same path.
+        data_root: of the market data, for every sweep; a folder that the cluster sees too, or ``s3://bucket/prefix``.
+        address: of the dashboard of a Ray cluster; None for a head of the gateway's own.
+        database: SQLAlchemy's URL of the records; None for a SQLite file in the runs folder.
+        host, port: where it listens.
+        role_without_key: what anyone may who comes without a key; None where keys are asked for.
+    """
+
+    runs: Path
+    data_root: str
+    address: str | None = None
+    database: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    role_without_key: Role | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def own_folder(self) -> Path:
+        """What the gateway itself keeps in the runs folder."""
+        return self.runs / ".gateway"
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.own_folder / 'gateway.db'}"
