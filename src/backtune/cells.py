@@ -84,7 +84,7 @@ def _window(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str) -> tu
     except CatalogError as error:
         raise SpecError("grid.timeframes", str(error), value=timeframe) from None
     start, end = spec.data.start or first, spec.data.end or last
-    if not catalog.rows(asset, timeframe, start, end):
+    if start >= end or not catalog.rows(asset, timeframe, start, end):
         raise CatalogError(
             f"data.start, data.end: {asset} {timeframe} has no bars from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}; "
             f"it has them from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"

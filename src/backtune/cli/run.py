@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -45,6 +46,9 @@ def run(
     from backtune.sweep import Options, run_sweep
 
     err = Console(stderr=True)
+    request = os.environ.get("BACKTUNE_REQUEST_ID")
+    if request:
+        err.print(f"request {request}", highlight=False, soft_wrap=True, markup=False)
     started = time.monotonic()
     with shown_progress(err, quiet=json) as show:
         options = Options(executor, address, workers, tracking, on_progress=show)

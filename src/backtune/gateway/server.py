@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -49,6 +50,9 @@ def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
         log().info("serving", host=settings.host, port=settings.port, cluster=address)
+        # uvicorn raises the signal that ended it once more, when it has restored these: the head is still to be ended.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
         uvicorn.Server(config).run()
 
 

@@ -53,10 +53,9 @@ def single_spec(request: OptimizeSingle, data_root: str, limits: Limits) -> Swee
         return batch_spec(_document(request), data_root, limits)
     except SpecError as error:
         key = _renamed(error.key, request.strategy_name)
-        problem = str(error).removeprefix(f"{error.key}: ")
-        raise SpecError(
-            key, problem.partition("; allowed: ")[0], value=error.value, allowed=error.allowed
-        ) from None
+        # What the error adds to its problem, it adds again.
+        problem = re.split(r" \(did you mean |; allowed: ", str(error).removeprefix(f"{error.key}: "))[0]
+        raise SpecError(key, problem, value=error.value, allowed=error.allowed) from None
 
 
 def batch_spec(document: Mapping[str, Any], data_root: str, limits: Limits) -> SweepSpec:

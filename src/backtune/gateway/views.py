@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from backtune.errors import ResultsError
 from backtune.gateway.records.jobs import JobRecords
-from backtune.gateway.records.values import JobRecord
+from backtune.gateway.records.values import End, JobRecord
 from backtune.gateway.result import result_of
 from backtune.gateway.schemas import Best, Job, JobSummary
-from backtune.results.progress import Progress, ProgressReader
+from backtune.results.progress import ProgressReader, best_params
 from backtune.results.runs import Run
 
 _FRESH_SECONDS: Final = 1.0
@@ -60,14 +61,16 @@ class JobViews:
 
     def _view(self, record: JobRecord) -> Job:
         end = record.end
-        progress = self._progress.read(record.sweep_id) if record.state == "running" else None
+        # An open job that waits for its next attempt has got somewhere too.
+        has_begun = record.is_open and (record.state == "running" or record.attempt > 1)
+        progress = self._progress.read(record.sweep_id) if has_begun else None
         n_trials = end.n_trials if end else progress.n_trials if progress else 0
         planned = end.n_trials_planned if end else progress.n_trials_planned if progress else 0
         percent = 100.0 if record.state == "completed" else _percent(n_trials, planned)
         return Job(
             **summary_of(record).model_dump(),
             progress=percent, n_trials=n_trials, n_trials_planned=planned,
-            best_so_far=_best(record, progress),
+            best_so_far=_best_at_end(end) if end else progress.best if progress else None,
             result=result_of(record), error=record.error, message=record.message,
             warnings=list(end.warnings) if end else [],
         )  # fmt: skip
@@ -83,34 +86,59 @@ def summary_of(record: JobRecord) -> JobSummary:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """How far a sweep is."""
+
+    n_trials: int
+    n_trials_planned: int
+    best: Best | None
+
+
 class _ProgressOfSweeps:
     """Keeps the readers of the sweeps asked about last: each only reads what is new."""
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
-        self._readers: OrderedDict[str, ProgressReader] = OrderedDict()
+        self._readers: OrderedDict[str, _SweepReader] = OrderedDict()
         self._lock = threading.Lock()
 
-    def read(self, sweep_id: str) -> Progress | None:
+    def read(self, sweep_id: str) -> _Seen | None:
         """None where the sweep's folder cannot be read (yet)."""
         with self._lock:
             try:
-                reader = self._readers.pop(sweep_id, None) or ProgressReader(Run.open(self._runs / sweep_id))
-                progress = reader.read()
+                reader = self._readers.pop(sweep_id, None) or _SweepReader(Run.open(self._runs / sweep_id))
+                seen = reader.read()
             except ResultsError:
                 return None
             self._readers[sweep_id] = reader
             while len(self._readers) > _KEPT_READERS:
                 self._readers.popitem(last=False)
-            return progress
+            return seen
 
 
-def _best(record: JobRecord, progress: Progress | None) -> Best | None:
-    if record.end is not None and record.end.best is not None:
-        return Best(value=record.end.best["values"][0], parameters=record.end.best["params"])
-    if progress is not None and progress.best is not None:
-        return Best(value=progress.best, parameters=None)
-    return None
+class _SweepReader:
+    """Of one sweep; the log is opened only when the best has changed."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._reader = ProgressReader(run)
+        self._best: Best | None = None
+
+    def read(self) -> _Seen:
+        """How far it is now.
+
+        Raises:
+            ResultsError: the log of the best cannot be read.
+        """
+        now = self._reader.read()
+        if now.best_study is not None and (self._best is None or self._best.value != now.best):
+            self._best = Best(value=now.best, parameters=best_params(self._run, now.best_study))
+        return _Seen(now.n_trials, now.n_trials_planned, self._best)
+
+
+def _best_at_end(end: End) -> Best | None:
+    return Best(value=end.best["values"][0], parameters=end.best["params"]) if end.best else None
 
 
 def _percent(done: int, planned: int) -> float:

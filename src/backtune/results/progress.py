@@ -12,7 +12,9 @@ import polars as pl
 
 from backtune.results.files import names_in
 from backtune.results.runs import Run, StudyEntry
+from backtune.results.segments import params_of, read_log
 from backtune.results.summary import StudySummary
+from backtune.space import Params
 from backtune.spec import Goal
 
 _SEGMENT = re.compile(r"\d+-\d+\.parquet")
@@ -27,6 +29,7 @@ class Progress:
         n_studies, n_studies_done: all, and those with nothing left to do (failed ones among them).
         n_trials, n_trials_planned: finished and written, and planned.
         best: best value of the first objective so far, None before the first.
+        best_study: id of the study that has it.
     """
 
     n_studies: int
@@ -34,6 +37,7 @@ class Progress:
     n_trials: int
     n_trials_planned: int
     best: float | None
+    best_study: str | None = None
 
 
 class ProgressReader:
@@ -50,6 +54,7 @@ class ProgressReader:
         self._n_trials = 0
         self._n_planned = sum(study.budget for study in run.studies)
         self._best: float | None = None
+        self._best_study: str | None = None
 
     def read(self) -> Progress:
         """The progress now."""
@@ -63,6 +68,7 @@ class ProgressReader:
             n_trials=self._n_trials,
             n_trials_planned=self._n_planned,
             best=self._best,
+            best_study=self._best_study,
         )
 
     def _is_done(self, seen: _Seen) -> bool:
@@ -77,10 +83,10 @@ class ProgressReader:
         summary = self._run.summary(seen.study)
         if summary is not None and summary.winners and summary.n_trials >= seen.n_trials:
             # The winner is the best of all segments, which need not be opened then.
-            self._take(summary.winners[0].values[0])
+            self._take(summary.winners[0].values[0], seen.study)
         else:
             for name in fresh:
-                self._take(_best_value(folder / name, minimize=self._goal.minimize))
+                self._take(_best_value(folder / name, minimize=self._goal.minimize), seen.study)
         return summary is not None and _is_done(summary, seen)
 
     def _count(self, seen: _Seen, names: Sequence[str]) -> None:
@@ -90,11 +96,10 @@ class ProgressReader:
         self._n_trials += seen.n_trials - before
         self._n_planned += max(budget, seen.n_trials) - max(budget, before)
 
-    def _take(self, value: float | None) -> None:
-        if value is None:
-            return
-        choose = min if self._goal.minimize else max
-        self._best = value if self._best is None else choose(self._best, value)
+    def _take(self, value: float | None, study: StudyEntry) -> None:
+        sign = -1.0 if self._goal.minimize else 1.0
+        if value is not None and (self._best is None or sign * value > sign * self._best):
+            self._best, self._best_study = value, study.id
 
 
 @dataclass
@@ -120,6 +125,22 @@ class _Seen:
         is_settled = time.time_ns() - changed_at > _SETTLED_NANOSECONDS
         self.changed_at = changed_at if is_settled else -1
         return True
+
+
+def best_params(run: Run, study_id: str) -> Params | None:
+    """Parameters of the best trial so far of a study, in the first objective; None where none is complete.
+
+    Raises:
+        ResultsError: its log cannot be read.
+    """
+    study = next(entry for entry in run.studies if entry.id == study_id)
+    log = read_log(run.study_folder(study_id))
+    complete = log.filter(pl.col("state") == "complete") if log is not None else None
+    if complete is None or complete.is_empty():
+        return None
+    goal = Goal.parse(study.objectives[0])
+    best = complete.sort("values_0", descending=not goal.minimize, maintain_order=True).head(1)
+    return params_of(best.row(0, named=True), study.parameters())
 
 
 def unfinished(run: Run) -> Sequence[StudyEntry]:
