@@ -12,6 +12,10 @@ from backtune.data.bars import Bars
 from backtune.errors import StrategyError
 from backtune.space import Space
 from backtune.strategy.columns import Columns
+from backtune.strategy.lanes import N_LANES, spread
+
+# Bytes of the memory's lines: sides of every candidate begin at one.
+_LINE = 64
 
 
 class BaseStrategy(ABC):
@@ -81,6 +85,26 @@ def one_by_one(
     for candidate in candidates:
         decide(candidate, out)
         yield out
+
+
+def side_by_side(
+    candidates: Sequence[Any],
+    columns: Columns,
+    decide: Callable[[Sequence[Any], np.ndarray], object],
+) -> Iterator[np.ndarray]:
+    """Sides of candidates that are decided ``N_LANES`` at a time.
+
+    Args:
+        decide: fills (n_bars * N_LANES,) int8, the sides of so many candidates bar by bar.
+    """
+    n = len(columns.bars)
+    together = np.empty(n * N_LANES, np.int8)
+    out = np.empty((N_LANES, n + -n % _LINE), np.int8)[:, :n]
+    for first in range(0, len(candidates), N_LANES):
+        group = candidates[first : first + N_LANES]
+        decide([*group, *[group[-1]] * (N_LANES - len(group))], together)
+        spread(together, out)
+        yield from out[: len(group)]
 
 
 def positions_from_sides(strategy: BatchedStrategy, bars: Bars) -> np.ndarray:

@@ -11,9 +11,10 @@ from numba import njit
 
 from backtune.data.bars import Bars
 from backtune.space import Int, Space
-from backtune.strategy.base import BatchedStrategy, check_periods, one_by_one, positions_from_sides
+from backtune.strategy.base import BatchedStrategy, check_periods, positions_from_sides, side_by_side
 from backtune.strategy.columns import Columns
 from backtune.strategy.indicators import EQUAL
+from backtune.strategy.lanes import N_LANES, lanes, load, store_sides, where
 
 
 @dataclass(frozen=True)
@@ -53,43 +54,83 @@ class MACDStrategy(BatchedStrategy):
     def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
         close = columns.bars.close
 
-        def decide(one: MACDStrategy, out: np.ndarray) -> None:
-            _follow(close, int(one.fast_period), int(one.slow_period), int(one.signal_period), out)
+        def decide(group: Sequence[MACDStrategy], sides: np.ndarray) -> None:
+            periods = [(int(one.fast_period), int(one.slow_period), int(one.signal_period)) for one in group]
+            _follow(close, np.array(periods).T.copy(), sides)
 
-        return one_by_one(candidates, columns, decide)
+        return side_by_side(candidates, columns, decide)
 
 
 @njit(cache=True)
-def _follow(
-    close: np.ndarray, fast_period: int, slow_period: int, signal_period: int, out: np.ndarray
+def _follow(close: np.ndarray, periods: np.ndarray, sides: np.ndarray) -> None:
+    """The side of line - signal, from the first signal on; the three averages of :func:`macd` in one pass.
+
+    Args:
+        periods: (3, N_LANES) of the fast and the slow average and the signal.
+    """
+    # Lanes begin at different bars: until all have, they go one after the other.
+    begin = 0
+    for lane in range(N_LANES):
+        begin = max(begin, max(periods[0, lane], periods[1, lane]) + periods[2, lane] - 1)
+    begin = min(begin, len(close))
+    weights = 2.0 / (periods + 1.0)
+    # Fast and slow average, signal, and the side held.
+    state = np.zeros((4, N_LANES))
+    for lane in range(N_LANES):
+        _begin(close[:begin], periods[:, lane], weights[:, lane], state[:, lane], sides[lane:])
+    _go_on(close[begin:], weights, state, sides[begin * N_LANES :])
+
+
+@njit(cache=True)
+def _begin(
+    close: np.ndarray, periods: np.ndarray, weights: np.ndarray, state: np.ndarray, sides: np.ndarray
 ) -> None:
-    """The side of line - signal, from the first signal on; the three averages of :func:`macd` in one pass."""
-    n = len(close)
-    out[:] = 0
-    first_line = max(fast_period, slow_period) - 1
-    first = first_line + signal_period - 1
-    if first >= n:
+    """The first bars of one lane, and its state after them."""
+    fast_weight, slow_weight, weight = weights[0], weights[1], weights[2]
+    first_line = max(periods[0], periods[1]) - 1
+    first = first_line + periods[2] - 1
+    for i in range(min(first, len(close))):
+        sides[i * N_LANES] = 0
+    if first >= len(close):
         return
-    fast_weight = 2.0 / (fast_period + 1.0)
-    slow_weight = 2.0 / (slow_period + 1.0)
-    weight = 2.0 / (signal_period + 1.0)
-    fast, slow = close[:fast_period].mean(), close[:slow_period].mean()
-    for i in range(fast_period, first_line + 1):
+    fast, slow = close[: periods[0]].mean(), close[: periods[1]].mean()
+    for i in range(periods[0], first_line + 1):
         fast = fast * (1.0 - fast_weight) + close[i] * fast_weight
-    for i in range(slow_period, first_line + 1):
+    for i in range(periods[1], first_line + 1):
         slow = slow * (1.0 - slow_weight) + close[i] * slow_weight
-    signal = (fast - slow) / signal_period
+    signal = (fast - slow) / periods[2]
     for i in range(first_line + 1, first + 1):
         fast = fast * (1.0 - fast_weight) + close[i] * fast_weight
         slow = slow * (1.0 - slow_weight) + close[i] * slow_weight
-        signal += (fast - slow) / signal_period
-    held = np.int8(0)
-    for i in range(first, n):
+        signal += (fast - slow) / periods[2]
+    held = 0.0
+    for i in range(first, len(close)):
         price = close[i]
         if i > first:
             fast = fast * (1.0 - fast_weight) + price * fast_weight
             slow = slow * (1.0 - slow_weight) + price * slow_weight
             signal = signal * (1.0 - weight) + (fast - slow) * weight
         lead = (fast - slow) - signal
-        held = np.int8(1) if lead > EQUAL * price else (np.int8(-1) if lead < -EQUAL * price else held)
-        out[i] = held
+        held = 1.0 if lead > EQUAL * price else (-1.0 if lead < -EQUAL * price else held)
+        sides[i * N_LANES] = np.int8(held)
+    state[0], state[1], state[2], state[3] = fast, slow, signal, held
+
+
+@njit(cache=True)
+def _go_on(close: np.ndarray, weights: np.ndarray, state: np.ndarray, sides: np.ndarray) -> None:
+    """The bars that follow, all lanes at once."""
+    kept = 1.0 - weights
+    fast_weight, slow_weight, weight = load(weights[0], 0), load(weights[1], 0), load(weights[2], 0)
+    fast_kept, slow_kept, signal_kept = load(kept[0], 0), load(kept[1], 0), load(kept[2], 0)
+    fast, slow, signal, held = load(state[0], 0), load(state[1], 0), load(state[2], 0), load(state[3], 0)
+    long, short = lanes(1.0), lanes(-1.0)
+    for i in range(len(close)):
+        price = lanes(close[i])
+        fast = fast * fast_kept + price * fast_weight
+        slow = slow * slow_kept + price * slow_weight
+        line = fast - slow
+        signal = signal * signal_kept + line * weight
+        lead = line - signal
+        held = where(lead < lanes(-EQUAL * close[i]), short, held)
+        held = where(lead > lanes(EQUAL * close[i]), long, held)
+        store_sides(sides, i * N_LANES, held)
