@@ -25,6 +25,7 @@ from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.records.leases import Lease
 from backtune.gateway.reports import Reports
 from backtune.gateway.routes import health, jobs, metrics, optimize, reports, strategies
+from backtune.gateway.security.body import BodyLimit
 from backtune.gateway.settings import VERSION, Settings
 from backtune.gateway.views import JobViews
 
@@ -56,7 +57,6 @@ def create_app(
         docs_url=f"{PREFIX}/docs",
         redoc_url=None,
         lifespan=_lifespan,
-        max_body_size=settings.limits.body_bytes,
     )
     app.state.parts = parts
     app.state.before_end = before_end
@@ -67,6 +67,7 @@ def create_app(
         app.include_router(module.router, include_in_schema=False)
     add_handlers(app)
     # The last one added is the outermost.
+    app.add_middleware(BodyLimit, n_bytes=settings.limits.body_bytes)
     app.add_middleware(ObservedRequests, metrics=parts.metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

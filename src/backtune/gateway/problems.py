@@ -14,13 +14,27 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from backtune.errors import BacktuneError, SpecError
+from backtune.errors import (
+    BacktuneError,
+    ClusterError,
+    DataError,
+    RecordsError,
+    ResultsError,
+    SpecError,
+    StrategyError,
+)
 from backtune.gateway.observing.logs import log
 
 MEDIA_TYPE: Final = "application/problem+json"
 # An absolute path, or a file's URL; what stands before it keeps rules such as 24/7 and Strategy/ASSET apart from it.
 _PATH = re.compile(r"(?<![\w.>*/-])(?:file://)?/(?:[\w.@+~=-]+/)+[\w.@+~=-]*|(?<![\w.>*/-])~/[\w./-]+")
 _SHOWN_CHARACTERS = 200
+_RETRY_SECONDS: Final = 5
+_BEHIND: Final[dict[type[BacktuneError], str]] = {
+    RecordsError: "the database",
+    ClusterError: "the cluster",
+    ResultsError: "the runs folder",
+}
 
 
 class ProblemModel(BaseModel):
@@ -115,7 +129,18 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(BacktuneError)
     async def _refused(_: Request, error: BacktuneError) -> JSONResponse:
-        return answer(of_spec_error(error) if isinstance(error, SpecError) else Problem(422, str(error)))
+        return answer(_of_ours(error))
+
+
+def _of_ours(error: BacktuneError) -> Problem:
+    """What a client asked for, or what failed behind the gateway: that is not told in its own words."""
+    if isinstance(error, SpecError):
+        return of_spec_error(error)
+    if isinstance(error, DataError | StrategyError):
+        return Problem(422, str(error))
+    log().error("behind the gateway", error=str(error), kind=type(error).__name__)
+    what = _BEHIND.get(type(error), "a part of the gateway")
+    return Problem(503, f"{what} does not answer", headers={"Retry-After": str(_RETRY_SECONDS)})
 
 
 def _of_validation(errors: Sequence[Any]) -> Problem:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from backtune.errors import DataError
 from backtune.gateway.parts import TheParts
-from backtune.gateway.problems import declared
+from backtune.gateway.problems import Problem, declared
 from backtune.gateway.schemas import Assets, Strategies
 from backtune.gateway.security.access import Looks
 
@@ -21,4 +22,7 @@ async def strategies(parts: TheParts, _: Looks) -> Strategies:
 @router.get("/assets", responses=declared())
 def assets(parts: TheParts, _: Looks) -> Assets:
     """The assets that there are bars of."""
-    return Assets(assets=parts.offer.assets())
+    try:
+        return Assets(assets=parts.offer.assets())
+    except DataError as error:
+        raise Problem(503, f"there is no market data: {error}") from None

@@ -1,0 +1,26 @@
+"""What a refusal tells, and what it does not."""
+
+import pytest
+
+from backtune.gateway.problems import without_paths
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/me/runs/x.json: cannot be read", "<path>: cannot be read"),
+        ("'AAA' is not in /srv/data", "'AAA' is not in <path>"),
+        ("(/srv/data)", "(<path>)"),
+        ("file:///srv/data/x", "<path>"),
+        ("at ~/data/market now", "at <path> now"),
+        ("[Errno 13] denied: '/root/.ssh/id'", "[Errno 13] denied: '<path>'"),
+        # Not a place of this machine.
+        ("calendar must be 24/7 or sessions-252", "calendar must be 24/7 or sessions-252"),
+        ("must be Strategy, Strategy/ASSET or Strategy/ASSET/TIMEFRAME",) * 2,
+        ("*/AAA/1h is not in the grid",) * 2,
+        ("3 / 4 of the trials",) * 2,
+        ("half of runs/x",) * 2,
+    ],
+)
+def test_a_text_without_paths(text, shown):
+    assert without_paths(text) == shown
