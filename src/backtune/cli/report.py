@@ -17,7 +17,7 @@ def report(
         str | None, typer.Option(help="Only of this study.  [default: all]", show_default=False)
     ] = None,
     report_format: Annotated[
-        Literal["html", "json", "md", "xlsx"], typer.Option("--format", help="How to write it.")
+        Literal["html", "json", "md", "pdf", "xlsx"], typer.Option("--format", help="How to write it.")
     ] = "html",
     output: Annotated[
         Path | None,
@@ -26,7 +26,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write what a sweep found: one page that needs no network, or data for programs."""
+    """Write what a sweep found: for people as a page that needs no network, PDF or Excel, for programs as JSON."""
     from backtune.report.content import Content
     from backtune.report.writing import written_report
     from backtune.results.runs import Run

@@ -12,6 +12,7 @@ from backtune.report.content import Content
 from backtune.report.excel import write_excel_report
 from backtune.report.html import html_report
 from backtune.report.markdown import markdown_report
+from backtune.report.pdf import pdf_report
 from backtune.results.files import write_atomically
 
 
@@ -37,9 +38,14 @@ def _write_markdown(content: Content, file: IO[bytes]) -> None:
     file.write(markdown_report(content).encode())
 
 
+def _write_pdf(content: Content, file: IO[bytes]) -> None:
+    file.write(pdf_report(content))
+
+
 FORMATS: dict[str, Callable[[Content, IO[bytes]], None]] = {
     "html": _write_html,
     "json": _write_json,
     "md": _write_markdown,
+    "pdf": _write_pdf,
     "xlsx": write_excel_report,
 }

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 from backtune.report.cards.card import Band, Card, Cell, Figure, Table
 from backtune.report.content import StudyContent
-from backtune.report.plots.landscape import halves_figure, map_figure, map_names, plateau_figure
-from backtune.report.surroundings import Surroundings
+from backtune.report.plots.landscape import halves_figure, plateau_figure
 from backtune.report.wording import interval_text, metric_text, params_text, percent, share_text
 from backtune.results.evidence import Evidence
 from backtune.results.leaderboard import Row
-from backtune.validation.overfitting import Overfitting
 
 
 def evidence_bands(study: StudyContent) -> Iterator[Band]:
@@ -19,10 +17,10 @@ def evidence_bands(study: StudyContent) -> Iterator[Band]:
     row = study.row
     if row is None or row.values is None:
         return
-    splits, around = study.splits, study.surroundings
-    left = (_words_card(row), *([_plateau_card(study, around)] if around is not None else []))
-    right = (*(_halves_card(study, splits) if splits is not None else ()), *_map_card(study))
-    yield (left, right) if right else (left,)
+    yield ((_words_card(row),),)
+    figures = (*_plateau_cards(study), *_halves_cards(study))
+    if figures:
+        yield tuple((card,) for card in figures)
 
 
 def _words_card(row: Row) -> Card:
@@ -32,9 +30,8 @@ def _words_card(row: Row) -> Card:
         for key, name, text, meaning in _lines(row, row.evidence)
     )
     table = Table("Evidence for the winner", ("", "", "What it says"), lines, look="words")
-    return Card(
-        "How far to trust it", (table,), "By Sharpe ratio, but for the plateau. What is weak is marked."
-    )
+    note = "By Sharpe ratio, but for the plateau. What is weak is marked."
+    return Card("How far to trust it", (table,), note, is_wide=True)
 
 
 def _lines(row: Row, evidence: Evidence) -> Iterator[tuple[str, str, str, str]]:
@@ -76,8 +73,10 @@ def _centre(row: Row, evidence: Evidence) -> str:
     return f" Centre of the best plateau: {params_text(centre)}."
 
 
-def _plateau_card(study: StudyContent, around: Surroundings) -> Card:
-    goal = study.goals[0]
+def _plateau_cards(study: StudyContent) -> Iterator[Card]:
+    goal, around = study.goals[0], study.surroundings
+    if around is None:
+        return
     name = goal.metric
     middle = f"median of its neighbours {metric_text(name, around.neighbourhood)}, of all others {metric_text(name, around.elsewhere)}"
     without = around.n_near_without_value
@@ -85,12 +84,12 @@ def _plateau_card(study: StudyContent, around: Surroundings) -> Card:
     note = (
         f"Shaded: within a tenth of each range, {around.n_near:,} trials{broken}; {middle}. Ring: the winner."
     )
-    return Card("Plateau", (Figure(lambda size: plateau_figure(around, goal, size)),), note)
+    yield Card("Plateau", (Figure(lambda size: plateau_figure(around, goal, size)),), note)
 
 
-def _halves_card(study: StudyContent, splits: Overfitting) -> Iterator[Card]:
-    scale = _bars_scale(study)
-    if scale is None:
+def _halves_cards(study: StudyContent) -> Iterator[Card]:
+    splits, scale = study.splits, _bars_scale(study)
+    if splits is None or scale is None:
         return
     note = (
         f"A dot is one of {len(splits.logits):,} ways to choose by one half of the time and to live in the other. "
@@ -105,15 +104,3 @@ def _bars_scale(study: StudyContent) -> float | None:
     shape = winner.is_shape if winner else None
     yearly = winner.is_metrics["sharpe_ratio"] if winner else None
     return None if shape is None or not shape.sharpe or yearly is None else yearly / shape.sharpe
-
-
-def _map_card(study: StudyContent) -> Iterator[Card]:
-    trials, names = study.complete, map_names(study)
-    if trials is None or names is None:
-        return
-    note = (
-        "Median of the complete trials in each cell, blue is better; empty where none was tried. Ring: the winner; frame: what "
-        "counts as near it."
-    )
-    figure = Figure(lambda size: map_figure(study, trials, names, size))
-    yield Card("The two numbers that matter most", (figure,), note)

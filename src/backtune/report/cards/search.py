@@ -7,6 +7,7 @@ from functools import partial
 
 from backtune.report.cards.card import Band, Card, Cell, Figure, SmallFigures, Table, Words
 from backtune.report.content import StudyContent, Trials
+from backtune.report.plots.landscape import map_figure, map_names
 from backtune.report.plots.search import parallel_figure, pareto_figure, progress_figure, slice_figure
 from backtune.report.wording import percent
 
@@ -16,15 +17,14 @@ _IMPORTANCE = (
 )
 
 
-def search_cards(study: StudyContent) -> Iterator[Card]:
-    """How the best was found, and which parameters decided; none without a complete trial."""
+def progress_cards(study: StudyContent) -> Iterator[Card]:
+    """How the best was found; none without a complete trial."""
     trials = study.complete
     if trials is None:
         return
     edge = "upper" if study.goals[0].minimize else "lower"
     note = f"The line is the best so far; dots at the {edge} edge are worse than shown."
     yield Card("Search", (Figure(lambda size: progress_figure(study, trials, size)),), note)
-    yield _importance_card(study)
 
 
 def front_cards(study: StudyContent) -> Iterator[Card]:
@@ -38,10 +38,13 @@ def front_cards(study: StudyContent) -> Iterator[Card]:
 
 
 def parameter_bands(study: StudyContent) -> Iterator[Band]:
-    """All trials by their parameters; none without a complete trial."""
+    """Which parameters decided, and all trials by them; none without a complete trial."""
     trials = study.complete
     if trials is None or not trials.params:
         return
+    names = map_names(study)
+    importance = (_importance_card(study),)
+    yield (importance, (_map_card(study, trials, names),)) if names else (importance,)
     yield ((_slices_card(study, trials),),)
     figure = Figure(lambda size: parallel_figure(study, trials, size))
     note = "A line is a trial; the best tenth stands out, 30 at most."
@@ -57,6 +60,13 @@ def _importance_card(study: StudyContent) -> Card:
     )
     table = Table("Importance of each parameter", (), lines, look="bars")
     return Card("Parameter importance", (table,), _IMPORTANCE)
+
+
+def _map_card(study: StudyContent, trials: Trials, names: tuple[str, str]) -> Card:
+    near = "; frame: what counts as near it" if study.surroundings is not None else ""
+    note = f"Median of the trials in each cell, blue is better; empty where none was tried. Ring: the winner{near}."
+    figure = Figure(lambda size: map_figure(study, trials, names, size))
+    return Card("The two numbers that matter most", (figure,), note)
 
 
 def _slices_card(study: StudyContent, trials: Trials) -> Card:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backtune.report.cards.card import Band, Card, Cell, Table, Words
 from backtune.report.cards.evidence import evidence_bands
 from backtune.report.cards.replay import replay_bands
-from backtune.report.cards.search import front_cards, parameter_bands, search_cards
+from backtune.report.cards.search import front_cards, parameter_bands, progress_cards
 from backtune.report.content import Content, StudyContent
 from backtune.report.wording import counted, metric_names, metric_text, metric_title, metric_words, value_text
 from backtune.space import Choice
@@ -43,7 +43,7 @@ def study_page(content: Content, study_id: str) -> StudyPage:
 
 
 def _bands(study: StudyContent) -> Iterator[Band]:
-    beside = (*_params_cards(study), *search_cards(study))
+    beside = (*_params_cards(study), *progress_cards(study))
     other = (*_metrics_cards(study), *front_cards(study))
     if beside or other:
         yield beside, other
