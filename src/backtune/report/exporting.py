@@ -10,9 +10,9 @@ from typing import IO
 import polars as pl
 
 from backtune.report.content import Content
-from backtune.report.frames import equity_of, leaderboard_of, trades_of
+from backtune.report.frames import equity_of, trades_of
 from backtune.results.files import write_atomically
-from backtune.results.frames import trials_frame
+from backtune.results.frames import leaderboard_frame, trials_frame
 
 # A spreadsheet takes a text that starts like this for a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -49,7 +49,7 @@ def export(content: Content, export_format: str, folder: Path) -> Exported:
         files.append(folder / f"{name}.{export_format}")
         write_atomically(files[-1], lambda file: write(frame, file))
 
-    put(leaderboard_of(content), "leaderboard")
+    put(leaderboard_frame([row for row in content.rows if content.study in (None, row.study)]), "leaderboard")
     for study_id in content.ids:
         for name, frame in _frames(content, study_id, gaps):
             put(frame, f"{study_id}/{name}")

@@ -1,24 +1,13 @@
-"""What a report says as frames, for programs: the leaderboard, and of a study its trials, equity and trades."""
+"""What the winner of a study did, as frames."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from backtune.report.content import Content, StudyContent
+from backtune.report.content import StudyContent
 from backtune.report.replay import Replay
-from backtune.results.frames import leaderboard_frame
 
 _TIME = pl.Datetime("us", "UTC")
-
-
-def leaderboard_of(content: Content) -> pl.DataFrame:
-    """The rows of the sweep, or of the study that the report is about, as
-    :func:`~backtune.results.frames.leaderboard_frame`, with the fold.
-    """
-    rows = [row for row in content.rows if content.study in (None, row.study)]
-    frame = leaderboard_frame(rows)
-    folds = pl.Series("fold", [content.fold(row) for row in rows], dtype=pl.String)
-    return frame.insert_column(frame.columns.index("timeframe") + 1, folds)
 
 
 def equity_of(study: StudyContent) -> pl.DataFrame | None:
