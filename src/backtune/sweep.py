@@ -95,7 +95,7 @@ class SweepResult:
         return leaderboard(self.run, top=top)
 
     def leaderboard(self) -> pl.DataFrame:
-        """The leaderboard as a frame, the best first; params, plateau_centre, warnings and folds are JSON text."""
+        """The leaderboard as a frame, the best first; see :func:`~backtune.results.frames.leaderboard_frame`."""
         from backtune.results.frames import leaderboard_frame
 
         return leaderboard_frame(self.rows())

@@ -15,6 +15,12 @@ def best(
     study: Annotated[
         str | None, typer.Option(help="Of this study.  [default: the leaderboard's best]")
     ] = None,
+    centre: Annotated[
+        bool,
+        typer.Option(
+            "--centre", help="Those at the centre of its plateau instead, with what they did in sample."
+        ),
+    ] = False,
     output_format: Annotated[
         Literal["yaml", "json"], typer.Option("--format", help="How to write them.")
     ] = "yaml",
@@ -27,7 +33,8 @@ def best(
     from backtune.results.runs import Run
 
     opened = Run.open(run)
-    content = Parameters.of(opened, chosen_row(opened, study)).to_json()
+    row = chosen_row(opened, study)
+    content = (Parameters.of_centre if centre else Parameters.of)(opened, row).to_json()
     if output_format == "json":
         print_json(content)
     else:

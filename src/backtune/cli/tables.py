@@ -13,8 +13,10 @@ from rich.text import Text
 from backtune.data.window import to_datetime
 from backtune.objective import Metrics
 from backtune.report.wording import IN_PERCENT
+from backtune.results.evidence import FLAT, Evidence
 from backtune.results.row import Row
 from backtune.results.runs import Run
+from backtune.space import Params
 from backtune.spec import Goal
 from backtune.validation.folds import Span
 
@@ -39,6 +41,8 @@ def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int)
     console.print(table)
     if any(row.warnings for row in shown):
         console.print(_warnings(shown))
+    if any(map(_has_steadier, shown)):
+        console.print(_centres(shown, goals[0]))
 
 
 def print_folds(console: Console, run: Run, rows: Sequence[Row]) -> None:
@@ -63,7 +67,7 @@ def _folds(place: int, row: Row, goals: Sequence[str]) -> Table:
         table.add_row(
             fold.fold, _days(fold.test), f"{fold.n_trials:,}",
             *(_pair(name, fold.is_metrics, fold.oos_metrics) for name in goals),
-            _number("total_trades", fold.oos_metrics["total_trades"]), Text(_params(fold) or "-", style="dim"),
+            _number("total_trades", fold.oos_metrics["total_trades"]), Text(_listed(fold.params) or "-", style="dim"),
         )  # fmt: skip
     return table
 
@@ -102,7 +106,7 @@ def _least_width(console: Console, table: Table) -> int:
 
 def _add_pairs(table: Table, names: Sequence[str], rows: Sequence[Row]) -> None:
     for name in names:
-        heading = _SHORT.get(name, name.removesuffix("_ratio").replace("_", " "))
+        heading = _SHORT.get(name, _words(name))
         # Rich takes the longest word for the least width, and cuts what does not fit.
         width = max((_pair(name, row.is_metrics, row.oos_metrics).cell_len for row in rows), default=0)
         table.add_column(
@@ -114,7 +118,7 @@ def _study(row: Row) -> Text:
     text = Text.assemble((row.strategy, "bold"), f" {row.asset} {row.timeframe}")
     if row.params:
         of_fold = f"{row.fold} of {len(row.folds)}: " if row.folds else ""
-        text.append(f"\n{of_fold}{_params(row)}", style="dim")
+        text.append(f"\n{of_fold}{_listed(row.params)}", style="dim")
     return text
 
 
@@ -139,6 +143,34 @@ def _warnings(rows: Sequence[Row]) -> Table:
     return table
 
 
+def _centres(rows: Sequence[Row], goal: str) -> Table:
+    """A line for each row whose best has much worse neighbours than another candidate."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column("", justify="right", style="dim")
+    table.add_column("")
+    for place, row in enumerate(rows, start=1):
+        if _has_steadier(row):
+            table.add_row(f" {place}", _centre(row.evidence, goal))
+    return table
+
+
+def _centre(evidence: Evidence, goal: str) -> Text:
+    own = (evidence.centre_metrics or {}).get(goal)
+    values = {
+        f"{_words(goal)} in sample": own, "of its neighbours": evidence.centre_neighbours,
+        "of the best's": evidence.plateau_neighbours,
+    }  # fmt: skip
+    told = ", ".join(f"{what} {_number(goal, value)}" for what, value in values.items() if value is not None)
+    return Text.assemble("* steadier: ", _listed(evidence.plateau_centre or {}), (f" ({told})", "dim"))
+
+
+def _has_steadier(row: Row) -> bool:
+    """Whether the best stands alone, as far as is known, and another candidate does not."""
+    evidence = row.evidence
+    stands_alone = evidence.plateau is None or evidence.plateau < FLAT
+    return stands_alone and evidence.plateau_centre not in (None, row.params)
+
+
 def _title(run: Run) -> str:
     search = run.spec["search"]
     objectives = ", ".join(search["objectives"])
@@ -150,10 +182,14 @@ def _caption(rows: Sequence[Row], top: int) -> str | None:
     return f"{hidden} more rows: --top 0 shows all" if hidden > 0 else None
 
 
-def _params(row: Row) -> str:
+def _words(metric: str) -> str:
+    return metric.removesuffix("_ratio").replace("_", " ")
+
+
+def _listed(params: Params) -> str:
     return " ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in row.params.items()
+        for name, value in params.items()
     )
 
 

@@ -14,6 +14,7 @@ from backtune.report.importance import importance
 from backtune.report.replay import Replay, Replayer
 from backtune.report.surroundings import Surroundings, surroundings_of
 from backtune.results.leaderboard import Row, leaderboard
+from backtune.results.probes import Probe, read_probes
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import blocks_of, params_of, read_log
 from backtune.results.summary import Winner
@@ -73,6 +74,7 @@ class StudyContent:
         winners: the best trial, or the Pareto front; empty where there is none.
         row: the first of the leaderboard about it; None for an island whose search another one leads.
         search_log: the trials of its search, those of all islands; None where there are none, or no row.
+        probes: what was evaluated beside them.
         replay: of the first winner; None where it cannot be had.
         gap: why there is no replay, else empty.
     """
@@ -85,6 +87,7 @@ class StudyContent:
     winners: tuple[Winner, ...]
     row: Row | None
     search_log: pl.DataFrame | None
+    probes: Sequence[Probe]
     replay: Replay | None
     gap: str
 
@@ -122,7 +125,7 @@ class StudyContent:
         """Of the best of the search in the first objective; None where undefined."""
         if self.search_log is None:
             return None
-        return surroundings_of(self.search_log, self.space, self.goals[0])
+        return surroundings_of(self.search_log, self.space, self.goals[0], self.probes)
 
     @cached_property
     def importance(self) -> dict[str, float]:
@@ -191,13 +194,18 @@ class Content:
         return StudyContent(
             entry=entry, goals=goals, space=space, n_trials=0 if log is None else len(log),
             trials=None if log is None else Trials.of(log, space, len(goals)),
-            winners=winners, row=row, search_log=self._search_log(entry) if row else None, replay=replay, gap=gap,
+            winners=winners, row=row, search_log=self._search_log(entry) if row else None,
+            probes=self._probes(entry) if row else (), replay=replay, gap=gap,
         )  # fmt: skip
 
     def _search_log(self, entry: StudyEntry) -> pl.DataFrame | None:
         logs = [read_log(self.run.study_folder(name)) for name in sorted((entry.id, *entry.peers))]
         found = [log for log in logs if log is not None]
         return pl.concat(found) if found else None
+
+    def _probes(self, entry: StudyEntry) -> list[Probe]:
+        folders = (self.run.study_folder(name) for name in sorted((entry.id, *entry.peers)))
+        return [probe for folder in folders for probe in read_probes(folder)]
 
     def _replay(self, entry: StudyEntry, winner: Winner) -> tuple[Replay | None, str]:
         self._replayer = self._replayer or Replayer(self.run)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from backtune.engine.costs import split_params
-from backtune.errors import SpecError
+from backtune.errors import ReportError, SpecError
 from backtune.objective import Metrics, search_window, validation_window
 from backtune.report.chosen import entry_of_row
 from backtune.results.leaderboard import Row
@@ -20,6 +20,7 @@ from backtune.search.plan import studies_of
 from backtune.search.study import Study
 from backtune.space import Choice, Params
 from backtune.spec import SweepSpec
+from backtune.validation.folds import purged
 
 _CELL = ("strategy", "asset", "timeframe", "fold")
 
@@ -32,6 +33,7 @@ class Parameters:
         params: of the strategy, and the distances of searched stops.
         strategy, asset, timeframe, fold: the cell; None where the spec has one only.
         study, trial: where they come from, for the reader.
+        is_metrics: what they did in-sample, for the reader; None where it was not asked for.
     """
 
     params: Params
@@ -41,6 +43,7 @@ class Parameters:
     fold: str | None = None
     study: str | None = None
     trial: int | None = None
+    is_metrics: Metrics | None = None
 
     @classmethod
     def of(cls, run: Run, row: Row) -> Parameters:
@@ -48,11 +51,28 @@ class Parameters:
         fold = entry_of_row(run, row).fold
         return cls(row.params, row.strategy, row.asset, row.timeframe, fold, row.study, row.trial)
 
+    @classmethod
+    def of_centre(cls, run: Run, row: Row) -> Parameters:
+        """Those at the centre of the best plateau of a row's search.
+
+        Raises:
+            ReportError: no candidate has neighbours enough to tell.
+        """
+        evidence = row.evidence
+        if evidence.plateau_centre is None:
+            raise ReportError(
+                f"{row.study}: no plateau is known: nothing varies by number, or no trial is complete"
+            )
+        best = cls.of(run, row)
+        return replace(best, params=evidence.plateau_centre, trial=None, is_metrics=evidence.centre_metrics)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data that :meth:`read` takes back."""
         fields = asdict(self)
         return {
-            name: fields[name] for name in ("study", "trial", *_CELL, "params") if fields[name] is not None
+            name: fields[name]
+            for name in ("study", "trial", *_CELL, "params", "is_metrics")
+            if fields[name] is not None
         }
 
     @classmethod
@@ -112,8 +132,9 @@ def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
     study = _study(spec, parameters)
     params = _complete(study, parameters.params)
     bars = study.bars.load()
-    test = study.fold.test
-    inside = study.objective.score(params, search_window(bars, study.fold.train))
+    fold = purged(study.fold, bars.timestamp)
+    test = fold.test
+    inside = study.objective.score(params, search_window(bars, fold.train))
     outside = None if test is None else study.objective.score(params, validation_window(bars, test))
     return Evaluation(
         strategy=study.strategy.name, asset=study.bars.asset, timeframe=study.bars.timeframe, fold=study.fold.name,

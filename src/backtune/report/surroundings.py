@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from backtune.results.searched import around_best
+from backtune.results.probes import Probe
+from backtune.results.searched import Candidates
 from backtune.space import Params, Space
 from backtune.spec import Goal
 from backtune.validation.plateau import RADIUS, Plateau, plateau
@@ -19,7 +20,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """The trials of a search seen from its best. Those that are not complete have a value of NaN.
+    """The trials of a search, and then its probes, seen from its best. Those that are not complete have a value of NaN.
 
     Attributes:
         best: its parameters.
@@ -44,7 +45,7 @@ class Surroundings:
 
     @property
     def n_near(self) -> int:
-        """Trials that count as neighbours, complete or not."""
+        """Candidates that count as neighbours, complete or not."""
         return int(self.is_near.sum())
 
     @property
@@ -53,33 +54,30 @@ class Surroundings:
         return int((self.is_near & np.isnan(self.values)).sum())
 
 
-def surroundings_of(log: pl.DataFrame, space: Space, goal: Goal) -> Surroundings | None:
-    """From the rows of a search, in the columns of :func:`~backtune.results.segments.read_log`, of all islands.
+def surroundings_of(
+    log: pl.DataFrame, space: Space, goal: Goal, probes: Sequence[Probe] = ()
+) -> Surroundings | None:
+    """From the rows of a search, in the columns of :func:`~backtune.results.segments.read_log`, and its probes, of all islands.
 
     Returns:
         None where there is no complete trial, or no number that varies.
     """
-    found = around_best(log, space, goal)
-    if found is None or not found[0]:
+    found = Candidates.of(log, space, goal, probes)
+    if found is None:
         return None
-    best, rows = found
-    own = Space({name: space[name] for name in best})
-    columns = {name: rows[f"params_{name}"].to_list() for name in best}
-    gains = rows["gain"].to_numpy()
-    stand = plateau(own, columns, gains)
-    return None if stand is None else _seen_from(stand, UnitCube(own), columns, gains, best, goal)
+    stand = plateau(space, found.columns, found.gains, best=found.best)
+    return None if stand is None else _seen_from(stand, UnitCube(space), found, goal)
 
 
 def _seen_from(
     stand: Plateau,
     cube: UnitCube,
-    columns: Mapping[str, list[object]],
-    gains: np.ndarray,
-    best: Params,
+    found: Candidates,
     goal: Goal,
 ) -> Surroundings:
     sign = -1.0 if goal.minimize else 1.0
-    points, kinds = cube.points(columns), cube.kinds(columns)
+    best, gains = found.params(found.best), found.gains
+    points, kinds = cube.points(found.columns), cube.kinds(found.columns)
     low, high = cube.box(best, RADIUS)
     same_kind = kinds == kinds[stand.best]
     moved = np.abs(points - points[stand.best])
@@ -91,7 +89,7 @@ def _seen_from(
         distances=np.where(same_kind, moved.max(axis=1), np.nan),
         values=sign * gains,
         is_near=inside & same_kind & (moved > _ROUNDING).any(axis=1),
-        box={name: (float(ends[0][name]), float(ends[1][name])) for name in cube.axes},
+        box={name: (float(ends[0][name]), float(ends[1][name])) for name in cube.axes if name in best},
         neighbourhood=None if stand.neighbourhood is None else sign * stand.neighbourhood,
         elsewhere=None if stand.elsewhere is None else sign * stand.elsewhere,
         stability=stand.stability,

@@ -41,7 +41,12 @@ class Evidence:
         pbo_loss: the share of splits whose best has a negative Sharpe ratio out-of-sample.
         plateau: 1 where its neighbours are as good in the first objective, 0 where they are like any other trial; of a
             Pareto front, for its first point alone.
-        plateau_centre: the trial whose neighbours are the best of all, which may be the better choice.
+        plateau_neighbours: median of these neighbours' values, in-sample.
+        plateau_centre: the candidate whose neighbours are the best of all, which may be the better choice; not always a
+            trial, see :mod:`backtune.results.probes`.
+        centre_neighbours: median of their values.
+        centre_metrics: of the centre, in-sample. What it does out-of-sample is not looked up, lest the choice between it and
+            the winner be made by that.
         oos_interval: of the Sharpe ratio out-of-sample.
         n_cells: of a walk-forward, how many cells it is compared with, itself among them; None for a single search.
     """
@@ -52,7 +57,10 @@ class Evidence:
     pbo_slope: float | None = None
     pbo_loss: float | None = None
     plateau: float | None = None
+    plateau_neighbours: float | None = None
     plateau_centre: Params | None = None
+    centre_neighbours: float | None = None
+    centre_metrics: Metrics | None = None
     oos_interval: SharpeInterval | None = None
     n_cells: int | None = None
 
@@ -68,17 +76,22 @@ class Evidence:
             pbo_slope=searched.pbo_slope,
             pbo_loss=searched.pbo_loss,
             plateau=searched.plateau if is_best else None,
+            plateau_neighbours=searched.plateau_neighbours if is_best else None,
             plateau_centre=searched.plateau_centre,
+            centre_neighbours=searched.centre_neighbours,
+            centre_metrics=searched.centre_metrics,
             oos_interval=winner.oos_interval,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Flat and plain."""
-        interval = self.oos_interval
+        interval, centre = self.oos_interval, self.centre_metrics
         return {
             "dsr": self.dsr, "n_independent": self.n_independent, "n_cells": self.n_cells,
             "pbo": self.pbo, "pbo_slope": self.pbo_slope, "pbo_loss": self.pbo_loss,
-            "plateau": self.plateau, "plateau_centre": self.plateau_centre,
+            "plateau": self.plateau, "plateau_neighbours": self.plateau_neighbours,
+            "plateau_centre": self.plateau_centre, "centre_neighbours": self.centre_neighbours,
+            "centre_metrics": centre and {f"is_{name}": value for name, value in centre.items()},
             "oos_sharpe_low": interval.low if interval else None,
             "oos_sharpe_high": interval.high if interval else None,
         }  # fmt: skip

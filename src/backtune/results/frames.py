@@ -12,13 +12,15 @@ from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.results.segments import read_log
 
+_AS_TEXT = ("params", "plateau_centre", "centre_metrics", "warnings", "folds")
+
 
 def leaderboard_frame(rows: Sequence[Row]) -> pl.DataFrame:
     """A line a row, in the columns of :meth:`~backtune.results.row.Row.to_json`; params,
-    plateau_centre, warnings and folds are JSON text.
+    plateau_centre, centre_metrics, warnings and folds are JSON text.
     """
     lines = [row.to_json() for row in rows]
-    for line, name in itertools.product(lines, ("params", "plateau_centre", "warnings", "folds")):
+    for line, name in itertools.product(lines, _AS_TEXT):
         line[name] = json.dumps(line[name]) if line[name] is not None else None
     return pl.DataFrame(lines, infer_schema_length=None)
 

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
+from backtune.objective import Metrics
 from backtune.results.files import read_json, write_json
+from backtune.results.probes import Probe, read_probes
 from backtune.results.runs import Run, StudyEntry
-from backtune.results.segments import blocks_of, count_trials, params_of, read_log
-from backtune.space import Params, Space
+from backtune.results.segments import blocks_of, columns_of, count_trials, read_log
+from backtune.space import Params, Space, Value
 from backtune.spec import Goal
 from backtune.validation.deflated_sharpe import Tried
 from backtune.validation.overfitting import overfitting
@@ -23,7 +26,7 @@ from backtune.validation.plateau import plateau
 
 _FILE = "evidence.json"
 # To be raised with any change of what is computed: what was kept before is computed again.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,11 @@ class Searched:
             the trials more alike and draws the probability towards one half.
         best: the complete trial that is best in the first objective; empty where there is none.
         plateau: its stability among its neighbours.
-        plateau_centre: the trial with the best neighbours.
+        plateau_neighbours: the median of these, in the first objective.
+        plateau_centre: the candidate with the best neighbours.
+        centre_neighbours: their median.
+        centre_metrics: of the centre, in-sample.
+        n_probes: candidates evaluated beside the search, which the fields about neighbours take in as well.
     """
 
     n_trials: int
@@ -48,15 +55,20 @@ class Searched:
     pbo_loss: float | None = None
     best: Params | None = None
     plateau: float | None = None
+    plateau_neighbours: float | None = None
     plateau_centre: Params | None = None
+    centre_neighbours: float | None = None
+    centre_metrics: Metrics | None = None
+    n_probes: int = 0
 
     @classmethod
-    def of(cls, log: pl.DataFrame, space: Space, goal: Goal) -> Searched:
+    def of(cls, log: pl.DataFrame, space: Space, goal: Goal, probes: Sequence[Probe] = ()) -> Searched:
         """From the rows of a search.
 
         Args:
             log: in the columns of :func:`~backtune.results.segments.read_log`, of all islands.
             goal: the first objective.
+            probes: of all islands.
         """
         blocks = blocks_of(log)
         overfitted = overfitting(blocks[(log["state"] == "complete").to_numpy()])
@@ -66,7 +78,8 @@ class Searched:
             pbo=overfitted.probability if overfitted else None,
             pbo_slope=overfitted.slope if overfitted else None,
             pbo_loss=overfitted.probability_of_loss if overfitted else None,
-            **_neighbours(log, space, goal),
+            n_probes=len(probes),
+            **_neighbours(log, space, goal, probes),
         )
 
 
@@ -81,12 +94,13 @@ def searched(run: Run, islands: Sequence[StudyEntry]) -> Searched:
     folders = [folder for folder in (run.study_folder(study.id) for study in islands) if count_trials(folder)]
     if not folders:
         return Searched(0)
+    probes = [probe for folder in folders for probe in read_probes(folder)]
     kept = _kept(folders[0])
-    if kept is not None and kept.n_trials == sum(map(count_trials, folders)):
+    if kept is not None and (kept.n_trials, kept.n_probes) == (sum(map(count_trials, folders)), len(probes)):
         return kept
     logs = [log for log in map(read_log, folders) if log is not None]
     first = islands[0]
-    found = Searched.of(pl.concat(logs), first.parameters(), Goal.parse(first.objectives[0]))
+    found = Searched.of(pl.concat(logs), first.parameters(), Goal.parse(first.objectives[0]), probes)
     # Whoever may read the results need not be allowed to write beside them.
     with contextlib.suppress(ResultsError):
         write_json(folders[0] / _FILE, {"version": _VERSION, **asdict(found)})
@@ -111,36 +125,66 @@ def _n_stopped(log: pl.DataFrame, space: Space) -> int:
     return stopped.select(f"params_{name}" for name in space).n_unique() if len(stopped) else 0
 
 
-def around_best(log: pl.DataFrame, space: Space, goal: Goal) -> tuple[Params, pl.DataFrame] | None:
-    """The best complete trial's parameters, and the trials that have all parameters that matter for it.
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The trials of a search and after them the probes, as :func:`~backtune.validation.plateau.plateau` takes them.
 
-    Returns:
-        Rows of the log with a column ``gain``: the first objective, higher is better, NaN where the trial is not
-        complete. None where no trial is.
+    Attributes:
+        best: the place of the complete trial that is best in the first objective.
+        columns: of each parameter, None where it did not matter.
+        gains: (n,) the first objective, higher is better; NaN where the candidate is not complete.
     """
-    sign = -1.0 if goal.minimize else 1.0
-    gain = pl.when(pl.col("state") == "complete").then(sign * pl.col("values_0")).fill_null(np.nan)
-    rows = log.with_columns(gain.alias("gain"))
-    if rows["gain"].is_nan().all():
-        return None
-    best = params_of(rows.row(int(np.nanargmax(rows["gain"].to_numpy())), named=True), space)
-    return best, rows.drop_nulls([f"params_{name}" for name in best])
+
+    best: int
+    columns: dict[str, list[Value | None]]
+    gains: np.ndarray
+
+    @classmethod
+    def of(
+        cls, log: pl.DataFrame, space: Space, goal: Goal, probes: Sequence[Probe] = ()
+    ) -> Candidates | None:
+        """From the rows of a search; None where no trial is complete."""
+        sign = -1.0 if goal.minimize else 1.0
+        is_complete = pl.col("state") == "complete"
+        gain = pl.when(is_complete).then(sign * pl.col("values_0")).fill_null(np.nan)
+        own = log.select(gain=gain)["gain"].to_numpy()
+        if np.isnan(own).all():
+            return None
+        beside = [sign * p.values[0] if p.state == "complete" and p.values else np.nan for p in probes]
+        columns = {
+            name: [*column, *(probe.params.get(name) for probe in probes)]
+            for name, column in columns_of(log, space).items()
+        }
+        return cls(int(np.nanargmax(own)), columns, np.array([*own, *beside]))
+
+    def params(self, place: int) -> Params:
+        """One of them."""
+        values = {name: column[place] for name, column in self.columns.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
 
-def _neighbours(log: pl.DataFrame, space: Space, goal: Goal) -> dict[str, Any]:
+def _neighbours(log: pl.DataFrame, space: Space, goal: Goal, probes: Sequence[Probe]) -> dict[str, Any]:
     """The fields about the best and its neighbours."""
-    around = around_best(log, space, goal)
-    if around is None:
+    candidates = Candidates.of(log, space, goal, probes)
+    if candidates is None:
         return {}
-    best, rows = around
-    if not best:
-        return {"best": best}
-    found = plateau(
-        Space({name: space[name] for name in best}),
-        {name: rows[f"params_{name}"].to_list() for name in best},
-        rows["gain"].to_numpy(),
-    )
+    best = {"best": candidates.params(candidates.best)}
+    found = plateau(space, candidates.columns, candidates.gains, best=candidates.best)
     if found is None:
-        return {"best": best}
-    centre = None if found.centre is None else params_of(rows.row(found.centre, named=True), space)
-    return {"best": best, "plateau": found.stability, "plateau_centre": centre}
+        return best
+    sign = -1.0 if goal.minimize else 1.0
+    near, there = (
+        None if height is None else sign * height
+        for height in (found.neighbourhood, found.centre_neighbourhood)
+    )
+    heights = {"plateau": found.stability, "plateau_neighbours": near, "centre_neighbours": there}
+    if found.centre is None:
+        return {**best, **heights}
+    centre = candidates.params(found.centre)
+    beside = found.centre - len(log)
+    metrics = probes[beside].metrics if beside >= 0 else _metrics(log.row(found.centre, named=True))
+    return {**best, **heights, "plateau_centre": centre, "centre_metrics": metrics}
+
+
+def _metrics(row: dict[str, Any]) -> Metrics:
+    return {name: row[name] for name in METRICS}

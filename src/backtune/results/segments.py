@@ -174,6 +174,16 @@ def params_of(row: dict[str, Any], space: Space) -> dict[str, Value]:
     return {name: _decoded(value, space[name]) for name, value in found.items() if value is not None}
 
 
+def columns_of(log: pl.DataFrame, space: Space) -> dict[str, list[Value | None]]:
+    """The values of each parameter in a log, None where it did not matter."""
+    return {
+        name: [
+            None if value is None else _decoded(value, parameter) for value in log[f"params_{name}"].to_list()
+        ]
+        for name, parameter in space.items()
+    }
+
+
 def _segments(folder: Path) -> list[Path]:
     found = [(match, path) for path in _listing(folder) if (match := _NAME.fullmatch(path.name))]
     return [path for match, path in sorted(found, key=lambda pair: (int(pair[0][1]), -int(pair[0][2])))]

@@ -63,6 +63,7 @@ class StudySummary:
         exhausted: whether a finite space has no more candidates.
         winners: the best trial, or the Pareto front; empty where no trial is complete.
         most_common_reason: why most trials are not complete, empty where all are.
+        is_probed: False where it was stopped before it had looked around its best.
     """
 
     state: Literal["complete", "partial", "failed"]
@@ -75,10 +76,11 @@ class StudySummary:
     exhausted: bool = False
     winners: tuple[Winner, ...] = ()
     most_common_reason: str = ""
+    is_probed: bool = True
 
     def covers(self, budget: int) -> bool:
         """Whether there is nothing left to do for so many trials."""
-        return self.state != "failed" and (self.exhausted or self.n_trials >= budget)
+        return self.state != "failed" and self.is_probed and (self.exhausted or self.n_trials >= budget)
 
     def write(self, folder: Path) -> None:
         """Put the summary into the study's folder."""

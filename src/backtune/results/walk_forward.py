@@ -68,15 +68,14 @@ def evidence_of(folds: Sequence[Evidence], score: OutOfSample | None, cells: Tri
     if score is not None and score.shape is not None and cells is not None:
         own = replace(cells, deviation=cells.deviation / math.sqrt(score.bars_per_year))
         dsr = deflated_sharpe(score.shape, own).probability
-    return Evidence(
+    return replace(
+        folds[-1],
         dsr=dsr,
         n_independent=cells.n_independent if dsr is not None and cells is not None else None,
         n_cells=cells.n_trials if dsr is not None and cells is not None else None,
         pbo=_mean(fold.pbo for fold in folds),
         pbo_slope=_mean(fold.pbo_slope for fold in folds),
         pbo_loss=_mean(fold.pbo_loss for fold in folds),
-        plateau=folds[-1].plateau,
-        plateau_centre=folds[-1].plateau_centre,
         oos_interval=score.interval if score is not None else None,
     )
 

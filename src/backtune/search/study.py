@@ -15,9 +15,11 @@ from backtune.errors import ResultsError, StrategyError
 from backtune.objective import Objective, Trial, search_window, validation_window
 from backtune.results.best import best_of
 from backtune.results.files import remove_leftovers
+from backtune.results.probes import Probe, write_probes
 from backtune.results.segments import TrialLog
 from backtune.results.summary import summary_of
 from backtune.search.islands import Exchange
+from backtune.search.probing import Evaluate, around
 from backtune.search.rungs import Rungs, told_of_stopped
 from backtune.search.samplers import make_suggester
 from backtune.search.suggest import Told
@@ -90,14 +92,17 @@ def run_study(study: Study, folder: Path, stop: Stop, max_deaths: int = 1) -> It
     watch = Watch(folder, max_deaths)
     search = _Search(study, study.objective, window, _Pen(log), log.read(), watch)
     exhausted = yield from search.run(stop, folder.parent)
+    is_complete = exhausted or len(search.trials) >= study.search.trials
+    probes = search.probes(stop) if is_complete else []
     watch.end()
     test = validation_window(bars, fold.test) if fold.test is not None else None
     best = best_of(search.trials, study.search.goals)
     winners = tested(best, study.objective, Windows(window, test), study.seed)
-    summary = summary_of(search.trials, winners, budget=study.search.trials, exhausted=exhausted)
-    if summary.state == "complete":
+    if is_complete:
         log.merge()
-    summary.write(folder)
+        write_probes(folder, probes or [])
+    summary = summary_of(search.trials, winners, budget=study.search.trials, exhausted=exhausted)
+    replace(summary, is_probed=probes is not None).write(folder)
 
 
 @dataclass
@@ -181,7 +186,7 @@ class _Search:
             for number, params in reversed(numbered)
             if self._is_new(number, params)
         }
-        evaluated = self._trials(sorted(fresh.values(), key=itemgetter(0)))
+        evaluated = self._trials(sorted(fresh.values(), key=itemgetter(0)), self._evaluated)
         batch: list[Trial] = []
         for number, params in numbered:
             if number < len(self.trials):
@@ -199,9 +204,19 @@ class _Search:
             batch.append(self.trials[number])
         return batch
 
-    def _trials(self, candidates: Sequence[tuple[int, Params]]) -> Iterator[Trial]:
+    def probes(self, stop: Stop) -> list[Probe] | None:
+        """What lies around the best; None where it was stopped, and nothing where it costs workers."""
+        if self.watch.suspect >= len(self.trials):
+            return []
+
+        def evaluate(candidates: Sequence[tuple[int, Params]]) -> Iterator[Trial]:
+            return self._trials(candidates, lambda some: self.objective.trials(some, self.window))
+
+        return around(self.trials, self.study.space, self.study.search.goals[0], evaluate, stop)
+
+    def _trials(self, candidates: Sequence[tuple[int, Params]], evaluated: Evaluate) -> Iterator[Trial]:
         if not self.watch.is_wary:
-            yield from self._evaluated(candidates)
+            yield from evaluated(candidates)
             return
         for number, params in candidates:
             # Written first, so that a note is always about the first trial that the log does not have.
@@ -210,7 +225,7 @@ class _Search:
                 self._check_deaths(params)
                 yield self.objective.failed(number, params, DEADLY)
             else:
-                yield from self._evaluated([(number, params)])
+                yield from evaluated([(number, params)])
 
     def _evaluated(self, candidates: Sequence[tuple[int, Params]]) -> Iterator[Trial]:
         if self._rungs is None:

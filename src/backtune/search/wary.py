@@ -68,6 +68,11 @@ class Watch:
         self._until: float | None = None
 
     @property
+    def suspect(self) -> int:
+        """The candidate on which a worker died last, -1 where that is not known."""
+        return self._suspect
+
+    @property
     def is_wary(self) -> bool:
         """Whether to evaluate one candidate at a time, each announced with :meth:`before`."""
         return self._note is not None

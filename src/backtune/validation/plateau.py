@@ -1,33 +1,20 @@
 """Whether a search's best stands on a plateau or on the tip of a needle.
 
-The neighbourhood of a candidate are the trials with the same choices whose every number is within a tenth of its range
-(:class:`~backtune.validation.unit_cube.UnitCube`). A search puts its trials where they pay, so medians here
-weigh the cells of a grid alike, not the trials (declustering: A. Journel, "Nonparametric Estimation of Spatial
-Distributions", Mathematical Geology 15, 1983).
+Neighbourhoods are those of :mod:`backtune.validation.neighbourhood`.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from backtune.space import Params, Space, Value
-from backtune.validation.unit_cube import UnitCube
+from backtune.space import Params, Space
+from backtune.validation.neighbourhood import PlacedTrials, median_of_cells
 
 RADIUS = 0.1
-
-# Centres that are looked at; each costs one look at all trials.
-_MOST_CENTRES = 200
-# Boxes of a grid with up to so many candidates are listed, larger ones are drawn from.
-_MOST_LISTED = 1_000
-# Less of the radius than this between a candidate and the end of a range is no side of it.
-_NO_ROOM = 0.01
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -65,6 +52,7 @@ def plateau(
     columns: Mapping[str, Sequence[Any] | np.ndarray],
     values: np.ndarray,
     *,
+    best: int | None = None,
     radius: float = RADIUS,
     seed: int = 0,
 ) -> Plateau | None:
@@ -77,21 +65,22 @@ def plateau(
     Args:
         columns: a column of n values for each parameter of the space, None or NaN where it is inactive.
         values: (n,) the objective, higher is better; NaN for an infeasible or failed trial.
+        best: the place of the search's best, where there are candidates among them that the search did not try; None for the
+            highest value.
         radius: half the width of a neighbourhood, as a share of each range.
         seed: of those probes that are drawn at random.
 
     Returns:
         None where no trial has a value, or the space has no number that varies.
     """
-    listed = {name: np.asarray(columns[name], dtype=object).tolist() for name in space}
-    trials = _Trials(UnitCube(space), listed, np.asarray(values, dtype=np.float64), radius)
-    if not np.isfinite(trials.values).any() or not trials.cube.axes:
+    trials = PlacedTrials.of(space, columns, values, radius)
+    if trials is None:
         return None
-    best = int(np.nanargmax(trials.values))
+    best = int(np.nanargmax(trials.values)) if best is None else best
     near = trials.around(best)
     neighbourhood = near.median() if near.is_dense else None
     outside = np.isfinite(trials.values) & ~near.inside & (np.arange(len(trials.values)) != best)
-    elsewhere = _median(trials.values[outside], trials.cells[outside]) if outside.any() else None
+    elsewhere = median_of_cells(trials.values[outside], trials.cells[outside]) if outside.any() else None
     centre, height = trials.centre()
     return Plateau(
         best=best,
@@ -105,169 +94,36 @@ def plateau(
     )
 
 
+def probes(
+    space: Space,
+    columns: Mapping[str, Sequence[Any] | np.ndarray],
+    values: np.ndarray,
+    *,
+    most: int,
+    n_centres: int = 3,
+    radius: float = RADIUS,
+    seed: int = 0,
+) -> tuple[Params, ...]:
+    """Candidates to evaluate so that the best trials, each outside of the neighbourhoods of better ones, have enough neighbours.
+
+    With them :func:`plateau` knows how the best stands, and compares it with other peaks when it looks for the centre.
+
+    Args:
+        columns, values, radius, seed: as for :func:`plateau`.
+        most: how many in all; the best gets as many as it takes, another peak none where they would be more.
+        n_centres: how many peaks are looked at.
+    """
+    trials = PlacedTrials.of(space, columns, values, radius)
+    found: list[Params] = []
+    for k, peak in enumerate(trials.peaks(n_centres) if trials is not None else ()):
+        own = () if peak.is_dense else peak.probes(seed)
+        fresh = [params for params in own if params not in found]
+        if k == 0 or len(found) + len(fresh) <= most:
+            found += fresh
+    return tuple(found)
+
+
 def _stability(best: float, neighbourhood: float | None, elsewhere: float | None) -> float | None:
     if neighbourhood is None or elsewhere is None or not best > elsewhere:
         return None
     return (neighbourhood - elsewhere) / (best - elsewhere)
-
-
-def _median(values: np.ndarray, cells: np.ndarray) -> float:
-    """The median where every cell weighs the same; ``cells`` is (n, k) whole numbers."""
-    _, cell, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    weights = 1.0 / counts[cell.ravel()]
-    order = np.argsort(values, kind="stable")
-    share = np.cumsum(weights[order]) / weights.sum()
-    # The lower and the upper median, so that an even number of cells has the mean of its middle ones.
-    low, high = np.searchsorted(share, [0.5 - _ROUNDING, 0.5 + _ROUNDING])
-    return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2.0)
-
-
-@dataclass(frozen=True)
-class _Trials:
-    cube: UnitCube
-    columns: dict[str, list[Value]]
-    values: np.ndarray
-    radius: float
-
-    @cached_property
-    def points(self) -> np.ndarray:
-        return self.cube.points(self.columns)
-
-    @cached_property
-    def kinds(self) -> np.ndarray:
-        return self.cube.kinds(self.columns)
-
-    @cached_property
-    def floored(self) -> np.ndarray:
-        """The values, with the lowest of all for infeasible and failed trials."""
-        return np.where(np.isfinite(self.values), self.values, np.nanmin(self.values))
-
-    @cached_property
-    def cells(self) -> np.ndarray:
-        """(n, n_axes + 1) the cell of each trial in a grid as wide as a neighbourhood, choices apart."""
-        return np.column_stack([self.kinds, np.floor(self.points / (2.0 * self.radius)).astype(np.int64)])
-
-    def params(self, trial: int) -> Params:
-        return {name: column[trial] for name, column in self.columns.items() if _is_given(column[trial])}
-
-    def around(self, trial: int) -> _Neighbourhood:
-        low, high = self.cube.box(self.params(trial), self.radius)
-        inside = (self.points >= low - _ROUNDING).all(axis=1) & (self.points <= high + _ROUNDING).all(axis=1)
-        inside &= (self.kinds == self.kinds[trial]) & (
-            np.abs(self.points - self.points[trial]) > _ROUNDING
-        ).any(axis=1)
-        return _Neighbourhood(self, trial, low, high, inside)
-
-    def centre(self) -> tuple[int | None, float | None]:
-        """The best of the dense centres, the higher value first among equals; the best of each small cell is tried."""
-        order = np.argsort(-np.where(np.isfinite(self.values), self.values, -np.inf), kind="stable")
-        order = order[: int(np.isfinite(self.values).sum())]
-        small = np.column_stack([self.kinds, np.floor(self.points / self.radius).astype(np.int64)])[order]
-        _, first = np.unique(small, axis=0, return_index=True)
-        found: int | None = None
-        height: float | None = None
-        for trial in order[np.sort(first)[:_MOST_CENTRES]]:
-            near = self.around(int(trial))
-            if near.is_dense and (height is None or near.median() > height):
-                found, height = int(trial), near.median()
-        return found, height
-
-
-@dataclass(frozen=True)
-class _Neighbourhood:
-    trials: _Trials
-    centre: int
-    low: np.ndarray
-    high: np.ndarray
-    inside: np.ndarray
-
-    @cached_property
-    def offsets(self) -> np.ndarray:
-        """(n_neighbours, n_axes) from the centre, -1 and 1 at the edges of the box."""
-        here = self.trials.points[self.centre]
-        moved = self.trials.points[self.inside] - here
-        reach = np.where(moved < 0.0, here - self.low, self.high - here)
-        offsets: np.ndarray = np.divide(moved, reach, out=np.zeros(moved.shape), where=reach > _ROUNDING)
-        return offsets
-
-    @cached_property
-    def n_distinct(self) -> int:
-        return len(np.unique(np.round(self.trials.points[self.inside], 9), axis=0))
-
-    @cached_property
-    def n_needed(self) -> float:
-        room = self.trials.cube.size(self.low, self.high) - 1.0
-        if room < _MOST_LISTED and self.trials.cube.space.rules:
-            room = sum(self._is_allowed(self._params(point)) for point in self._listed()) - 1.0
-        return min(room, max(8.0, 4.0 * int(np.sum(self.low < self.high))))
-
-    @cached_property
-    def open_sides(self) -> list[np.ndarray]:
-        """Points three quarters of the way on the sides on which nobody has gone half-way, though candidates are there."""
-        here = self.trials.points[self.centre]
-        found = []
-        for axis, sign in itertools.product(range(len(here)), (-1.0, 1.0)):
-            room = (self.high[axis] if sign > 0.0 else self.low[axis]) - here[axis]
-            reached = (self.offsets[:, axis] * sign >= 0.5 - _ROUNDING).any()
-            point = here.copy()
-            point[axis] += 0.75 * room
-            if (
-                abs(room) > _NO_ROOM * self.trials.radius
-                and not reached
-                and self._is_allowed(self._params(point))
-            ):
-                found.append(point)
-        return found
-
-    @cached_property
-    def is_dense(self) -> bool:
-        return self.n_distinct >= max(1.0, self.n_needed) and not self.open_sides
-
-    def median(self) -> float:
-        """Of the neighbours, in a grid of three cells on each axis."""
-        cells = np.clip(np.floor((self.offsets + 1.0) * 1.5), 0.0, 2.0).astype(np.int64)
-        return _median(self.trials.floored[self.inside], cells)
-
-    def probes(self, seed: int) -> tuple[Params, ...]:
-        """Candidates that make the neighbourhood dense: on the open sides first, then anywhere in the box."""
-        here = self.trials.points[self.centre]
-        taken = {_key(point) for point in self.trials.points[self.inside]} | {_key(here)}
-        found: list[Params] = []
-        sides = ((point, True) for point in self.open_sides)
-        for point, is_needed in itertools.chain(sides, ((point, False) for point in self._anywhere(seed))):
-            if not is_needed and len(taken) - 1 >= self.n_needed:
-                break
-            params = self._params(point)
-            reached = self.trials.cube.points({name: [value] for name, value in params.items()})[0]
-            # The nearest value of a grid may lie outside.
-            inside = (reached >= self.low - _ROUNDING).all() and (reached <= self.high + _ROUNDING).all()
-            if inside and _key(reached) not in taken and self._is_allowed(params):
-                taken.add(_key(reached))
-                found.append(params)
-        return tuple(found)
-
-    def _anywhere(self, seed: int) -> Iterator[np.ndarray]:
-        random = np.random.default_rng(seed)
-        if self.trials.cube.size(self.low, self.high) <= _MOST_LISTED:
-            yield from random.permutation(self._listed())
-            return
-        for _ in range(int(100 * self.n_needed)):
-            yield random.uniform(self.low, self.high)
-
-    def _listed(self) -> np.ndarray:
-        return self.trials.cube.grid(self.low, self.high)
-
-    def _params(self, point: np.ndarray) -> Params:
-        return self.trials.cube.params(point, self.trials.params(self.centre))
-
-    def _is_allowed(self, params: Params) -> bool:
-        return self.trials.cube.space.broken_rule(params) is None
-
-
-def _is_given(value: object) -> bool:
-    """Tables write None or NaN for an inactive parameter."""
-    return value is not None and value == value  # noqa: PLR0124
-
-
-def _key(point: np.ndarray) -> tuple[float, ...]:
-    return tuple(np.round(point, 9).tolist())

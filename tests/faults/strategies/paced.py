@@ -29,8 +29,9 @@ class Paced(BaseStrategy):
         return np.where(bars.close > bars.open * (1 + self.level / 100), 1.0, -self.other)
 
 
-# The planner times a few candidates at every start, and winners are looked at again when their search is over.
-ASIDE = {"backtune.search.calibration", "backtune.search.winners"}
+# The planner times a few candidates at every start, and winners are looked at again, with what lies around them, when
+# their search is over.
+ASIDE = {"backtune.search.calibration", "backtune.search.probing", "backtune.search.winners"}
 
 
 def is_trial():

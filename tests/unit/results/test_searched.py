@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 from backtune.engine.metrics import METRICS
 from backtune.objective import Trial
 from backtune.results.leaderboard import leaderboard
+from backtune.results.probes import Probe
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.searched import Searched, searched
 from backtune.results.segments import TrialLog, read_log
@@ -91,6 +93,43 @@ def test_the_best_among_its_neighbours(tmp_path, objective, value_of, best, plat
     assert found.best["x"] == pytest.approx(best)
     assert plateau[0] < found.plateau <= plateau[1]
     assert found.plateau_centre["x"] == pytest.approx(centre, abs=0.011)
+
+
+def test_neighbours_that_were_evaluated_beside_the_search(tmp_path):
+    """Two trials are no neighbourhood; with probes around the better one there is one, and a centre among them."""
+    trials = [complete(0, {"x": 0.2}, 0.0), complete(1, {"x": 0.6}, 2.0)]
+    log = log_of(tmp_path, trials)
+    alone = Searched.of(log, LINE, SHARPE)
+    assert (alone.plateau, alone.plateau_centre, alone.n_probes) == (None, None, 0)
+    places = [0.5 + k / 100 for k in range(21) if k != 10]
+    probes = [probe({"x": x}, 3.0 if x == 0.62 else 1.0) for x in places]
+    found = Searched.of(log, LINE, SHARPE, probes)
+    # The best is still the search's, though a probe is better.
+    assert (found.best, found.plateau, found.plateau_neighbours) == ({"x": 0.6}, 0.5, 1.0)
+    assert (found.n_trials, found.n_probes, found.tried) == (2, 20, alone.tried)
+    assert found.plateau_centre == {"x": 0.62} or found.centre_neighbours >= 1.0
+    assert found.centre_metrics["total_trades"] in (33.0, 40.0)
+    minimized = [replace(one, values=(-one.values[0],)) for one in probes]
+    lowest = Searched.of(
+        log.with_columns(values_0=-pl.col("values_0")), LINE, Goal.parse("-max_drawdown"), minimized
+    )
+    assert (lowest.plateau, lowest.plateau_neighbours, lowest.centre_neighbours) == (
+        0.5, -1.0, -found.centre_neighbours
+    )  # fmt: skip
+
+
+def probe(params, value):
+    return Probe(params, "complete", "", (value,), {**NOTHING, "total_trades": 33.0})
+
+
+def test_choices_of_several_kinds(tmp_path):
+    space = Space(mode=Choice((1, "a", True)), x=Float(0.0, 1.0))
+    modes = [1, "a", True, "a"] * 25
+    trials = [complete(k, {"mode": mode, "x": k / 100}, HILL(k / 100)) for k, mode in enumerate(modes)]
+    found = Searched.of(log_of(tmp_path, trials, space), space, SHARPE)
+    assert found.best == {"mode": True, "x": 0.5}
+    assert found.plateau_centre["mode"] in space["mode"].choices
+    assert found.plateau is None or found.plateau <= 1.0
 
 
 def test_parameters_that_do_not_matter_for_the_best_are_no_axis(tmp_path):

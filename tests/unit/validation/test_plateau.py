@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtune.space import Choice, Float, Int, Parameter, Params, Space
-from backtune.validation.plateau import Plateau, plateau
+from backtune.validation.plateau import Plateau, plateau, probes
 from backtune.validation.unit_cube import UnitCube
 
 LINE = Space(x=Int(0, 100))
@@ -160,6 +160,36 @@ def test_probes_keep_the_rules() -> None:
         (3, 4),
         (3, 5),
     }
+
+
+def test_peaks_outside_of_each_other_are_probed() -> None:
+    space = Space(x=Float(0.0, 1.0))
+    places, values = [0.2, 0.21, 0.5, 0.5, 0.9], np.array([4.0, 3.9, 3.0, 3.0, 2.0])
+    best = probes(space, {"x": places}, values, most=0)
+    assert all(0.1 - 1e-9 <= float(p["x"]) <= 0.3 + 1e-9 for p in best)
+    assert best == plateau(space, {"x": places}, values).probes
+    # 0.21 is no peak of its own, and what was tried twice is one.
+    more = probes(space, {"x": places}, values, most=100)
+    assert more[: len(best)] == best
+    near = [sum(abs(float(p["x"]) - peak) <= 0.1 + 1e-9 for p in more) for peak in (0.2, 0.5, 0.9)]
+    assert near == [7, 8, 8]
+    assert sum(near) == len(more)
+    assert len(probes(space, {"x": places}, values, most=15)) == 15
+    assert len(probes(space, {"x": places}, values, most=14)) == 7
+    assert len(probes(space, {"x": places}, values, most=100, n_centres=1)) == 7
+    assert probes(space, {"x": [0.5]}, np.array([np.nan]), most=9) == ()
+
+
+def test_the_best_may_be_named() -> None:
+    places = [k / 40 for k in range(41)]
+    values = [1.0 - abs(x - 0.5) for x in places]
+    values[30] = 9.0
+    columns = {"x": places}
+    found_best = plateau(Space(x=Float(0.0, 1.0)), columns, np.array(values))
+    assert found_best.best == 30
+    named = plateau(Space(x=Float(0.0, 1.0)), columns, np.array(values), best=20)
+    assert (named.best, named.centre) == (20, found_best.centre)
+    assert named.stability > 0.5
 
 
 def test_inactive_parameters() -> None:

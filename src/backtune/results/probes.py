@@ -1,0 +1,59 @@
+"""Candidates that were evaluated beside a study, to see what lies around its best. They are no trials: no search was told of
+them, none of them wins, and they are not counted among what was tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from backtune.errors import ResultsError
+from backtune.objective import Metrics, State, Trial
+from backtune.results.files import read_json, write_json
+from backtune.space import Params
+
+_FILE = "probes.json"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A candidate with its result, on the window of the search.
+
+    Attributes:
+        params: values by name.
+        state, reason, values, metrics: as those of a :class:`~backtune.objective.Trial`.
+    """
+
+    params: Params
+    state: State
+    reason: str
+    values: tuple[float, ...] | None
+    metrics: Metrics
+
+    @classmethod
+    def of(cls, trial: Trial) -> Probe:
+        """What is kept of an evaluation."""
+        return cls(trial.params, trial.state, trial.reason, trial.values, trial.metrics)
+
+
+def write_probes(folder: Path, probes: Sequence[Probe]) -> None:
+    """Keep them in a study's folder, in place of those before.
+
+    Raises:
+        ResultsError: the file cannot be written.
+    """
+    write_json(folder / _FILE, [asdict(probe) for probe in probes])
+
+
+def read_probes(folder: Path) -> list[Probe]:
+    """Those in a study's folder; none where nobody looked.
+
+    Raises:
+        ResultsError: the file cannot be read.
+    """
+    content = read_json(folder / _FILE) or []
+    try:
+        return [Probe(**{**entry, "values": entry["values"] and tuple(entry["values"])}) for entry in content]
+    except (TypeError, KeyError) as error:
+        raise ResultsError(f"{folder / _FILE}: holds no probes: {error}") from error
