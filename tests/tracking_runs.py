@@ -51,7 +51,9 @@ class Sweep:
         return summary
 
 
-def make_sweep(runs: Path, *, n_studies: int = 3, budget: int = 25, uri: str | None = None) -> Sweep:
+def make_sweep(
+    runs: Path, *, n_studies: int = 3, budget: int = 25, uri: str | None = None, top_k: int = 5
+) -> Sweep:
     """A sweep's folder with its description and no study run."""
     assets = [f"ASSET{i}" for i in range(n_studies)]
     spec = SweepSpec.parse(
@@ -59,13 +61,14 @@ def make_sweep(runs: Path, *, n_studies: int = 3, budget: int = 25, uri: str | N
             "name": "tracked sweep",
             "grid": {"strategies": [STRATEGY], "assets": assets or ["NONE"], "timeframes": ["1d"]},
             "search": {"trials": budget},
-            "tracking": {"uri": uri},
+            "tracking": {"uri": uri, "top_k": top_k},
         }
     )
     studies = tuple(
         StudyEntry(
             id=f"ma-{asset.lower()}", strategy=STRATEGY, asset=asset, timeframe="1d", fold="",
-            objectives=["sharpe_ratio"], budget=budget, data_fingerprint="f" * 16, engine="rustuna",
+            objectives=["sharpe_ratio"], budget=budget, space=strategy_ref(STRATEGY).load().space().to_json(),
+            data_fingerprint="f" * 64, engine="rustuna", code_version="c" * 12,
         )
         for asset in assets
     )  # fmt: skip
@@ -77,9 +80,11 @@ def make_sweep(runs: Path, *, n_studies: int = 3, budget: int = 25, uri: str | N
     return Sweep(run, spec)
 
 
-def finished_sweep(runs: Path, *, n_studies: int = 3, budget: int = 25, uri: str | None = None) -> Sweep:
+def finished_sweep(
+    runs: Path, *, n_studies: int = 3, budget: int = 25, uri: str | None = None, top_k: int = 5
+) -> Sweep:
     """A sweep's folder with every study complete."""
-    sweep = make_sweep(runs, n_studies=n_studies, budget=budget, uri=uri)
+    sweep = make_sweep(runs, n_studies=n_studies, budget=budget, uri=uri, top_k=top_k)
     for study in sweep.run.studies:
         sweep.finish(study, budget)
     return sweep

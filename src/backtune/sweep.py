@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -47,6 +47,7 @@ class Options:
         workers: of the private cluster, by default as many as there are cpus.
         tracking: whether results are projected to MLflow.
         on_progress: called about once a second from a thread of its own.
+        on_results: called when the search is over, before what is missing in MLflow is made up for.
     """
 
     executor: ExecutorName = "ray"
@@ -54,6 +55,7 @@ class Options:
     workers: int | None = None
     tracking: bool = True
     on_progress: Callable[[Progress], None] | None = None
+    on_results: Callable[[SweepResult], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,8 +162,19 @@ class _Start:
 
 def _execute(start: _Start) -> SweepResult:
     projection = _projection(start.spec, start.run) if start.options.tracking else None
+    with _Signals(start.brake) as signals:
+        try:
+            result = _searched(start, signals, projection)
+            if start.options.on_results is not None:
+                start.options.on_results(result)
+        finally:
+            problem = _close(projection, signals)
+    return replace(result, problems=(problem,) if problem else ())
+
+
+def _searched(start: _Start, signals: _Signals, projection: Projection | None) -> SweepResult:
     lost: dict[str, str] = {}
-    with _watched(start.run, start.options), _Signals(start.brake) as signals:
+    with _watched(start.run, start.options):
         if projection is not None:
             projection.start()
         try:
@@ -171,10 +184,10 @@ def _execute(start: _Start) -> SweepResult:
                     # Joins the folds while the bars are at hand; whoever asks later need not have them.
                     leaderboard(start.run, top=0)
         finally:
+            signals.is_over = True
             start.brake.release()
-            problem = _close(projection)
     stopped_by: StoppedBy = "signal" if signals.came else "time" if start.brake.out_of_time else ""
-    return SweepResult(start.run, stopped_by, lost, (problem,) if problem else ())
+    return SweepResult(start.run, stopped_by, lost)
 
 
 def _outcome(result: SweepResult, start: str) -> Outcome:
@@ -216,10 +229,12 @@ def _projection(spec: SweepSpec, run: Run) -> Projection:
     return Projection(run, spec.tracking.uri)
 
 
-def _close(projection: Projection | None) -> str | None:
+def _close(projection: Projection | None, signals: _Signals) -> str | None:
+    """Wait for the projection, until a signal more says not to."""
     if projection is None:
         return None
-    projection.close()
+    before = signals.n
+    projection.close(stopped=lambda: signals.n > before)
     return projection.problem
 
 
@@ -249,12 +264,18 @@ def _watched(run: Run, options: Options) -> Iterator[None]:
 
 
 class _Signals:
-    """The first SIGINT or SIGTERM pulls the brake, so that all is drained and written; a second one interrupts."""
+    """The first SIGINT or SIGTERM pulls the brake, so that all is drained and written; a second one interrupts the
+    search. Once that is over, they are counted alone."""
 
     def __init__(self, brake: Brake) -> None:
         self._brake = brake
         self._before: dict[int, Any] = {}
-        self.came = False
+        self.n = 0
+        self.is_over = False
+
+    @property
+    def came(self) -> bool:
+        return self.n > 0
 
     def __enter__(self) -> Self:
         self.arm()
@@ -273,7 +294,9 @@ class _Signals:
             self._before.setdefault(number, before)
 
     def _pull(self, _number: int, _frame: object) -> None:
-        if self.came:
+        self.n += 1
+        if self.is_over:
+            return
+        if self.n > 1:
             raise KeyboardInterrupt
-        self.came = True
         self._brake.pull()

@@ -22,8 +22,9 @@ import pytest
 
 from backtune.errors import TrackingError
 from backtune.results.segments import read_log
+from backtune.tracking.address import tracking_uri, ui_command
 from backtune.tracking.projection import Projection
-from backtune.tracking.sync import Tracker, sync, tracking_uri, ui_command
+from backtune.tracking.sync import Tracker, sync
 from tracking_runs import Sweep, finished_sweep, make_sweep, regrown
 
 
@@ -42,7 +43,17 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "mlflow.db"
     sync(sweep.run, f"sqlite:///{path}")
     with closing(sqlite3.connect(path)) as database, database:
-        for table in ("tags", "params", "metrics", "latest_metrics", "runs"):
+        for table in (
+            "experiment_tags",
+            "input_tags",
+            "inputs",
+            "datasets",
+            "tags",
+            "params",
+            "metrics",
+            "latest_metrics",
+            "runs",
+        ):
             database.execute(f"DELETE FROM {table}")  # noqa: S608
         database.execute("DELETE FROM experiments WHERE name != 'Default'")
     return path
@@ -56,7 +67,7 @@ def store(empty_database: Path, tmp_path: Path) -> str:
 
 
 def content_of(uri: str, database: Path | None = None) -> dict[str, Any]:
-    """All that MLflow shows of a sweep, by study; ids and addresses left out. Fails where a study is there twice.
+    """All that MLflow shows of a sweep, by study and trial; ids and addresses left out. Fails where one is there twice.
 
     Args:
         database: the SQLite file behind a server's address.
@@ -66,10 +77,21 @@ def content_of(uri: str, database: Path | None = None) -> dict[str, Any]:
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("tracked sweep")
     found = client.search_runs([experiment.experiment_id], max_results=1000)
-    names = {run.info.run_id: run.data.tags.get("study", "the sweep") for run in found}
+    names = {run.info.run_id: name_of(run) for run in found}
     assert len(set(names.values())) == len(found)
     histories = histories_in(database or Path(uri.removeprefix("sqlite:///")))
     return {names[run.info.run_id]: shown(client, run, names, histories) for run in found}
+
+
+def name_of(run: Any) -> str:
+    """The id of a study, with the number of a trial."""
+    tags = run.data.tags
+    study = tags.get("study", "the sweep")
+    return f"{study}/{tags['trial']}" if "trial" in tags else study
+
+
+def studies_in(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: told for name, told in content.items() if told["tags"]["kind"] == "study"}
 
 
 def shown(client: Any, run: Any, names: dict[str, str], histories: list[tuple[Any, ...]]) -> dict[str, Any]:
@@ -83,6 +105,10 @@ def shown(client: Any, run: Any, names: dict[str, str], histories: list[tuple[An
         "metrics": run.data.metrics,
         "history": [rest for run_id, *rest in histories if run_id == run.info.run_id],
         "artifacts": [artifact.path for artifact in client.list_artifacts(run.info.run_id)],
+        "datasets": [
+            {**given.dataset.to_dictionary(), **{tag.key: tag.value for tag in given.tags}}
+            for given in run.inputs.dataset_inputs
+        ],
     }
 
 
@@ -100,21 +126,56 @@ def values_of(told: dict[str, Any], metric: str) -> list[tuple[int, float]]:
     return [(step, value) for key, step, _, value in told["history"] if key == metric]
 
 
-def test_every_study_is_a_run_below_the_sweeps(finished: Sweep) -> None:
+def test_a_sweep_has_studies_below_it_and_those_their_best_trials(finished: Sweep) -> None:
     run = finished.run
     content = content_of(tracking_uri(run))
-    assert set(content) == {"the sweep", *(study.id for study in run.studies)}
-    assert content["the sweep"]["status"] == "FINISHED"
-    assert content["the sweep"]["artifacts"] == ["spec.yaml"]
-    assert content["the sweep"]["tags"]["n_trials"] == "75"
-    for study in run.studies:
-        told = content[study.id]
+    assert set(studies_in(content)) == {study.id for study in run.studies}
+    assert len(content) == 1 + 3 + 3 * 5
+    above = content["the sweep"]
+    assert (above["status"], above["tags"]["kind"], above["tags"]["n_trials"]) == ("FINISHED", "sweep", "75")
+    assert above["artifacts"] == ["report.html", "spec.yaml"]
+    for name, told in studies_in(content).items():
         assert told["tags"]["mlflow.parentRunId"] == "the sweep"
         assert told["status"] == "FINISHED"
-        assert told["artifacts"] == ["trials.parquet"]
+        assert told["artifacts"] == ["best.yaml", "strategy.pine", "trials.parquet"]
         best = values_of(told, "best_so_far")
         assert best == sorted(best)
-        assert best[-1] == (24, told["metrics"]["is_sharpe_ratio"])
+        assert best[-1][1] == told["metrics"]["is_sharpe_ratio"]
+        below = [trial for key, trial in content.items() if key.startswith(f"{name}/")]
+        ranked = sorted(below, key=lambda trial: int(trial["tags"]["rank"]))
+        assert [trial["tags"]["mlflow.parentRunId"] for trial in ranked] == [name] * 5
+        values = [trial["metrics"]["trial_sharpe_ratio"] for trial in ranked]
+        assert values == sorted(values, reverse=True)
+        assert values[0] == told["metrics"]["is_sharpe_ratio"]
+
+
+def test_the_curve_of_a_study_has_every_complete_trial(finished: Sweep) -> None:
+    content = content_of(tracking_uri(finished.run))
+    for study in finished.run.studies:
+        log = read_log(finished.run.study_folder(study.id))
+        assert log is not None
+        complete = log.filter(state="complete")
+        expected = list(zip(complete["number"], complete["values_0"], strict=True))
+        assert values_of(content[study.id], "trial_sharpe_ratio") == expected
+
+
+def test_the_bars_of_a_study_are_its_dataset(finished: Sweep) -> None:
+    told = content_of(tracking_uri(finished.run))[finished.run.studies[0].id]
+    assert told["datasets"] == [
+        {
+            "name": "ASSET0 1d", "digest": "f" * 36, "source_type": "local", "source": '{"uri": "data/market"}',
+            "schema": None, "profile": '{"start": null, "end": null}', "mlflow.data.context": "search",
+        }
+    ]  # fmt: skip
+
+
+def test_the_experiment_names_what_to_compare_by(finished: Sweep) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=tracking_uri(finished.run))
+    tags = client.get_experiment_by_name("tracked sweep").tags
+    assert tags["mlflow.experiment.primaryMetric.name"] == "oos_sharpe_ratio"
+    assert tags["mlflow.experiment.primaryMetric.greaterIsBetter"] == "True"
 
 
 def test_the_artifact_is_the_trial_log(finished: Sweep) -> None:
@@ -152,10 +213,12 @@ def test_a_study_that_has_grown_replaces_what_was_told(tmp_path: Path, store: st
     sync(sweep.run, store)
     sweep = regrown(sweep, 40)
     sweep.finish(sweep.run.studies[0], 40)
-    report = sync(sweep.run, store)
-    assert (report.n_written, report.n_unchanged) == (1, 1)
+    database = Path(store.removeprefix("sqlite:///"))
+    before = whole_runs(database)
+    sync(sweep.run, store)
     content = content_of(store)
-    assert len(content) == 3
+    assert before.items() & whole_runs(database).items() == {("the sweep", before["the sweep"])}
+    assert len(content) == 1 + 2 + 2 * 5
     assert content[sweep.run.studies[0].id]["metrics"]["n_trials"] == 40
     assert len(values_of(content[sweep.run.studies[0].id], "is_sharpe_ratio")) == 1
     assert content["the sweep"]["tags"]["n_trials"] == "50"
@@ -183,23 +246,39 @@ def test_an_unreadable_study_is_reported_and_the_others_are_projected(tmp_path: 
     assert broken.id in report.problems[0]
 
 
-N_CALLS = 2 + 4 * 3 + 3  # the experiment and the sweep, four for every study, the sweep again
+# The experiment; the sweep before and after, which is there then; a study; each of its two trials, and that they are there;
+# the report, and that it is there.
+N_CALLS = 1 + 4 + 3 + 5 + 2 * 3 + 1 + 2
+
+
+@pytest.fixture(scope="module")
+def one_study(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """A sweep that takes few calls, projected once."""
+    sweep = finished_sweep(tmp_path_factory.mktemp("one") / "runs", n_studies=1, top_k=2)
+    assert sync(sweep.run).n_written == 1
+    return sweep
 
 
 @pytest.mark.parametrize("n_calls", range(N_CALLS))
 def test_a_call_that_is_lost_doubles_nothing(
-    finished: Sweep, store: str, n_calls: int, monkeypatch: pytest.MonkeyPatch
+    one_study: Sweep, store: str, n_calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The nth writing call is carried out, but its answer never comes."""
     import backtune.tracking.mlflow as door
 
     with monkeypatch.context() as patch:
-        broken = lossy(door.MlflowClient, n_calls)
-        patch.setattr(door, "MlflowClient", broken)
+        patch.setattr(door, "MlflowClient", lossy(door.MlflowClient, n_calls))
         with pytest.raises(TrackingError, match="the line is dead"):
-            sync(finished.run, store)
-    sync(finished.run, store)
-    assert content_of(store) == content_of(tracking_uri(finished.run))
+            sync(one_study.run, store)
+    sync(one_study.run, store)
+    assert content_of(store) == content_of(tracking_uri(one_study.run))
+
+
+def test_so_many_calls_are_made(one_study: Sweep, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import backtune.tracking.mlflow as door
+
+    monkeypatch.setattr(door, "MlflowClient", lossy(door.MlflowClient, N_CALLS))
+    assert sync(one_study.run, store).n_written == 1
 
 
 def lossy(client: type, n_calls: int) -> type:
@@ -219,20 +298,23 @@ def lossy(client: type, n_calls: int) -> type:
 
         return wrapped
 
-    names = ("create_experiment", "create_run", "log_artifact", "log_text", "log_batch", "set_terminated")
+    names = (
+        "create_experiment", "create_run", "log_artifacts", "log_inputs", "log_batch", "set_terminated", "update_run", "set_tag",
+    )  # fmt: skip
     return type("Lossy", (client,), {name: dying(name) for name in names})
 
 
 def test_doubles_of_two_projections_at_once_are_removed(finished: Sweep, store: str) -> None:
     from backtune.tracking.mlflow import Place
+    from backtune.tracking.outbox import Outbox
 
-    sync(finished.run, store)
     run = finished.run
-    place = Place(run, store, run.folder.parent / "mlartifacts")
-    place._known.clear()
-    summary = run.summary(run.studies[0])
-    assert summary is not None
-    assert place.put_study(run.studies[0], summary)
+    blind = Place(run, store, run.folder.parent / "mlartifacts")
+    sync(run, store)
+    outbox = Outbox(run, blind)
+    outbox.put_sweep(finished=True)
+    assert outbox.put_study(run.studies[0])
+    assert outbox.put_trials(run.studies[0])
     sync(run, store)
     assert content_of(store) == content_of(tracking_uri(run))
 
@@ -242,18 +324,19 @@ def test_a_killed_projection_is_finished_by_the_next(finished: Sweep, tmp_path: 
     database = Path(store.removeprefix("sqlite:///"))
     code = "import sys; from backtune.results.runs import Run; from backtune.tracking.sync import sync; sync(Run.open(sys.argv[1]), sys.argv[2])"
     with subprocess.Popen([sys.executable, "-c", code, str(sweep.run.folder), store]) as syncing:
-        wait_until(lambda: n_whole(database) >= 2)
+        wait_until(lambda: len(whole_runs(database)) >= 3)
         syncing.kill()
-    assert n_whole(database) < 24
+    before = whole_runs(database)
+    assert 2 <= len(before) < 25
     report = sync(sweep.run, store)
     assert report.n_written + report.n_unchanged == 24
-    assert report.n_unchanged >= 2
+    assert before.items() <= whole_runs(database).items()
     sync(sweep.run)
     assert content_of(store) == content_of(tracking_uri(sweep.run))
 
 
 def test_a_killed_server_loses_and_doubles_nothing(tmp_path: Path, empty_database: Path) -> None:
-    sweep = finished_sweep(tmp_path / "runs", n_studies=24)
+    sweep = finished_sweep(tmp_path / "runs", n_studies=10, top_k=1)
     home = tmp_path / "server"
     home.mkdir()
     database = Path(shutil.copy(empty_database, home / "mlflow.db"))
@@ -268,13 +351,15 @@ def test_a_killed_server_loses_and_doubles_nothing(tmp_path: Path, empty_databas
     with server(home) as (uri, process):
         thread = threading.Thread(target=syncing)
         thread.start()
-        wait_until(lambda: n_whole(database) >= 2)
+        wait_until(lambda: len(whole_runs(database)) >= 3)
         os.killpg(process.pid, signal.SIGKILL)
         thread.join()
     assert len(failures) == 1
-    assert n_whole(database) < 24
+    before = whole_runs(database)
+    assert 2 <= len(before) < 11
     with server(home, port=int(uri.rpartition(":")[2])) as (uri, _):
-        assert sync(sweep.run, uri).n_unchanged >= 2
+        sync(sweep.run, uri)
+        assert before.items() <= whole_runs(database).items()
         assert sync(sweep.run, uri).n_written == 0
         assert experiments_at(uri) == {"Default", "tracked sweep"}
         disturbed = content_of(uri, database)
@@ -285,11 +370,11 @@ def test_a_killed_server_loses_and_doubles_nothing(tmp_path: Path, empty_databas
 
 def test_studies_are_projected_as_they_finish(tmp_path: Path, store: str) -> None:
     sweep = make_sweep(tmp_path / "runs", n_studies=2, uri=store)
-    projection = Projection(sweep.run)
+    projection = Projection(sweep.run, share=1.0)
     projection.start()
     database = Path(store.removeprefix("sqlite:///"))
     sweep.finish(sweep.run.studies[0], 25)
-    wait_until(lambda: n_whole(database) == 1)
+    wait_until(lambda: sweep.run.studies[0].id in whole_runs(database))
     sweep.finish(sweep.run.studies[1], 25)
     projection.close()
     assert projection.problem is None
@@ -309,11 +394,11 @@ def test_a_tracker_that_is_down_is_a_problem_and_no_error(
         sweep = finished_sweep(
             tmp_path / "runs", n_studies=1, uri=f"http://127.0.0.1:{silent.getsockname()[1]}"
         )
-        projection = Projection(sweep.run)
+        projection = Projection(sweep.run, share=1.0)
         projection.start()
         wait_until(lambda: projection.problem is not None)
         started = time.monotonic()
-        projection.close(timeout=15)
+        projection.close(patience=15)
         assert time.monotonic() - started < 15
     assert projection.problem is not None
     assert f"`backtune sync {sweep.run.folder}` makes up for it" in projection.problem
@@ -324,7 +409,7 @@ def test_closing_is_bounded(tmp_path: Path) -> None:
     projection = Projection(sweep.run)
     projection.start()
     started = time.monotonic()
-    projection.close(timeout=0.1)
+    projection.close(patience=0.1)
     assert time.monotonic() - started < 5
     assert projection.problem is not None
     assert "no answer within 0.1 s" in projection.problem
@@ -406,11 +491,15 @@ def experiments_at(uri: str) -> set[str]:
         return {experiment["name"] for experiment in json.load(answer)["experiments"]}
 
 
-def n_whole(database: Path) -> int:
-    """How many runs are marked as whole."""
+def whole_runs(database: Path) -> dict[str, str]:
+    """Ids of the active runs that are marked as whole, by study."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT count(*) FROM tags WHERE key = 'backtune.whole'")
-        return int(rows.fetchone()[0])
+        rows = connection.execute(
+            "SELECT coalesce(study.value, 'the sweep'), run_uuid FROM runs JOIN tags AS whole USING (run_uuid) "
+            "LEFT JOIN (SELECT * FROM tags WHERE key = 'study') AS study USING (run_uuid) "
+            "WHERE whole.key = 'backtune.whole' AND lifecycle_stage = 'active'"
+        )
+        return dict(rows.fetchall())
 
 
 def is_running(pid: int) -> bool:

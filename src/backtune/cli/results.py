@@ -103,7 +103,7 @@ def ui(
 ) -> None:
     """Show the results in MLflow's own pages. Ends with Ctrl-C."""
     from backtune.results.runs import Run, default_runs
-    from backtune.tracking.sync import ui_command
+    from backtune.tracking.address import ui_command
 
     opened = Run.open(run) if run is not None else None
     folder = opened.folder.parent if opened is not None else (runs or default_runs())

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -50,13 +51,23 @@ def run(
     if request:
         err.print(f"request {request}", highlight=False, soft_wrap=True, markup=False)
     started = time.monotonic()
-    with shown_progress(err, quiet=json) as show:
-        options = Options(executor, address, workers, tracking, on_progress=show)
+    with ExitStack() as shown:
+        show = shown.enter_context(shown_progress(err, quiet=json))
+
+        def show_results(result: SweepResult) -> None:
+            shown.close()
+            _print(stdout_console(), result, time.monotonic() - started, tracking=tracking)
+            if tracking:
+                shown.enter_context(
+                    err.status(f"bringing MLflow up to date; Ctrl-C leaves the rest to {_sync(result)}")
+                )
+
+        options = Options(
+            executor, address, workers, tracking, on_progress=show, on_results=None if json else show_results
+        )
         result = run_sweep(sweep_spec, runs, options)
     if json:
         print_json(_plain(result))
-    else:
-        _print(stdout_console(), result, time.monotonic() - started, tracking=tracking)
     for problem in result.problems:
         err.print(f"warning: {problem}", style="yellow", highlight=False, soft_wrap=True)
     for line in _failures(result.failures()):
@@ -90,6 +101,10 @@ def _failures(reasons: dict[str, str]) -> Iterator[str]:
     for reason, names in studies.items():
         more = f" and {len(names) - _NAMED_FAILURES} more" if len(names) > _NAMED_FAILURES else ""
         yield f"failed: {', '.join(names[:_NAMED_FAILURES])}{more}: {reason}"
+
+
+def _sync(result: SweepResult) -> str:
+    return f"{_own_name()} sync {result.run.folder}"
 
 
 def _own_name() -> str:

@@ -18,9 +18,9 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 def markdown_report(content: Content) -> str:
     """The sweep, its leaderboard with evidence, grids, and each winner; tables in GitHub's form."""
     parts = [
-        f"# {_plain(content.run.name)}",
-        "\n".join(f"- **{name}**: {_plain(text)}" for name, text in facts(content)),
-        "\n>\n".join(f"> {_plain(text)}" for text in cautions(content)),
+        f"# {plain(content.run.name)}",
+        "\n".join(f"- **{name}**: {plain(text)}" for name, text in facts(content)),
+        "\n>\n".join(f"> {plain(text)}" for text in cautions(content)),
     ]
     rows = [row for row in content.rows if content.study in (None, row.study)]
     parts += ["## Leaderboard", _leaderboard(content)]
@@ -37,9 +37,9 @@ def _leaderboard(content: Content) -> str:
     lines = [
         [
             str(line.place),
-            _plain(f"{line.strategy} {line.cell}"),
+            plain(f"{line.strategy} {line.cell}"),
             *(cell.text for cell in line.numbers),
-            _plain("; ".join(line.warnings)),
+            plain("; ".join(line.warnings)),
         ]
         for line in shown.lines
     ]
@@ -50,16 +50,16 @@ def _grid(card: Card) -> Iterator[str]:
     """The card's name stands in the corner of its table."""
     for part in card.parts:
         if isinstance(part, Table):
-            heads = [_plain(card.title), *map(_plain, part.heads[1:])]
-            yield _table(heads, [[_plain(cell.text) for cell in line] for line in part.lines])
+            heads = [plain(card.title), *map(plain, part.heads[1:])]
+            yield _table(heads, [[plain(cell.text) for cell in line] for line in part.lines])
 
 
 def _winner(row: Row) -> Iterator[str]:
-    yield f"### {_plain(f'{row.strategy} {row.asset} {row.timeframe}')}"
+    yield f"### {plain(f'{row.strategy} {row.asset} {row.timeframe}')}"
     if row.values is None:
-        yield f"No winner: {_plain('; '.join(row.warnings))}."
+        yield f"No winner: {plain('; '.join(row.warnings))}."
         return
-    yield f"Study {_plain(row.study)}, trial {row.trial} of {row.n_trials:,}: {_plain(params_text(row.params))}"
+    yield f"Study {plain(row.study)}, trial {row.trial} of {row.n_trials:,}: {plain(params_text(row.params))}"
     yield _table(
         ["metric", "in sample", "out of sample"],
         [
@@ -78,6 +78,6 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ruler, *lines))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that no reader of Markdown takes for markup, in one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

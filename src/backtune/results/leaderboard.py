@@ -55,6 +55,17 @@ def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -
     return [reader.told(place, looked_at=top is None or k < top) for k, place in enumerate(ranked)]
 
 
+def search_rows(run: Run, islands: Sequence[StudyEntry]) -> list[Row]:
+    """The rows of one search, the best in-sample first, with their evidence; no other study is read.
+
+    Args:
+        islands: all studies of the search, in the order of the run.
+    """
+    goals = [Goal.parse(text) for text in islands[0].objectives]
+    reader = _Reader(run, None)
+    return [reader.told(place, looked_at=True) for place in _front(run, islands, goals)]
+
+
 class _Place(NamedTuple):
     """A row, what it is about, and the studies that its winner is the best of; of a walk-forward, its folds instead."""
 

@@ -49,6 +49,7 @@ class StudyEntry:
         space: the ranges searched, as plain data.
         data_fingerprint, engine: of the bars, and what suggests the candidates.
         peers: ids of the other islands of the same search.
+        code_version: of what decides its results, the strategy's own code included; empty in older folders.
         span: start and end of its bars in microseconds since the epoch, UTC; empty in folders of before it was kept.
         windows: its fold as plain data, as planned; see :meth:`planned`. Empty as ``span``.
     """
@@ -64,6 +65,7 @@ class StudyEntry:
     data_fingerprint: str = ""
     engine: str = ""
     peers: list[str] = field(default_factory=list)
+    code_version: str = ""
     span: list[int] = field(default_factory=list)
     windows: dict[str, Any] = field(default_factory=dict)
 

@@ -59,6 +59,7 @@ def entry_of(study: Study) -> StudyEntry:
         peers=list(study.peers),
         span=[to_microseconds(study.bars.start), to_microseconds(study.bars.end)],
         windows=study.fold.to_json(),
+        code_version=content_hash([code_version(), strategy_version(study.strategy)])[:12],
     )
 
 

@@ -1,39 +1,57 @@
 """What MLflow holds of one sweep. The only module that imports MLflow; import it only where it is used.
 
-Every MLflow run carries a tag with the content it was made from, and one that is set last of all: a projection that
-was cut off anywhere is found and finished by the next one, with nothing doubled. Parameters cannot be changed in
-MLflow, so a study that says something new (it has grown) gets a new run, and its old one is deleted.
+Every MLflow run carries a tag with the content it was made from and something that is written last of all: a projection
+that was cut off anywhere is found and finished by the next one, with nothing doubled. Parameters cannot be changed in
+MLflow, so what says something new (a study that has grown) gets a new run, and its old one is deleted.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import polars as pl
-import yaml
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from backtune.errors import TrackingError
-from backtune.results.runs import Run, StudyEntry
-from backtune.results.segments import read_log
-from backtune.results.summary import StudySummary
+from backtune.results.runs import Run
 from backtune.spec import Goal
-from backtune.tracking.records import Record, Step, best_so_far, study_record, sweep_record
+from backtune.tracking.records import Bars, Record, RefusedError
+from backtune.tracking.trials import Point
+
+# Of a study and a trial: ("", "") is the sweep, (study, "") a study, (study, number) a trial.
+Key = tuple[str, str]
+SWEEP: Key = ("", "")
 
 _CONTENT, _WHOLE, _PARENT = "backtune.content", "backtune.whole", "mlflow.parentRunId"
 _RUNS_A_PAGE = 1_000
 _METRICS_A_CALL = 800  # 1,000 with the parameters and tags, at most 100 each
-_TEXT_LENGTH = 5_000
+_TEXT_LENGTH, _DIGEST_LENGTH = 5_000, 36
 
 
-class RefusedError(Exception):
-    """Raised when MLflow answers, but does not take this one study."""
+@dataclass(frozen=True)
+class Entry:
+    """What an MLflow run is to hold.
+
+    Attributes:
+        key: what it is about.
+        record: what it says.
+        started, ended: in milliseconds.
+        points: of its curves.
+        fill: writes its artifacts into a folder.
+    """
+
+    key: Key
+    record: Record
+    started: int
+    ended: int
+    points: Sequence[Point] = ()
+    fill: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,19 +60,32 @@ class _Known:
 
     id: str
     started: int
-    content: str = ""
+    parent: str = ""
     whole: bool = False
+    tags: dict[str, str] | None = None
     params: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, run: MlflowRun) -> _Known:
-        content, whole = (run.data.tags.get(tag, "") for tag in (_CONTENT, _WHOLE))
-        params = frozenset(run.data.params)
-        return cls(run.info.run_id, run.info.start_time, content, bool(content) and content == whole, params)
+        tags = run.data.tags
+        # The last that is written of a trial is its end, one call less than a tag.
+        ended = "trial" in tags and run.info.status != "RUNNING"
+        whole = ended or (_CONTENT in tags and tags[_CONTENT] == tags.get(_WHOLE))
+        return cls(
+            run.info.run_id,
+            run.info.start_time,
+            tags.get(_PARENT, ""),
+            whole,
+            tags,
+            frozenset(run.data.params),
+        )
+
+    def tag(self, name: str) -> str:
+        return (self.tags or {}).get(name, "")
 
 
 class Place:
-    """The experiment of a sweep, with a run for the sweep and one below it for every study.
+    """The experiment of a sweep: a run for the sweep, below it one for every study, below that some for trials.
 
     One place at a time may write for a sweep. It remembers what MLflow holds: after an error, make a new one.
     """
@@ -65,117 +96,130 @@ class Place:
         # A server knows where its artifacts go; a database does not.
         self._experiment = self._experiment_id(None if uri.startswith("http") else artifacts)
         self._known = self._without_doubles()
-        started = _milliseconds(run.folder / "sweep.json")
-        self._sweep = self._known.get("") or self._create(run.sweep_id, {"sweep": run.sweep_id}, started)
         # Not the system's temporary folder: what a kill leaves here is removed by the next projection.
         self._staging = run.folder / ".tracking"
 
-    def put_study(self, study: StudyEntry, summary: StudySummary) -> bool:
-        """Make the study's run say what its folder says; False where it does already.
+    def has(self, key: Key, record: Record) -> bool:
+        """Whether MLflow holds all of this already."""
+        known = self._known.get(key)
+        return known is not None and known.whole and self._is_of(known, key, record)
+
+    def put(self, entry: Entry) -> None:
+        """Make MLflow hold this, which must have what is above it. What it holds of it already is not doubled.
 
         Raises:
             RefusedError: MLflow does not take it.
-            ResultsError: its trials cannot be read.
         """
-        record = study_record(self._run, study, summary)
-        known = self._known.get(study.id)
-        if known and known.content == record.content and known.whole:
-            return False
-        trials = read_log(self._run.study_folder(study.id))
         try:
-            known = self._place_for(study, record, trials)
-            self._put_trials(known, study, record, trials)
+            known = self._place_for(entry)
+            self.put_files(entry.key, entry.fill)
+            if entry.record.bars is not None:
+                self._client.log_inputs(known.id, [_dataset(entry.record.bars)])
+            self._write(known, entry)
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
                 raise RefusedError(" ".join(error.message.split())) from error
             raise
-        self._known[study.id] = replace(known, whole=True)
-        return True
+        tags = {**entry.record.tags, _CONTENT: entry.record.content}
+        params = known.params | frozenset(entry.record.params)
+        self._known[entry.key] = replace(known, whole=True, tags=tags, params=params)
 
-    def put_sweep(self) -> None:
-        """Make the sweep's run say what has become of its studies."""
-        run, known = self._run, self._sweep
-        record = sweep_record(run, [run.summary(study) for study in run.studies])
-        if known.content == record.content and known.whole:
+    def put_files(self, key: Key, fill: Callable[[Path], None] | None) -> None:
+        """Add files to what MLflow holds under a key."""
+        if fill is None:
             return
-        self._client.log_text(
-            known.id, yaml.safe_dump(run.spec, sort_keys=False, allow_unicode=True), "spec.yaml"
-        )
-        ended = max(
-            (_milliseconds(_summary_path(run, study)) for study in run.studies), default=known.started
-        )
-        tags = {**record.tags, _CONTENT: record.content}
-        self._finish(known, replace(record, tags=tags), [], ended)
-        self._sweep = replace(known, content=record.content, whole=True, params=frozenset(record.params))
-
-    def _place_for(self, study: StudyEntry, record: Record, trials: pl.DataFrame | None) -> _Known:
-        known = self._known.pop(study.id, None)
-        if known and known.content != record.content:
-            self._client.delete_run(known.id)
-            known = None
-        if known is None:
-            seconds = float(trials["duration_seconds"].sum()) if trials is not None else 0.0
-            started = _milliseconds(_summary_path(self._run, study)) - int(seconds * 1_000)
-            tags = {**record.tags, _CONTENT: record.content, _PARENT: self._sweep.id}
-            known = self._create(record.name, tags, started)
-        self._known[study.id] = known
-        return known
-
-    def _put_trials(
-        self, known: _Known, study: StudyEntry, record: Record, trials: pl.DataFrame | None
-    ) -> None:
-        steps: list[Step] = []
-        if trials is not None:
-            steps = best_so_far(trials, Goal.parse(study.objectives[0]))
-            self._put_artifact(known, trials)
-        self._finish(known, record, steps, _milliseconds(_summary_path(self._run, study)))
-
-    def _put_artifact(self, known: _Known, trials: pl.DataFrame) -> None:
-        self._staging.mkdir(exist_ok=True)
+        shutil.rmtree(self._staging, ignore_errors=True)
+        self._staging.mkdir()
         try:
-            path = self._staging / "trials.parquet"
-            trials.write_parquet(path, compression="zstd")
-            self._client.log_artifact(known.id, str(path))
+            fill(self._staging)
+            self._client.log_artifacts(self._known[key].id, str(self._staging))
         finally:
             shutil.rmtree(self._staging, ignore_errors=True)
 
-    def _finish(self, known: _Known, record: Record, steps: Sequence[Step], ended: int) -> None:
-        """Write values, status and, in the last call, the mark that all of it is there.
+    def keep_trials(self, study: str, numbers: Collection[str]) -> None:
+        """Delete the runs of other trials of a study."""
+        for key in [key for key in self._known if key[0] == study and key[1] not in {"", *numbers}]:
+            self._delete(key)
+
+    def mark(self, key: Key, name: str, value: str) -> None:
+        """Note under a key what else is there for its content."""
+        known = self._known[key]
+        self._client.set_tag(known.id, name, value)
+        self._known[key] = replace(known, tags={**(known.tags or {}), name: value})
+
+    def marked(self, key: Key, name: str) -> str:
+        """What was noted, "" where nothing was."""
+        known = self._known.get(key)
+        return known.tag(name) if known is not None else ""
+
+    def started(self, key: Key) -> int:
+        """When what MLflow holds under a key started, in milliseconds."""
+        return self._known[key].started
+
+    def _is_of(self, known: _Known, key: Key, record: Record) -> bool:
+        return known.tag(_CONTENT) == record.content and known.parent == self._parent(key)
+
+    def _parent(self, key: Key) -> str:
+        study, trial = key
+        above = self._known[(study, "") if trial else SWEEP] if study else None
+        return above.id if above is not None else ""
+
+    def _place_for(self, entry: Entry) -> _Known:
+        known = self._known.get(entry.key)
+        if known is not None and entry.key != SWEEP and not self._is_of(known, entry.key, entry.record):
+            self.keep_trials(entry.key[0], ()) if not entry.key[1] else None
+            self._delete(entry.key)
+            known = None
+        if known is None:
+            tags = {**entry.record.tags, _CONTENT: entry.record.content, _PARENT: self._parent(entry.key)}
+            known = self._create(entry.record.name, tags, entry.started)
+            self._known[entry.key] = known
+        return known
+
+    def _write(self, known: _Known, entry: Entry) -> None:
+        """Write values and status; for a sweep and a study, in the last call, the mark that all of it is there.
 
         Equal metrics are one row in MLflow, times included: hence times that every repeat gives again.
         """
+        record = entry.record
         metrics = [Metric(name, value, known.started, 0) for name, value in record.metrics.items()]
         metrics += [
-            Metric("best_so_far", step.value, known.started + int(step.seconds * 1_000), step.number)
-            for step in steps
+            Metric(point.curve, point.value, known.started + int(point.seconds * 1_000), point.number)
+            for point in entry.points
         ]
         while len(metrics) > _METRICS_A_CALL:
             self._client.log_batch(known.id, metrics=metrics[:_METRICS_A_CALL])
             metrics = metrics[_METRICS_A_CALL:]
-        if record.status == "RUNNING":
-            self._client.update_run(known.id, status="RUNNING")
-        else:
-            self._client.set_terminated(known.id, record.status, ended)
         params = [
             Param(name, value[:_TEXT_LENGTH])
             for name, value in record.params.items()
             if name not in known.params
         ]
-        tags = {**record.tags, _WHOLE: record.tags.get(_CONTENT, known.content)}
-        self._client.log_batch(known.id, metrics=metrics, params=params, tags=_tags(tags))
+        if entry.key[1]:
+            self._client.log_batch(known.id, metrics=metrics, params=params)
+            self._client.set_terminated(known.id, record.status, entry.ended)
+            return
+        if record.status == "RUNNING":
+            self._client.update_run(known.id, status="RUNNING")
+        else:
+            self._client.set_terminated(known.id, record.status, entry.ended)
+        changing = {**record.tags, _CONTENT: record.content} if entry.key == SWEEP else {}
+        tags = _tags({**changing, _WHOLE: record.content})
+        self._client.log_batch(known.id, metrics=metrics, params=params, tags=tags)
 
-    def _create(self, name: str, tags: Mapping[str, str], started: int) -> _Known:
-        created = self._client.create_run(
-            self._experiment, started, {key: value[:_TEXT_LENGTH] for key, value in tags.items()}, name
-        )
-        return _Known.of(created)
+    def _create(self, name: str, tags: dict[str, str], started: int) -> _Known:
+        cut = {key: value[:_TEXT_LENGTH] for key, value in tags.items() if value}
+        return _Known.of(self._client.create_run(self._experiment, started, cut, name))
+
+    def _delete(self, key: Key) -> None:
+        self._client.delete_run(self._known.pop(key).id)
 
     def _experiment_id(self, artifacts: Path | None) -> str:
         name = self._run.name
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             location = artifacts.as_uri() if artifacts else None
-            return str(self._client.create_experiment(name, location))
+            return str(self._client.create_experiment(name, location, self._experiment_tags()))
         if experiment.lifecycle_stage != "active":
             raise TrackingError(
                 f"the experiment {name!r} was deleted in MLflow; restore it "
@@ -183,14 +227,21 @@ class Place:
             )
         return str(experiment.experiment_id)
 
-    def _without_doubles(self) -> dict[str, _Known]:
-        """The sweep's runs by study, under "" the sweep's own; where two projections raced, all but one go."""
-        kept: dict[str, _Known] = {}
-        for run in self._search():
-            key = run.data.tags.get("study", "")
-            known = _Known.of(run)
-            if key in kept:
-                kept[key], known = sorted((kept[key], known), key=lambda each: (not each.whole, each.id))
+    def _experiment_tags(self) -> dict[str, str]:
+        goal = Goal.parse(self._run.spec["search"]["objectives"][0])
+        side = "is" if self._run.spec["validation"]["method"] == "none" else "oos"
+        return {
+            "mlflow.experiment.primaryMetric.name": f"{side}_{goal.metric}",
+            "mlflow.experiment.primaryMetric.greaterIsBetter": str(not goal.minimize),
+        }
+
+    def _without_doubles(self) -> dict[Key, _Known]:
+        """The sweep's runs by key; where two projections raced, all but one go, and what is below them."""
+        kept: dict[Key, _Known] = {}
+        found = [(_key(run), _Known.of(run)) for run in self._search()]
+        for key, known in sorted(found, key=lambda pair: (pair[0], not pair[1].whole, pair[1].id)):
+            above = kept.get((key[0], "")) if key[1] else None
+            if key in kept or (key[1] and (above is None or above.id != known.parent)):
                 self._client.delete_run(known.id)
             else:
                 kept[key] = known
@@ -210,17 +261,21 @@ class Place:
                 return found
 
 
-def _tags(tags: Mapping[str, str]) -> list[RunTag]:
+def _key(run: MlflowRun) -> Key:
+    return run.data.tags.get("study", ""), run.data.tags.get("trial", "")
+
+
+def _dataset(bars: Bars) -> DatasetInput:
+    start, end = bars.window
+    dataset = Dataset(
+        name=bars.name,
+        digest=bars.fingerprint[:_DIGEST_LENGTH] or "unknown",
+        source_type="s3" if bars.location.startswith("s3://") else "local",
+        source=json.dumps({"uri": bars.location}),
+        profile=json.dumps({"start": start, "end": end}),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "search")])
+
+
+def _tags(tags: dict[str, str]) -> list[RunTag]:
     return [RunTag(key, value[:_TEXT_LENGTH]) for key, value in tags.items()]
-
-
-def _summary_path(run: Run, study: StudyEntry) -> Path:
-    return run.study_folder(study.id) / "summary.json"
-
-
-def _milliseconds(path: Path) -> int:
-    """When a file was written, 0 where there is none."""
-    try:
-        return path.stat().st_mtime_ns // 1_000_000
-    except FileNotFoundError:
-        return 0

@@ -13,13 +13,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
 from backtune.results.runs import Run
-from backtune.tracking.sync import tracking_uri
+from backtune.tracking.address import tracking_uri
 
+# Of this machine's processors, for the projection while the search runs: it can cost the search no more.
+_SHARE = 0.01
 _POLL_SECONDS = 0.02
+# Without a sign of work from the process: the report of many studies on many bars takes a while.
+_PATIENCE_SECONDS = 60.0
+# Where tracking fails already, one more look may show that it works again.
+_LAST_CHANCE_SECONDS = 3.0
 
 
 class Projection:
@@ -27,10 +34,14 @@ class Projection:
 
     Nothing here raises: what goes wrong with tracking is in :attr:`problem`, and the search goes on. The sweep's folder
     must hold its ``sweep.json`` before the start. The process ends with :meth:`close`, or when this one is gone.
+
+    Args:
+        share: of this machine's processors, that may be used before :meth:`close`.
     """
 
-    def __init__(self, run: Run, uri: str | None = None) -> None:
+    def __init__(self, run: Run, uri: str | None = None, share: float = _SHARE) -> None:
         self._run = run
+        self._share = share
         self._uri = tracking_uri(run, uri)
         self._problem: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,12 +57,17 @@ class Projection:
 
     def start(self) -> None:
         """Begin to follow the sweep."""
-        command = [sys.executable, "-P", "-m", "backtune.tracking.follow", str(self._run.folder), self._uri]
+        module = "backtune.tracking.follow"
+        command = [sys.executable, "-P", "-m", module, str(self._run.folder), self._uri, str(self._share)]
         try:
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-            # A group of its own: Ctrl-C is for the driver, which then asks for the last look.
+            # A session of its own: Ctrl-C is for the driver, which then asks for the last look.
             self._process = subprocess.Popen(  # noqa: S603
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, process_group=0
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                start_new_session=True,
             )
         except OSError as error:
             self._problem = self._not_done(f"cannot start a process: {error.strerror}")
@@ -59,22 +75,45 @@ class Projection:
         for pipe in (self._process.stdin, self._process.stdout):
             os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
 
-    def close(self, timeout: float = 30.0) -> None:
-        """Project what is left, and end the process; after ``timeout`` seconds it is killed, which doubles nothing."""
+    def close(self, patience: float = _PATIENCE_SECONDS, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Project what is left, and end the process.
+
+        Args:
+            patience: after so many seconds without a sign of work it is killed, which doubles nothing.
+            stopped: whether not to wait any longer.
+        """
         process = self._process
         if process is None:
             return
+        if self.problem is not None:
+            patience = min(patience, _LAST_CHANCE_SECONDS)
         self._say("last")
-        end = time.monotonic() + timeout
-        while process.poll() is None and time.monotonic() < end:
+        try:
+            reason = self._wait(process, patience, stopped)
+        except BaseException:
+            reason = "interrupted"
+            raise
+        finally:
+            if process.poll() is None:
+                process.kill()
+                self._problem = self._problem or self._not_done(reason)
+            process.wait()
             self._read_answers()
+            self._let_go(process)
+
+    def _wait(self, process: subprocess.Popen[bytes], patience: float, stopped: Callable[[], bool]) -> str:
+        """Until the process has ended, or the reason why not to wait for it."""
+        end = time.monotonic() + patience
+        while process.poll() is None:
+            if self._read_answers():
+                patience = min(patience, _LAST_CHANCE_SECONDS) if self._problem else patience
+                end = time.monotonic() + patience
+            if stopped():
+                return "stopped before all was there"
+            if time.monotonic() > end:
+                return f"no answer within {patience:g} s"
             time.sleep(_POLL_SECONDS)
-        if process.poll() is None:
-            process.kill()
-            self._problem = self._not_done(f"no answer within {timeout:g} s")
-        process.wait()
-        self._read_answers()
-        self._let_go(process)
+        return ""
 
     def _say(self, word: str) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -82,15 +121,17 @@ class Projection:
             with suppress(OSError):
                 os.write(self._process.stdin.fileno(), f"{word}\n".encode())
 
-    def _read_answers(self) -> None:
+    def _read_answers(self) -> bool:
+        """Whether there were any."""
         if self._process is None or self._process.stdout is None:
-            return
+            return False
         while chunk := _read(self._process.stdout):
             self._answers += chunk
         *lines, self._answers = self._answers.split(b"\n")
         for line in lines:
             answer = json.loads(line)
             self._problem, self._finished = answer["problem"], answer["last"]
+        return bool(lines)
 
     def _let_go(self, process: subprocess.Popen[bytes]) -> None:
         if not self._finished and self._problem is None:

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import polars as pl
-
+from backtune.objective import Metrics
+from backtune.results.leaderboard import Row
 from backtune.results.runs import Run, StudyEntry
-from backtune.results.summary import StudySummary, Winner
-from backtune.spec import Goal, content_hash
+from backtune.results.summary import StudySummary
+from backtune.spec import content_hash
+from backtune.tracking.notes import study_note, sweep_note
 
 Status = Literal["FINISHED", "FAILED", "RUNNING"]
 
 _STATUS: dict[str, Status] = {"complete": "FINISHED", "failed": "FAILED", "partial": "RUNNING"}
 # Not in the parameters of a sweep: they may change while its id stays, or are long and in the spec beside them.
 _NOT_PARAMETERS = ("name", "compute", "tracking", "grid", "space")
+_EVIDENCE = (
+    "dsr", "n_independent", "pbo", "pbo_slope", "pbo_loss", "plateau", "oos_sharpe_low", "oos_sharpe_high",
+)  # fmt: skip
+
+
+class RefusedError(Exception):
+    """Raised when a tracker answers, but does not take this one record."""
+
+
+@dataclass(frozen=True)
+class Bars:
+    """The bars that a study was searched on.
+
+    Attributes:
+        name: asset and timeframe.
+        fingerprint: of their content.
+        location: of the catalog.
+        window: from when to when, as in the spec.
+    """
+
+    name: str
+    fingerprint: str
+    location: str
+    window: tuple[str | None, str | None]
 
 
 @dataclass(frozen=True)
 class Record:
-    """A sweep, or one study of it.
+    """A sweep, one study of it, or one trial of that.
 
     Attributes:
         name: as shown in lists.
@@ -28,6 +54,7 @@ class Record:
         params: settings, for a study its cell and the parameters of its first winner.
         tags: what it is and what it belongs to.
         metrics: one value each; undefined ones are left out.
+        bars: of a study.
     """
 
     name: str
@@ -35,6 +62,7 @@ class Record:
     params: dict[str, str]
     tags: dict[str, str]
     metrics: dict[str, float]
+    bars: Bars | None = None
 
     @property
     def content(self) -> str:
@@ -42,88 +70,92 @@ class Record:
         return content_hash(asdict(self))[:16]
 
 
-@dataclass(frozen=True)
-class Step:
-    """The best value from a trial on.
+def study_record(run: Run, study: StudyEntry, summary: StudySummary, row: Row | None = None) -> Record:
+    """What is told of a study. A function of its summary and row: equal studies give equal records.
 
-    Attributes:
-        number: of the trial.
-        value: of the first objective.
-        seconds: of evaluation up to that trial, itself included.
+    Args:
+        row: its first on the leaderboard, with evidence; None without a winner, or where another island has the best.
     """
-
-    number: int
-    value: float
-    seconds: float
-
-
-def study_record(run: Run, study: StudyEntry, summary: StudySummary) -> Record:
-    """What is told of a study. A function of its summary: equal studies give equal records."""
     winner = summary.winners[0] if summary.winners else None
-    cell = {"strategy": study.strategy, "asset": study.asset, "timeframe": study.timeframe}
-    if study.fold:
-        cell["fold"] = study.fold
-    found = {name: str(value) for name, value in winner.params.items()} if winner else {}
+    results = (
+        {**in_and_out(winner.is_metrics, winner.oos_metrics), "best_trial": winner.number} if winner else {}
+    )
     return Record(
-        name=" ".join(cell.values()),
+        name=" ".join(cell_of(study).values()),
         status=_STATUS[summary.state],
-        params={**cell, **found},
+        params={**cell_of(study), **{name: str(value) for name, value in (winner.params if winner else {}).items()}},
         tags={
-            "sweep": run.sweep_id,
-            "study": study.id,
-            **cell,
-            "data_fingerprint": study.data_fingerprint,
+            **tags_of(run, study),
+            "kind": "study",
             "engine": study.engine,
             "state": summary.state,
             "reason": summary.reason or summary.most_common_reason,
+            "warnings": "; ".join(row.warnings) if row else "",
+            "mlflow.note.content": study_note(study, row) if row else "",
         },
-        metrics={**_counts(summary), **(_results(winner) if winner else {})},
-    )
+        metrics={**_counts(summary), **results, **(_evidence(row) if row else {})},
+        bars=Bars(
+            f"{study.asset} {study.timeframe}", study.data_fingerprint, run.spec["data"]["root"],
+            (run.spec["data"]["start"], run.spec["data"]["end"]),
+        ),
+    )  # fmt: skip
 
 
-def sweep_record(run: Run, summaries: list[StudySummary | None]) -> Record:
-    """What is told of a sweep whose studies have these summaries, in the order of ``run.studies``."""
+def sweep_record(run: Run, summaries: Sequence[StudySummary | None], rows: Sequence[Row] = ()) -> Record:
+    """What is told of a sweep whose studies have these summaries, in the order of ``run.studies``.
+
+    Args:
+        rows: the first of its leaderboard, for its description.
+    """
     states: list[str] = [summary.state if summary else "partial" for summary in summaries]
     status: Status = "RUNNING" if "partial" in states else ("FAILED" if "failed" in states else "FINISHED")
     spec = {key: value for key, value in run.spec.items() if key not in _NOT_PARAMETERS}
-    params = {key: value for key, value in _flat(spec).items() if key != "search.trials"}
+    n_trials = sum(summary.n_trials for summary in summaries if summary)
     return Record(
         name=run.sweep_id,
         status=status,
-        params=params,
+        params={key: value for key, value in _flat(spec).items() if key != "search.trials"},
         tags={
+            "kind": "sweep",
             "sweep": run.sweep_id,
             "version": run.version,
             "n_studies": str(len(states)),
             **{f"n_studies_{state}": str(states.count(state)) for state in _STATUS},
-            "n_trials": str(sum(summary.n_trials for summary in summaries if summary)),
+            "n_trials": str(n_trials),
             "spec": content_hash(run.spec)[:16],
+            "mlflow.note.content": sweep_note(run, rows, n_trials),
         },
         metrics={},
     )
 
 
-def best_so_far(trials: pl.DataFrame, goal: Goal) -> list[Step]:
-    """The best value of the first objective among complete trials, where it changes and at the last trial.
+def tags_of(run: Run, study: StudyEntry) -> dict[str, str]:
+    """What a study and its trials belong to, for filters."""
+    return {
+        "sweep": run.sweep_id,
+        "study": study.id,
+        **cell_of(study),
+        "data_fingerprint": study.data_fingerprint,
+        "code_version": study.code_version,
+        "version": run.version,
+    }
 
-    Args:
-        trials: a study's log, with the columns number, state, values_0 and duration_seconds.
-    """
-    value = pl.when(pl.col("state") == "complete").then(pl.col("values_0"))
-    best = value.cum_min() if goal.minimize else value.cum_max()
-    steps = (
-        trials.lazy()
-        .select(
-            "number", best.forward_fill().alias("best"), pl.col("duration_seconds").cum_sum().alias("seconds")
-        )
-        .drop_nulls("best")
-        .filter(
-            (pl.col("best") != pl.col("best").shift()).fill_null(value=True)
-            | (pl.col("number") == pl.col("number").max())
-        )
-        .collect()
-    )  # columns: number, best, seconds
-    return [Step(*row) for row in steps.iter_rows()]
+
+def cell_of(study: StudyEntry) -> dict[str, str]:
+    """Strategy, asset, timeframe and, where there is one, fold."""
+    cell = {"strategy": study.strategy, "asset": study.asset, "timeframe": study.timeframe}
+    return {**cell, "fold": study.fold} if study.fold else cell
+
+
+def in_and_out(is_metrics: Metrics, oos_metrics: Metrics | None) -> dict[str, float]:
+    """Metrics as ``is_<metric>`` and ``oos_<metric>``, without the undefined ones."""
+    sides = {"is": is_metrics, "oos": oos_metrics or {}}
+    return {
+        f"{side}_{name}": value
+        for side, metrics in sides.items()
+        for name, value in metrics.items()
+        if value is not None
+    }
 
 
 def _counts(summary: StudySummary) -> dict[str, float]:
@@ -136,17 +168,9 @@ def _counts(summary: StudySummary) -> dict[str, float]:
     }
 
 
-def _results(winner: Winner) -> dict[str, float]:
-    sides = {"is": winner.is_metrics, "oos": winner.oos_metrics or {}}
-    return {
-        "best_trial": winner.number,
-        **{
-            f"{side}_{name}": value
-            for side, metrics in sides.items()
-            for name, value in metrics.items()
-            if value is not None
-        },
-    }
+def _evidence(row: Row) -> dict[str, float]:
+    found = row.evidence.to_json()
+    return {name: found[name] for name in _EVIDENCE if found[name] is not None}
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -9,20 +9,20 @@ import fcntl
 import logging
 import os
 import sqlite3
-import sys
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from backtune.errors import BacktuneError, ResultsError, TrackingError
+from backtune.errors import BacktuneError, ReportError, ResultsError, TrackingError
 from backtune.results.runs import Run, StudyEntry
+from backtune.tracking.address import artifacts_folder, check_writable, tracking_uri, without_password
+from backtune.tracking.records import RefusedError
 
 if TYPE_CHECKING:
-    from backtune.tracking.mlflow import Place
+    from backtune.tracking.outbox import Outbox
 
 _ENVIRONMENT = {
     "MLFLOW_CONFIGURE_LOGGING": "false",
@@ -32,6 +32,7 @@ _ENVIRONMENT = {
     # A "create run" sent again because its answer was lost would double the run: fail, and look before the next try.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
+_REPORT = "report"
 _LOGGERS = ("mlflow", "alembic", "sqlalchemy", "urllib3")
 
 
@@ -41,9 +42,9 @@ class SyncReport:
 
     Attributes:
         uri: of the store, without its password.
-        n_written, n_unchanged: studies with results, by whether the store had to be told of them.
+        n_written, n_unchanged: studies with results, by whether the store had to be told of them or of their trials.
         n_unfinished: studies without results so far.
-        problems: studies that could not be projected, in words; the others were.
+        problems: what could not be projected, in words; all else was.
     """
 
     uri: str
@@ -60,16 +61,11 @@ class SyncReport:
         return "\n".join([f"{self.uri}: {counts}", *self.problems])
 
 
-def tracking_uri(run: Run, uri: str | None = None) -> str:
-    """The MLflow store of a sweep: ``uri``, else its spec's, else a SQLite file in the runs folder."""
-    return uri or (run.spec.get("tracking") or {}).get("uri") or _sqlite_uri(run.folder.parent)
-
-
 def sync(run: Run, uri: str | None = None) -> SyncReport:
     """Bring MLflow up to date with a sweep's folder. May be repeated, and ended at any moment.
 
     An experiment is named as the sweep; in it a run stands for the sweep, with a nested run for every study that has
-    a summary.
+    a summary, and below that some for its best trials and its failed ones.
 
     Raises:
         TrackingError: the store refuses or does not answer.
@@ -78,52 +74,51 @@ def sync(run: Run, uri: str | None = None) -> SyncReport:
     return Tracker(run, uri).project(run.studies, finish=True)
 
 
-def ui_command(runs: Path, uri: str | None = None, *, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
-    """The command line of MLflow's user interface on the store of a runs folder, or on another database."""
-    return [
-        # Its job runners serve the evaluation of language models, and outlive the server.
-        "/usr/bin/env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true",
-        sys.executable, "-W", "ignore", "-m", "mlflow", "server",
-        "--backend-store-uri", uri or _sqlite_uri(runs), "--artifacts-destination", str(_artifacts(runs)),
-        "--host", host, "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
-
-
 class Tracker:
     """A sweep's place in MLflow, kept open so that studies can be projected as they finish. One thread at a time."""
 
     def __init__(self, run: Run, uri: str | None = None) -> None:
         self._run = run
         self._uri = tracking_uri(run, uri)
-        self._place: Place | None = None
+        self._outbox: Outbox | None = None
 
-    def project(self, studies: Iterable[StudyEntry], *, finish: bool) -> SyncReport:
+    def project(
+        self, studies: Iterable[StudyEntry], *, finish: bool, on_step: Callable[[], None] = lambda: None
+    ) -> SyncReport:
         """Tell MLflow of those of ``studies`` that have a summary and, to finish, of the sweep as a whole.
+
+        What matters most comes first, should it be cut off: results, the sweep, single trials, the report.
+
+        Args:
+            on_step: called after every study, and again after its trials.
 
         Raises:
             TrackingError: the store refuses or does not answer.
             ResultsError: the folder cannot be read.
         """
+        studies, tally = tuple(studies), _Tally(on_step)
         with self._guarded():
-            place = self._opened()
-            outcomes = [_put(place, self._run, study) for study in studies]
+            outbox = self._opened()
+            for study in studies:
+                tally.take(study, outbox.put_study)
             if finish:
-                place.put_sweep()
-        return SyncReport(
-            uri=_without_password(self._uri),
-            n_written=outcomes.count(True),
-            n_unchanged=outcomes.count(False),
-            n_unfinished=outcomes.count(None),
-            problems=tuple(outcome for outcome in outcomes if isinstance(outcome, str)),
-        )
+                outbox.put_sweep(finished=True)
+            for study in studies:
+                tally.take(study, outbox.put_trials)
+            if finish:
+                tally.put_report(outbox)
+        return tally.report(without_password(self._uri), len(studies))
 
-    def _opened(self) -> Place:
+    def _opened(self) -> Outbox:
         from backtune.tracking.mlflow import Place
+        from backtune.tracking.outbox import Outbox
 
-        if self._place is None:
-            _try_to_open(self._uri)
-            self._place = Place(self._run, self._uri, _artifacts(self._run.folder.parent))
-        return self._place
+        check_writable(self._uri)
+        if self._outbox is None:
+            place = Place(self._run, self._uri, artifacts_folder(self._run.folder.parent))
+            self._outbox = Outbox(self._run, place)
+            self._outbox.put_sweep(finished=False)
+        return self._outbox
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -134,39 +129,52 @@ class Tracker:
             raise
         except Exception as error:
             # It is not known what was written: look again before the next write.
-            self._place = None
+            self._outbox = None
             raise TrackingError(
-                f"{_without_password(self._uri)}: tracking failed: {_cause(error)}; "
+                f"{without_password(self._uri)}: tracking failed: {_cause(error)}; "
                 f"once that is mended, `backtune sync {self._run.folder}` makes up for it"
             ) from error
 
 
-def _put(place: Place, run: Run, study: StudyEntry) -> bool | str | None:
-    from backtune.tracking.mlflow import RefusedError
+@dataclass
+class _Tally:
+    """What became of every study, by its id."""
 
-    try:
-        summary = run.summary(study)
-        return None if summary is None else place.put_study(study, summary)
-    except (ResultsError, RefusedError) as error:
-        return f"study {study.id}: {error}"
+    on_step: Callable[[], None]
+    told: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    problems: dict[str, str] = field(default_factory=dict)
 
+    def take(self, study: StudyEntry, put: Callable[[StudyEntry], bool | None]) -> None:
+        if study.id in self.problems:
+            return
+        try:
+            done = put(study)
+        except (ResultsError, RefusedError) as error:
+            self.problems[study.id] = f"study {study.id}: {error}"
+            done = None
+        if done is not None:
+            self.told.add(study.id)
+        if done:
+            self.written.add(study.id)
+        self.on_step()
 
-def _sqlite_uri(runs: Path) -> str:
-    return f"sqlite:///{runs.resolve() / 'mlflow.db'}"
+    def put_report(self, outbox: Outbox) -> None:
+        try:
+            outbox.put_report()
+        except (ReportError, ResultsError) as error:
+            # What is wrong with a study has been said.
+            self.problems = self.problems or {_REPORT: f"report: {error}"}
 
-
-def _artifacts(runs: Path) -> Path:
-    return runs.resolve() / "mlartifacts"
-
-
-def _try_to_open(uri: str) -> None:
-    """Fail at once where a SQLite file cannot be opened: MLflow would try it for 100 s."""
-    path = uri.removeprefix("sqlite:///")
-    if path == uri or "?" in path:
-        return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA schema_version")
+    def report(self, uri: str, n_studies: int) -> SyncReport:
+        failed = self.problems.keys()
+        return SyncReport(
+            uri=uri,
+            n_written=len(self.written - failed),
+            n_unchanged=len(self.told - self.written - failed),
+            n_unfinished=n_studies - len(self.told | (failed - {_REPORT})),
+            problems=tuple(self.problems.values()),
+        )
 
 
 @contextmanager
@@ -204,8 +212,3 @@ def _cause(error: BaseException) -> str:
         inner = inner.__cause__ or inner.__context__
     text = getattr(found, "strerror", None) or " ".join(str(found).split())
     return str(text)[:300] or type(found).__name__
-
-
-def _without_password(uri: str) -> str:
-    password = urlsplit(uri).password
-    return uri.replace(f":{password}@", ":***@") if password else uri

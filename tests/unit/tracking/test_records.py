@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
 import pytest
 
-from backtune.results.segments import read_log
+from backtune.results.leaderboard import leaderboard, search_rows
 from backtune.results.summary import StudySummary
-from backtune.spec import Goal
-from backtune.tracking.records import Step, best_so_far, study_record, sweep_record
+from backtune.tracking.notes import study_note, sweep_note
+from backtune.tracking.records import study_record, sweep_record
 from tracking_runs import finished_sweep, make_sweep
 
 
@@ -70,27 +69,41 @@ def test_a_budget_is_no_parameter_of_a_sweep(tmp_path: Path) -> None:
     assert "search.trials" not in params
 
 
-@pytest.mark.parametrize(
-    ("goal", "expected"),
-    [
-        ("sharpe_ratio", [Step(1, 2.0, 3.0), Step(4, 5.0, 15.0), Step(5, 5.0, 21.0)]),
-        ("-max_drawdown", [Step(1, 2.0, 3.0), Step(3, 1.0, 10.0), Step(5, 1.0, 21.0)]),
-    ],
-)
-def test_the_best_so_far_is_told_where_it_changes_and_last(goal: str, expected: list[Step]) -> None:
-    trials = pl.DataFrame(
-        {
-            "number": range(6),
-            "state": ["infeasible", "complete", "failed", "complete", "complete", "complete"],
-            "values_0": [9.0, 2.0, None, 1.0, 5.0, 5.0],
-            "duration_seconds": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-        }
-    )
-    assert best_so_far(trials, Goal.parse(goal)) == expected
-
-
-def test_without_a_complete_trial_there_is_no_best(tmp_path: Path) -> None:
+def test_a_study_is_told_with_what_it_belongs_to_and_its_evidence(tmp_path: Path) -> None:
     sweep = finished_sweep(tmp_path, n_studies=1)
-    trials = read_log(sweep.run.study_folder(sweep.run.studies[0].id))
-    assert trials is not None
-    assert best_so_far(trials.with_columns(state=pl.lit("infeasible")), Goal.parse("sharpe_ratio")) == []
+    study = replace(sweep.run.studies[0], fold="walk-2")
+    summary = sweep.run.summary(study)
+    row = search_rows(sweep.run, [study])[0]
+    assert summary is not None
+    record = study_record(sweep.run, study, summary, row)
+    about = {name: record.tags[name] for name in ("kind", "strategy", "asset", "timeframe", "fold")}
+    assert about == {
+        "kind": "study", "strategy": "MovingAverageCrossover", "asset": "ASSET0", "timeframe": "1d", "fold": "walk-2",
+    }  # fmt: skip
+    assert (record.tags["data_fingerprint"], record.tags["code_version"]) == ("f" * 64, "c" * 12)
+    assert record.metrics["pbo"] == row.evidence.pbo
+    assert record.metrics["n_independent"] == row.evidence.n_independent
+    assert record.tags["warnings"] == "; ".join(row.warnings)
+    assert record.bars is not None
+    assert (record.bars.name, record.bars.fingerprint) == ("ASSET0 1d", "f" * 64)
+
+
+def test_the_notes_show_in_and_out_of_sample_with_the_number_of_trials(tmp_path: Path) -> None:
+    sweep = finished_sweep(tmp_path, n_studies=3)
+    row = leaderboard(sweep.run)[0]
+    inside, outside = (f"{metrics['sharpe_ratio']:.2f}" for metrics in (row.is_metrics, row.oos_metrics))
+    text = study_note(sweep.run.studies[0], row)
+    assert "The best of 25 trials: fast\\_period " in text
+    assert f"Sharpe ratio {inside} in sample, {outside} out of sample" in text
+    lines = sweep_note(sweep.run, leaderboard(sweep.run), 75).splitlines()
+    assert lines[0].startswith("The best of 75 trials in 3 studies")
+    assert f"| 25 | {inside} | {outside} |" in lines[4]
+    assert len(lines) == 4 + 3
+
+
+def test_a_note_is_no_longer_than_a_tag_may_be(tmp_path: Path) -> None:
+    sweep = finished_sweep(tmp_path, n_studies=1)
+    rows = [replace(row, warnings=("w" * 900,)) for row in leaderboard(sweep.run)] * 9
+    text = sweep_note(sweep.run, rows, 25)
+    assert len(text) < 5_000
+    assert len(text.splitlines()) == 4 + 4

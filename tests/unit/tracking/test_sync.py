@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from backtune.errors import TrackingError
-from backtune.tracking.sync import _cause, sync, tracking_uri, ui_command
+from backtune.tracking.address import tracking_uri, ui_command
+from backtune.tracking.sync import _cause, sync
 from tracking_runs import finished_sweep, make_sweep
 
 

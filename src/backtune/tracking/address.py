@@ -1,0 +1,62 @@
+"""Where a sweep is tracked: an MLflow server, a database, or by default a SQLite file in the runs folder."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from backtune.results.runs import Run
+
+_SQLITE = "sqlite:///"
+_LOCK_SECONDS = 5.0
+
+
+def tracking_uri(run: Run, uri: str | None = None) -> str:
+    """The MLflow store of a sweep: ``uri``, else its spec's, else a SQLite file in the runs folder."""
+    return uri or (run.spec.get("tracking") or {}).get("uri") or sqlite_uri(run.folder.parent)
+
+
+def sqlite_uri(runs: Path) -> str:
+    """The SQLite file in a runs folder."""
+    return f"{_SQLITE}{runs.resolve() / 'mlflow.db'}"
+
+
+def artifacts_folder(runs: Path) -> Path:
+    """Where the artifacts of a database without a server are."""
+    return runs.resolve() / "mlartifacts"
+
+
+def ui_command(runs: Path, uri: str | None = None, *, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
+    """The command line of MLflow's user interface on the store of a runs folder, or on another database."""
+    return [
+        # Its job runners serve the evaluation of language models, and outlive the server.
+        "/usr/bin/env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true",
+        sys.executable, "-W", "ignore", "-m", "mlflow", "server",
+        "--backend-store-uri", uri or sqlite_uri(runs), "--artifacts-destination", str(artifacts_folder(runs)),
+        "--host", host, "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+
+
+def check_writable(uri: str) -> None:
+    """Fail within seconds where a SQLite file cannot be opened or is locked: MLflow would try it for 100 s.
+
+    Raises:
+        sqlite3.Error: says why.
+        OSError: its folder cannot be made.
+    """
+    path = uri.removeprefix(_SQLITE)
+    if path == uri or "?" in path:
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("ROLLBACK")
+
+
+def without_password(uri: str) -> str:
+    """The address as it may be shown."""
+    password = urlsplit(uri).password
+    return uri.replace(f":{password}@", ":***@") if password else uri

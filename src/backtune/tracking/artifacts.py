@@ -1,0 +1,51 @@
+"""The files that a tracker keeps of a sweep and of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from backtune.errors import ReportError, StrategyError
+from backtune.report.content import Content
+from backtune.report.parameters import Parameters
+from backtune.report.pine import pine_script
+from backtune.report.pine_export import pine_source
+from backtune.report.writing import written_report
+from backtune.results.leaderboard import Row
+from backtune.results.runs import Run
+
+
+def put_spec(run: Run, folder: Path) -> None:
+    """``spec.yaml``, of a sweep."""
+    text = yaml.safe_dump(run.spec, sort_keys=False, allow_unicode=True)
+    (folder / "spec.yaml").write_text(text, encoding="utf-8")
+
+
+def put_report(run: Run, folder: Path) -> None:
+    """``report.html``, of a sweep.
+
+    Raises:
+        ResultsError: a log cannot be read.
+    """
+    written_report(Content(run), "html", folder / "report.html")
+
+
+def put_study_files(run: Run, row: Row | None, trials: pl.DataFrame | None, folder: Path) -> None:
+    """``trials.parquet``, its log; where it has a winner ``best.yaml`` and, where there is a template, ``strategy.pine``.
+
+    Args:
+        row: of its winner; None where there is none, or where another island has the best.
+    """
+    if trials is not None:
+        trials.write_parquet(folder / "trials.parquet", compression="zstd")
+    if row is None or row.values is None:
+        return
+    parameters = Parameters.of(run, row).to_json()
+    (folder / "best.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False), encoding="utf-8")
+    try:
+        script = pine_script(pine_source(run, row))
+    except (ReportError, StrategyError):
+        return
+    (folder / "strategy.pine").write_text(script, encoding="utf-8")

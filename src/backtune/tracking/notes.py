@@ -1,0 +1,72 @@
+"""Descriptions in Markdown, for the page that a tracker has of a sweep or a study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from backtune.report.markdown import plain
+from backtune.report.wording import NOTHING, counted, metric_text, metric_title, params_text
+from backtune.results.leaderboard import Row
+from backtune.results.runs import Run, StudyEntry
+from backtune.spec import Goal
+
+# A description is a tag, whose length MLflow limits.
+_LONGEST = 4_800
+# How many rows a description shows.
+MOST_ROWS = 15
+
+
+def sweep_note(run: Run, rows: Sequence[Row], n_trials: int) -> str:
+    """The head of the leaderboard, and where the rest is."""
+    goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
+    heads = ["", "study", "best parameters", "trials"]
+    heads += [f"{metric_title(goal)} {side}" for goal in goals for side in ("in", "out")]
+    heads += ["DSR", "PBO", "plateau", "warnings"]
+    about = (
+        f"The best of {counted(n_trials, 'trial')} in {counted(len(run.studies), 'study')}, by the out-of-sample result "
+        "where there is validation. In: on the bars of the search. Out: on bars that it never saw."
+    )
+    lines = [
+        about,
+        "",
+        _line(heads),
+        _line(["---"] * len(heads)),
+    ]
+    for line in (_line(cells) for cells in _cells(rows, goals)):
+        if sum(map(len, lines)) + len(lines) + len(line) > _LONGEST:
+            break
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def study_note(study: StudyEntry, row: Row) -> str:
+    """The best, what it was picked from, and how far to trust it."""
+    goals = [Goal.parse(text).metric for text in study.objectives]
+    if row.values is None:
+        return f"No winner: {plain('; '.join(row.warnings))}."
+    results = [
+        f"{metric_title(goal)} {metric_text(goal, row.is_metrics[goal])} in sample, "
+        f"{metric_text(goal, row.oos_metrics[goal])} out of sample"
+        for goal in goals
+    ]
+    found = f"The best of {counted(row.n_trials, 'trial')}: {plain(params_text(row.params))}. {'; '.join(results)}."
+    doubts = "\n".join(f"- {plain(text)}" for text in row.warnings)
+    return f"{found}\n\nBefore you believe it:\n\n{doubts}" if doubts else found
+
+
+def _cells(rows: Sequence[Row], goals: Sequence[str]) -> Iterator[list[str]]:
+    for place, row in enumerate(rows[:MOST_ROWS], start=1):
+        pairs = (
+            metric_text(goal, metrics[goal])
+            for goal in goals
+            for metrics in (row.is_metrics, row.oos_metrics)
+        )
+        evidence = (row.evidence.dsr, row.evidence.pbo, row.evidence.plateau)
+        yield [
+            str(place), plain(f"{row.strategy} {row.asset} {row.timeframe}"), plain(params_text(row.params)), f"{row.n_trials:,}",
+            *pairs, *(NOTHING if value is None else f"{value:.2f}" for value in evidence), plain("; ".join(row.warnings)),
+        ]  # fmt: skip
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,140 @@
+"""What of a sweep's folder MLflow has not been told. The folder is the truth, so there is no list that could be lost:
+what is missing follows from what MLflow holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from backtune.results.leaderboard import Row, leaderboard, search_rows
+from backtune.results.runs import Run, StudyEntry
+from backtune.results.segments import read_log
+from backtune.results.summary import StudySummary
+from backtune.spec import Goal, content_hash
+from backtune.tracking.artifacts import put_report, put_spec, put_study_files
+from backtune.tracking.mlflow import SWEEP, Entry, Place
+from backtune.tracking.notes import MOST_ROWS
+from backtune.tracking.records import Record, study_record, sweep_record
+from backtune.tracking.trials import points, trial_records
+
+_TRIALS, _REPORT = "backtune.trials", "backtune.report"
+
+
+class _Told(NamedTuple):
+    """What is told of a study, and from what."""
+
+    summary: StudySummary
+    row: Row | None
+    record: Record
+
+
+class Outbox:
+    """Brings one sweep to its place, part by part; each part may be repeated, and cut off at any moment."""
+
+    def __init__(self, run: Run, place: Place) -> None:
+        self._run = run
+        self._place = place
+        self._top_k = int((run.spec.get("tracking") or {}).get("top_k", 0))
+        self._searches: dict[str, list[StudyEntry]] = {}
+        for study in run.studies:
+            self._searches.setdefault(study.search_id, []).append(study)
+
+    def put_study(self, study: StudyEntry) -> bool | None:
+        """A study's results, curves and files; False where they are there, None where it has none yet.
+
+        Raises:
+            RefusedError: MLflow does not take it.
+            ResultsError: its trials cannot be read.
+        """
+        found = self._told(study)
+        if found is None:
+            return None
+        if self._place.has((study.id, ""), found.record):
+            return False
+        trials = read_log(self._run.study_folder(study.id))
+        ended = _milliseconds(self._run.study_folder(study.id) / "summary.json")
+        seconds = float(trials["duration_seconds"].sum()) if trials is not None else 0.0
+        goals = [Goal.parse(text) for text in study.objectives]
+        self._place.put(
+            Entry(
+                (study.id, ""), found.record, ended - int(seconds * 1_000), ended,
+                points(trials, goals) if trials is not None else (),
+                lambda folder: put_study_files(self._run, found.row, trials, folder),
+            )
+        )  # fmt: skip
+        return True
+
+    def put_trials(self, study: StudyEntry) -> bool | None:
+        """Its best and failed trials, below the study; False and None as above.
+
+        Raises:
+            RefusedError: MLflow does not take one.
+            ResultsError: its trials cannot be read.
+        """
+        found = self._told(study)
+        if found is None:
+            return None
+        above = (study.id, "")
+        mark = content_hash([found.record.content, self._top_k, len(self._run.studies)])[:16]
+        if self._place.marked(above, _TRIALS) == mark:
+            return False
+        trials = read_log(self._run.study_folder(study.id))
+        told = (
+            trial_records(self._run, study, found.summary, trials, self._top_k) if trials is not None else []
+        )
+        self._place.keep_trials(study.id, {str(trial.number) for trial in told})
+        for trial in told:
+            key = (study.id, str(trial.number))
+            if not self._place.has(key, trial.record):
+                started, ended = (
+                    self._place.started(above) + int(seconds * 1_000) for seconds in trial.seconds
+                )
+                self._place.put(Entry(key, trial.record, started, ended))
+        self._place.mark(above, _TRIALS, mark)
+        return True
+
+    def put_sweep(self, *, finished: bool) -> None:
+        """The sweep as a whole; before it is finished, without a look at its studies."""
+        run = self._run
+        record = self._sweep_record() if finished else sweep_record(run, [None] * len(run.studies))
+        if self._place.has(SWEEP, record):
+            return
+        started = _milliseconds(run.folder / "sweep.json")
+        ended = max(
+            (_milliseconds(run.study_folder(study.id) / "summary.json") for study in run.studies),
+            default=started,
+        )
+        self._place.put(Entry(SWEEP, record, started, ended, fill=lambda folder: put_spec(run, folder)))
+
+    def put_report(self) -> None:
+        """The report, for the sweep as it is.
+
+        Raises:
+            ResultsError: a log cannot be read.
+        """
+        content = self._sweep_record().content
+        if self._place.marked(SWEEP, _REPORT) != content:
+            self._place.put_files(SWEEP, lambda folder: put_report(self._run, folder))
+            self._place.mark(SWEEP, _REPORT, content)
+
+    def _told(self, study: StudyEntry) -> _Told | None:
+        summary = self._run.summary(study)
+        if summary is None:
+            return None
+        rows = search_rows(self._run, self._searches[study.search_id])
+        row = next((row for row in rows if row.study == study.id and row.values is not None), None)
+        return _Told(summary, row, study_record(self._run, study, summary, row))
+
+    def _sweep_record(self) -> Record:
+        summaries: Sequence[StudySummary | None] = [self._run.summary(study) for study in self._run.studies]
+        return sweep_record(self._run, summaries, leaderboard(self._run, top=MOST_ROWS))
+
+
+def _milliseconds(path: Path) -> int:
+    """When a file was written, 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns // 1_000_000
+    except FileNotFoundError:
+        return 0
