@@ -11,6 +11,7 @@ import pytest
 from backtune.report import html
 from backtune.report.as_json import json_report
 from backtune.report.content import Content
+from backtune.report.course import course_of_winner
 from backtune.report.html import html_report
 from backtune.report.markdown import markdown_report
 from backtune.report.tables import grids, months_of
@@ -132,7 +133,7 @@ def test_the_winner_is_replayed_to_the_digit(undisturbed):
         assert replay.drawdown[:n].max() == pytest.approx(row.is_metrics["max_drawdown"], rel=1e-9)
         assert replay.drawdown[n:].max() == pytest.approx(row.oos_metrics["max_drawdown"], rel=1e-9)
         assert len(replay.test.trades) == row.oos_metrics["total_trades"]
-        months = months_of(replay)
+        months = months_of(course_of_winner(replay))
         growth = 1.0
         for total in months.totals:
             growth *= 1 + total
@@ -228,7 +229,7 @@ def test_winners_of_every_scheme_are_replayed(market, tmp_path, validation):
         assert len(study.replay.test.trades) == study.winner.oos_metrics["total_trades"]
         assert (entry.fold in study.title) == (validation["method"] == "walk_forward")
     text = html_report(content)
-    assert ("the mean of 2 folds" in text) == (validation["method"] == "walk_forward")
+    assert ("tests as one backtest" in text) == (validation["method"] == "walk_forward")
 
 
 def test_of_many_studies_the_best_are_drawn(undisturbed, monkeypatch):

@@ -1,16 +1,13 @@
 """``backtune report --format pdf``: what the pages say, and that nothing runs out of them."""
 
-import io
 import json
 import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import typst
-from PIL import Image
 
 from backtune.errors import ReportError
 from backtune.report import pdf, typesetting
@@ -18,11 +15,10 @@ from backtune.report.content import Content
 from backtune.report.pdf import document, pdf_report
 from backtune.report.typesetting import pages
 from backtune.sweep import run_sweep
+from paper import margins
 from sweeps import INLINE, backtune, parsed
 
 LAYOUT = Path(typesetting.__file__).with_name("page.typ")
-# Centimetres on both sides of a page that nothing may be in, and the lengths of its sides.
-MARGIN, SHORT, LONG = 1.6, 21.0, 29.7
 
 
 def queried(shown: dict, selector: str) -> list[dict]:
@@ -39,14 +35,6 @@ def text_of(content: dict) -> str:
     if content.get("func") == "space":
         return " "
     return "".join(text_of(part) for part in parts if isinstance(part, dict))
-
-
-def margins(page: bytes) -> np.ndarray:
-    """Pixels on both sides of what is said."""
-    picture = np.asarray(Image.open(io.BytesIO(page)).convert("L"))
-    height, width = picture.shape
-    free = int(width * MARGIN / (SHORT if width < height else LONG))
-    return np.concatenate([picture[:, :free], picture[:, -free:]], axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +138,9 @@ def test_of_many_studies_the_best_are_there_and_a_sweep_without_winners_is_said(
 ):
     monkeypatch.setattr(pdf, "MOST_STUDIES", 1)
     shown = document(Content(undisturbed.run))
-    assert [study["id"].replace("\u200b", "") for study in shown["studies"]] == [undisturbed.best()["study"]]
+    assert [study["about"].replace("\u200b", "") for study in shown["studies"]] == [
+        f"Study {undisturbed.best()['study']}"
+    ]
     assert shown["more"] == "3 more studies of lower rank: see one with --study ID."
     changes = {"search": {"trials": 3, "constraints": {"total_trades": ">= 1000000"}}}
     run = run_sweep(parsed(market, **changes), tmp_path / "runs", INLINE).run

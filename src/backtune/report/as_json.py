@@ -41,7 +41,7 @@ def _evidence(study: StudyContent, row: Row | None) -> dict[str, Any]:
         "plateau_neighbourhood": around.neighbourhood if around else None,
         "plateau_elsewhere": around.elsewhere if around else None,
         "plateau_n_neighbours": around.n_near if around else None,
-        "warnings": list(study.warnings),
+        "warnings": list(row.warnings if row is not None else study.warnings),
     }
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from backtune.errors import ReportError, SpecError
+from backtune.errors import ReportError, ResultsError, SpecError
 from backtune.report.importance import importance
 from backtune.report.replay import Replay, Replayer
 from backtune.report.surroundings import Surroundings, surroundings_of
@@ -17,6 +17,8 @@ from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.probes import Probe, read_probes
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import blocks_of, params_of, read_log
+from backtune.results.stage import Stages
+from backtune.results.stitched import Stitched, stitched
 from backtune.results.summary import Winner
 from backtune.space import Choice, Parameter, Space, Value
 from backtune.spec import Goal
@@ -162,6 +164,7 @@ class Content:
         self.is_validated: bool = run.spec["validation"]["method"] != "none"
         self._entries = {entry.id: entry for entry in run.studies}
         self._replayer: Replayer | None = None
+        self._stages: Stages | None = None
 
     @property
     def n_trials(self) -> int:
@@ -179,6 +182,18 @@ class Content:
     def fold(self, row: Row) -> str:
         """Of a row's study; empty where it stands for all folds of a walk-forward."""
         return "" if row.folds else self._entries[row.study].fold
+
+    def section_of(self, row: Row) -> str:
+        """Where in a report a row is told of: its study, or for all folds of a walk-forward their cell."""
+        return "-".join(row.cell) if row.folds else row.study
+
+    def stitched(self, row: Row) -> tuple[Stitched | None, str]:
+        """The tests of a walk-forward's row as one backtest, or why they cannot be had."""
+        self._stages = self._stages or Stages(self.run)
+        try:
+            return stitched(self.run, row.folds, self._stages), ""
+        except ResultsError as error:
+            return None, str(error)
 
     def of_study(self, study_id: str, *, replayed: bool = True) -> StudyContent:
         """All there is to tell of a study; ``replayed`` or from the folder alone."""

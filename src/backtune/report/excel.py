@@ -9,7 +9,7 @@ from backtune.report.content import Content
 from backtune.report.summary_words import cautions, facts
 from backtune.report.wording import IN_PERCENT, counted, metric_names, params_text
 from backtune.report.workbook import MOST_LINES, Column, Field, Sheet, write_workbook
-from backtune.results.leaderboard import Row
+from backtune.results.row import Row
 from backtune.results.runs import StudyEntry
 from backtune.results.segments import count_trials, params_of, read_log
 from backtune.space import Space
@@ -36,7 +36,7 @@ _LEAST_WIDTH = 9
 
 
 def write_excel_report(content: Content, file: IO[bytes]) -> None:
-    """Write a workbook with the sheets summary, leaderboard, metrics and trials.
+    """Write a workbook with the sheets summary, leaderboard, metrics and trials, and folds for a walk-forward.
 
     Raises:
         ReportError: what it takes is not installed.
@@ -51,8 +51,11 @@ def _sheets(content: Content) -> Iterator[Sheet]:
     entries = {entry.id: entry for entry in content.run.studies}
     told = [entries[name] for name in content.ids]
     yield Sheet("summary", _columns("what", "in words"), _summary(content, told))
-    yield _leaderboard(content, rows)
-    yield _metrics(content, rows)
+    folds = [fold for row in rows for fold in row.folds]
+    yield _leaderboard(content, rows, "leaderboard")
+    if folds:
+        yield _leaderboard(content, folds, "folds")
+    yield _metrics(content, [*rows, *folds])
     yield _trials(content, told)
 
 
@@ -68,7 +71,7 @@ def _summary(content: Content, told: Sequence[StudyEntry]) -> Iterator[tuple[str
         yield "Left out", f"{told_of}. --study ID shows one study, backtune export writes all."
 
 
-def _leaderboard(content: Content, rows: Sequence[Row]) -> Sheet:
+def _leaderboard(content: Content, rows: Sequence[Row], name: str) -> Sheet:
     shown = list(dict.fromkeys([*(goal.metric for goal in content.goals), *_BESIDE]))
     numbers = [*(f"{part}_{name}" for name in shown for part in ("is", "oos")), *_EVIDENCE]
     lines = []
@@ -78,7 +81,7 @@ def _leaderboard(content: Content, rows: Sequence[Row]) -> Sheet:
         lines.append(
             (*_cell(content, row), row.trial, row.n_trials, params_text(row.params), *found, "; ".join(row.warnings))
         )  # fmt: skip
-    return Sheet("leaderboard", _columns(*_CELL, "trial", "n_trials", "params", *numbers, "warnings"), lines)
+    return Sheet(name, _columns(*_CELL, "trial", "n_trials", "params", *numbers, "warnings"), lines)
 
 
 def _metrics(content: Content, rows: Sequence[Row]) -> Sheet:

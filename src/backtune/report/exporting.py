@@ -10,9 +10,10 @@ from typing import IO
 import polars as pl
 
 from backtune.report.content import Content
-from backtune.report.frames import equity_of, trades_of
+from backtune.report.frames import equity_of, equity_of_tests, trades_of, trades_of_tests
 from backtune.results.files import write_atomically
 from backtune.results.frames import leaderboard_frame, trials_frame
+from backtune.results.row import Row
 
 # A spreadsheet takes a text that starts like this for a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -25,7 +26,7 @@ class Exported:
 
     Attributes:
         files: paths in the order of writing.
-        gaps: of each study without equity and trades: why.
+        gaps: of each study or walk-forward without equity and trades: why.
     """
 
     files: tuple[Path, ...]
@@ -33,7 +34,8 @@ class Exported:
 
 
 def export(content: Content, export_format: str, folder: Path) -> Exported:
-    """Write ``leaderboard``, and in a folder for each study ``trials``, ``equity`` and ``trades``, as far as there are any.
+    """Write ``leaderboard``, in a folder for each study ``trials``, ``equity`` and ``trades``, and in one for each walk-forward
+    ``equity`` and ``trades`` of its tests as one, as far as there are any.
 
     Args:
         export_format: a key of :data:`FORMATS`.
@@ -50,10 +52,26 @@ def export(content: Content, export_format: str, folder: Path) -> Exported:
         write_atomically(files[-1], lambda file: write(frame, file))
 
     put(leaderboard_frame([row for row in content.rows if content.study in (None, row.study)]), "leaderboard")
+    for row in content.rows:
+        for name, frame in _of_tests(content, row, gaps):
+            put(frame, f"{content.section_of(row)}/{name}")
     for study_id in content.ids:
         for name, frame in _frames(content, study_id, gaps):
             put(frame, f"{study_id}/{name}")
     return Exported(tuple(files), gaps)
+
+
+def _of_tests(content: Content, row: Row, gaps: dict[str, str]) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Of a walk-forward that has a winner."""
+    if not row.folds or row.values is None:
+        return
+    cell = content.section_of(row)
+    whole, gap = content.stitched(row)
+    if whole is None:
+        gaps[cell] = gap
+    else:
+        yield "equity", equity_of_tests(cell, whole)
+        yield "trades", trades_of_tests(cell, whole)
 
 
 def _frames(content: Content, study_id: str, gaps: dict[str, str]) -> Iterator[tuple[str, pl.DataFrame]]:

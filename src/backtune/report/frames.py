@@ -1,11 +1,14 @@
-"""What the winner of a study did, as frames."""
+"""What the winner of a study, or those of a walk-forward's folds, did, as frames."""
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from backtune.report.content import StudyContent
+from backtune.report.course import course_of_tests
 from backtune.report.replay import Replay
+from backtune.results.stitched import Stitched
 
 _TIME = pl.Datetime("us", "UTC")
 
@@ -31,6 +34,33 @@ def equity_of(study: StudyContent) -> pl.DataFrame | None:
             "buy_and_hold": replay.initial_cash * close / close[0],
         }
     )
+
+
+def equity_of_tests(cell: str, whole: Stitched) -> pl.DataFrame:
+    """A line a bar of a walk-forward's tests as one backtest.
+
+    Columns: cell, fold, timestamp, close, equity, drawdown and buy_and_hold, as of :func:`equity_of`.
+    """
+    course = course_of_tests(whole)
+    starts = [piece.first for piece in whole.pieces]
+    lengths = np.diff([*starts, len(course.opens)]).tolist()
+    folds = (pl.repeat(piece.fold, n, eager=True) for piece, n in zip(whole.pieces, lengths, strict=True))
+    return pl.DataFrame(
+        {
+            "cell": pl.repeat(cell, len(course.opens), eager=True),
+            "fold": pl.concat(folds),
+            "timestamp": pl.Series(course.opens).cast(_TIME),
+            "close": course.close,
+            "equity": course.equity,
+            "drawdown": course.drawdown,
+            "buy_and_hold": course.hold,
+        }
+    )
+
+
+def trades_of_tests(cell: str, whole: Stitched) -> pl.DataFrame:
+    """A line a closed trade of a walk-forward's tests as one backtest, the cell first."""
+    return whole.trades.insert_column(0, pl.lit(cell).alias("cell"))
 
 
 def trades_of(study: StudyContent) -> pl.DataFrame | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from backtune.report.cards.board import grid_cards, grids_note
-from backtune.report.cards.study import study_page
+from backtune.report.cards.card import Section
+from backtune.report.cards.study import sections
 from backtune.report.content import Content
 from backtune.report.html_board import anchor, board_section
 from backtune.report.html_cards import cards_grid
@@ -65,24 +66,27 @@ def _overview(content: Content) -> Markup | None:
 
 
 def _studies(content: Content) -> Markup:
-    shown, hidden = content.ids[:MOST_STUDIES], content.ids[MOST_STUDIES:]
-    more = f"{counted(len(hidden), 'more study')} of lower rank: see one with --study ID." if hidden else None
-    sections = [_study(content, name) for name in shown]
-    return joined(element("h2", "Studies"), *sections, element("p", more, class_="note") if more else None)
+    n_hidden = len(content.ids[MOST_STUDIES:])
+    more = f"{counted(n_hidden, 'more study')} of lower rank: see one with --study ID." if n_hidden else None
+    shown = (
+        _section(section, opened=content.study is not None) for section in sections(content, MOST_STUDIES)
+    )
+    return joined(element("h2", "Studies"), *shown, element("p", more, class_="note") if more else None)
 
 
-def _study(content: Content, study_id: str) -> Markup:
-    """Everything about a study, folded in unless it is the only one."""
-    page = study_page(content, study_id)
+def _section(section: Section, *, opened: bool) -> Markup:
+    """A study, folded in unless it is the only one."""
     return element(
         "details",
-        element("summary", element("b", page.title), " ", element("span", page.headline, class_="note")),
+        element(
+            "summary", element("b", section.title), " ", element("span", section.headline, class_="note")
+        ),
         element(
             "div",
-            element("p", f"Study {page.id}", class_="note id"),
-            *(element("p", text, class_="warning") for text in page.warnings),
-            cards_grid(page.bands),
-            id=anchor(page.id),
+            element("p", section.about, class_="note id"),
+            *(element("p", text, class_="warning") for text in section.warnings),
+            cards_grid(section.bands),
+            id=anchor(section.id),
         ),
-        open=content.study is not None,
+        open=opened,
     )

@@ -32,9 +32,9 @@ def board_section(content: Content) -> Markup:
     )
 
 
-def anchor(study_id: str) -> str:
-    """The name of a study's place in the page."""
-    return f"study-{quote(study_id)}"
+def anchor(section: str) -> str:
+    """The name of a section's place in the page."""
+    return f"study-{quote(section)}"
 
 
 def _head(shown: Board) -> Markup:
@@ -62,7 +62,7 @@ def _has_samples(shown: Board, title: str) -> bool:
 def _rows(line: BoardLine, columns: tuple[Column, ...]) -> Iterator[Markup]:
     """The numbers, and below them, over the whole width, what tells against the winner."""
     study = [
-        element("a", element("b", line.strategy), f" {line.cell}", href=f"#{anchor(line.study)}"),
+        element("a", element("b", line.strategy), f" {line.cell}", href=f"#{anchor(line.section)}"),
         element("span", line.params, class_="params") if line.params else None,
     ]
     numbers = [_number(column, cell) for column, cell in zip(columns, line.numbers, strict=True)]

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from backtune.report.cards.board import board, grid_cards, grids_note
 from backtune.report.cards.card import Card, Table
+from backtune.report.cards.metrics import metrics_card
+from backtune.report.cards.walk_forward import folds_card
 from backtune.report.content import Content
 from backtune.report.summary_words import cautions, facts
-from backtune.report.wording import metric_names, metric_text, metric_title, params_text
-from backtune.results.leaderboard import Row
+from backtune.report.wording import metric_title, params_text
+from backtune.results.row import Row
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
@@ -26,8 +28,8 @@ def markdown_report(content: Content) -> str:
     parts += ["## Leaderboard", _leaderboard(content)]
     if content.study is None:
         parts += [f"## {metric_title(content.goals[0].metric)} by asset and timeframe", grids_note(content)]
-        parts += [part for card in grid_cards(content) for part in _grid(card)]
-    parts += ["## Winners", *(part for row in rows for part in _winner(row))]
+        parts += [part for card in grid_cards(content) for part in _tables(card, card.title)]
+    parts += ["## Winners", *(part for row in rows for part in _winner(content, row))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -46,31 +48,24 @@ def _leaderboard(content: Content) -> str:
     return f"{shown.note}\n\n{_table(heads, lines)}"
 
 
-def _grid(card: Card) -> Iterator[str]:
-    """The card's name stands in the corner of its table."""
-    for part in card.parts:
-        if isinstance(part, Table):
-            heads = [plain(card.title), *map(plain, part.heads[1:])]
-            yield _table(heads, [[plain(cell.text) for cell in line] for line in part.lines])
-
-
-def _winner(row: Row) -> Iterator[str]:
+def _winner(content: Content, row: Row) -> Iterator[str]:
     yield f"### {plain(f'{row.strategy} {row.asset} {row.timeframe}')}"
+    if row.folds:
+        yield from _tables(folds_card(content, row))
     if row.values is None:
         yield f"No winner: {plain('; '.join(row.warnings))}."
         return
-    yield f"Study {plain(row.study)}, trial {row.trial} of {row.n_trials:,}: {plain(params_text(row.params))}"
-    yield _table(
-        ["metric", "in sample", "out of sample"],
-        [
-            [
-                metric_title(name),
-                metric_text(name, row.is_metrics[name]),
-                metric_text(name, row.oos_metrics[name]),
-            ]
-            for name in metric_names()
-        ],
-    )
+    whose = f"Study {row.study}, trial {row.trial}" + (f" of {row.n_trials:,}" if not row.folds else "")
+    yield plain(f"{whose}: {params_text(row.params)}")
+    yield from _tables(metrics_card(row.is_metrics, row.oos_metrics))
+
+
+def _tables(card: Card, corner: str = "") -> Iterator[str]:
+    """Those of a card, with a word where the first column has no heading."""
+    for part in card.parts:
+        if isinstance(part, Table):
+            heads = [plain(part.heads[0] or corner), *map(plain, part.heads[1:])]
+            yield _table(heads, [[plain(cell.text) for cell in line] for line in part.lines])
 
 
 def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -7,8 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from backtune.report.cards.board import board, grid_cards, grids_note
-from backtune.report.cards.card import Band, Card, Cell, Figure, Legend, Part, SmallFigures, Table, Words
-from backtune.report.cards.study import StudyPage, study_page
+from backtune.report.cards.card import (
+    Band,
+    Card,
+    Cell,
+    Figure,
+    Legend,
+    Part,
+    Section,
+    SmallFigures,
+    Table,
+    Words,
+)
+from backtune.report.cards.study import sections
 from backtune.report.content import Content
 from backtune.report.plots.curves import Size
 from backtune.report.summary_words import cautions, facts
@@ -42,8 +53,8 @@ def document(content: Content) -> dict[str, Any]:
     Raises:
         ResultsError: a log cannot be read.
     """
-    shown, hidden = content.ids[:MOST_STUDIES], content.ids[MOST_STUDIES:]
-    more = f"{counted(len(hidden), 'more study')} of lower rank: see one with --study ID." if hidden else ""
+    n_hidden = len(content.ids[MOST_STUDIES:])
+    more = f"{counted(n_hidden, 'more study')} of lower rank: see one with --study ID." if n_hidden else ""
     grids = grid_cards(content) if content.study is None else []
     return {
         "title": content.run.name,
@@ -54,7 +65,7 @@ def document(content: Content) -> dict[str, Any]:
         "grids_title": f"{metric_title(content.goals[0].metric)} by asset and timeframe",
         "grids_note": grids_note(content),
         "grids": [_band(band) for band in _in_twos(grids)],
-        "studies": [_study(study_page(content, name)) for name in shown],
+        "studies": [_section(section) for section in sections(content, MOST_STUDIES)],
         "more": more,
     }
 
@@ -80,10 +91,10 @@ def _board(content: Content) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _study(page: StudyPage) -> dict[str, Any]:
+def _section(section: Section) -> dict[str, Any]:
     return {
-        "title": _breakable(page.title), "headline": page.headline, "id": _breakable(page.id),
-        "warnings": list(map(_breakable, page.warnings)), "bands": [_band(band) for band in page.bands],
+        "title": _breakable(section.title), "headline": section.headline, "about": _breakable(section.about),
+        "warnings": list(map(_breakable, section.warnings)), "bands": [_band(band) for band in section.bands],
     }  # fmt: skip
 
 

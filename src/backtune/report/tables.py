@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from backtune.report.content import Content
-from backtune.report.replay import Replay
+from backtune.report.course import Course
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,19 @@ class Months:
     outside: tuple[tuple[bool, ...], ...]
 
 
-def months_of(replay: Replay) -> Months:
-    """From the equity of a winner, the test's going on from the search's."""
+def months_of(course: Course) -> Months:
+    """From the equity at the months' ends."""
     frame = pl.DataFrame(
-        {"open": pl.Series(replay.opens).cast(pl.Datetime("us", "UTC")), "equity": replay.equity}
+        {"open": pl.Series(course.opens).cast(pl.Datetime("us", "UTC")), "equity": course.equity}
     )
     ends = frame.group_by(pl.col("open").dt.truncate("1mo")).agg(pl.col("equity").last()).sort("open")
     equity = ends["equity"].to_numpy()
-    before = np.concatenate([[replay.initial_cash], equity[:-1]])
+    before = np.concatenate([[course.initial_cash], equity[:-1]])
     gains = np.divide(equity, before, out=np.ones(len(equity)), where=before > 0)
     moments: list[datetime] = ends["open"].to_list()
     by_month = {(m.year, m.month): float(gain) for m, gain in zip(moments, gains, strict=True)}
     years = tuple(range(moments[0].year, moments[-1].year + 1))
-    cut = _month_of(replay.test.start) if replay.test is not None else (years[-1] + 1, 1)
+    cut = _month_of(course.outside) if course.outside is not None else (years[-1] + 1, 1)
     return Months(
         years=years,
         returns=tuple(

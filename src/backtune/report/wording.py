@@ -18,6 +18,12 @@ IN_PERCENT = frozenset(
 _ALREADY_IN_PERCENT = frozenset({"ulcer_index"})
 _COUNTS = frozenset({"total_trades"})
 
+_SHORT = {
+    "total_return": "Return",
+    "max_drawdown": "Drawdown",
+    "sharpe_ratio": "Sharpe",
+    "total_trades": "Trades",
+}
 _PEOPLE = frozenset({"sharpe", "sortino", "calmar", "burke"})
 
 NOTHING = "-"
@@ -32,6 +38,11 @@ def metric_title(name: str) -> str:
     """The same with a capital."""
     words = metric_words(name)
     return words[:1].upper() + words[1:]
+
+
+def short_title(name: str) -> str:
+    """The same for a narrow column."""
+    return _SHORT.get(name, metric_title(name))
 
 
 def metric_text(name: str, value: float | None) -> str:

@@ -18,15 +18,10 @@ from backtune.report.wording import (
     metric_words,
     params_text,
     share_text,
+    short_title,
 )
-from backtune.results.leaderboard import Row
+from backtune.results.row import Row
 
-_SHORT = {
-    "total_return": "Return",
-    "max_drawdown": "Drawdown",
-    "sharpe_ratio": "Sharpe",
-    "total_trades": "Trades",
-}
 _BESIDE = ("total_return", "max_drawdown", "total_trades")
 _NOTE = (
     "In: on the bars of the search. Out: on bars that it never saw; 95%: the interval of that Sharpe ratio. DSR: probability "
@@ -54,14 +49,15 @@ class BoardLine:
 
     Attributes:
         place: from 1.
-        study, strategy: as in the row.
+        section: where in a report it is told of.
+        strategy: as in the row.
         cell: asset, timeframe, and the fold where there are several.
         params, warnings: in words.
         numbers: one for each column.
     """
 
     place: int
-    study: str
+    section: str
     strategy: str
     cell: str
     params: str
@@ -95,10 +91,10 @@ def board(content: Content, most: int | None = None) -> Board:
     lines = tuple(
         BoardLine(
             place=place,
-            study=row.study,
+            section=content.section_of(row),
             strategy=row.strategy,
             cell=_cell_name(content, row),
-            params=params_text(row.params),
+            params=_params(row),
             warnings=row.warnings,
             numbers=tuple(read(row) for _, read in fields),
         )
@@ -120,9 +116,13 @@ def grid_cards(content: Content) -> list[Card]:
 
 def grids_note(content: Content) -> str:
     """What the numbers of the grids are."""
-    folds = {study.fold for study in content.run.studies}
-    mean = f", the mean of {len(folds)} folds" if len(folds) > 1 else ""
-    return f"Of each cell's winner, {sample_name(content)}{mean}. Blue is better, orange is worse."
+    is_joined = any(row.folds for row in content.rows)
+    whose = (
+        "Of each cell's tests as one backtest"
+        if is_joined
+        else f"Of each cell's winner, {sample_name(content)}"
+    )
+    return f"{whose}. Blue is better, orange is worse."
 
 
 def _fields(goals: Sequence[str]) -> list[_Field]:
@@ -141,7 +141,7 @@ def _fields(goals: Sequence[str]) -> list[_Field]:
 
 
 def _pair(name: str) -> list[_Field]:
-    title = _SHORT.get(name, metric_title(name))
+    title = short_title(name)
     return [(Column(title, "in"), partial(_inside, name)), (Column(title, "out"), partial(_outside, name))]
 
 
@@ -171,6 +171,11 @@ def _plateau(row: Row) -> Cell:
 
 def _is_weak(row: Row, name: str) -> bool:
     return name in row.evidence.weaknesses(row.n_trials)
+
+
+def _params(row: Row) -> str:
+    text = params_text(row.params)
+    return f"{row.fold} of {len(row.folds)}: {text}" if row.folds and text else text
 
 
 def _cell_name(content: Content, row: Row) -> str:

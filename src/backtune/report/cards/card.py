@@ -106,3 +106,23 @@ class Card:
 # Cards below each other, and such stacks side by side.
 Stack = tuple[Card, ...]
 Band = tuple[Stack, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is shown of a study, or of the folds of a walk-forward as one.
+
+    Attributes:
+        id: of its place in the page.
+        title, headline: what it is about, and what was found.
+        about: what else is to be known of it.
+        warnings: in words, as on the leaderboard.
+        bands: cards from the top.
+    """
+
+    id: str
+    title: str
+    headline: str
+    about: str
+    warnings: tuple[str, ...]
+    bands: tuple[Band, ...]

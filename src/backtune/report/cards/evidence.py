@@ -9,7 +9,7 @@ from backtune.report.content import StudyContent
 from backtune.report.plots.landscape import halves_figure, plateau_figure
 from backtune.report.wording import interval_text, metric_text, params_text, percent, share_text
 from backtune.results.evidence import Evidence
-from backtune.results.leaderboard import Row
+from backtune.results.row import Row
 
 
 def evidence_bands(study: StudyContent) -> Iterator[Band]:
@@ -17,13 +17,14 @@ def evidence_bands(study: StudyContent) -> Iterator[Band]:
     row = study.row
     if row is None or row.values is None:
         return
-    yield ((_words_card(row),),)
+    yield ((evidence_card(row),),)
     figures = (*_plateau_cards(study), *_halves_cards(study))
     if figures:
         yield tuple((card,) for card in figures)
 
 
-def _words_card(row: Row) -> Card:
+def evidence_card(row: Row) -> Card:
+    """The evidence in words."""
     weak = row.evidence.weaknesses(row.n_trials)
     lines = tuple(
         (Cell(name), Cell(text, is_weak=key in weak), Cell(meaning))
@@ -36,23 +37,34 @@ def _words_card(row: Row) -> Card:
 
 def _lines(row: Row, evidence: Evidence) -> Iterator[tuple[str, str, str, str]]:
     """What the evidence is kept as, what it is called, its value, and what that says."""
-    worth = evidence.n_independent
-    alike = f", which are worth {worth:,.0f} that have nothing in common" if worth is not None else ""
-    luck = f"Probability that there is more to it than luck among {row.n_trials:,} trials{alike}."
-    yield "dsr", "Deflated Sharpe ratio", share_text(evidence.dsr), luck
-    loses = (
-        "" if evidence.pbo_loss is None else f"; it loses there in {percent(evidence.pbo_loss)} of the splits"
+    whose = "Mean of the folds: how" if row.folds else "How"
+    lost = evidence.pbo_loss
+    loses = "" if lost is None else f"; it loses there in {percent(lost)} of the splits"
+    overfits = (
+        f"{whose} often the best of one half of the time is no better than the middle in the other{loses}."
     )
-    overfits = f"How often the best of one half of the time is no better than the middle in the other{loses}."
+    yield "dsr", "Deflated Sharpe ratio", share_text(evidence.dsr), _luck(row, evidence)
     yield "pbo", "Probability of overfitting", share_text(evidence.pbo), overfits
     yield "slope", "Degradation slope", share_text(evidence.pbo_slope), slope_words(evidence.pbo_slope)
-    near = f"1: candidates within a tenth of each range do as well; 0: as any other.{_centre(row, evidence)}"
+    of_last = f"Of {row.fold}. " if row.folds else ""
+    near = f"{of_last}1: candidates within a tenth of each range do as well; 0: as any other.{_centre(row, evidence)}"
     yield "plateau", "Plateau", share_text(evidence.plateau), near
     interval = evidence.oos_interval
     if interval is not None:
         loss = percent(interval.probability_of_loss)
         sure = f"{100 * interval.confidence:.0f}% interval by bootstrap; below zero in {loss} of the samples."
         yield "oos_interval", "Sharpe ratio out of sample", interval_text(interval), sure
+
+
+def _luck(row: Row, evidence: Evidence) -> str:
+    if evidence.n_cells == 1:
+        return "Probability that the true ratio is above 0."
+    tried = (
+        f"{row.n_trials:,} trials" if evidence.n_cells is None else f"{evidence.n_cells:,} cells to pick from"
+    )
+    worth = evidence.n_independent
+    alike = f", which are worth {worth:,.0f} that have nothing in common" if worth is not None else ""
+    return f"Probability that there is more to it than luck among {tried}{alike}."
 
 
 def slope_words(slope: float | None) -> str:

@@ -1,51 +1,59 @@
-"""What is shown of one study."""
+"""What is shown of the studies, one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from backtune.report.cards.card import Band, Card, Cell, Table, Words
+from backtune.report.cards.card import Band, Card, Cell, Section, Table, Words
 from backtune.report.cards.evidence import evidence_bands
+from backtune.report.cards.metrics import metrics_card
 from backtune.report.cards.replay import replay_bands
 from backtune.report.cards.search import front_cards, parameter_bands, progress_cards
+from backtune.report.cards.walk_forward import cell_section
 from backtune.report.content import Content, StudyContent
-from backtune.report.wording import counted, metric_names, metric_text, metric_title, metric_words, value_text
+from backtune.report.wording import counted, metric_text, metric_words, value_text
+from backtune.results.summary import Winner
 from backtune.space import Choice
 
 
-@dataclass(frozen=True)
-class StudyPage:
-    """A study.
+def sections(content: Content, most: int) -> Iterator[Section]:
+    """One for each of the first ``most`` studies, and one for each walk-forward before those of its folds.
 
-    Attributes:
-        id: of it.
-        title, headline: its cell, and what was found.
-        warnings: in words, as on the leaderboard.
-        bands: cards from the top.
+    Raises:
+        ResultsError: a log cannot be read.
     """
+    cells = {fold.study: row for row in content.rows for fold in row.folds}
+    told: set[str] = set()
+    for study_id in content.ids[:most]:
+        row = cells.get(study_id)
+        if row is not None and row.study not in told:
+            told.add(row.study)
+            yield cell_section(content, row)
+        yield study_section(content, study_id)
 
-    id: str
-    title: str
-    headline: str
-    warnings: tuple[str, ...]
-    bands: tuple[Band, ...]
 
-
-def study_page(content: Content, study_id: str) -> StudyPage:
+def study_section(content: Content, study_id: str) -> Section:
     """Everything about a study.
 
     Raises:
         ResultsError: its log cannot be read.
     """
     study = content.of_study(study_id)
-    return StudyPage(study.entry.id, study.title, _headline(study), study.warnings, tuple(_bands(study)))
+    return Section(
+        id=study.entry.id,
+        title=study.title,
+        headline=_headline(study),
+        about=f"Study {study.entry.id}",
+        warnings=study.warnings,
+        bands=tuple(_bands(study)),
+    )
 
 
 def _bands(study: StudyContent) -> Iterator[Band]:
-    beside = (*_params_cards(study), *progress_cards(study))
-    other = (*_metrics_cards(study), *front_cards(study))
-    if beside or other:
+    winner = study.winner
+    if winner is not None:
+        beside = (_params_card(study, winner), *progress_cards(study))
+        other = (metrics_card(winner.is_metrics, winner.oos_metrics), *front_cards(study))
         yield beside, other
     yield from evidence_bands(study)
     yield from replay_bands(study)
@@ -63,39 +71,20 @@ def _headline(study: StudyContent) -> str:
     return f"{text}; {counted(study.n_trials, 'trial')}"
 
 
-def _params_cards(study: StudyContent) -> Iterator[Card]:
-    winner = study.winner
-    if winner is None:
-        return
+def _params_card(study: StudyContent, winner: Winner) -> Card:
     lines = tuple(
         (Cell(name), Cell(value_text(value)), Cell(_range(study, name)))
         for name, value in winner.params.items()
     )
     table = Table("Parameters of the winner", ("Parameter", "Value", "Searched"), lines)
     note = f"Trial {winner.number} of {study.n_trials:,}{_of_front(study)}."
-    yield Card("Best parameters", (table,) if lines else (Words("It has none."),), note)
+    return Card("Best parameters", (table,) if lines else (Words("It has none."),), note)
 
 
 def _of_front(study: StudyContent) -> str:
     if len(study.goals) == 1:
         return ""
     return f"; of {len(study.winners)} on the Pareto front the best in sample by {metric_words(study.goals[0].metric)}"
-
-
-def _metrics_cards(study: StudyContent) -> Iterator[Card]:
-    winner = study.winner
-    if winner is None:
-        return
-    outside = winner.oos_metrics or {}
-    lines = tuple(
-        (
-            Cell(metric_title(name)),
-            Cell(metric_text(name, winner.is_metrics[name])),
-            Cell(metric_text(name, outside.get(name)), is_out=True),
-        )
-        for name in metric_names()
-    )
-    yield Card("Metrics", (Table("Metrics of the winner", ("", "In sample", "Out of sample"), lines),))
 
 
 def _range(study: StudyContent, name: str) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from backtune.report.course import Course
 from backtune.report.markup import Markup, element, joined
 from backtune.report.plots.axis import Axis, linear, logarithmic, of_time, percent_text
-from backtune.report.plots.frame import Frame, words
+from backtune.report.plots.frame import LETTER, Frame, words
 from backtune.report.plots.paths import line, thinned
-from backtune.report.replay import Replay
 from backtune.report.wording import counted, day, percent
 
 MOST_TRADES = 250
@@ -39,53 +39,44 @@ class Size:
         return max(2, int(self.width / 80))
 
 
-def equity_figure(replay: Replay, size: Size) -> Markup:
-    """Equity beside buying and holding, the out-of-sample part shaded."""
-    opens, equity = replay.opens, replay.equity
-    hold = replay.initial_cash * replay.close / replay.close[0]
+def equity_figure(course: Course, size: Size) -> Markup:
+    """Equity beside buying and holding, with the stretches of time named."""
+    opens, equity, hold = course.opens, course.equity, course.hold
     frame = _frame(opens, np.concatenate([equity, hold]), "Equity, quote currency", size, 260)
     label = (
-        f"Equity of the winner from {day(int(opens[0]))} to {day(int(opens[-1]))}: from {replay.initial_cash:,.0f} to "
-        f"{equity[-1]:,.0f}; buying and holding came to {hold[-1]:,.0f}. {_cut_in_words(replay)}"
-    )
+        f"Equity of {course.whose}, from {day(int(opens[0]))} to {day(int(opens[-1]))}: from {course.initial_cash:,.0f} to "
+        f"{equity[-1]:,.0f}; buying and holding came to {hold[-1]:,.0f}. {course.outlook}"
+    ).strip()
     lines = [_curve(frame, opens, hold, size, "hold"), _curve(frame, opens, equity, size, "curve")]
-    return frame.svg(label, *_shade(frame, replay), *lines, size=size.name)
+    return frame.svg(label, *_stretches(frame, course), *lines, size=size.name)
 
 
-def drawdown_figure(replay: Replay, size: Size) -> Markup:
+def drawdown_figure(course: Course, size: Size) -> Markup:
     """How far equity was below its peak."""
-    opens, depth = replay.opens, -replay.drawdown
+    opens, depth = course.opens, -course.drawdown
     y = linear(min(float(depth.min()), -0.001), 0.0, "Drawdown, per cent of the peak", 4, percent_text)
     frame = Frame(size.width, 150, of_time(int(opens[0]), int(opens[-1]), size.n_ticks), y, _INDENT)
     kept = thinned(opens, depth, size.n_columns)
     x, low = frame.across(opens[kept]), frame.up(depth[kept])
     zero = frame.up(np.zeros(1))[0]
     area = f"{line(x, low)}L{x[-1]:.0f} {zero:.0f}L{x[0]:.0f} {zero:.0f}Z"
-    depths = [percent(float(part.max())) for part in _split(-depth, replay)]
-    label = f"Drawdown of the winner: {depths[0]} at most in sample"
-    label += f", {depths[1]} at most out of sample." if len(depths) > 1 else "."
-    return frame.svg(
-        label, *_shade(frame, replay, named=False), element("path", class_="depth", d=area), size=size.name
-    )
+    depths = ", ".join(f"{percent(deepest)} at most {_within(name)}" for name, deepest in course.depths)
+    label = f"Drawdown of {course.whose}: {depths}."
+    shown = element("path", class_="depth", d=area)
+    return frame.svg(label, *_stretches(frame, course, named=False), shown, size=size.name)
 
 
-def trades_figure(replay: Replay, size: Size) -> Markup:
+def trades_figure(course: Course, size: Size) -> Markup:
     """The price, and each trade as a line from its entry to its exit."""
-    opens, close = replay.opens, replay.close
+    opens, close, trades = course.opens, course.close, course.trades
     frame = _frame(opens, close, "Price, quote currency", size, 260)
-    trades = pl.concat([part.trades for part in replay.parts])
     shown = shown_trades(trades)
     label = (
         f"Closes of the asset with {counted(len(shown), 'trade')} of {len(trades):,}: "
         f"{int((trades['pnl'] > 0).sum()):,} won and {int((trades['pnl'] <= 0).sum()):,} did not."
     )
-    return frame.svg(
-        label,
-        *_shade(frame, replay),
-        _curve(frame, opens, close, size, "price"),
-        _trades(frame, shown),
-        size=size.name,
-    )
+    price = _curve(frame, opens, close, size, "price")
+    return frame.svg(label, *_stretches(frame, course), price, _trades(frame, shown), size=size.name)
 
 
 def shown_trades(trades: pl.DataFrame) -> pl.DataFrame:
@@ -140,17 +131,23 @@ def _curve(frame: Frame, opens: np.ndarray, values: np.ndarray, size: Size, clas
     return element("path", class_=class_, d=line(frame.across(opens[kept]), frame.up(values[kept])))
 
 
-def _shade(frame: Frame, replay: Replay, *, named: bool = True) -> list[Markup]:
-    if replay.test is None:
+def _stretches(frame: Frame, course: Course, *, named: bool = True) -> list[Markup]:
+    """Each stretch but a lone one set apart from the one before; names that would not fit are left out."""
+    if len(course.stretches) == 1:
         return []
-    found = [frame.shade(replay.test.start, frame.x.high, "out of sample" if named else "")]
-    return [*found, words(frame.left + 4, frame.top + 11, "in sample", "note")] if named else found
+    starts = [stretch.start for stretch in course.stretches]
+    ends = [*starts[1:], int(frame.x.high)]
+    found = []
+    for stretch, end in zip(course.stretches, ends, strict=True):
+        left, right = frame.across(np.array([stretch.start, end])).tolist()
+        if stretch.is_shaded:
+            found.append(frame.band(stretch.start, end, "shade"))
+        if stretch.start > course.opens[0]:
+            found.append(element("line", class_="cut", x1=left, x2=left, y1=frame.top, y2=frame.bottom))
+        if named and right - left > LETTER * len(stretch.name):
+            found.append(words(left + 4, frame.top + 11, stretch.name, "note"))
+    return found
 
 
-def _split(values: np.ndarray, replay: Replay) -> list[np.ndarray]:
-    n = len(replay.train.opens)
-    return [values] if replay.test is None else [values[:n], values[n:]]
-
-
-def _cut_in_words(replay: Replay) -> str:
-    return "" if replay.test is None else f"Out of sample from {day(replay.test.start)}."
+def _within(name: str) -> str:
+    return name if name.endswith("sample") else f"in {name}"

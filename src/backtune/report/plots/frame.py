@@ -66,15 +66,6 @@ class Frame:
         width = max(0.0, right - left)
         return element("rect", class_=class_, x=left, y=self.top, width=width, height=self.bottom - self.top)
 
-    def shade(self, start: float, end: float, name: str = "") -> Markup:
-        """A part of the x axis set apart, with its name."""
-        left = self.across(np.array([start]))[0]
-        return joined(
-            self.band(start, end, "shade"),
-            element("line", class_="cut", x1=left, x2=left, y1=self.top, y2=self.bottom),
-            _text(min(left + 4, self.right - LETTER * len(name)), self.top + 11, name, "note") if name else None,
-        )  # fmt: skip
-
     def svg(self, label: str, *layers: Markup, size: str = "") -> Markup:
         """The figure: layers over the grid.
 

@@ -1,0 +1,21 @@
+"""All metrics, in sample beside out of sample."""
+
+from __future__ import annotations
+
+from backtune.objective import Metrics
+from backtune.report.cards.card import Card, Cell, Table
+from backtune.report.wording import metric_names, metric_text, metric_title
+
+
+def metrics_card(is_metrics: Metrics, oos_metrics: Metrics | None) -> Card:
+    """A line a metric; without validation the second column is empty."""
+    outside = oos_metrics or {}
+    lines = tuple(
+        (
+            Cell(metric_title(name)),
+            Cell(metric_text(name, is_metrics[name])),
+            Cell(metric_text(name, outside.get(name)), is_out=True),
+        )
+        for name in metric_names()
+    )
+    return Card("Metrics", (Table("Metrics of the winner", ("", "In sample", "Out of sample"), lines),))

@@ -1,0 +1,108 @@
+"""What a backtest did over time, as it is drawn: of one winner, or of the winners of a walk-forward one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from backtune.report.replay import Replay
+from backtune.report.wording import day
+from backtune.results.stitched import Stitched
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of the time.
+
+    Attributes:
+        name: of it.
+        start: microseconds since the epoch, UTC.
+        is_shaded: whether it is set apart from the others.
+    """
+
+    name: str
+    start: int
+    is_shaded: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """Equity bar by bar.
+
+    Attributes:
+        whose: in words.
+        initial_cash: equity before the first bar.
+        opens: (n,) microseconds since the epoch, UTC, at which the bars open.
+        close, equity, drawdown: (n,) prices, money and fractions below the peak at the closes.
+        trades: the closed trades, see :class:`~backtune.engine.simulation.Result`.
+        stretches: from the first bar on, in order of time.
+        outside: when out of sample begins; None where it never does.
+        outlook: in words, when what begins.
+    """
+
+    whose: str
+    initial_cash: float
+    opens: np.ndarray
+    close: np.ndarray
+    equity: np.ndarray
+    drawdown: np.ndarray
+    trades: pl.DataFrame
+    stretches: Sequence[Stretch]
+    outside: int | None
+    outlook: str
+
+    @property
+    def hold(self) -> np.ndarray:
+        """(n,) equity of buying at the first close and holding, without costs."""
+        return np.asarray(self.initial_cash * self.close / self.close[0])
+
+    @property
+    def depths(self) -> list[tuple[str, float]]:
+        """The deepest drawdown of each stretch by its name."""
+        rows = np.searchsorted(self.opens, [stretch.start for stretch in self.stretches])
+        parts = np.split(self.drawdown, rows[1:])
+        return [
+            (stretch.name, float(part.max(initial=0.0)))
+            for stretch, part in zip(self.stretches, parts, strict=True)
+        ]
+
+
+def course_of_winner(replay: Replay) -> Course:
+    """Of a study's winner, in sample and on from there out of sample."""
+    test = replay.test
+    inside = Stretch("in sample", replay.train.start)
+    return Course(
+        whose="the winner",
+        initial_cash=replay.initial_cash,
+        opens=replay.opens,
+        close=replay.close,
+        equity=replay.equity,
+        drawdown=replay.drawdown,
+        trades=pl.concat([part.trades for part in replay.parts]),
+        stretches=(inside,)
+        if test is None
+        else (inside, Stretch("out of sample", test.start, is_shaded=True)),
+        outside=None if test is None else test.start,
+        outlook="" if test is None else f"Out of sample from {day(test.start)}.",
+    )
+
+
+def course_of_tests(whole: Stitched) -> Course:
+    """Of the folds' winners, each in its own test window; all of it is out of sample."""
+    peak = np.maximum(np.maximum.accumulate(whole.equity), whole.initial_cash)
+    stretches = [Stretch(piece.fold, int(whole.opens[piece.first])) for piece in whole.pieces]
+    return Course(
+        whose="the folds' winners, one after the other",
+        initial_cash=whole.initial_cash,
+        opens=whole.opens,
+        close=whole.close,
+        equity=whole.equity,
+        drawdown=1.0 - whole.equity / peak,
+        trades=whole.trades,
+        stretches=stretches,
+        outside=stretches[0].start,
+        outlook=f"{len(stretches)} folds, all out of sample.",
+    )

@@ -1,0 +1,155 @@
+"""Reports of a walk-forward: the folds' tests as one backtest, the folds in a table."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from backtune.report.as_json import json_report
+from backtune.report.cards.study import sections
+from backtune.report.content import Content
+from backtune.report.course import course_of_tests
+from backtune.report.exporting import export
+from backtune.report.html import html_report
+from backtune.report.markdown import markdown_report
+from backtune.report.pdf import document
+from backtune.report.tables import grids, months_of
+from backtune.report.typesetting import pages
+from backtune.report.wording import metric_text
+from backtune.report.writing import written_report
+from backtune.spec import SweepSpec
+from backtune.sweep import SweepResult, run_sweep
+from paper import margins
+from sweeps import INLINE, spec_document
+from workbooks import Book
+
+N_FOLDS = 3
+
+
+@pytest.fixture(scope="module")
+def walked(market, tmp_path_factory) -> SweepResult:
+    folder = tmp_path_factory.mktemp("walk")
+    document = spec_document(market, search={"trials": 12}, grid={"strategies": ["MovingAverageCrossover"]})
+    spec = SweepSpec.parse({**document, "validation": {"method": "walk_forward", "folds": N_FOLDS}})
+    return run_sweep(spec, folder / "runs", INLINE)
+
+
+@pytest.fixture(scope="module")
+def content(walked) -> Content:
+    return Content(walked.run)
+
+
+def test_a_cell_comes_before_its_folds(content, walked):
+    found = [section.id for section in sections(content, 60)]
+    expected = [
+        name
+        for row in walked.rows()
+        for name in (f"MovingAverageCrossover-{row.asset}-1h", *(fold.study for fold in row.folds))
+    ]
+    assert found == expected
+    # Of the first fold alone, its cell is told of too.
+    assert [section.id for section in sections(content, 1)] == expected[:2]
+
+
+def test_the_course_is_the_stitched_backtest(content, walked):
+    for row in walked.rows():
+        whole, gap = content.stitched(row)
+        course = course_of_tests(whole)
+        assert gap == ""
+        assert course.equity[-1] == pytest.approx(10_000 * (1 + row.oos_metrics["total_return"]), rel=1e-12)
+        assert course.drawdown.max() == pytest.approx(row.oos_metrics["max_drawdown"], rel=1e-9)
+        assert max(deepest for _, deepest in course.depths) == course.drawdown.max()
+        assert [stretch.name for stretch in course.stretches] == ["walk1", "walk2", "walk3"]
+        starts = [stretch.start for stretch in course.stretches]
+        assert starts == [fold.test.start for fold in row.folds]
+        assert course.hold[0] == 10_000
+        growth = np.prod([1 + total for total in months_of(course).totals])
+        assert growth == pytest.approx(1 + row.oos_metrics["total_return"], rel=1e-9)
+
+
+def test_the_page_has_the_folds_and_their_boundaries(content, walked):
+    text = html_report(content)
+    places = set(re.findall(r'id="study-([^"]+)"', text))
+    assert set(re.findall(r'href="#study-([^"]+)"', text)) <= places
+    assert len(places) == 2 + 2 * N_FOLDS
+    for row in walked.rows():
+        part = text[text.index(f'id="study-{"-".join(row.cell)}"') :]
+        part = part[: part.index("</details>")]
+        assert part.count('class="cut"') == 2 * 3 * (N_FOLDS - 1)
+        for fold in row.folds:
+            value = fold.oos_metrics["sharpe_ratio"]
+            assert f'<th scope="row">{fold.fold}</th>' in part
+            assert f">{metric_text('sharpe_ratio', value)}</td>" in part
+        assert "3 folds, all out of sample." in part
+        # All of it is out of sample, so no month is marked.
+        assert "outside" not in part
+
+
+def test_the_grids_have_the_tests_as_one(content, walked):
+    (grid,) = grids(content)
+    found = dict(zip(grid.assets, (values[0] for values in grid.values), strict=True))
+    assert found == {row.asset: row.oos_metrics["sharpe_ratio"] for row in walked.rows()}
+
+
+def test_data_and_markdown_have_the_folds(content, walked):
+    first = walked.rows()[0]
+    report = json_report(content)
+    assert report["performance_metrics"]["oos_sharpe_ratio"] == first.oos_metrics["sharpe_ratio"]
+    assert [fold["fold"] for fold in report["leaderboard"][0]["folds"]] == ["walk1", "walk2", "walk3"]
+    assert report["evidence"]["warnings"] == list(first.warnings)
+    assert len(report["optimization_history"]) == 12
+    text = markdown_report(content)
+    assert len(re.findall(r"^\| walk\d \|", text, re.MULTILINE)) == 2 * N_FOLDS
+
+
+def test_the_workbook_has_the_folds(content, walked, tmp_path):
+    written_report(content, "xlsx", tmp_path / "a.xlsx")
+    book = Book(tmp_path / "a.xlsx")
+    assert list(book.lines) == ["summary", "leaderboard", "folds", "metrics", "trials"]
+    head, *lines = book.lines["folds"]
+    column = head.index("fold")
+    assert [line[column] for line in lines] == ["walk1", "walk2", "walk3"] * 2
+    assert len(book.lines["leaderboard"]) == 1 + 2
+    assert len(book.lines["metrics"]) == 1 + 2 * (2 + 2 * N_FOLDS)
+    assert len(book.lines["trials"]) == 1 + 2 * N_FOLDS * 12
+
+
+def test_the_pages_have_them_and_nothing_runs_out(content):
+    found = pages(document(content), "png")
+    assert all((margins(page) == 255).all() for page in found)
+
+
+def test_the_export_has_the_tests_as_one(content, walked, tmp_path):
+    exported = export(content, "parquet", tmp_path)
+    assert len(exported.files) == 1 + 2 * 2 + 2 * N_FOLDS * 3
+    for row in walked.rows():
+        cell = "-".join(row.cell)
+        equity = pl.read_parquet(tmp_path / cell / "equity.parquet")
+        assert equity["fold"].unique(maintain_order=True).to_list() == ["walk1", "walk2", "walk3"]
+        assert equity["equity"][-1] == pytest.approx(
+            10_000 * (1 + row.oos_metrics["total_return"]), rel=1e-12
+        )
+        trades = pl.read_parquet(tmp_path / cell / "trades.parquet")
+        assert len(trades) == row.oos_metrics["total_trades"]
+    board = pl.read_parquet(tmp_path / "leaderboard.parquet")
+    assert [len(json.loads(folds)) for folds in board["folds"]] == [N_FOLDS] * 2
+
+
+def test_one_fold_alone(walked, tmp_path):
+    fold = walked.rows()[0].folds[1]
+    content = Content(walked.run, fold.study)
+    assert [section.id for section in sections(content, 60)] == [fold.study]
+    assert json_report(content)["performance_metrics"]["oos_sharpe_ratio"] == fold.oos_metrics["sharpe_ratio"]
+    assert len(export(content, "csv", tmp_path).files) == 4
+
+
+def test_without_the_bars_it_says_what_is_missing(walked, tmp_path):
+    data = {**walked.run.spec["data"], "root": str(tmp_path / "gone")}
+    content = Content(replace(walked.run, spec={**walked.run.spec, "data": data}))
+    text = html_report(content)
+    assert text.count("the tests could not be run again") == 2
+    exported = export(content, "csv", tmp_path / "out")
+    assert len(exported.gaps) == 2 + 2 * N_FOLDS
