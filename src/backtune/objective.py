@@ -12,14 +12,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from backtune.data.bars import Bars
-from backtune.engine.costs import split_params
+from backtune.engine.costs import costs_of, split_params
 from backtune.engine.metrics import METRICS
-from backtune.engine.simulation import Result, Score, chained, score, score_positions
-from backtune.engine.types import N_BLOCKS, Moves
+from backtune.engine.simulation import Result, Score, chained, equity, score
+from backtune.engine.types import N_BLOCKS, Costs, Moves
 from backtune.engine.window import Window
 from backtune.errors import CatalogError, StrategyError
 from backtune.space import Params
-from backtune.spec import Constraint, Execution, Goal
+from backtune.spec import DISTANCES, Constraint, Execution, Goal
 from backtune.strategy.base import BaseStrategy, BatchedStrategy, check_positions
 from backtune.strategy.registry import StrategyRef
 from backtune.validation.folds import Span
@@ -65,14 +65,9 @@ class Trial:
         return self.state == "infeasible" and self.values is None
 
 
-@dataclass(frozen=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     strategy: BaseStrategy
-    rules: Execution
-
-    @property
-    def is_batched(self) -> bool:
-        return isinstance(self.strategy, BatchedStrategy)
+    costs: Costs
 
 
 class _Scored(NamedTuple):
@@ -105,6 +100,15 @@ class Objective:
     def _defaults(self) -> Params:
         """For the parameters that a candidate leaves out."""
         return self._strategy_class.space().defaults()
+
+    @cached_property
+    def _costs(self) -> Costs:
+        """Of a candidate that sets no distance of a stop."""
+        return costs_of(self.execution)
+
+    @cached_property
+    def _all_bounds(self) -> tuple[Constraint, ...]:
+        return (A_TRADE, *self.bounds)
 
     def trials(self, candidates: Sequence[tuple[int, Params]], window: Window) -> Iterator[Trial]:
         """Evaluate numbered candidates in order, each when it is asked for. What the strategy does wrong becomes a
@@ -153,40 +157,62 @@ class Objective:
         """
         return chained([self._run(params, window) for params, window in pieces])
 
-    def _run(self, params: Params | None, window: Window) -> tuple[Moves, Window, Execution]:
+    def equity(self, params: Params, window: Window) -> np.ndarray:
+        """(n_bars,) equity of a candidate at every close of a window.
+
+        Raises:
+            StrategyError: the strategy fails or its positions are not usable; says why.
+        """
+        return equity(*self._run(params, window))
+
+    def _run(self, params: Params | None, window: Window) -> tuple[Moves, Window, Costs]:
         if params is None:
-            flat = np.zeros(len(window.bars))
-            return window.moves(flat, allow_short=True), window, self.execution
+            # No distance matters where nothing is traded.
+            undistanced = self.execution.model_copy(update=dict.fromkeys(DISTANCES))
+            return window.moves(np.zeros(len(window.bars)), allow_short=True), window, costs_of(undistanced)
         one = self._built(params)
         targets = one if isinstance(one, str) else self._targets(one, window)
         if isinstance(one, str) or isinstance(targets, str):
             raise StrategyError(f"{self.strategy.name}: {targets}")
-        return window.moves(targets, allow_short=one.rules.allow_short), window, one.rules
+        return window.moves(targets, allow_short=self.execution.allow_short), window, one.costs
 
     def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[_Scored | str]:
         """A score for each candidate, or why there is none."""
         built = [self._built(params) for params in candidates]
-        batch: list[Any] = [one.strategy for one in built if isinstance(one, _Candidate) and one.is_batched]
-        sides = batch[0].sides(batch, window.columns) if batch else iter(())
+        batch: list[Any] = [one.strategy for one in built if isinstance(one, _Candidate)]
+        is_batched = batch and issubclass(self._strategy_class, BatchedStrategy)
+        sides = batch[0].sides(batch, window.columns) if is_batched else iter(())
         for one in built:
             if not isinstance(one, _Candidate):
                 yield one
-            elif one.is_batched:
-                yield _of_sides(next(sides), window, one.rules)
+            elif is_batched:
+                yield self._of_sides(next(sides), window, one.costs)
             else:
-                yield self._score_alone(one, window)
+                targets = self._targets(one, window)
+                yield targets if isinstance(targets, str) else self._of_targets(targets, window, one.costs)
+
+    def _of_sides(self, sides: np.ndarray, window: Window, costs: Costs) -> _Scored:
+        def scored(one: Window) -> Score:
+            moves = one.moves_of_sides(sides[: len(one.bars)], allow_short=self.execution.allow_short)
+            return score(moves, one, costs)
+
+        return _Scored(scored(window), tuple(map(scored, window.parts)))
+
+    def _of_targets(self, targets: np.ndarray, window: Window, costs: Costs) -> _Scored:
+        def scored(one: Window) -> Score:
+            moves = one.moves(targets[: len(one.bars)], allow_short=self.execution.allow_short)
+            return score(moves, one, costs)
+
+        return _Scored(scored(window), tuple(map(scored, window.parts)))
 
     def _built(self, params: Params) -> _Candidate | str:
         own, distances = split_params(params)
         try:
-            whole = {**self._defaults, **own}
-            return _Candidate(self._strategy_class(**whole), self.execution.with_distances(distances))
+            strategy = self._strategy_class(**{**self._defaults, **own})
+            rules = self.execution.with_distances(distances) if distances else None
+            return _Candidate(strategy, self._costs if rules is None else costs_of(rules))
         except Exception as error:  # noqa: BLE001
             return _in_one_line(error)
-
-    def _score_alone(self, one: _Candidate, window: Window) -> _Scored | str:
-        targets = self._targets(one, window)
-        return targets if isinstance(targets, str) else _of_targets(targets, window, one.rules)
 
     def _targets(self, one: _Candidate, window: Window) -> np.ndarray | str:
         """Checked positions for all bars of a window, or why there are none."""
@@ -200,7 +226,7 @@ class Objective:
 
     def violations(self, metrics: Metrics) -> tuple[float, ...]:
         """One number per constraint, at most 0 where it holds: ruin, a closed trade, then those of the spec."""
-        return tuple(violations_of(metrics, self.bounds).values())
+        return (_ruin(metrics), *[bound.violation(metrics[bound.metric]) for bound in self._all_bounds])
 
     def _judged(self, number: int, params: Params, scored: _Scored, seconds: float) -> Trial:
         score = scored.whole
@@ -232,7 +258,7 @@ class Objective:
         ruin, *violations = self.violations(metrics)
         if ruin > 0:
             return "ruined: equity reached zero"
-        for bound, violation in zip((A_TRADE, *self.bounds), violations, strict=True):
+        for bound, violation in zip(self._all_bounds, violations, strict=True):
             if violation > 0:
                 value = metrics[bound.metric]
                 return f"{bound} does not hold ({'undefined' if value is None else f'{value:.6g}'})"
@@ -247,13 +273,16 @@ class Objective:
 
 def violations_of(metrics: Metrics, bounds: Sequence[Constraint]) -> dict[str, float]:
     """By constraint, how far it is from holding, at most 0 where it does: ruin, a closed trade, then ``bounds``."""
-    total_return = metrics["total_return"]
-    ruined = total_return is None or total_return <= -1.0
     found = {f"{number}: {bound}": bound for number, bound in enumerate((A_TRADE, *bounds), start=1)}
     return {
-        "0: ruin": float(ruined),
+        "0: ruin": _ruin(metrics),
         **{name: bound.violation(metrics[bound.metric]) for name, bound in found.items()},
     }
+
+
+def _ruin(metrics: Metrics) -> float:
+    total_return = metrics["total_return"]
+    return 1.0 if total_return is None or total_return <= -1.0 else 0.0
 
 
 def search_window(bars: Bars, train: Span, parts: Sequence[Span] = ()) -> Window:
@@ -289,21 +318,6 @@ def _window(bars: Bars, start: int, name: str) -> Window:
             f"{bars.asset} {bars.timeframe}: the {name} window has no bar; give the sweep more time"
         )
     return Window.of(bars, start)
-
-
-def _of_sides(sides: np.ndarray, window: Window, rules: Execution) -> _Scored:
-    def scored(one: Window) -> Score:
-        moves = one.moves_of_sides(sides[: len(one.bars)], allow_short=rules.allow_short)
-        return score(moves, one, rules)
-
-    return _Scored(scored(window), tuple(map(scored, window.parts)))
-
-
-def _of_targets(targets: np.ndarray, window: Window, rules: Execution) -> _Scored:
-    def scored(one: Window) -> Score:
-        return score_positions(targets[: len(one.bars)], one, rules)
-
-    return _Scored(scored(window), tuple(map(scored, window.parts)))
 
 
 def _in_one_line(error: Exception) -> str:

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from backtune.engine.types import Costs
 from backtune.spec import DISTANCES, Execution, spec_error
 
+_DISTANCES = frozenset(DISTANCES)
+
 
 def as_execution(execution: Execution | Mapping[str, Any] | None) -> Execution:
     """An :class:`Execution` from one, from a mapping with the spec's keys, or from nothing (the defaults).
@@ -27,6 +29,8 @@ def as_execution(execution: Execution | Mapping[str, Any] | None) -> Execution:
 
 def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A candidate's parameters: the strategy's own, and the distances of its stops."""
+    if _DISTANCES.isdisjoint(params):
+        return dict(params), {}
     own = {name: value for name, value in params.items() if name not in DISTANCES}
     return own, {name: value for name, value in params.items() if name in DISTANCES}
 

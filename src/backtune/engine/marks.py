@@ -73,8 +73,7 @@ def mark(
             exposed += held
             solvent = low > 0.0 or not _reaches(equity[1 : n + 1], _NOTHING, -1.0)
             if not solvent and first + _first_ruin(equity, n) < end:
-                none = Marks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, first + _first_ruin(equity, n))
-                return none, blocks
+                return _no_marks(first + _first_ruin(equity, n)), blocks
             whole = n - n % _ROW if solvent and equity[0] > 0.0 else 0
             _add_rows(equity[: whole + 1], lanes[_RETURNS], lanes[_SQUARES], lanes[_LOSSES], lanes[_LEVELS])
             _add_bars(equity[whole : n + 1], lanes)
@@ -90,10 +89,24 @@ def mark(
         sum_equity += lanes[_LEVELS].sum()
     _follow_peak(equity[:0], lanes, drawdown)
     marks = Marks(
-        sum_squared_loss, equity[0], sum_equity, drawdown[_DEEPEST], lanes[_DEPTHS].sum(),
+        float(len(close)), _sum(blocks[:, 1]), _sum(blocks[:, 2]), sum_squared_loss, equity[0], sum_equity, drawdown[_DEEPEST], lanes[_DEPTHS].sum(),
         drawdown[_EPISODES] + drawdown[_EPISODE] ** 2, float(exposed), -1,
     )  # fmt: skip
     return marks, blocks
+
+
+@njit(cache=True)
+def _no_marks(ruined_bar: int) -> Marks:
+    return Marks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ruined_bar)
+
+
+@njit(cache=True)
+def _sum(blocks: np.ndarray) -> float:
+    """Of (16,) numbers, in the order of :func:`numpy.sum`, which others take of the same blocks."""
+    a, b = blocks[:8], blocks[8:]
+    half = ((a[0] + b[0]) + (a[1] + b[1])) + ((a[2] + b[2]) + (a[3] + b[3]))
+    total: float = half + (((a[4] + b[4]) + (a[5] + b[5])) + ((a[6] + b[6]) + (a[7] + b[7])))
+    return total
 
 
 @njit(cache=True)

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backtune.data.bars import SECONDS_PER_YEAR
-from backtune.engine.types import Tally
+from backtune.engine.types import Marks, Tally, Trading
 
 _SECONDS_PER_MONTH = SECONDS_PER_YEAR / 12
 
@@ -22,46 +22,48 @@ _SECONDS_PER_MONTH = SECONDS_PER_YEAR / 12
 _ROUNDING = 1e-12
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A simulation's sums with what annualises them."""
+class Outcome(NamedTuple):
+    """A simulation's sums with what annualises them, and what several metrics are made of.
 
-    tally: Tally
+    Attributes:
+        mean: of r.
+        deviation: standard deviation of r with ddof 1; None where all returns are equal up to rounding.
+        growth: what :func:`annual_return` says.
+    """
+
+    marks: Marks
+    trading: Trading
     initial_cash: float
     bars_per_year: float
     elapsed_seconds: float
+    mean: float
+    deviation: float | None
+    growth: float | None
 
-    @property
-    def mean(self) -> float:
-        return self.tally.sum_return / self.tally.n_bars
-
-    @property
-    def deviation(self) -> float | None:
-        """Standard deviation of r with ddof 1; None where all returns are equal up to rounding."""
-        n, squares = self.tally.n_bars, self.tally.sum_squared_return
-        if n < 2:
-            return None
-        spread = squares - self.tally.sum_return * self.mean
-        return math.sqrt(spread / (n - 1)) if spread > max(1e-14 * squares, n * _ROUNDING**2) else None
+    @classmethod
+    def of(cls, tally: Tally, initial_cash: float, bars_per_year: float, elapsed_seconds: float) -> Outcome:
+        """From sums, and what annualises them."""
+        marks = tally.marks
+        growth = _growth(marks.final_equity / initial_cash, elapsed_seconds)
+        return cls(
+            marks, tally.trading, initial_cash, bars_per_year, elapsed_seconds,
+            marks.sum_return / marks.n_bars, _deviation(marks), growth,
+        )  # fmt: skip
 
 
 def total_return(o: Outcome) -> float | None:
     """E_n / initial cash - 1."""
-    return o.tally.marks.final_equity / o.initial_cash - 1.0
+    return o.marks.final_equity / o.initial_cash - 1.0
 
 
 def annual_return(o: Outcome) -> float | None:
     """(E_n / initial cash) ^ (1 / years) - 1, the compound annual growth rate by elapsed time."""
-    growth = o.tally.marks.final_equity / o.initial_cash
-    if growth <= 0.0:
-        return -1.0
-    exponent = math.log(growth) * SECONDS_PER_YEAR / o.elapsed_seconds
-    return math.expm1(exponent) if exponent < 700.0 else None
+    return o.growth
 
 
 def volatility(o: Outcome) -> float | None:
     """std(r, ddof 1) * sqrt(bpy); 0 where all returns are equal."""
-    if o.tally.n_bars < 2:
+    if o.marks.n_bars < 2:
         return None
     return (o.deviation or 0.0) * math.sqrt(o.bars_per_year)
 
@@ -77,18 +79,18 @@ def sortino_ratio(o: Outcome) -> float | None:
     Dividing by the number of losing bars alone would reward a strategy for having fewer but equal losses.
     None without a loss.
     """
-    downside = math.sqrt(o.tally.marks.sum_squared_loss / o.tally.n_bars)
+    downside = math.sqrt(o.marks.sum_squared_loss / o.marks.n_bars)
     return o.mean / downside * math.sqrt(o.bars_per_year) if downside > _ROUNDING else None
 
 
 def max_drawdown(o: Outcome) -> float | None:
     """max D_i, positive; the peak starts at initial cash."""
-    return o.tally.marks.max_drawdown
+    return o.marks.max_drawdown
 
 
 def calmar_ratio(o: Outcome) -> float | None:
     """annual_return / max_drawdown (Young 1991, over the whole window); None without a drawdown."""
-    return _ratio(annual_return(o), _depth(o.tally.marks.max_drawdown))
+    return _ratio(o.growth, _depth(o.marks.max_drawdown))
 
 
 def ulcer_index(o: Outcome) -> float | None:
@@ -97,7 +99,7 @@ def ulcer_index(o: Outcome) -> float | None:
     In percent and with divisor n because its authors publish it so: an index of 5 is read as five percent. Every bar
     counts, so that a long shallow drawdown weighs like a short deep one.
     """
-    return 100.0 * math.sqrt(o.tally.marks.sum_squared_drawdown / o.tally.n_bars)
+    return 100.0 * math.sqrt(o.marks.sum_squared_drawdown / o.marks.n_bars)
 
 
 def burke_ratio(o: Outcome) -> float | None:
@@ -106,64 +108,64 @@ def burke_ratio(o: Outcome) -> float | None:
     Episodes, not bars or runs of losing bars, are summed: those would depend on the timeframe. An episode that is open at the end
     counts. None without a drawdown.
     """
-    return _ratio(annual_return(o), _depth(math.sqrt(o.tally.marks.sum_squared_episode)))
+    return _ratio(o.growth, _depth(math.sqrt(o.marks.sum_squared_episode)))
 
 
 def total_trades(o: Outcome) -> float | None:
     """Number of closed trades; a trade lasts from flat, or a reversal, to flat or the next reversal."""
-    return o.tally.trading.n_trades
+    return o.trading.n_trades
 
 
 def win_rate(o: Outcome) -> float | None:
     """Share of closed trades with a profit after fees; None without a trade."""
-    return _ratio(o.tally.trading.n_wins, o.tally.trading.n_trades)
+    return _ratio(o.trading.n_wins, o.trading.n_trades)
 
 
 def profit_factor(o: Outcome) -> float | None:
     """Money won by winning trades / money lost by the others; None where nothing was lost."""
-    lost = o.tally.trading.gross_loss
-    return _ratio(o.tally.trading.gross_profit, lost if lost > _ROUNDING * o.initial_cash else 0.0)
+    lost = o.trading.gross_loss
+    return _ratio(o.trading.gross_profit, lost if lost > _ROUNDING * o.initial_cash else 0.0)
 
 
 def average_win(o: Outcome) -> float | None:
     """Mean return of winning trades on the money entered; None without one."""
-    return _ratio(o.tally.trading.sum_win, o.tally.trading.n_wins)
+    return _ratio(o.trading.sum_win, o.trading.n_wins)
 
 
 def average_loss(o: Outcome) -> float | None:
     """Mean return of the trades that did not win, zero or negative; None without one."""
-    return _ratio(o.tally.trading.sum_loss, o.tally.trading.n_trades - o.tally.trading.n_wins)
+    return _ratio(o.trading.sum_loss, o.trading.n_trades - o.trading.n_wins)
 
 
 def largest_win(o: Outcome) -> float | None:
     """Largest return of a winning trade; None without one."""
-    return o.tally.trading.largest_win
+    return o.trading.largest_win
 
 
 def largest_loss(o: Outcome) -> float | None:
     """Lowest return of a trade that did not win; None without one."""
-    return o.tally.trading.largest_loss
+    return o.trading.largest_loss
 
 
 def average_trade_hours(o: Outcome) -> float | None:
     """Mean hours from entry to exit of closed trades; None without one."""
-    return _ratio(o.tally.trading.sum_trade_microseconds / 3.6e9, o.tally.trading.n_trades)
+    return _ratio(o.trading.sum_trade_microseconds / 3.6e9, o.trading.n_trades)
 
 
 def trades_per_month(o: Outcome) -> float | None:
     """Closed trades per elapsed twelfth of a year."""
-    return o.tally.trading.n_trades * _SECONDS_PER_MONTH / o.elapsed_seconds
+    return o.trading.n_trades * _SECONDS_PER_MONTH / o.elapsed_seconds
 
 
 def exposure(o: Outcome) -> float | None:
     """Share of bars that close with a position."""
-    return o.tally.marks.n_exposed_bars / o.tally.n_bars
+    return o.marks.n_exposed_bars / o.marks.n_bars
 
 
 def turnover(o: Outcome) -> float | None:
     """Notional of all fills, both sides, per year in multiples of mean equity; None where that is 0."""
-    mean_equity = o.tally.marks.sum_equity / o.tally.n_bars
-    return _ratio(o.tally.trading.traded_notional * SECONDS_PER_YEAR / o.elapsed_seconds, mean_equity)
+    mean_equity = o.marks.sum_equity / o.marks.n_bars
+    return _ratio(o.trading.traded_notional * SECONDS_PER_YEAR / o.elapsed_seconds, mean_equity)
 
 
 METRICS: dict[str, Callable[[Outcome], float | None]] = {
@@ -192,8 +194,27 @@ METRICS: dict[str, Callable[[Outcome], float | None]] = {
 
 def metrics_of(outcome: Outcome) -> dict[str, float | None]:
     """All metrics; one that is undefined or not finite is None."""
-    values = ((name, metric(outcome)) for name, metric in METRICS.items())
-    return {name: value if value is not None and math.isfinite(value) else None for name, value in values}
+    isfinite = math.isfinite
+    values = [metric(outcome) for metric in METRICS.values()]
+    return {
+        name: value if value is not None and isfinite(value) else None
+        for name, value in zip(METRICS, values, strict=True)
+    }
+
+
+def _growth(ratio: float, elapsed_seconds: float) -> float | None:
+    if ratio <= 0.0:
+        return -1.0
+    exponent = math.log(ratio) * SECONDS_PER_YEAR / elapsed_seconds
+    return math.expm1(exponent) if exponent < 700.0 else None
+
+
+def _deviation(marks: Marks) -> float | None:
+    n, squares = marks.n_bars, marks.sum_squared_return
+    if n < 2:
+        return None
+    spread = squares - marks.sum_return * (marks.sum_return / n)
+    return math.sqrt(spread / (n - 1)) if spread > max(1e-14 * squares, n * _ROUNDING**2) else None
 
 
 def _depth(drawdown: float) -> float:

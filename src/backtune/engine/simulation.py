@@ -17,15 +17,14 @@ from backtune.engine.costs import costs_of
 from backtune.engine.marks import mark
 from backtune.engine.metrics import Outcome, metrics_of
 from backtune.engine.orders import trade
-from backtune.engine.types import N_TRADE_COLUMNS, Marks, Moves, Record, Segments, Tally, Trading
+from backtune.engine.types import N_TRADE_COLUMNS, Costs, Moves, Record, Segments, Tally, Trading
 from backtune.engine.window import Window
 from backtune.spec import Execution
 
 _NOTHING_KEPT = Record(np.empty(0), np.empty((0, N_TRADE_COLUMNS)))
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """What a search needs of one candidate.
 
     Attributes:
@@ -63,30 +62,35 @@ class Result:
     ruined: bool
 
 
-def score(moves: Moves, window: Window, execution: Execution) -> Score:
+def score(moves: Moves, window: Window, costs: Costs) -> Score:
     """Simulate without keeping equity and trades."""
-    run = _simulate(moves, window, execution, _NOTHING_KEPT)
-    return Score(
-        metrics_of(_outcome(run.tally, window, execution)), run.blocks, run.tally.trading.ruined_bar >= 0
-    )
+    run = _simulate(moves, window, costs, _NOTHING_KEPT)
+    return Score(_metrics(run.tally, window, costs), run.blocks, run.tally.trading.ruined_bar >= 0)
 
 
-def simulation(moves: Moves, window: Window, execution: Execution) -> Result:
+def simulation(moves: Moves, window: Window, costs: Costs) -> Result:
     """Simulate and keep all; the metrics are those of :func:`score`."""
     record = _room(moves, window)
-    run = _simulate(moves, window, execution, record)
+    run = _simulate(moves, window, costs, record)
     trades = record.trades[: int(run.tally.trading.n_trades)]
-    return _result(run.tally, window, execution, record.equity, trades)
+    return _result(run.tally, window, costs, record.equity, trades)
 
 
-def chained(pieces: Sequence[tuple[Moves, Window, Execution]]) -> Result:
+def equity(moves: Moves, window: Window, costs: Costs) -> np.ndarray:
+    """(n_bars,) equity at every close, as :func:`simulation` has it."""
+    record = Record(np.empty(len(window.prices.close)), _NOTHING_KEPT.trades)
+    _simulate(moves, window, costs, record)
+    return record.equity
+
+
+def chained(pieces: Sequence[tuple[Moves, Window, Costs]]) -> Result:
     """Simulations on windows side by side, as one, from the first one's initial cash.
 
     Every piece begins flat with the equity that the one before ended with: a position that is open there is handed over at
     the last close, free of cost, and is not a closed trade. What follows on a ruin is not simulated.
 
     Args:
-        pieces: moves, window and rules of each, in order; a window's bars end where the next one starts.
+        pieces: moves, window and costs of each, in order; a window's bars end where the next one starts.
 
     Raises:
         ValueError: there is none, or windows are not side by side.
@@ -94,13 +98,13 @@ def chained(pieces: Sequence[tuple[Moves, Window, Execution]]) -> Result:
     starts = [window.start for _, window, _ in pieces[1:]]
     if not pieces or starts != [len(window.bars) for _, window, _ in pieces[:-1]]:
         raise ValueError("the windows are not side by side")
-    first, rules = pieces[0][1], pieces[0][2]
+    first, initial_cash = pieces[0][1], pieces[0][2].initial_cash
     runs: list[_Run] = []
     trades: list[np.ndarray] = []
-    cash, n_bars = rules.initial_cash, 0
-    for moves, window, execution in pieces:
+    cash, n_bars = initial_cash, 0
+    for moves, window, costs in pieces:
         record = _room(moves, window)
-        run = _simulate(moves, window, execution.model_copy(update={"initial_cash": cash}), record)
+        run = _simulate(moves, window, costs._replace(initial_cash=cash), record)
         closed = record.trades[: int(run.tally.trading.n_trades)]
         closed[:, [types.ENTRY_BAR, types.EXIT_BAR]] += n_bars
         trades.append(closed)
@@ -113,13 +117,13 @@ def chained(pieces: Sequence[tuple[Moves, Window, Execution]]) -> Result:
         if run.tally.trading.ruined_bar >= 0:
             break
     whole = Window.of(pieces[-1][1].bars, first.start)
-    equity = np.empty(len(whole.prices.close))
+    levels = np.empty(len(whole.prices.close))
     segments = Segments(
         *(np.concatenate(parts) for parts in zip(*(run.segments for run in runs), strict=True))
     )
-    marks, blocks = mark(whole.closes, segments, rules.initial_cash, runs[-1].end, equity)
+    marks, _ = mark(whole.closes, segments, initial_cash, runs[-1].end, levels)
     trading = _sum_of([run.tally.trading for run in runs])
-    return _result(_tally(marks, blocks, trading), whole, rules, equity, np.concatenate(trades))
+    return _result(Tally(marks, trading), whole, pieces[0][2], levels, np.concatenate(trades))
 
 
 def _sum_of(parts: Sequence[Trading]) -> Trading:
@@ -143,13 +147,11 @@ def _room(moves: Moves, window: Window) -> Record:
     return Record(np.empty(len(window.prices.close)), np.empty((len(moves.bars), N_TRADE_COLUMNS)))
 
 
-def _result(
-    tally: Tally, window: Window, execution: Execution, equity: np.ndarray, trades: np.ndarray
-) -> Result:
+def _result(tally: Tally, window: Window, costs: Costs, levels: np.ndarray, trades: np.ndarray) -> Result:
     trading = tally.trading
     return Result(
-        metrics=metrics_of(_outcome(tally, window, execution)),
-        equity=equity,
+        metrics=_metrics(tally, window, costs),
+        equity=levels,
         trades=_trades_frame(trades, window.prices.timestamp),
         cash=trading.cash,
         quantity=trading.quantity,
@@ -160,12 +162,14 @@ def _result(
 
 def score_positions(positions: np.ndarray, window: Window, execution: Execution) -> Score:
     """:func:`score` of (n_bars,) checked targets for all of ``window.bars``."""
-    return score(window.moves(positions, allow_short=execution.allow_short), window, execution)
+    moves = window.moves(positions, allow_short=execution.allow_short)
+    return score(moves, window, costs_of(execution))
 
 
 def result_of(positions: np.ndarray, window: Window, execution: Execution) -> Result:
     """:func:`simulation` of (n_bars,) checked targets for all of ``window.bars``."""
-    return simulation(window.moves(positions, allow_short=execution.allow_short), window, execution)
+    moves = window.moves(positions, allow_short=execution.allow_short)
+    return simulation(moves, window, costs_of(execution))
 
 
 class _Run(NamedTuple):
@@ -177,13 +181,13 @@ class _Run(NamedTuple):
     end: int
 
 
-def _simulate(moves: Moves, window: Window, execution: Execution, record: Record) -> _Run:
+def _simulate(moves: Moves, window: Window, costs: Costs, record: Record) -> _Run:
     """Orders, then marks.
 
     The two are put together here and not in compiled code: Numba's cache notices a change of a function's own file
     only, so a compiled caller in another file would go on with the old ones.
     """
-    prices, closes, costs = window.prices, window.closes, costs_of(execution)
+    prices, closes = window.prices, window.closes
     n = end = len(prices.close)
     trading, segments = trade(prices, moves, costs, n, record.trades)
     if trading.ruined_bar >= 0:
@@ -196,16 +200,12 @@ def _simulate(moves: Moves, window: Window, execution: Execution, record: Record
         marks, blocks = mark(closes, segments, costs.initial_cash, end, record.equity)
     if end < n:
         trading = trading._replace(cash=0.0, quantity=0.0, entry_price=math.nan, ruined_bar=end)
-    return _Run(_tally(marks, blocks, trading), segments, blocks, end)
+    return _Run(Tally(marks, trading), segments, blocks, end)
 
 
-def _tally(marks: Marks, blocks: np.ndarray, trading: Trading) -> Tally:
-    n_bars, sum_return, sum_squared_return = (float(blocks[:, column].sum()) for column in range(3))
-    return Tally(n_bars, sum_return, sum_squared_return, marks, trading)
-
-
-def _outcome(tally: Tally, window: Window, execution: Execution) -> Outcome:
-    return Outcome(tally, execution.initial_cash, window.bars.bars_per_year, window.elapsed_seconds)
+def _metrics(tally: Tally, window: Window, costs: Costs) -> dict[str, float | None]:
+    outcome = Outcome.of(tally, costs.initial_cash, window.bars.bars_per_year, window.elapsed_seconds)
+    return metrics_of(outcome)
 
 
 def _trades_frame(trades: np.ndarray, timestamp: np.ndarray) -> pl.DataFrame:

@@ -93,6 +93,9 @@ class Trading(NamedTuple):
 class Marks(NamedTuple):
     """Sums over the closes of a window; drawdowns and returns as fractions."""
 
+    n_bars: float
+    sum_return: float
+    sum_squared_return: float
     sum_squared_loss: float
     final_equity: float
     sum_equity: float
@@ -106,8 +109,5 @@ class Marks(NamedTuple):
 class Tally(NamedTuple):
     """The sums of one simulation from which every metric follows; ``ruined_bar`` is -1 where there was no ruin."""
 
-    n_bars: float
-    sum_return: float
-    sum_squared_return: float
     marks: Marks
     trading: Trading

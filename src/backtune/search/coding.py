@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from backtune.errors import SearchError
@@ -26,10 +26,11 @@ class Coding:
         self.space = space
         self._has_conditions = any(parameter.when for parameter in space.values())
         self.axes = Space({name: _axis(parameter, levels_as_real) for name, parameter in free.items()})
+        self._readers = {name: _reader(parameter) for name, parameter in space.items()}
 
     def decoded(self, code: Params) -> Params:
         """The candidate that a code stands for, without its inactive parameters."""
-        params = {name: _value(parameter, code.get(name)) for name, parameter in self.space.items()}
+        params = {name: read(code.get(name)) for name, read in self._readers.items()}
         return self.space.active(params) if self._has_conditions else params
 
     def accepts(self, code: Params) -> bool:
@@ -87,17 +88,18 @@ def _axis(parameter: Parameter, levels_as_real: float) -> Parameter:
     return Int(low, high, log=parameter.log)
 
 
-def _value(parameter: Parameter, code: Value | None) -> Value:
-    """A parameter's value for an engine's code; its only value where the engine was not asked."""
-    if code is None:
-        return level(parameter, 0)
+def _reader(parameter: Parameter) -> Callable[[Value | None], Value]:
+    """From an engine's code to a parameter's value; its only value where the engine was not asked."""
+    levels, first = n_levels(parameter), level(parameter, 0)
     if isinstance(parameter, Choice):
-        return level(parameter, int(code))
-    levels = n_levels(parameter)
+        return lambda code: first if code is None else level(parameter, int(code))
     if levels is None:
-        return min(max(float(code), float(parameter.low)), float(parameter.high))
-    k = round(float(code)) - (int(parameter.low) if parameter.log else 0)
-    return level(parameter, min(max(k, 0), levels - 1))
+        low, high = float(parameter.low), float(parameter.high)
+        return lambda code: first if code is None else min(max(float(code), low), high)
+    offset, last = int(parameter.low) if parameter.log else 0, levels - 1
+    return lambda code: (
+        first if code is None else level(parameter, min(max(round(float(code)) - offset, 0), last))
+    )
 
 
 def _code(name: str, parameter: Parameter, value: Value) -> int | float:

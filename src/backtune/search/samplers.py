@@ -30,7 +30,7 @@ def make_suggester(search: Search, space: Space, seed: int) -> Suggester:
         SpecError: the engine does not have the sampler or is not installed, or the sampler cannot take the
             objectives or the space; names the key, the value and what is allowed.
     """
-    engine = _engine_name(search)
+    engine, goals = _engine_name(search), search.goals
     sampler = SAMPLERS[search.sampler]
     _check_capabilities(search, sampler, space)
     coding = Coding(space, sampler.levels_as_real)
@@ -40,7 +40,7 @@ def make_suggester(search: Search, space: Space, seed: int) -> Suggester:
     setup = Setup(
         sampler=search.sampler,
         axes=coding.axes,
-        goals=search.goals,
+        goals=goals,
         seed=seed,
         batch_size=sampler.batch_size(len(coding.axes)),
         accepts=source.accepts if engine != "backtune" else source.accepts_once,
@@ -51,8 +51,8 @@ def make_suggester(search: Search, space: Space, seed: int) -> Suggester:
     return WholeSpace(
         coding,
         build(setup),
-        n_objectives=len(search.goals),
-        digest=lambda results: sampler.digest(results, search.goals),
+        n_objectives=len(goals),
+        digest=lambda results: sampler.digest(results, goals),
     )
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from operator import itemgetter
 from pathlib import Path
 
 from backtune.data.bars_ref import BarsRef
@@ -34,6 +33,8 @@ from backtune.validation.folds import Fold, purged
 FLUSH_SECONDS = 1.0
 
 Stop = Callable[[], bool]
+
+_Key = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class _Search:
     pen: _Pen
     trials: list[Trial]
     watch: Watch
-    answers: dict[tuple[object, ...], Trial] = field(default_factory=dict)
+    answers: dict[_Key, Trial] = field(default_factory=dict)
 
     def run(self, stop: Stop, studies: Path) -> Generator[bool, None, bool]:
         """Whether the space was exhausted. What is in the log is told again, not evaluated again."""
@@ -181,24 +182,20 @@ class _Search:
 
     def _evaluate(self, candidates: Sequence[Params], first: int, stop: Stop) -> list[Trial]:
         numbered = list(enumerate(candidates[: self.study.search.trials - first], start=first))
-        fresh = {
-            _key(params): (number, params)
-            for number, params in reversed(numbered)
-            if self._is_new(number, params)
-        }
-        evaluated = self._trials(sorted(fresh.values(), key=itemgetter(0)), self._evaluated)
+        keys = [_key(params) for _, params in numbered]
+        evaluated = self._trials(self._fresh(numbered, keys), self._evaluated)
         batch: list[Trial] = []
-        for number, params in numbered:
+        for (number, params), key in zip(numbered, keys, strict=True):
             if number < len(self.trials):
                 self._check_replay(self.trials[number], params)
             elif stop():
                 break
             else:
-                known = self.answers.get(_key(params))
+                known = self.answers.get(key)
                 trial = (
                     next(evaluated) if known is None else replace(known, number=number, duration_seconds=0.0)
                 )
-                self.answers[_key(params)] = trial
+                self.answers[key] = trial
                 self.trials.append(trial)
                 self.pen.add(trial)
             batch.append(self.trials[number])
@@ -213,6 +210,16 @@ class _Search:
             return self._trials(candidates, lambda some: self.objective.trials(some, self.window))
 
         return around(self.trials, self.study.space, self.study.search.goals[0], evaluate, stop)
+
+    def _fresh(
+        self, numbered: Sequence[tuple[int, Params]], keys: Sequence[_Key]
+    ) -> list[tuple[int, Params]]:
+        """Those that the log has neither as trials nor as the same candidates, which would answer them; each once."""
+        fresh: dict[_Key, tuple[int, Params]] = {}
+        for one, key in zip(numbered, keys, strict=True):
+            if one[0] >= len(self.trials) and key not in self.answers:
+                fresh.setdefault(key, one)
+        return list(fresh.values())
 
     def _trials(self, candidates: Sequence[tuple[int, Params]], evaluated: Evaluate) -> Iterator[Trial]:
         if not self.watch.is_wary:
@@ -246,10 +253,6 @@ class _Search:
                 "run it alone with --executor inline to see why"
             )
 
-    def _is_new(self, number: int, params: Params) -> bool:
-        """Whether the log has neither this trial nor another of the same candidate, which would answer it."""
-        return number >= len(self.trials) and _key(params) not in self.answers
-
     def _told(self, trial: Trial) -> Told:
         if trial.is_stopped:
             return told_of_stopped(trial, self.objective.goals)
@@ -263,6 +266,7 @@ class _Search:
             )
 
 
-def _key(params: Params) -> tuple[object, ...]:
-    # 1, 1.0 and True are equal keys but different candidates.
-    return tuple((name, type(value), value) for name, value in params.items())
+def _key(params: Params) -> _Key:
+    values = tuple(params.values())
+    # 1, 1.0 and True are equal but different candidates.
+    return (*params, *values, *map(type, values))

@@ -53,5 +53,5 @@ def _tested(trial: Trial, objective: Objective, windows: Windows, seed: int) -> 
 
 
 def _returns(objective: Objective, params: Params, window: Window) -> np.ndarray:
-    equity = objective.chained([(params, window)]).equity
+    equity = objective.equity(params, window)
     return bar_returns(equity, objective.execution.initial_cash)

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtune.engine.costs import costs_of
 from backtune.engine.metrics import METRICS
 from backtune.engine.simulation import chained, result_of
-from backtune.engine.types import Moves
+from backtune.engine.types import Costs, Moves
 from backtune.engine.window import Window
 from backtune.errors import StrategyError
 from backtune.objective import Objective
@@ -31,9 +32,13 @@ def walk(seed: int, n: int, spread: float = 0.02) -> Any:
     return make_bars(open_, close)
 
 
-def piece(bars: Any, start: int, end: int, targets: Any, rules: Execution) -> tuple[Moves, Window, Execution]:
+def piece(bars: Any, start: int, end: int, targets: Any, rules: Execution) -> tuple[Moves, Window, Costs]:
     window = Window.of(bars[:end], start)
-    return window.moves(np.asarray(targets, dtype=np.float64)[:end], allow_short=True), window, rules
+    return (
+        window.moves(np.asarray(targets, dtype=np.float64)[:end], allow_short=True),
+        window,
+        costs_of(rules),
+    )
 
 
 def assert_same(one: Any, other: Any) -> None:
