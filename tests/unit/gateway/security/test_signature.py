@@ -1,0 +1,131 @@
+"""The text that both sides sign: a table of literal signatures, and what changes them."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from backtune.gateway.security.key_text import KeyText
+from backtune.gateway.security.signature import SignedParts, request_headers, socket_message
+
+SECRET = bytes(range(32))
+SIGNING = bytes(range(32, 64))
+PARTS = SignedParts("1700000000", "n" * 16, "POST", "/api/v1/optimize/single", "a=1&b=%2F", b'{"trials": 5}')
+# With Python's hmac alone, over the lines of the module's docstring.
+SIGNATURE = "3b0847738a0676edfa2a34601aaa912b15725583247e21361f1aaeb1584b1719"
+
+
+def test_canonical_text_is_the_lines_of_the_documentation():
+    assert PARTS.canonical.decode().split("\n") == [
+        "backtune-v1",
+        "1700000000",
+        "nnnnnnnnnnnnnnnn",
+        "POST",
+        "/api/v1/optimize/single",
+        "a=1&b=%2F",
+        "9a1dd89fe7796669872da6157c3c01b496f16e8e1ef7931a6aa13f1b92958a7b",
+    ]
+    assert PARTS.sign(SIGNING) == SIGNATURE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"timestamp": "1700000001"},
+        {"nonce": "m" * 16},
+        {"method": "PUT"},
+        {"path": "/api/v1/optimize/batch"},
+        {"path": "/api/v1/optimize/single/"},
+        {"query": "b=%2F&a=1"},
+        {"query": "a=1&b=/"},
+        {"query": ""},
+        {"body": b'{"trials": 50}'},
+        {"body": b'{"trials":5}'},
+        {"body": b""},
+    ],
+    ids=str,
+)
+def test_every_part_changes_the_signature(change):
+    changed = replace(PARTS, **change)
+    assert changed.sign(SIGNING) != PARTS.sign(SIGNING)
+    assert not changed.is_signed(SIGNING, PARTS.sign(SIGNING))
+    assert changed.is_signed(SIGNING, changed.sign(SIGNING))
+
+
+def test_another_secret_is_another_signature():
+    assert not PARTS.is_signed(SECRET, PARTS.sign(SIGNING))
+
+
+def test_parts_do_not_run_into_each_other():
+    assert replace(PARTS, path="/ab", query="c").sign(SIGNING) != replace(PARTS, path="/a", query="bc").sign(
+        SIGNING
+    )
+
+
+KEY = KeyText("0123456789abcdef", SECRET)
+TEXT = f"bt_0123456789abcdef_{SECRET.hex()}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TEXT, KEY),
+        (f"{TEXT}.{SIGNING.hex()}", replace(KEY, signing_secret=SIGNING)),
+        ("", None),
+        ("bt_", None),
+        (TEXT[:-1], None),
+        (TEXT + "0", None),
+        (TEXT + ".", None),
+        (TEXT + "\n", None),
+        (" " + TEXT, None),
+        (TEXT.upper(), None),
+        (f"{TEXT}.{SIGNING.hex()[:-2]}", None),
+        (TEXT.replace("bt_", "xx_"), None),
+        ("bt_0123456789abcdeg" + TEXT[19:], None),
+        ("bt_\u0660123456789abcdef" + TEXT[19:], None),
+    ],
+)
+def test_texts_of_keys(text, expected):
+    assert KeyText.parse(text) == expected
+
+
+def test_a_key_shows_its_secrets_to_its_holder_alone():
+    key = replace(KEY, signing_secret=SIGNING)
+    assert KeyText.parse(key.shown) == key
+    assert key.sent == TEXT
+    assert SIGNING.hex() not in key.sent
+    assert SECRET.hex() not in repr(key)
+    assert str(SECRET) not in repr(key)
+
+
+def test_headers_of_a_key_that_signs_and_of_one_that_does_not():
+    assert request_headers(KEY, "GET", "/x") == {"X-API-Key": TEXT}
+    headers = request_headers(
+        replace(KEY, signing_secret=SIGNING), "post", "/x", "q=1", b"body", now=1700000000.9
+    )
+    parts = SignedParts("1700000000", headers["X-Nonce"], "POST", "/x", "q=1", b"body")
+    assert headers == {
+        "X-API-Key": TEXT,
+        "X-Timestamp": "1700000000",
+        "X-Nonce": headers["X-Nonce"],
+        "X-Signature": parts.sign(SIGNING),
+    }
+    assert len(headers["X-Nonce"]) == 32
+
+
+def test_first_message_of_a_socket():
+    assert socket_message(KEY) == {"type": "auth", "api_key": TEXT}
+    message = socket_message(replace(KEY, signing_secret=SIGNING), now=1700000000)
+    parts = SignedParts("1700000000", message["nonce"], "SOCKET", "/ws")
+    assert message["signature"] == parts.sign(SIGNING)
+    assert message["nonce"] != socket_message(replace(KEY, signing_secret=SIGNING))["nonce"]
+
+
+def test_clients_get_no_framework_with_it():
+    program = (
+        "import sys, backtune.gateway.security.signature\n"
+        "print([name for name in ('fastapi', 'starlette', 'sqlalchemy', 'cryptography', 'ray') if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"
