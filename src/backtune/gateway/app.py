@@ -24,9 +24,10 @@ from backtune.gateway.records.database import Database
 from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.records.leases import Lease
 from backtune.gateway.reports import Reports
-from backtune.gateway.routes import health, jobs, metrics, optimize, reports, strategies
+from backtune.gateway.routes import health, jobs, metrics, optimize, reports, socket, strategies
 from backtune.gateway.security.body import BodyLimit
 from backtune.gateway.settings import VERSION, Settings
+from backtune.gateway.sockets.updates import JobUpdates
 from backtune.gateway.views import JobViews
 
 PREFIX: Final = "/api/v1"
@@ -60,10 +61,10 @@ def create_app(
     )
     app.state.parts = parts
     app.state.before_end = before_end
-    for module in (health, strategies, optimize, jobs, reports, metrics):
+    for module in (health, strategies, optimize, jobs, reports, metrics, socket):
         app.include_router(module.router, prefix=PREFIX)
-    # Where probes and scrapers look for them.
-    for module in (health, metrics):
+    # Where probes, scrapers and sockets look for them.
+    for module in (health, metrics, socket):
         app.include_router(module.router, include_in_schema=False)
     add_handlers(app)
     # The last one added is the outermost.
@@ -76,6 +77,7 @@ def create_app(
 def _parts(settings: Settings, address: str, prepare: Callable[[], None]) -> Parts:
     database = Database(settings.database_url)
     records = JobRecords(database)
+    views = JobViews(records, settings.runs)
     measured = Metrics(records.counts)
     cluster = Cluster(settings, address)
     driver_logs = DriverLogs(settings.own_folder / "logs", cluster.logs)
@@ -85,7 +87,8 @@ def _parts(settings: Settings, address: str, prepare: Callable[[], None]) -> Par
         settings=settings,
         database=database,
         records=records,
-        views=JobViews(records, settings.runs),
+        views=views,
+        updates=JobUpdates(views.look),
         cluster=cluster,
         driver_logs=driver_logs,
         work=work,

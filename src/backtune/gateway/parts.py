@@ -17,6 +17,7 @@ from backtune.gateway.records.database import Database
 from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.reports import Reports
 from backtune.gateway.settings import Settings
+from backtune.gateway.sockets.updates import JobUpdates
 from backtune.gateway.views import JobViews
 
 
@@ -28,6 +29,7 @@ class Parts:
     database: Database
     records: JobRecords
     views: JobViews
+    updates: JobUpdates
     cluster: Cluster
     driver_logs: DriverLogs
     work: Work

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
+from fastapi import FastAPI
 
 from backtune.errors import SpecError
 from backtune.gateway.app import create_app
@@ -36,24 +37,30 @@ def serve(settings: Settings) -> None:
     settings.own_folder.mkdir(parents=True, exist_ok=True)
     with _cluster(settings) as (address, prepare, before_end):
         app = create_app(settings, address, prepare, before_end)
-        config = uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=True,
-            ws_max_size=_FRAME_BYTES,
-            limit_concurrency=_CONNECTIONS,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        )
+        config = server_config(app, settings)
         log().info("serving", host=settings.host, port=settings.port, cluster=address)
         # uvicorn raises the signal that ended it once more, when it has restored these: the head is still to be ended.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         uvicorn.Server(config).run()
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        ws_max_size=_FRAME_BYTES,
+        ws_per_message_deflate=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
 
 
 @contextmanager

@@ -14,6 +14,25 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
+class SocketLimits:
+    """What one socket may.
+
+    Attributes:
+        auth_seconds: until the key is there.
+        send_seconds: for the client to take a message; the newest state waits meanwhile.
+        check_seconds: between two looks whether the key still holds.
+        jobs: watched at a time.
+        messages_per_second: from the client, over the seconds of a minute.
+    """
+
+    auth_seconds: float = 10.0
+    send_seconds: float = 30.0
+    check_seconds: float = 15.0
+    jobs: int = 100
+    messages_per_second: float = 10.0
+
+
+@dataclass(frozen=True)
 class Limits:
     """What one gateway takes on.
 
@@ -27,6 +46,8 @@ class Limits:
         report_seconds: for one.
         log_bytes: of a job's log, its end, in one answer.
         stop_seconds: for jobs to write what they have when a gateway ends that started the head.
+        sockets: open at a time.
+        socket: what each of them may.
     """
 
     body_bytes: int = 1 << 20
@@ -38,6 +59,8 @@ class Limits:
     report_seconds: float = 120.0
     log_bytes: int = 1 << 18
     stop_seconds: float = 20.0
+    sockets: int = 300
+    socket: SocketLimits = field(default_factory=SocketLimits)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     disable_created_metrics,
     generate_latest,
@@ -46,7 +48,20 @@ class Metrics:
         self.lost = Counter(
             "backtune_attempts_lost", "Attempts lost with their head or driver.", registry=self._registry
         )
+        self._sockets = Gauge("backtune_sockets", "Sockets open.", registry=self._registry)
+        self.sockets_open = 0
         self._registry.register(_Jobs(jobs))
+
+    @contextmanager
+    def socket(self) -> Iterator[None]:
+        """Count a socket while it is open; in the event loop's thread."""
+        self.sockets_open += 1
+        self._sockets.set(self.sockets_open)
+        try:
+            yield
+        finally:
+            self.sockets_open -= 1
+            self._sockets.set(self.sockets_open)
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""
