@@ -258,9 +258,11 @@ def _follow_peak(equity: np.ndarray, lanes: np.ndarray, drawdown: np.ndarray) ->
         deepest[lane] = 0.0
     for i in range(len(equity)):
         if equity[i] >= peak:
-            drawdown[_DEEPEST] = max(drawdown[_DEEPEST], episode)
-            drawdown[_EPISODES] += episode * episode
-            peak, scale, episode = equity[i], 1.0 / equity[i], 0.0
+            # Flat at the peak there is nothing to do, and that lasts: from the first bar to the first fill.
+            if equity[i] > peak or episode > 0.0:
+                drawdown[_DEEPEST] = max(drawdown[_DEEPEST], episode)
+                drawdown[_EPISODES] += episode * episode
+                peak, scale, episode = equity[i], 1.0 / equity[i], 0.0
         else:
             depth = 1.0 - equity[i] * scale
             lanes[_DEPTHS, i] += depth * depth
