@@ -38,20 +38,23 @@ def _bars(
 ) -> tuple[np.ndarray, ...]:  # fmt: skip
     """One pass in the order of rows, so that sums of volume are the same on every machine to the last digit."""
     n = len(times)
-    opens = np.empty(n, np.int64)
-    o, h, lo, c, v = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    room = min(n, (times[-1] - times[0]) // every + 2) if n > 0 else 0
+    opens = np.empty(room, np.int64)
+    o, h, lo, c, v = np.empty(room), np.empty(room), np.empty(room), np.empty(room), np.empty(room)
     k = -1
     end = np.int64(np.iinfo(np.int64).min)
+    highest = lowest = total = 0.0
     for i in range(n):
         if times[i] >= end:
             k += 1
             opens[k] = times[i] - (times[i] - offset) % every
             end = opens[k] + every
-            o[k], h[k], lo[k], c[k], v[k] = open_[i], high[i], low[i], close[i], volume[i]
+            o[k] = open_[i]
+            highest, lowest, total = high[i], low[i], volume[i]
         else:
-            h[k] = max(h[k], high[i])
-            lo[k] = min(lo[k], low[i])
-            c[k] = close[i]
-            v[k] += volume[i]
+            highest, lowest = max(highest, high[i]), min(lowest, low[i])
+            total += volume[i]
+        # Kept as variables: read again from where they are written, every bar would wait for the one before.
+        h[k], lo[k], c[k], v[k] = highest, lowest, close[i], total
     m = k + 1
-    return opens[:m].copy(), o[:m].copy(), h[:m].copy(), lo[:m].copy(), c[:m].copy(), v[:m].copy()
+    return opens[:m], o[:m], h[:m], lo[:m], c[:m], v[:m]
