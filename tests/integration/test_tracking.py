@@ -132,7 +132,7 @@ def test_a_sweep_has_studies_below_it_and_those_their_best_trials(finished: Swee
     assert set(studies_in(content)) == {study.id for study in run.studies}
     assert len(content) == 1 + 3 + 3 * 5
     above = content["the sweep"]
-    assert (above["status"], above["tags"]["kind"], above["tags"]["n_trials"]) == ("FINISHED", "sweep", "75")
+    assert (above["status"], above["tags"]["kind"], above["metrics"]["n_trials"]) == ("FINISHED", "sweep", 75)
     assert above["artifacts"] == ["report.html", "spec.yaml"]
     for name, told in studies_in(content).items():
         assert told["tags"]["mlflow.parentRunId"] == "the sweep"
@@ -164,7 +164,7 @@ def test_the_bars_of_a_study_are_its_dataset(finished: Sweep) -> None:
     assert told["datasets"] == [
         {
             "name": "ASSET0 1d", "digest": "f" * 36, "source_type": "local", "source": '{"uri": "data/market"}',
-            "schema": None, "profile": '{"start": null, "end": null}', "mlflow.data.context": "search",
+            "schema": None, "profile": '{"start": "1970-01-01T00:00:00Z", "end": "1971-02-05T00:00:00Z"}', "mlflow.data.context": "search",
         }
     ]  # fmt: skip
 
@@ -221,7 +221,7 @@ def test_a_study_that_has_grown_replaces_what_was_told(tmp_path: Path, store: st
     assert len(content) == 1 + 2 + 2 * 5
     assert content[sweep.run.studies[0].id]["metrics"]["n_trials"] == 40
     assert len(values_of(content[sweep.run.studies[0].id], "is_sharpe_ratio")) == 1
-    assert content["the sweep"]["tags"]["n_trials"] == "50"
+    assert content["the sweep"]["metrics"]["n_trials"] == 50
 
 
 def test_a_partial_study_runs_on_and_a_study_without_results_is_unfinished(

@@ -101,16 +101,21 @@ def ui(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
 ) -> None:
-    """Show the results in MLflow's own pages. Ends with Ctrl-C."""
+    """Show the results in MLflow's own pages; where a server tracks the sweep, tell the address. Ends with Ctrl-C."""
     from backtune.results.runs import Run, default_runs
-    from backtune.tracking.address import ui_command
+    from backtune.tracking.address import is_server, tracking_uri, ui_command
+    from backtune.tracking.leading_view import link
+    from backtune.tracking.sync import experiment_of
 
     opened = Run.open(run) if run is not None else None
     folder = opened.folder.parent if opened is not None else (runs or default_runs())
-    command = ui_command(folder, opened.spec["tracking"]["uri"] if opened else None, host=host, port=port)
-    # MLflow starts with language models in view; this link starts with experiments.
-    link = f"http://{host}:{port}/#/experiments?workflowType=machine_learning"
-    Console(stderr=True).print(f"MLflow on {link}", highlight=False, soft_wrap=True)
+    uri = tracking_uri(opened) if opened is not None else None
+    served = uri if uri is not None and is_server(uri) else f"http://{host}:{port}"
+    page = link(served, experiment_of(opened) if opened is not None else None)
+    Console(stderr=True).print(f"MLflow on {page}", highlight=False, soft_wrap=True)
+    if served == uri:
+        return
     sys.stdout.flush()
+    command = ui_command(folder, uri, host=host, port=port)
     # MLflow takes this process over, so that a signal meant for it reaches it.
     os.execv(command[0], command)  # noqa: S606

@@ -19,6 +19,11 @@ def tracking_uri(run: Run, uri: str | None = None) -> str:
     return uri or (run.spec.get("tracking") or {}).get("uri") or sqlite_uri(run.folder.parent)
 
 
+def is_server(uri: str) -> bool:
+    """Whether MLflow answers there, which a database needs a server for."""
+    return uri.startswith(("http://", "https://"))
+
+
 def sqlite_uri(runs: Path) -> str:
     """The SQLite file in a runs folder."""
     return f"{_SQLITE}{runs.resolve() / 'mlflow.db'}"

@@ -7,6 +7,7 @@ MLflow, so what says something new (a study that has grown) gets a new run, and 
 
 from __future__ import annotations
 
+import getpass
 import json
 import shutil
 from collections.abc import Callable, Collection, Sequence
@@ -20,7 +21,8 @@ from mlflow.exceptions import MlflowException
 
 from backtune.errors import TrackingError
 from backtune.results.runs import Run
-from backtune.spec import Goal
+from backtune.tracking.address import is_server
+from backtune.tracking.leading_view import experiment_tags
 from backtune.tracking.records import Bars, Record, RefusedError
 from backtune.tracking.trials import Point
 
@@ -94,7 +96,7 @@ class Place:
         self._run = run
         self._client = MlflowClient(tracking_uri=uri)
         # A server knows where its artifacts go; a database does not.
-        self._experiment = self._experiment_id(None if uri.startswith("http") else artifacts)
+        self._experiment = self._experiment_id(None if is_server(uri) else artifacts)
         self._known = self._without_doubles()
         # Not the system's temporary folder: what a kill leaves here is removed by the next projection.
         self._staging = run.folder / ".tracking"
@@ -182,7 +184,9 @@ class Place:
         Equal metrics are one row in MLflow, times included: hence times that every repeat gives again.
         """
         record = entry.record
-        metrics = [Metric(name, value, known.started, 0) for name, value in record.metrics.items()]
+        # What a sweep says changes while it goes on.
+        told = entry.ended if entry.key == SWEEP else known.started
+        metrics = [Metric(name, value, told, 0) for name, value in record.metrics.items()]
         metrics += [
             Metric(point.curve, point.value, known.started + int(point.seconds * 1_000), point.number)
             for point in entry.points
@@ -208,32 +212,31 @@ class Place:
         self._client.log_batch(known.id, metrics=metrics, params=params, tags=tags)
 
     def _create(self, name: str, tags: dict[str, str], started: int) -> _Known:
-        cut = {key: value[:_TEXT_LENGTH] for key, value in tags.items() if value}
+        whose = {
+            "mlflow.user": _user(),
+            "mlflow.source.name": f"backtune {self._run.version}",
+            "mlflow.source.type": "LOCAL",
+        }
+        cut = {key: value[:_TEXT_LENGTH] for key, value in {**whose, **tags}.items() if value}
         return _Known.of(self._client.create_run(self._experiment, started, cut, name))
 
     def _delete(self, key: Key) -> None:
         self._client.delete_run(self._known.pop(key).id)
 
     def _experiment_id(self, artifacts: Path | None) -> str:
-        name = self._run.name
+        name, tags = self._run.name, experiment_tags(self._run)
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             location = artifacts.as_uri() if artifacts else None
-            return str(self._client.create_experiment(name, location, self._experiment_tags()))
+            return str(self._client.create_experiment(name, location, tags))
         if experiment.lifecycle_stage != "active":
             raise TrackingError(
                 f"the experiment {name!r} was deleted in MLflow; restore it "
                 f"(mlflow experiments restore -x {experiment.experiment_id}), or give the sweep another name"
             )
+        for key in tags.keys() - experiment.tags.keys():
+            self._client.set_experiment_tag(experiment.experiment_id, key, tags[key])
         return str(experiment.experiment_id)
-
-    def _experiment_tags(self) -> dict[str, str]:
-        goal = Goal.parse(self._run.spec["search"]["objectives"][0])
-        side = "is" if self._run.spec["validation"]["method"] == "none" else "oos"
-        return {
-            "mlflow.experiment.primaryMetric.name": f"{side}_{goal.metric}",
-            "mlflow.experiment.primaryMetric.greaterIsBetter": str(not goal.minimize),
-        }
 
     def _without_doubles(self) -> dict[Key, _Known]:
         """The sweep's runs by key; where two projections raced, all but one go, and what is below them."""
@@ -261,18 +264,34 @@ class Place:
                 return found
 
 
+def experiment_id(run: Run, uri: str) -> str | None:
+    """Of the sweep's experiment; None where there is none, or where MLflow does not answer."""
+    try:
+        experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(run.name)
+    except MlflowException:
+        return None
+    return None if experiment is None else str(experiment.experiment_id)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # In a container, where nobody has given it a name.
+        return ""
+
+
 def _key(run: MlflowRun) -> Key:
     return run.data.tags.get("study", ""), run.data.tags.get("trial", "")
 
 
 def _dataset(bars: Bars) -> DatasetInput:
-    start, end = bars.window
     dataset = Dataset(
         name=bars.name,
         digest=bars.fingerprint[:_DIGEST_LENGTH] or "unknown",
         source_type="s3" if bars.location.startswith("s3://") else "local",
         source=json.dumps({"uri": bars.location}),
-        profile=json.dumps({"start": start, "end": end}),
+        profile=json.dumps(dict(zip(("start", "end"), bars.window, strict=False))),
     )
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "search")])
 

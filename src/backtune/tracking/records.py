@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from backtune.data.window import iso
 from backtune.objective import Metrics
 from backtune.results.leaderboard import Row
 from backtune.results.runs import Run, StudyEntry
@@ -35,13 +36,13 @@ class Bars:
         name: asset and timeframe.
         fingerprint: of their content.
         location: of the catalog.
-        window: from when to when, as in the spec.
+        window: from when to when, UTC; empty in folders of before it was kept.
     """
 
     name: str
     fingerprint: str
     location: str
-    window: tuple[str | None, str | None]
+    window: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def study_record(run: Run, study: StudyEntry, summary: StudySummary, row: Row | 
         {**in_and_out(winner.is_metrics, winner.oos_metrics), "best_trial": winner.number} if winner else {}
     )
     return Record(
-        name=" ".join(cell_of(study).values()),
+        name=_study_name(study),
         status=_STATUS[summary.state],
         params={**cell_of(study), **{name: str(value) for name, value in (winner.params if winner else {}).items()}},
         tags={
@@ -96,7 +97,7 @@ def study_record(run: Run, study: StudyEntry, summary: StudySummary, row: Row | 
         metrics={**_counts(summary), **results, **(_evidence(row) if row else {})},
         bars=Bars(
             f"{study.asset} {study.timeframe}", study.data_fingerprint, run.spec["data"]["root"],
-            (run.spec["data"]["start"], run.spec["data"]["end"]),
+            tuple(map(iso, study.span)),
         ),
     )  # fmt: skip
 
@@ -119,13 +120,11 @@ def sweep_record(run: Run, summaries: Sequence[StudySummary | None], rows: Seque
             "kind": "sweep",
             "sweep": run.sweep_id,
             "version": run.version,
-            "n_studies": str(len(states)),
             **{f"n_studies_{state}": str(states.count(state)) for state in _STATUS},
-            "n_trials": str(n_trials),
             "spec": content_hash(run.spec)[:16],
             "mlflow.note.content": sweep_note(run, rows, n_trials),
         },
-        metrics={},
+        metrics={"n_studies": len(states), "n_trials": n_trials},
     )
 
 
@@ -156,6 +155,12 @@ def in_and_out(is_metrics: Metrics, oos_metrics: Metrics | None) -> dict[str, fl
         for name, value in metrics.items()
         if value is not None
     }
+
+
+def _study_name(study: StudyEntry) -> str:
+    """What tells studies apart first: MLflow's table cuts names at some twenty letters."""
+    fold = [study.fold] if study.fold.startswith("walk") else []
+    return " ".join([study.asset, study.timeframe, *fold, study.strategy])
 
 
 def _counts(summary: StudySummary) -> dict[str, float]:

@@ -74,6 +74,19 @@ def sync(run: Run, uri: str | None = None) -> SyncReport:
     return Tracker(run, uri).project(run.studies, finish=True)
 
 
+def experiment_of(run: Run) -> str | None:
+    """The id of the sweep's experiment; None where there is none, or where MLflow does not answer."""
+    from backtune.tracking.mlflow import experiment_id
+
+    uri = tracking_uri(run)
+    try:
+        with _quiet():
+            check_writable(uri)
+            return experiment_id(run, uri)
+    except (OSError, sqlite3.Error):
+        return None
+
+
 class Tracker:
     """A sweep's place in MLflow, kept open so that studies can be projected as they finish. One thread at a time."""
 

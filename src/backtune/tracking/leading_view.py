@@ -1,0 +1,57 @@
+"""The sweep's studies in MLflow's table as on the leaderboard: which columns, in which order.
+
+MLflow keeps the views that its users share in tags of an experiment; this is one of them. A version of MLflow that does
+not know its form shows its usual table.
+"""
+
+from __future__ import annotations
+
+import json
+
+from backtune.results.runs import Run
+from backtune.spec import Goal
+
+SHARE_KEY = "leaderboard"
+_EVIDENCE = ("n_trials", "dsr", "pbo", "plateau")
+_MORE = ("total_return", "max_drawdown", "total_trades")
+
+
+def experiment_tags(run: Run) -> dict[str, str]:
+    """The tags of a sweep's experiment: the metric to compare by, and the view."""
+    goal = Goal.parse(run.spec["search"]["objectives"][0])
+    leading = f"{_sides(run)[0]}_{goal.metric}"
+    view = {
+        "searchFilter": "tags.kind = 'study'",
+        "orderByKey": f"metrics.`{leading}`",
+        "orderByAsc": goal.minimize,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": [f"metrics.`{name}`" for name in _columns(run)],
+    }
+    return {
+        "mlflow.experiment.primaryMetric.name": leading,
+        "mlflow.experiment.primaryMetric.greaterIsBetter": str(not goal.minimize),
+        f"mlflow.sharedViewState.{SHARE_KEY}": json.dumps(view),
+    }
+
+
+def link(server: str, experiment: str | None) -> str:
+    """Where MLflow shows the view, or its experiments where there is none of the sweep."""
+    # MLflow starts with language models in view.
+    kind = "workflowType=machine_learning"
+    if experiment is None:
+        return f"{server}/#/experiments?{kind}"
+    return f"{server}/#/experiments/{experiment}/runs?{kind}&viewStateShareKey={SHARE_KEY}"
+
+
+def _sides(run: Run) -> tuple[str, ...]:
+    return ("is",) if run.spec["validation"]["method"] == "none" else ("oos", "is")
+
+
+def _columns(run: Run) -> list[str]:
+    goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
+    side = _sides(run)[0]
+    more = [f"{side}_{name}" for name in _MORE if name not in goals]
+    return [*(f"{own}_{goal}" for goal in goals for own in _sides(run)), *_EVIDENCE, *more]
