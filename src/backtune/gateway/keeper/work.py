@@ -24,6 +24,7 @@ from backtune.results.outcome import Outcome
 from backtune.results.runs import is_driven
 
 _LONGEST_DELAY_SECONDS: Final = 60.0
+_LAST_WORDS_SECONDS: Final = 60.0
 _SILENT: Final = "the cluster does not answer"
 _BUSY: Final = "another driver works on this sweep"
 
@@ -39,6 +40,8 @@ class Work:
         self._cluster = cluster
         self._logs = logs
         self._metrics = metrics
+        # Of drivers that have told how they ended, and may still print.
+        self._unfinished_logs: dict[str, float] = {}
 
     def round(self) -> None:
         """Look at every open job once.
@@ -51,6 +54,8 @@ class Work:
                 self._guarded(record, self._keep)
         for record in self._next():
             self._guarded(record, self._begin)
+        for submission_id in list(self._unfinished_logs):
+            self._finish_log(submission_id)
 
     def stop_all(self, seconds: float) -> None:
         """Have all jobs at Ray write what they have and end; they go on when a gateway starts again.
@@ -176,9 +181,20 @@ class Work:
         self._act(record, step if isinstance(step, Finish) else Again("the gateway was stopped", lost=False))
 
     def _keep_log(self, record: JobRecord) -> str:
+        self._unfinished_logs[record.next_submission_id] = time.monotonic()
         with contextlib.suppress(ClusterError, ResultsError):
             return self._logs.keep(record.next_submission_id)
         return ""
+
+    def _finish_log(self, submission_id: str) -> None:
+        since = self._unfinished_logs[submission_id]
+        with contextlib.suppress(ClusterError, ResultsError):
+            job = self._cluster.find(submission_id)
+            if job is not None and job.over:
+                self._logs.keep(submission_id)
+                del self._unfinished_logs[submission_id]
+        if time.monotonic() - since > _LAST_WORDS_SECONDS:
+            self._unfinished_logs.pop(submission_id, None)
 
     def _say(self, record: JobRecord, message: str | None) -> None:
         if record.message != message:
