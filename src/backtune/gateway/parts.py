@@ -45,4 +45,9 @@ class Parts:
         return parts
 
 
-TheParts = Annotated[Parts, Depends(Parts.of)]
+# A coroutine: FastAPI would call a plain function in a thread.
+async def _parts_of(request: Request) -> Parts:
+    return Parts.of(request)
+
+
+TheParts = Annotated[Parts, Depends(_parts_of)]

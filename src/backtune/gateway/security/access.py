@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,7 +13,7 @@ from backtune.gateway.security.principal import Principal
 from backtune.gateway.security.roles import Action, may
 
 
-def current_key(request: Request) -> Principal:
+async def current_key(request: Request) -> Principal:
     """Whose request it is.
 
     Raises:
@@ -28,14 +28,14 @@ def current_key(request: Request) -> Principal:
 CurrentKey = Annotated[Principal, Depends(current_key)]
 
 
-def needs(action: Action) -> Callable[[Principal], Principal]:
+def needs(action: Action) -> Callable[[Principal], Awaitable[Principal]]:
     """A dependency that admits the roles that may do so.
 
     Raises:
         Problem: 403 for the others.
     """
 
-    def admitted(principal: CurrentKey) -> Principal:
+    async def admitted(principal: CurrentKey) -> Principal:
         if not may(principal, action):
             raise Problem(403, f"the role {principal.role} may not {action}")
         return principal
