@@ -1,20 +1,13 @@
-"""The projection into MLflow, on real SQLite files and a real server."""
+"""The projection into MLflow, on real SQLite files."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
 import socket
-import sqlite3
 import subprocess
 import sys
-import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +15,11 @@ import pytest
 
 from backtune.errors import TrackingError
 from backtune.results.segments import read_log
-from backtune.tracking.address import tracking_uri, ui_command
+from backtune.tracking.address import tracking_uri
 from backtune.tracking.projection import Projection
 from backtune.tracking.sync import Tracker, sync
 from tracking_runs import Sweep, finished_sweep, make_sweep, regrown
+from tracking_store import content_of, make_empty, studies_in, values_of, wait_until, whole_runs
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +33,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
 @pytest.fixture(scope="module")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's tables without content, made once."""
-    sweep = make_sweep(tmp_path_factory.mktemp("empty") / "runs", n_studies=0)
     path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    sync(sweep.run, f"sqlite:///{path}")
-    with closing(sqlite3.connect(path)) as database, database:
-        for table in (
-            "experiment_tags",
-            "input_tags",
-            "inputs",
-            "datasets",
-            "tags",
-            "params",
-            "metrics",
-            "latest_metrics",
-            "runs",
-        ):
-            database.execute(f"DELETE FROM {table}")  # noqa: S608
-        database.execute("DELETE FROM experiments WHERE name != 'Default'")
+    make_empty(path, tmp_path_factory.mktemp("empty") / "runs")
     return path
 
 
@@ -64,66 +43,6 @@ def store(empty_database: Path, tmp_path: Path) -> str:
     """The address of a fresh store."""
     shutil.copy(empty_database, tmp_path / "store.db")
     return f"sqlite:///{tmp_path}/store.db"
-
-
-def content_of(uri: str, database: Path | None = None) -> dict[str, Any]:
-    """All that MLflow shows of a sweep, by study and trial; ids and addresses left out. Fails where one is there twice.
-
-    Args:
-        database: the SQLite file behind a server's address.
-    """
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name("tracked sweep")
-    found = client.search_runs([experiment.experiment_id], max_results=1000)
-    names = {run.info.run_id: name_of(run) for run in found}
-    assert len(set(names.values())) == len(found)
-    histories = histories_in(database or Path(uri.removeprefix("sqlite:///")))
-    return {names[run.info.run_id]: shown(client, run, names, histories) for run in found}
-
-
-def name_of(run: Any) -> str:
-    """The id of a study, with the number of a trial."""
-    tags = run.data.tags
-    study = tags.get("study", "the sweep")
-    return f"{study}/{tags['trial']}" if "trial" in tags else study
-
-
-def studies_in(content: dict[str, Any]) -> dict[str, Any]:
-    return {name: told for name, told in content.items() if told["tags"]["kind"] == "study"}
-
-
-def shown(client: Any, run: Any, names: dict[str, str], histories: list[tuple[Any, ...]]) -> dict[str, Any]:
-    parent = run.data.tags.get("mlflow.parentRunId")
-    return {
-        "name": run.info.run_name,
-        "status": run.info.status,
-        "times": (run.info.start_time, run.info.end_time),
-        "params": run.data.params,
-        "tags": {**run.data.tags, "mlflow.parentRunId": names.get(parent, parent)},
-        "metrics": run.data.metrics,
-        "history": [rest for run_id, *rest in histories if run_id == run.info.run_id],
-        "artifacts": [artifact.path for artifact in client.list_artifacts(run.info.run_id)],
-        "datasets": [
-            {**given.dataset.to_dictionary(), **{tag.key: tag.value for tag in given.tags}}
-            for given in run.inputs.dataset_inputs
-        ],
-    }
-
-
-def histories_in(database: Path) -> list[tuple[Any, ...]]:
-    """Every value of every metric: run, name, step, time, value."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        rows = connection.execute(
-            "SELECT run_uuid, key, step, timestamp, value FROM metrics ORDER BY 2, 3, 4, 5"
-        )
-        return rows.fetchall()
-
-
-def values_of(told: dict[str, Any], metric: str) -> list[tuple[int, float]]:
-    """Steps and values of a metric."""
-    return [(step, value) for key, step, _, value in told["history"] if key == metric]
 
 
 def test_a_sweep_has_studies_below_it_and_those_their_best_trials(finished: Sweep) -> None:
@@ -213,11 +132,10 @@ def test_a_study_that_has_grown_replaces_what_was_told(tmp_path: Path, store: st
     sync(sweep.run, store)
     sweep = regrown(sweep, 40)
     sweep.finish(sweep.run.studies[0], 40)
-    database = Path(store.removeprefix("sqlite:///"))
-    before = whole_runs(database)
+    before = whole_runs(store)
     sync(sweep.run, store)
     content = content_of(store)
-    assert before.items() & whole_runs(database).items() == {("the sweep", before["the sweep"])}
+    assert before.items() & whole_runs(store).items() == {("the sweep", before["the sweep"])}
     assert len(content) == 1 + 2 + 2 * 5
     assert content[sweep.run.studies[0].id]["metrics"]["n_trials"] == 40
     assert len(values_of(content[sweep.run.studies[0].id], "is_sharpe_ratio")) == 1
@@ -321,60 +239,25 @@ def test_doubles_of_two_projections_at_once_are_removed(finished: Sweep, store: 
 
 def test_a_killed_projection_is_finished_by_the_next(finished: Sweep, tmp_path: Path, store: str) -> None:
     sweep = finished_sweep(tmp_path / "runs", n_studies=24)
-    database = Path(store.removeprefix("sqlite:///"))
     code = "import sys; from backtune.results.runs import Run; from backtune.tracking.sync import sync; sync(Run.open(sys.argv[1]), sys.argv[2])"
     with subprocess.Popen([sys.executable, "-c", code, str(sweep.run.folder), store]) as syncing:
-        wait_until(lambda: len(whole_runs(database)) >= 3)
+        wait_until(lambda: len(whole_runs(store)) >= 3)
         syncing.kill()
-    before = whole_runs(database)
+    before = whole_runs(store)
     assert 2 <= len(before) < 25
     report = sync(sweep.run, store)
     assert report.n_written + report.n_unchanged == 24
-    assert before.items() <= whole_runs(database).items()
+    assert before.items() <= whole_runs(store).items()
     sync(sweep.run)
     assert content_of(store) == content_of(tracking_uri(sweep.run))
-
-
-def test_a_killed_server_loses_and_doubles_nothing(tmp_path: Path, empty_database: Path) -> None:
-    sweep = finished_sweep(tmp_path / "runs", n_studies=10, top_k=1)
-    home = tmp_path / "server"
-    home.mkdir()
-    database = Path(shutil.copy(empty_database, home / "mlflow.db"))
-    failures: list[Exception] = []
-
-    def syncing() -> None:
-        try:
-            sync(sweep.run, uri)
-        except TrackingError as error:
-            failures.append(error)
-
-    with server(home) as (uri, process):
-        thread = threading.Thread(target=syncing)
-        thread.start()
-        wait_until(lambda: len(whole_runs(database)) >= 3)
-        os.killpg(process.pid, signal.SIGKILL)
-        thread.join()
-    assert len(failures) == 1
-    before = whole_runs(database)
-    assert 2 <= len(before) < 11
-    with server(home, port=int(uri.rpartition(":")[2])) as (uri, _):
-        sync(sweep.run, uri)
-        assert before.items() <= whole_runs(database).items()
-        assert sync(sweep.run, uri).n_written == 0
-        assert experiments_at(uri) == {"Default", "tracked sweep"}
-        disturbed = content_of(uri, database)
-    sync(sweep.run)
-    assert disturbed == content_of(tracking_uri(sweep.run))
-    assert not (home / "mlruns").exists()
 
 
 def test_studies_are_projected_as_they_finish(tmp_path: Path, store: str) -> None:
     sweep = make_sweep(tmp_path / "runs", n_studies=2, uri=store)
     projection = Projection(sweep.run, share=1.0)
     projection.start()
-    database = Path(store.removeprefix("sqlite:///"))
     sweep.finish(sweep.run.studies[0], 25)
-    wait_until(lambda: sweep.run.studies[0].id in whole_runs(database))
+    wait_until(lambda: sweep.run.studies[0].id in whole_runs(store))
     sweep.finish(sweep.run.studies[1], 25)
     projection.close()
     assert projection.problem is None
@@ -450,67 +333,8 @@ def test_one_tracker_keeps_its_place(finished: Sweep, store: str) -> None:
     assert content_of(store) == content_of(tracking_uri(finished.run))
 
 
-@contextmanager
-def server(home: Path, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A real MLflow server on the store in a folder, in a process group of its own."""
-    port = port or free_port()
-    command = ui_command(home, port=port)
-    with (home / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=home, start_new_session=True)
-    try:
-        uri = f"http://127.0.0.1:{port}"
-        wait_until(lambda: answers(f"{uri}/health"))
-        yield uri, process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def experiments_at(uri: str) -> set[str]:
-    request = urllib.request.Request(  # noqa: S310
-        f"{uri}/api/2.0/mlflow/experiments/search",
-        data=b'{"max_results": 10}',
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-        return {experiment["name"] for experiment in json.load(answer)["experiments"]}
-
-
-def whole_runs(database: Path) -> dict[str, str]:
-    """Ids of the active runs that are marked as whole, by study."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        rows = connection.execute(
-            "SELECT coalesce(study.value, 'the sweep'), run_uuid FROM runs JOIN tags AS whole USING (run_uuid) "
-            "LEFT JOIN (SELECT * FROM tags WHERE key = 'study') AS study USING (run_uuid) "
-            "WHERE whole.key = 'backtune.whole' AND lifecycle_stage = 'active'"
-        )
-        return dict(rows.fetchall())
-
-
 def is_running(pid: int) -> bool:
     try:
         return "zombie" not in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return False
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
