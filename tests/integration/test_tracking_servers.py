@@ -62,9 +62,10 @@ def test_a_killed_server_loses_and_doubles_nothing(sweep: Sweep, database: str, 
     home = tmp_path / "server"
     home.mkdir()
     syncing = [*command("sync", sweep.run.folder, "--uri")]
-    with server(home, database=database) as (uri, process), subprocess.Popen(
-        [*syncing, uri], stderr=subprocess.PIPE, text=True, env=environment()
-    ) as cut_off:
+    with (
+        server(home, database=database) as (uri, process),
+        subprocess.Popen([*syncing, uri], stderr=subprocess.PIPE, text=True, env=environment()) as cut_off,
+    ):
         wait_until(lambda: len(whole_runs(database)) >= 3)
         os.killpg(process.pid, signal.SIGKILL)
         _, told = cut_off.communicate(timeout=60)
