@@ -76,5 +76,11 @@ def _rows(line: BoardLine, columns: tuple[Column, ...]) -> Iterator[Markup]:
 
 
 def _number(column: Column, cell: Cell) -> Markup:
-    kind = "out" if cell.is_out else column.title.lower() if not column.sample else "in"
+    kind = (
+        "interval"
+        if "%" in column.sample
+        else "out"
+        if cell.is_out
+        else column.sample or column.title.lower()
+    )
     return element("td", cell.text, class_=f"{kind} weak" if cell.is_weak else kind, data_label=column.label)

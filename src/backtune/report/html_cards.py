@@ -20,6 +20,8 @@ from backtune.report.markup import Markup, element, joined
 from backtune.report.plots.curves import Size
 from backtune.report.wording import NOTHING
 
+_LOOKS = {"plain": "plain", "heat": "heat", "bars": "plain bars", "words": "plain words"}
+_MOST_ON_A_PHONE = 5
 _WIDE, _HALF, _NARROW = Size(900, "broad"), Size(420, "broad"), Size(340, "narrow")
 
 
@@ -74,15 +76,16 @@ def table(shown: Table) -> Markup:
     """A table; one of many columns can be moved sideways on a narrow screen."""
     head = element("thead", element("tr", *(element("th", text, scope="col") for text in shown.heads)))
     foot = element("tfoot", _line(shown.foot)) if shown.foot else None
+    has_many = shown.look == "heat" or len(shown.heads) > _MOST_ON_A_PHONE
     made = element(
         "table",
         head if shown.heads else None,
         element("tbody", *_lines(shown.lines)),
         foot,
-        class_=shown.look if shown.look == "heat" else f"plain {shown.look}".removesuffix(" plain"),
+        class_=_LOOKS[shown.look] + ("" if has_many else " few"),
         aria_label=shown.label,
     )
-    return element("div", made, class_="scroll") if shown.look == "heat" else made
+    return element("div", made, class_="scroll") if has_many else made
 
 
 def _lines(lines: Sequence[Line]) -> Iterator[Markup]:
