@@ -206,6 +206,11 @@ def test_several_objectives_have_a_front_and_no_validation_is_said(market, tmp_p
     }
     result = run_sweep(parsed(market, **changes), tmp_path / "runs", INLINE)
     page = Page(html_report(Content(result.run)))
+    content = Content(result.run)
+    for entry in result.run.studies:
+        study = content.of_study(entry.id, replayed=False)
+        # Of the points of the front, the evidence is of the one that is shown.
+        assert study.row.trial == study.winner.number == study.winners[0].number
     fronts = [label for label in page.labels if label.startswith("Max drawdown against Sharpe ratio")]
     assert len(fronts) == 2 * len(result.run.studies)
     words = " ".join(page.texts)

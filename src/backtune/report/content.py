@@ -74,7 +74,7 @@ class StudyContent:
         n_trials: in its log.
         trials: None where there is none.
         winners: the best trial, or the Pareto front; empty where there is none.
-        row: the first of the leaderboard about it; None for an island whose search another one leads.
+        row: of the leaderboard about its first winner; None for an island whose search another one leads.
         search_log: the trials of its search, those of all islands; None where there are none, or no row.
         probes: what was evaluated beside them.
         replay: of the first winner; None where it cannot be had.
@@ -204,8 +204,11 @@ class Content:
         space = entry.parameters()
         goals = tuple(Goal.parse(text) for text in entry.objectives)
         replay, gap = self._replay(entry, winners[0]) if winners and replayed else (None, "")
-        rows = (one for row in self.rows for one in row.folds or (row,))
-        row = next((row for row in rows if row.study == entry.id), None)
+        rows = [one for row in self.rows for one in row.folds or (row,) if one.study == entry.id]
+        # Of a Pareto front that of the winner that is shown.
+        row = next(
+            (row for row in rows if winners and row.trial == winners[0].number), next(iter(rows), None)
+        )
         return StudyContent(
             entry=entry, goals=goals, space=space, n_trials=0 if log is None else len(log),
             trials=None if log is None else Trials.of(log, space, len(goals)),

@@ -9,6 +9,7 @@ from backtune.report.markup import Markup, element, joined
 from backtune.report.plots.axis import linear, logarithmic, of_choices, of_time, percent_text
 from backtune.report.plots.frame import Frame
 from backtune.report.plots.paths import dots, line, steps, thinned
+from backtune.report.plots.tone import tone
 
 
 def microseconds(text: str) -> int:
@@ -109,3 +110,20 @@ def test_text_is_escaped_and_markup_is_not():
     assert made.text == '<p class="a&quot;b" aria-label="&lt;" hidden>&lt;b&gt;&quot;&amp;<i>x</i></p>'
     assert element("rect", x=1.26, width=3.0).text == '<rect x="1.3" width="3"/>'
     assert joined("a\x00b", "\n").text == "ab\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "known", "arguments", "expected"),
+    [
+        (2.0, [-4.0, 2.0], {"is_signed": True}, 0.5),
+        (-4.0, [-4.0, 2.0], {"is_signed": True}, -1.0),
+        # Where all lost, the best of them is no gain.
+        (-1.0, [-4.0, -1.0], {"is_signed": True}, -0.25),
+        (0.0, [0.0], {"is_signed": True}, 0.0),
+        (0.2, [0.2, 0.6], {"is_signed": False}, -1.0),
+        (0.2, [0.2, 0.6], {"is_signed": False, "minimize": True}, 1.0),
+        (0.3, [0.3], {"is_signed": False}, 0.0),
+    ],
+)
+def test_tones(value, known, arguments, expected):
+    assert tone(value, known, **arguments) == expected

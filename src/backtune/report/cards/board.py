@@ -8,7 +8,7 @@ from functools import partial
 
 from backtune.report.cards.card import Card, Cell, Table
 from backtune.report.content import Content
-from backtune.report.plots.tone import tone
+from backtune.report.plots.tone import SIGNED, tone
 from backtune.report.summary_words import sample_name
 from backtune.report.tables import Grid, grids
 from backtune.report.wording import (
@@ -193,7 +193,9 @@ def _grid_card(grid: Grid, known: Sequence[float], *, minimize: bool) -> Card:
                 *(
                     Cell(
                         metric_text(grid.metric, value),
-                        tone=None if value is None else tone(value, known, minimize=minimize),
+                        tone=None
+                        if value is None
+                        else tone(value, known, is_signed=grid.metric in SIGNED, minimize=minimize),
                     )
                     for value in values
                 ),

@@ -47,7 +47,7 @@ def months_card(course: Course) -> Card:
                 *(
                     Cell(
                         percent(value),
-                        tone=None if value is None else tone(value, [*known, -1e-9, 1e-9]),
+                        tone=None if value is None else tone(value, known, is_signed=True),
                         is_marked=is_part and outside,
                     )
                     for value, outside in zip(values, outsides, strict=True)

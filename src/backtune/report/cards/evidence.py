@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from backtune.report.cards.card import Band, Card, Cell, Figure, Table
 from backtune.report.content import StudyContent
 from backtune.report.plots.landscape import halves_figure, plateau_figure
-from backtune.report.wording import interval_text, metric_text, params_text, percent, share_text
+from backtune.report.wording import interval_text, metric_text, metric_words, params_text, percent, share_text
 from backtune.results.evidence import Evidence
 from backtune.results.row import Row
 
@@ -17,25 +17,25 @@ def evidence_bands(study: StudyContent) -> Iterator[Band]:
     row = study.row
     if row is None or row.values is None:
         return
-    yield ((evidence_card(row),),)
+    yield ((evidence_card(row, study.goals[0].metric),),)
     figures = (*_plateau_cards(study), *_halves_cards(study))
     if figures:
         yield tuple((card,) for card in figures)
 
 
-def evidence_card(row: Row) -> Card:
-    """The evidence in words."""
+def evidence_card(row: Row, objective: str) -> Card:
+    """The evidence in words; ``objective`` is the first one."""
     weak = row.evidence.weaknesses(row.n_trials)
     lines = tuple(
         (Cell(name), Cell(text, is_weak=key in weak), Cell(meaning))
-        for key, name, text, meaning in _lines(row, row.evidence)
+        for key, name, text, meaning in _lines(row, row.evidence, objective)
     )
     table = Table("Evidence for the winner", ("", "", "What it says"), lines, look="words")
     note = "By Sharpe ratio, but for the plateau. What is weak is marked."
     return Card("How far to trust it", (table,), note, is_wide=True)
 
 
-def _lines(row: Row, evidence: Evidence) -> Iterator[tuple[str, str, str, str]]:
+def _lines(row: Row, evidence: Evidence, objective: str) -> Iterator[tuple[str, str, str, str]]:
     """What the evidence is kept as, what it is called, its value, and what that says."""
     whose = "Mean of the folds: how" if row.folds else "How"
     lost = evidence.pbo_loss
@@ -47,7 +47,7 @@ def _lines(row: Row, evidence: Evidence) -> Iterator[tuple[str, str, str, str]]:
     yield "pbo", "Probability of overfitting", share_text(evidence.pbo), overfits
     yield "slope", "Degradation slope", share_text(evidence.pbo_slope), slope_words(evidence.pbo_slope)
     of_last = f"Of {row.fold}. " if row.folds else ""
-    near = f"{of_last}1: candidates within a tenth of each range do as well; 0: as any other.{_centre(row, evidence)}"
+    near = f"{of_last}1: candidates within a tenth of each range do as well; 0: as any other.{_centre(row, evidence, objective)}"
     yield "plateau", "Plateau", share_text(evidence.plateau), near
     interval = evidence.oos_interval
     if interval is not None:
@@ -76,13 +76,18 @@ def slope_words(slope: float | None) -> str:
     return f"Of a lead in one half of the time, {percent(min(slope, 1.0))} was there in the other."
 
 
-def _centre(row: Row, evidence: Evidence) -> str:
-    centre = evidence.plateau_centre
+def _centre(row: Row, evidence: Evidence, objective: str) -> str:
+    centre, metrics = evidence.plateau_centre, evidence.centre_metrics
     if centre is None:
         return ""
     if centre == row.params:
         return " It is the centre of the best plateau itself."
-    return f" Centre of the best plateau: {params_text(centre)}."
+    value = (
+        ""
+        if metrics is None
+        else f", {metric_words(objective)} {metric_text(objective, metrics[objective])} in sample"
+    )
+    return f" Centre of the best plateau: {params_text(centre)}{value}."
 
 
 def _plateau_cards(study: StudyContent) -> Iterator[Card]:
@@ -93,9 +98,7 @@ def _plateau_cards(study: StudyContent) -> Iterator[Card]:
     middle = f"median of its neighbours {metric_text(name, around.neighbourhood)}, of all others {metric_text(name, around.elsewhere)}"
     without = around.n_near_without_value
     broken = f", {without:,} of them infeasible or failed" if without else ""
-    note = (
-        f"Shaded: within a tenth of each range, {around.n_near:,} trials{broken}; {middle}. Ring: the winner."
-    )
+    note = f"Shaded: within a tenth of each range, {around.n_near:,} candidates{broken}; {middle}. Ring: the winner."
     yield Card("Plateau", (Figure(lambda size: plateau_figure(around, goal, size)),), note)
 
 

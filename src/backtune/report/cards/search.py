@@ -7,9 +7,9 @@ from functools import partial
 
 from backtune.report.cards.card import Band, Card, Cell, Figure, SmallFigures, Table, Words
 from backtune.report.content import StudyContent, Trials
-from backtune.report.plots.landscape import map_figure, map_names
+from backtune.report.plots.landscape import Map, map_figure, map_of
 from backtune.report.plots.search import parallel_figure, pareto_figure, progress_figure, slice_figure
-from backtune.report.wording import percent
+from backtune.report.wording import metric_text, metric_words, percent
 
 _IMPORTANCE = (
     "Share of the variance of the trials' ranks that the parameter explains by itself (epsilon squared over bins of its "
@@ -42,9 +42,9 @@ def parameter_bands(study: StudyContent) -> Iterator[Band]:
     trials = study.complete
     if trials is None or not trials.params:
         return
-    names = map_names(study)
+    found = map_of(study, trials)
     importance = (_importance_card(study),)
-    yield (importance, (_map_card(study, trials, names),)) if names else (importance,)
+    yield (importance, (_map_card(study, trials, found),)) if found is not None else (importance,)
     yield ((_slices_card(study, trials),),)
     figure = Figure(lambda size: parallel_figure(study, trials, size))
     note = "A line is a trial; the best tenth stands out, 30 at most."
@@ -62,10 +62,16 @@ def _importance_card(study: StudyContent) -> Card:
     return Card("Parameter importance", (table,), _IMPORTANCE)
 
 
-def _map_card(study: StudyContent, trials: Trials, names: tuple[str, str]) -> Card:
+def _map_card(study: StudyContent, trials: Trials, shown: Map) -> Card:
+    goal = study.goals[0]
+    ends = [metric_text(goal.metric, value) for value in (min(shown.known), max(shown.known))]
+    worst, best = reversed(ends) if goal.minimize else ends
     near = "; frame: what counts as near it" if study.surroundings is not None else ""
-    note = f"Median of the trials in each cell, blue is better; empty where none was tried. Ring: the winner{near}."
-    figure = Figure(lambda size: map_figure(study, trials, names, size))
+    note = (
+        f"Median {metric_words(goal.metric)} of the trials in each cell, from {worst} to {best}; blue is better; empty where "
+        f"none was tried. Ring: the winner{near}."
+    )
+    figure = Figure(lambda size: map_figure(study, trials, shown, size))
     return Card("The two numbers that matter most", (figure,), note)
 
 

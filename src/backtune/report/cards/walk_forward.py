@@ -48,7 +48,7 @@ def _bands(content: Content, row: Row) -> Iterator[Band]:
     yield ((folds_card(content, row),),)
     if row.values is None:
         return
-    yield ((evidence_card(row),),)
+    yield ((evidence_card(row, content.goals[0].metric),),)
     whole, gap = content.stitched(row)
     if whole is None:
         why = f"No equity, trades and months, for the tests could not be run again: {gap}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,7 @@ from backtune.report.plots.curves import Size
 from backtune.report.plots.frame import Frame
 from backtune.report.plots.paths import dots
 from backtune.report.plots.search import MOST_DOTS, parameter_axis, value_axis
-from backtune.report.plots.tone import tone
+from backtune.report.plots.tone import SIGNED, tone
 from backtune.report.surroundings import Surroundings
 from backtune.report.wording import metric_text, metric_title, share_text
 from backtune.space import Float, Int
@@ -53,36 +54,56 @@ def plateau_figure(around: Surroundings, goal: Goal, size: Size) -> Markup:
     return frame.svg(label, *layers, size=size.name)
 
 
-def map_names(study: StudyContent) -> tuple[str, str] | None:
-    """The two numbers that matter most, of those that vary; None where there are fewer."""
+@dataclass(frozen=True, eq=False)
+class Map:
+    """Two numbers, and what the trials had in the cells of a grid over both.
+
+    Attributes:
+        names: of the parameters, across and up.
+        edges: where the cells end, in the parameters' units.
+        medians: (n_across, n_up) of the first objective, NaN where no complete trial is.
+    """
+
+    names: tuple[str, str]
+    edges: tuple[np.ndarray, np.ndarray]
+    medians: np.ndarray
+
+    @property
+    def known(self) -> list[float]:
+        """The medians that there are; one at least."""
+        return [value for value in self.medians.ravel().tolist() if not np.isnan(value)]
+
+
+def map_of(study: StudyContent, trials: Trials) -> Map | None:
+    """Over the two numbers that matter most, of those that vary; None where there are fewer, or no trial has both."""
     numbers = [
-        name
+        (name, parameter)
         for name in study.importance
         if isinstance(parameter := study.space[name], Float | Int) and parameter.high > parameter.low
     ]
-    return (numbers[0], numbers[1]) if len(numbers) > 1 else None
+    if len(numbers) < 2:
+        return None
+    (first, across), (second, up) = numbers[:2]
+    edges = cell_edges(across), cell_edges(up)
+    columns = trials.params[first], trials.params[second]
+    medians = cell_medians(columns, trials.values[:, 0], trials.complete, edges)
+    return None if np.isnan(medians).all() else Map((first, second), edges, medians)
 
 
-def map_figure(study: StudyContent, trials: Trials, names: tuple[str, str], size: Size) -> Markup:
-    """The median of the first objective in the cells of a grid over two parameters; nothing where nothing was tried."""
-    goal = study.goals[0]
-    axes = [parameter_axis(study.space[name], trials.params[name], name) for name in names]
-    frame = Frame(size.width, 300, axes[0], axes[1])
-    edges = [cell_edges(study.space[name]) for name in names]  # type: ignore[arg-type]
-    medians = cell_medians(
-        [trials.params[name] for name in names], trials.values[:, 0], trials.complete, edges
-    )
-    known = [value for value in medians.ravel().tolist() if not np.isnan(value)]
-    layers = [_cells(frame, edges, medians, known, minimize=goal.minimize)]
+def map_figure(study: StudyContent, trials: Trials, shown: Map, size: Size) -> Markup:
+    """The medians as colours; nothing where nothing was tried."""
+    goal, names, known = study.goals[0], shown.names, shown.known
+    x, y = (parameter_axis(study.space[name], trials.params[name], name) for name in names)
+    frame = Frame(size.width, 300, x, y)
+    layers = [_cells(frame, shown, goal)]
     if study.surroundings is not None and all(name in study.surroundings.box for name in names):
         layers.append(_outline(frame, *(study.surroundings.box[name] for name in names)))
     winner = study.winner
     if winner is not None and all(name in winner.params for name in names):
         layers.append(_ring(frame, *(float(winner.params[name]) for name in names)))
-    filled = int(np.isfinite(medians).sum())
     label = (
-        f"Median {metric_title(goal.metric)} by {names[0]} and {names[1]}, in {filled} of {medians.size} cells: from "
-        f"{metric_text(goal.metric, min(known, default=None))} to {metric_text(goal.metric, max(known, default=None))}."
+        f"Median {metric_title(goal.metric)} by {names[0]} and {names[1]}, in {len(known)} of {shown.medians.size} cells: "
+        f"from {metric_text(goal.metric, min(known))} to {metric_text(goal.metric, max(known))}."
     )
     return frame.svg(label, *layers, size=size.name)
 
@@ -151,16 +172,15 @@ def halves_figure(splits: Overfitting, scale: float, size: Size) -> Markup:
     return frame.svg(label, *layers, size=size.name)
 
 
-def _cells(
-    frame: Frame, edges: Sequence[np.ndarray], medians: np.ndarray, known: Sequence[float], *, minimize: bool
-) -> Markup:
-    across = [frame.across(np.array(ends)).tolist() for ends in pairwise(edges[0])]
-    up = [frame.up(np.array(ends)).tolist() for ends in pairwise(edges[1])]
+def _cells(frame: Frame, shown: Map, goal: Goal) -> Markup:
+    across = [frame.across(np.array(ends)).tolist() for ends in pairwise(shown.edges[0])]
+    up = [frame.up(np.array(ends)).tolist() for ends in pairwise(shown.edges[1])]
+    known, is_signed = shown.known, goal.metric in SIGNED
     found = []
-    for (i, j), value in np.ndenumerate(medians):
+    for (i, j), value in np.ndenumerate(shown.medians):
         if np.isnan(value):
             continue
-        strength = tone(float(value), known, minimize=minimize)
+        strength = tone(float(value), known, is_signed=is_signed, minimize=goal.minimize)
         (left, right), (bottom, top) = across[i], up[j]
         opacity = _FAINTEST + (_STRONGEST - _FAINTEST) * abs(strength)
         found.append(

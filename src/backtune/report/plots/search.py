@@ -122,7 +122,7 @@ def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
     return element(
         "svg",
         *layers,
-        viewBox=f"0 0 {size.width:.0f} 270",
+        viewBox=f"0 0 {size.width:.0f} {bottom + 12 + 13 * max(len(_in_lines(name)) for name, _ in scales):.0f}",
         role="img",
         aria_label=label,
         class_=f"figure {size.name}",
@@ -191,12 +191,16 @@ def _upright(place: float, name: str, axis: Axis, top: float, bottom: float) -> 
     """One of the parallel axes, its ends named, its name below in a line a word."""
     ends = [axis.ticks[0], axis.ticks[-1]] if axis.ticks else []
     heights = bottom - axis.share(np.array([value for value, _ in ends])) * (bottom - top)
-    parts = name.replace("_", " ").split()[:3]
     return joined(
         element("path", class_="axis", d=f"M{place:.0f} {top:.0f}V{bottom:.0f}"),
         *(
             words(place + 4, float(y) + 4, text, "note halo")
             for y, (_, text) in zip(heights, ends, strict=True)
         ),
-        *(words(place, bottom + 18 + 13 * i, part[:12], "m") for i, part in enumerate(parts)),
+        *(words(place, bottom + 18 + 13 * i, part[:12], "m") for i, part in enumerate(_in_lines(name))),
     )
+
+
+def _in_lines(name: str) -> list[str]:
+    """The first words of a name, three at most."""
+    return name.replace("_", " ").split()[:3]
