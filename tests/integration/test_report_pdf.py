@@ -14,6 +14,7 @@ from backtune.report import pdf, typesetting
 from backtune.report.content import Content
 from backtune.report.pdf import document, pdf_report
 from backtune.report.typesetting import pages
+from backtune.report.writing import written_report
 from backtune.sweep import run_sweep
 from paper import margins
 from sweeps import INLINE, backtune, parsed
@@ -147,7 +148,8 @@ def test_of_many_studies_the_best_are_there_and_a_sweep_without_winners_is_said(
     assert pdf_report(Content(run)).startswith(b"%PDF-")
 
 
-def test_without_typst_it_says_what_to_install(monkeypatch):
+def test_without_typst_it_says_what_to_install(undisturbed, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "typst", None)
     with pytest.raises(ReportError, match=r"needs typst.*pip install 'backtune\[report\]'"):
-        pages({})
+        written_report(Content(undisturbed.run), "pdf", tmp_path / "a.pdf")
+    assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ from backtune.report.cards.study import sections
 from backtune.report.content import Content
 from backtune.report.plots.curves import Size
 from backtune.report.summary_words import cautions, facts
-from backtune.report.typesetting import pages, picture
+from backtune.report.typesetting import pages, picture, typesetter
 from backtune.report.wording import counted, metric_title
 
 MOST_STUDIES = 60
@@ -44,6 +44,8 @@ def pdf_report(content: Content) -> bytes:
         ReportError: what it takes is not installed.
         ResultsError: a log cannot be read.
     """
+    # What is said takes seconds to find; whether it can be set is known at once.
+    typesetter()
     return pages(document(content))[0]
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from html import unescape
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from backtune.errors import ReportError
@@ -35,11 +36,7 @@ def pages(document: dict[str, Any], form: Literal["pdf", "png"] = "pdf") -> list
     Raises:
         ReportError: typst is not installed, or cannot set the document.
     """
-    try:
-        import typst
-    except ImportError:
-        problem = "a PDF report needs typst, which is not installed; pip install 'backtune[report]'"
-        raise ReportError(problem) from None
+    typst = typesetter()
     layout = (_FOLDER / "page.typ").read_bytes()
     inputs = {"data": json.dumps({**document, "colours": _colours()}, allow_nan=False)}
     try:
@@ -47,6 +44,20 @@ def pages(document: dict[str, Any], form: Literal["pdf", "png"] = "pdf") -> list
     except typst.TypstError as error:
         raise ReportError(f"the pages cannot be set: {error.message}") from error
     return made if isinstance(made, list) else [made]
+
+
+def typesetter() -> ModuleType:
+    """Typst.
+
+    Raises:
+        ReportError: it is not installed.
+    """
+    try:
+        import typst
+    except ImportError:
+        problem = "a PDF report needs typst, which is not installed; pip install 'backtune[report]'"
+        raise ReportError(problem) from None
+    return typst
 
 
 def picture(figure: Markup) -> dict[str, str]:
