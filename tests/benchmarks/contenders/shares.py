@@ -1,4 +1,6 @@
-"""Where the time of a unit goes: timers around compiled code, around the sampler and around the rest by part.
+"""Where the time of a unit goes: timers around the kernel, around the sampler and around the rest by part.
+
+The kernel is compiled code, called from Python, and what makes metrics of its sums.
 
 Every timer counts what happens in it and in no timer inside it, so the parts add up to the unit's time; that sum is
 compared with the unit's own clock.
@@ -19,6 +21,7 @@ from numba.core.dispatcher import Dispatcher
 
 from backtune.data import load
 from backtune.data.bars_ref import BarsRef
+from backtune.engine import simulation
 from backtune.objective import Objective
 from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary
@@ -61,6 +64,7 @@ def install(studies: Iterable[Study]) -> None:
     _clock.running = True
     _warm(studies)
     _wrap_compiled()
+    simulation._metrics = _timed(simulation._metrics, KERNEL)
     for suggester in _engines():
         _wrap(suggester, ("ask", "tell"), SAMPLER)
     _wrap(TrialLog, ("read", "append", "merge"), LOG)
