@@ -23,7 +23,8 @@ def pack(
     """Units of similar cost, the longest first; how studies are packed changes no result.
 
     No unit of several studies is longer than the target, and at most one is shorter than half of it. Studies of the
-    same bars lie side by side, because a worker keeps the bars it has read. The islands of a search are cut into no
+    same bars lie side by side, and those of one asset where they can, because a worker keeps the bars it has read and
+    what they are built from. The islands of a search are cut into no
     more parts than there are slots, so that none waits for one that cannot run. Slots that take the units in order are
     done within ``total / slots + (1 - 1 / slots) * max(target, longest study)`` (Graham 1969), of which
     ``max(total / slots, longest study)`` cannot be helped.
@@ -43,7 +44,10 @@ def pack(
         cost = sum(seconds[study.id] for study in company)
         bars = company[0].bars
         by_bars.setdefault((bars.asset, bars.timeframe), []).append(_Bin(cost, company[0].id, company))
-    bins = _filled([one for group in by_bars.values() for one in _filled(group, target)], target)
+    by_asset: dict[str, list[_Bin]] = {}
+    for (asset, _), group in by_bars.items():
+        by_asset.setdefault(asset, []).extend(_filled(group, target))
+    bins = _filled([one for group in by_asset.values() for one in _filled(group, target)], target)
     return [one.studies for one in sorted(bins)]
 
 

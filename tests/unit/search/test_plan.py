@@ -119,9 +119,9 @@ def test_seeds_differ_by_cell_and_are_stable():
 
 
 def packed(sizes, unit_seconds, slots):
-    """Units of (seconds, bars) pairs, with the cost of each study and the target."""
+    """Units of (seconds, bars) pairs, with the cost of each study and the target; bars as ``A`` or ``A1h``."""
     studies = [
-        SimpleNamespace(id=f"{i:03d}", peers=(), bars=SimpleNamespace(asset=bars, timeframe="1h"))
+        SimpleNamespace(id=f"{i:03d}", peers=(), bars=SimpleNamespace(asset=bars[0], timeframe=bars[1:]))
         for i, (_, bars) in enumerate(sizes)
     ]
     seconds = {study.id: cost for study, (cost, _) in zip(studies, sizes, strict=True)}
@@ -186,6 +186,12 @@ def test_the_order_of_the_studies_does_not_matter(sizes, slots, random):
 def test_studies_of_the_same_bars_lie_side_by_side(sizes, slots, expected):
     units, _, _ = packed(sizes, 20.0, slots)
     assert ["".join(study.bars.asset for study in unit) for unit in units] == expected
+
+
+def test_timeframes_of_an_asset_lie_side_by_side():
+    sizes = [(0.5, "A1h"), (0.5, "B1h"), (0.4, "A4h"), (0.4, "B4h"), (0.05, "A1d"), (0.05, "B1d")]
+    units, _, _ = packed(sizes, 20.0, 1)
+    assert [{study.bars.asset for study in unit} for unit in units] == [{"A"}, {"B"}]
 
 
 @pytest.mark.parametrize(
