@@ -28,6 +28,7 @@ from backtune.spec import SweepSpec
 if TYPE_CHECKING:
     import polars as pl
 
+    from backtune.results.portfolio import SweepPortfolio
     from backtune.tracking.projection import Projection
 
 ExecutorName = Literal["ray", "inline"]
@@ -101,6 +102,12 @@ class SweepResult:
         from backtune.results.frames import leaderboard_frame
 
         return leaderboard_frame(self.rows())
+
+    def portfolio(self, method: str | None = None, top: int | None = None) -> SweepPortfolio:
+        """Weights over the winners; see :func:`~backtune.results.portfolio.portfolio_of`."""
+        from backtune.results.portfolio import portfolio_of
+
+        return portfolio_of(self.run, method, top)
 
     def best(self) -> dict[str, Any] | None:
         """The first row of the leaderboard as plain data; None where no study has a winner."""

@@ -18,6 +18,7 @@ from backtune.cli import (
     export,
     export_pine,
     plan,
+    portfolio,
     report,
     results,
     run,
@@ -44,6 +45,7 @@ app.command("status")(results.status)
 app.command("leaderboard")(results.leaderboard)
 app.command("best")(best.best)
 app.command("backtest")(backtest.backtest)
+app.command("portfolio")(portfolio.portfolio)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("export-pine")(export_pine.export_pine)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import isclose
 
 from backtune.data.bars import Bars
 from backtune.data.bars_ref import BarsRef
 from backtune.data.window import to_datetime
 from backtune.engine.window import Window
 from backtune.errors import ResultsError
-from backtune.objective import Objective, search_window, validation_window
+from backtune.objective import Metrics, Objective, search_window, validation_window
 from backtune.results.runs import Run, StudyEntry
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyRef, strategy_ref
@@ -48,6 +49,23 @@ class Stage:
             CatalogError: there is no bar in it.
         """
         return validation_window(self.bars, self.fold.test) if self.fold.test is not None else None
+
+
+def check_same(now: Metrics, before: Metrics, name: str) -> None:
+    """The strategy or an installed package may have changed since the sweep, which no fingerprint of bars tells.
+
+    Args:
+        name: of what was backtested again.
+
+    Raises:
+        ResultsError: a metric is another one now.
+    """
+    for metric, value in before.items():
+        again = now[metric]
+        if (again is None) != (value is None) or not isclose(again or 0.0, value or 0.0, rel_tol=1e-9):
+            raise ResultsError(
+                f"the bars or the code are no longer those of the sweep: {metric} of {name} is {again} now, and was {value}"
+            )
 
 
 class Stages:

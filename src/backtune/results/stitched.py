@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from backtune.objective import Metrics, Objective, validation_window
 from backtune.results.files import read_json, write_json
 from backtune.results.row import Row
 from backtune.results.runs import Run
-from backtune.results.stage import Stage, Stages
+from backtune.results.stage import Stage, Stages, check_same
 from backtune.space import Params
 from backtune.validation.bootstrap import SharpeInterval, sharpe_interval
 from backtune.validation.deflated_sharpe import ReturnShape
@@ -168,7 +167,7 @@ def _stitched(folds: Sequence[tuple[Row, Stage]], seed: int) -> Stitched:
         raise ResultsError("there is no bar in any test window")
     for fold, objective, window in tests:
         if fold.values is not None:
-            _check(fold, objective, window)
+            check_same(objective.score(fold.params, window).metrics, fold.oos_metrics, fold.fold)
     pieces = [(fold.params if fold.values is not None else None, window) for fold, _, window in tests]
     objective, first = folds[-1][1].objective, pieces[0][1].start
     result = objective.chained(pieces)
@@ -194,17 +193,6 @@ def _tests(folds: Sequence[tuple[Row, Stage]]) -> Iterator[tuple[Row, Objective,
         test, timestamp = stage.fold.test, stage.bars.timestamp
         if test is not None and np.diff(np.searchsorted(timestamp, [test.start, test.end])).any():
             yield fold, stage.objective, validation_window(stage.bars, test)
-
-
-def _check(fold: Row, objective: Objective, window: Window) -> None:
-    """The strategy or an installed package may have changed since the sweep."""
-    again = objective.score(fold.params, window).metrics
-    for name, value in fold.oos_metrics.items():
-        now = again[name]
-        if (now is None) != (value is None) or not isclose(now or 0.0, value or 0.0, rel_tol=1e-9):
-            raise ResultsError(
-                f"the bars or the code are no longer those of the sweep: {name} of {fold.fold} is {now} now, and was {value}"
-            )
 
 
 def _score(result: Result, whole: Window, cash: float, seed: int) -> OutOfSample:

@@ -125,6 +125,15 @@ def score_portfolio(weights: np.ndarray, returns: np.ndarray, bars_per_year: flo
     )
 
 
+def correlations_of(returns: np.ndarray) -> np.ndarray:
+    """(n_assets, n_assets) of (n_bars, n_assets) returns; NaN for a series that does not vary.
+
+    Raises:
+        ValueError: another shape, or a value that is not finite.
+    """
+    return _risk(_checked(returns))[1]
+
+
 def equal(deviations: np.ndarray, _correlations: np.ndarray) -> np.ndarray | None:
     """1 / n."""
     return np.full(len(deviations), 1.0 / len(deviations))

@@ -1,0 +1,158 @@
+"""``backtune portfolio``."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from backtune.cli.options import Json, RunPath, print_json, stdout_console
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from backtune.results.members import Part
+    from backtune.results.portfolio import Mix, SweepPortfolio
+
+# More columns do not fit beside each other.
+_MOST_CORRELATIONS = 12
+
+
+def portfolio(
+    run: RunPath,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="equal, inverse_volatility, risk_parity or maximum_diversification.  [default: all of them]",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=2, help="Only so many winners, the best in sample.  [default: all]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Weights over the winners, fitted on what the searches saw and scored on what they did not."""
+    from backtune.results.portfolio import portfolio_of
+    from backtune.results.runs import Run
+
+    opened = Run.open(run)
+    found = portfolio_of(opened, method, top)
+    if json:
+        print_json(found.to_json())
+    else:
+        _print(stdout_console(), opened.name, found)
+
+
+def _print(out: Console, name: str, found: SweepPortfolio) -> None:
+    from backtune.timeframe import Timeframe
+
+    step = Timeframe(found.step // 1_000_000)
+    out.print(f"{name}: {len(found.members)} winners, returns over {step}", highlight=False, markup=False)
+    for part in found.parts:
+        out.print(Text(_windows(part, found.step), style="dim"))
+    out.print(_scores(found))
+    out.print(_weights(found))
+    if len(found.members) <= _MOST_CORRELATIONS:
+        out.print(_correlations(found))
+    for line in (_alike(found), *(f"! {warning}" for warning in found.warnings)):
+        out.print(Text(line, style="yellow" if line.startswith("!") else "dim"))
+
+
+def _windows(part: Part, step: int) -> str:
+    from backtune.data.window import to_datetime
+
+    samples = {"in": part.moments, "out": part.oos_moments}
+    told = (
+        f"{name} {to_datetime(int(moments[0]) - step):%Y-%m-%d} to {to_datetime(int(moments[-1]) - 1):%Y-%m-%d} "
+        f"({len(moments):,})"
+        for name, moments in samples.items()
+    )
+    return f"{part.name} {', '.join(told)}"
+
+
+def _scores(found: SweepPortfolio) -> Table:
+    from backtune.results.portfolio import mean_score
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("method")
+    for heading in ("Sharpe", "return", "volatility", "drawdown"):
+        table.add_column(f"{heading}\nin → [b]out[/b]", justify="right", no_wrap=True)
+    table.add_column("diversi-\nfication", justify="right")
+    for mix in found.mixes.values():
+        inside, outside = mean_score(mix.in_sample), mean_score([mix.out_of_sample])
+        ratio = mix.fits[-1].diversification_ratio
+        table.add_row(
+            _words(mix), *(_pair(name, inside[name], outside[name]) for name in inside),
+            "-" if ratio is None else f"{ratio:.2f}",
+        )  # fmt: skip
+    return table
+
+
+def _pair(name: str, inside: float | None, outside: float | None) -> Text:
+    return Text.assemble((f"{_number(name, inside)} → ", "dim"), (_number(name, outside), "bold"))
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if name == "sharpe_ratio" else f"{100 * value:,.{0 if abs(value) >= 0.1 else 1}f}%"
+
+
+def _words(mix: Mix) -> str:
+    return mix.method.replace("_", " ")
+
+
+def _weights(found: SweepPortfolio) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", justify="right", style="dim")
+    table.add_column(
+        "weights" if len(found.parts) == 1 else f"weights in {found.parts[-1].name}", overflow="fold"
+    )
+    for mix in found.mixes.values():
+        table.add_column(_words(mix).replace(" ", "\n"), justify="right")
+    for k, row in enumerate(found.members):
+        title = Text.assemble((row.strategy, "bold"), f" {row.asset} {row.timeframe}")
+        weights = (float(mix.weights[-1, k]) for mix in found.mixes.values())
+        table.add_row(str(k + 1), title, *(f"{100 * weight:.0f}%" for weight in weights))
+    return table
+
+
+def _correlations(found: SweepPortfolio) -> Table:
+    """In-sample below the diagonal, out-of-sample above."""
+    n = len(found.members)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("correlation", style="dim", justify="right")
+    for k in range(n):
+        table.add_column(str(k + 1), justify="right", no_wrap=True)
+    inside, outside = found.correlations, found.oos_correlations
+    for i in range(n):
+        cells = [
+            _cell(inside[i, j], "dim") if j < i else _cell(outside[i, j], "bold") if j > i else Text("·")
+            for j in range(n)
+        ]
+        table.add_row(str(i + 1), *cells)
+    return table
+
+
+def _cell(value: float, style: str) -> Text:
+    return Text("-" if math.isnan(value) else f"{value:.2f}", style=style)
+
+
+def _alike(found: SweepPortfolio) -> str:
+    means = [_mean_of_pairs(matrix) for matrix in (found.correlations, found.oos_correlations)]
+    inside, outside = ("-" if mean is None else f"{mean:.2f}" for mean in means)
+    where = "; below the diagonal in sample, above it out" if len(found.members) <= _MOST_CORRELATIONS else ""
+    return f"mean correlation {inside} in sample, {outside} out{where}"
+
+
+def _mean_of_pairs(correlations: np.ndarray) -> float | None:
+    pairs = [
+        float(value) for i, line in enumerate(correlations) for value in line[:i] if not math.isnan(value)
+    ]
+    return sum(pairs) / len(pairs) if pairs else None

@@ -1,0 +1,100 @@
+"""Winners of a sweep at common times: what each made where it was searched, and in its test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backtune.engine.window import Window
+from backtune.errors import ResultsError
+from backtune.objective import Metrics
+from backtune.results.common_times import Curve, common_returns, step_of
+from backtune.results.leaderboard import leaderboard
+from backtune.results.row import Row
+from backtune.results.runs import Run
+from backtune.results.stage import Stage, Stages, check_same
+from backtune.spec import Goal
+from backtune.timeframe import Timeframe
+
+# Of fewer returns, deviations and correlations are noise.
+LEAST_RETURNS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One fold of all members at common times.
+
+    Attributes:
+        name: of the fold.
+        moments, oos_moments: (n,) ends of the steps, in-sample and out-of-sample, microseconds since the epoch.
+        returns, oos_returns: (n, n_members); a member without a winner in this fold does not move.
+    """
+
+    name: str
+    moments: np.ndarray
+    returns: np.ndarray
+    oos_moments: np.ndarray
+    oos_returns: np.ndarray
+
+
+def members_of(run: Run, top: int | None) -> tuple[Row, ...]:
+    """The winners of a sweep, one a study and of a walk-forward one a cell, the best first objective in-sample first.
+
+    Args:
+        top: so many at most; None for all.
+    """
+    goal = Goal.parse(run.spec["search"]["objectives"][0])
+    sign = 1.0 if goal.minimize else -1.0
+    first: dict[str, Row] = {}
+    for row in leaderboard(run, top=0):
+        if row.values is not None:
+            # The first of a Pareto front would be the best out-of-sample.
+            known = first.get(row.study)
+            if known is None or known.values is None or sign * row.values[0] < sign * known.values[0]:
+                first[row.study] = row
+    ranked = sorted(first.values(), key=lambda row: (sign * (row.values or (math.inf,))[0], row.study))
+    return tuple(ranked[:top])
+
+
+def parts_of(run: Run, members: Sequence[Row]) -> tuple[tuple[Part, ...], int]:
+    """The folds of all members at common times, and the step between these in microseconds.
+
+    Raises:
+        ResultsError: there is too little time in common; the folder does not say which windows a study had; or the bars
+            or the strategy give other numbers than the sweep has.
+        DataError, SpecError, StrategyError: they are not there.
+    """
+    stages, studies = Stages(run), {study.id: study for study in run.studies}
+    step = step_of([Timeframe.parse(row.timeframe).microseconds for row in members])
+    found = []
+    for folds in zip(*(row.folds or (row,) for row in members), strict=True):
+        curves = [_curves(fold, stages.of(studies[fold.study])) for fold in folds]
+        inside, outside = (common_returns(side, step) for side in zip(*curves, strict=True))
+        name = folds[0].fold
+        for what, (moments, _) in (("in sample", inside), ("out of sample", outside)):
+            if len(moments) < LEAST_RETURNS:
+                raise ResultsError(
+                    f"{name}: the winners have {len(moments)} steps of {Timeframe(step // 1_000_000)} in common {what}, "
+                    f"and a portfolio needs {LEAST_RETURNS}; choose fewer winners, or give the sweep more time"
+                )
+        found.append(Part(name, *inside, *outside))
+    return tuple(found), step
+
+
+def _curves(fold: Row, stage: Stage) -> tuple[Curve, Curve]:
+    """What a winner made on the window of its search and in its test."""
+    test = stage.test
+    assert test is not None  # noqa: S101
+    return _curve(fold, stage, stage.search, fold.is_metrics), _curve(fold, stage, test, fold.oos_metrics)
+
+
+def _curve(fold: Row, stage: Stage, window: Window, metrics: Metrics) -> Curve:
+    params = fold.params if fold.values is not None else None
+    result = stage.objective.chained([(params, window)])
+    if params is not None:
+        check_same(result.metrics, metrics, fold.study)
+    closes = window.prices.timestamp + window.bars.timeframe.microseconds
+    return Curve(closes, result.equity, stage.objective.execution.initial_cash)
