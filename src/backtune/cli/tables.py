@@ -13,7 +13,7 @@ from rich.text import Text
 from backtune.data.window import to_datetime
 from backtune.objective import Metrics
 from backtune.report.wording import IN_PERCENT
-from backtune.results.evidence import FLAT, Evidence
+from backtune.results.evidence import Evidence
 from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.space import Params
@@ -41,7 +41,7 @@ def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int)
     console.print(table)
     if any(row.warnings for row in shown):
         console.print(_warnings(shown))
-    if any(map(_has_steadier, shown)):
+    if any(row.evidence.has_steadier for row in shown):
         console.print(_centres(shown, goals[0]))
 
 
@@ -144,31 +144,21 @@ def _warnings(rows: Sequence[Row]) -> Table:
 
 
 def _centres(rows: Sequence[Row], goal: str) -> Table:
-    """A line for each row whose best has much worse neighbours than another candidate."""
+    """A line for each row whose best stands alone while another candidate does not."""
     table = Table.grid(padding=(0, 1))
     table.add_column("", justify="right", style="dim")
     table.add_column("")
     for place, row in enumerate(rows, start=1):
-        if _has_steadier(row):
+        if row.evidence.has_steadier:
             table.add_row(f" {place}", _centre(row.evidence, goal))
     return table
 
 
 def _centre(evidence: Evidence, goal: str) -> Text:
-    own = (evidence.centre_metrics or {}).get(goal)
-    values = {
-        f"{_words(goal)} in sample": own, "of its neighbours": evidence.centre_neighbours,
-        "of the best's": evidence.plateau_neighbours,
-    }  # fmt: skip
-    told = ", ".join(f"{what} {_number(goal, value)}" for what, value in values.items() if value is not None)
-    return Text.assemble("* steadier: ", _listed(evidence.plateau_centre or {}), (f" ({told})", "dim"))
-
-
-def _has_steadier(row: Row) -> bool:
-    """Whether the best stands alone, as far as is known, and another candidate does not."""
-    evidence = row.evidence
-    stands_alone = evidence.plateau is None or evidence.plateau < FLAT
-    return stands_alone and evidence.plateau_centre not in (None, row.params)
+    own = _number(goal, (evidence.centre_metrics or {}).get(goal))
+    plateaus = f"plateau {_number('', evidence.centre_plateau)} instead of {_number('', evidence.plateau)}"
+    told = f" ({_words(goal)} {own} in sample, {plateaus})"
+    return Text.assemble("* steadier: ", _listed(evidence.plateau_centre or {}), (told, "dim"))
 
 
 def _title(run: Run) -> str:

@@ -41,10 +41,9 @@ class Evidence:
         pbo_loss: the share of splits whose best has a negative Sharpe ratio out-of-sample.
         plateau: 1 where its neighbours are as good in the first objective, 0 where they are like any other trial; of a
             Pareto front, for its first point alone.
-        plateau_neighbours: median of these neighbours' values, in-sample.
         plateau_centre: the candidate whose neighbours are the best of all, which may be the better choice; not always a
             trial, see :mod:`backtune.results.probes`.
-        centre_neighbours: median of their values.
+        centre_plateau: how these stand, by the measure of ``plateau``.
         centre_metrics: of the centre, in-sample. What it does out-of-sample is not looked up, lest the choice between it and
             the winner be made by that.
         oos_interval: of the Sharpe ratio out-of-sample.
@@ -57,9 +56,8 @@ class Evidence:
     pbo_slope: float | None = None
     pbo_loss: float | None = None
     plateau: float | None = None
-    plateau_neighbours: float | None = None
     plateau_centre: Params | None = None
-    centre_neighbours: float | None = None
+    centre_plateau: float | None = None
     centre_metrics: Metrics | None = None
     oos_interval: SharpeInterval | None = None
     n_cells: int | None = None
@@ -76,12 +74,17 @@ class Evidence:
             pbo_slope=searched.pbo_slope,
             pbo_loss=searched.pbo_loss,
             plateau=searched.plateau if is_best else None,
-            plateau_neighbours=searched.plateau_neighbours if is_best else None,
             plateau_centre=searched.plateau_centre,
-            centre_neighbours=searched.centre_neighbours,
+            centre_plateau=searched.centre_plateau,
             centre_metrics=searched.centre_metrics,
             oos_interval=winner.oos_interval,
         )
+
+    @property
+    def has_steadier(self) -> bool:
+        """Whether the best stands alone, as far as is known, and the centre of the plateau does not."""
+        stands_alone = self.plateau is None or self.plateau < FLAT
+        return stands_alone and self.centre_plateau is not None and self.centre_plateau >= FLAT
 
     def to_json(self) -> dict[str, Any]:
         """Flat and plain."""
@@ -89,8 +92,7 @@ class Evidence:
         return {
             "dsr": self.dsr, "n_independent": self.n_independent, "n_cells": self.n_cells,
             "pbo": self.pbo, "pbo_slope": self.pbo_slope, "pbo_loss": self.pbo_loss,
-            "plateau": self.plateau, "plateau_neighbours": self.plateau_neighbours,
-            "plateau_centre": self.plateau_centre, "centre_neighbours": self.centre_neighbours,
+            "plateau": self.plateau, "plateau_centre": self.plateau_centre, "centre_plateau": self.centre_plateau,
             "centre_metrics": centre and {f"is_{name}": value for name, value in centre.items()},
             "oos_sharpe_low": interval.low if interval else None,
             "oos_sharpe_high": interval.high if interval else None,

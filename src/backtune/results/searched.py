@@ -26,7 +26,7 @@ from backtune.validation.plateau import plateau
 
 _FILE = "evidence.json"
 # To be raised with any change of what is computed: what was kept before is computed again.
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,8 @@ class Searched:
             the trials more alike and draws the probability towards one half.
         best: the complete trial that is best in the first objective; empty where there is none.
         plateau: its stability among its neighbours.
-        plateau_neighbours: the median of these, in the first objective.
         plateau_centre: the candidate with the best neighbours.
-        centre_neighbours: their median.
+        centre_plateau: how these stand, by the same measure.
         centre_metrics: of the centre, in-sample.
         n_probes: candidates evaluated beside the search, which the fields about neighbours take in as well.
     """
@@ -55,9 +54,8 @@ class Searched:
     pbo_loss: float | None = None
     best: Params | None = None
     plateau: float | None = None
-    plateau_neighbours: float | None = None
     plateau_centre: Params | None = None
-    centre_neighbours: float | None = None
+    centre_plateau: float | None = None
     centre_metrics: Metrics | None = None
     n_probes: int = 0
 
@@ -172,12 +170,7 @@ def _neighbours(log: pl.DataFrame, space: Space, goal: Goal, probes: Sequence[Pr
     found = plateau(space, candidates.columns, candidates.gains, best=candidates.best)
     if found is None:
         return best
-    sign = -1.0 if goal.minimize else 1.0
-    near, there = (
-        None if height is None else sign * height
-        for height in (found.neighbourhood, found.centre_neighbourhood)
-    )
-    heights = {"plateau": found.stability, "plateau_neighbours": near, "centre_neighbours": there}
+    heights = {"plateau": found.stability, "centre_plateau": found.centre_stability}
     if found.centre is None:
         return {**best, **heights}
     centre = candidates.params(found.centre)

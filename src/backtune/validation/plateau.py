@@ -33,6 +33,8 @@ class Plateau:
         n_neighbours: distinct candidates in the neighbourhood, the best apart.
         centre: the trial with the highest median of neighbours, among those with enough of them; None where none has.
         centre_neighbourhood: that median.
+        centre_stability: (centre_neighbourhood - elsewhere) / (value of the best - elsewhere), to be held against
+            ``stability``; None where a part is.
         probes: candidates to evaluate where the best has too few neighbours, else empty; they keep the space's rules. With
             them among the trials there are enough.
     """
@@ -44,6 +46,7 @@ class Plateau:
     n_neighbours: int
     centre: int | None
     centre_neighbourhood: float | None
+    centre_stability: float | None
     probes: tuple[Params, ...]
 
 
@@ -82,14 +85,16 @@ def plateau(
     outside = np.isfinite(trials.values) & ~near.inside & (np.arange(len(trials.values)) != best)
     elsewhere = median_of_cells(trials.values[outside], trials.cells[outside]) if outside.any() else None
     centre, height = trials.centre()
+    value = float(trials.values[best])
     return Plateau(
         best=best,
-        stability=_stability(float(trials.values[best]), neighbourhood, elsewhere),
+        stability=_stability(value, neighbourhood, elsewhere),
         neighbourhood=neighbourhood,
         elsewhere=elsewhere,
         n_neighbours=near.n_distinct,
         centre=centre,
         centre_neighbourhood=height,
+        centre_stability=_stability(value, height, elsewhere),
         probes=() if near.is_dense else near.probes(seed),
     )
 

@@ -24,8 +24,8 @@ def winner(**fields: object) -> Winner:
 
 
 STRONG = Evidence(
-    dsr=0.99, n_independent=41.0, pbo=0.1, pbo_slope=0.8, pbo_loss=0.0, plateau=0.9, plateau_neighbours=1.4,
-    plateau_centre=PARAMS, centre_neighbours=1.45, centre_metrics={"sharpe_ratio": 1.3}, oos_interval=interval(0.2, 1.1),
+    dsr=0.99, n_independent=41.0, pbo=0.1, pbo_slope=0.8, pbo_loss=0.0, plateau=0.9,
+    plateau_centre=PARAMS, centre_plateau=0.95, centre_metrics={"sharpe_ratio": 1.3}, oos_interval=interval(0.2, 1.1),
 )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_nothing_is_known_of_an_old_winner_of_an_empty_search() -> None:
 def test_as_plain_data() -> None:
     assert STRONG.to_json() == {
         "dsr": 0.99, "n_independent": 41.0, "n_cells": None, "pbo": 0.1, "pbo_slope": 0.8, "pbo_loss": 0.0,
-        "plateau": 0.9, "plateau_neighbours": 1.4, "plateau_centre": {"period": 7}, "centre_neighbours": 1.45,
+        "plateau": 0.9, "plateau_centre": {"period": 7}, "centre_plateau": 0.95,
         "centre_metrics": {"is_sharpe_ratio": 1.3}, "oos_sharpe_low": 0.2, "oos_sharpe_high": 1.1,
     }  # fmt: skip
 

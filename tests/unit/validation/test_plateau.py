@@ -190,6 +190,11 @@ def test_the_best_may_be_named() -> None:
     named = plateau(Space(x=Float(0.0, 1.0)), columns, np.array(values), best=20)
     assert (named.best, named.centre) == (20, found_best.centre)
     assert named.stability > 0.5
+    # The needle is 9: of what it has over the others, the hill's centre has little.
+    assert found_best.stability < found_best.centre_stability < 0.1
+    assert named.centre_stability == pytest.approx(
+        (named.centre_neighbourhood - named.elsewhere) / (values[20] - named.elsewhere)
+    )
 
 
 def test_inactive_parameters() -> None:
