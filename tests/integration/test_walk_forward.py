@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from backtune.cli.tables import print_folds, print_leaderboard
+from backtune.engine.costs import costs_of
 from backtune.engine.metrics import METRICS
 from backtune.engine.simulation import chained
 from backtune.engine.window import Window
@@ -29,6 +30,7 @@ from backtune.validation.deflated_sharpe import ReturnShape, probabilistic_sharp
 from sweeps import INLINE, backtune, build_market, spec_document, written
 
 DAY = 86_400_000_000
+COSTS = costs_of(Execution())
 SCHEME = {"method": "walk_forward", "folds": 3, "train": "90d", "test": "60d"}
 CHANGES = {
     "grid": {"strategies": ["RSIStrategy", "MACDStrategy"], "assets": ["AAA"]},
@@ -74,7 +76,7 @@ def by_hand(row, bars):
         first, end = np.searchsorted(bars.timestamp, [fold.test.start, fold.test.end]).tolist()
         positions = StrategyFactory.get(row.strategy)(**fold.params).positions(bars[:end])
         window = Window.of(bars[:end], first)
-        pieces.append((window.moves(positions, allow_short=True), window, Execution()))
+        pieces.append((window.moves(positions, allow_short=True), window, COSTS))
     return chained(pieces)
 
 
@@ -319,7 +321,7 @@ def by_hand_of_own(folder, row, bars):
         first, end = np.searchsorted(bars.timestamp, [fold.test.start, fold.test.end]).tolist()
         window = Window.of(bars[:end], first)
         positions = namespace["Own"](**fold.params).positions(bars[:end])
-        pieces.append((window.moves(positions, allow_short=True), window, Execution()))
+        pieces.append((window.moves(positions, allow_short=True), window, COSTS))
     return chained(pieces)
 
 
