@@ -3,16 +3,21 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 
 import backtune
+from backtune.data.bars import COLUMNS
+from backtune.data.catalog import Catalog
 from backtune.engine.simulation import result_of
 from backtune.engine.window import Window
 from backtune.errors import CatalogError
+from backtune.report.parameters import Parameters, evaluate
 from backtune.search.plan import studies_of
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
+from backtune.validation.folds import purged
 from sweeps import INLINE, assert_same_rows, build_market, rows_of, spec_document
 
 DAY = 86_400_000_000
@@ -78,6 +83,39 @@ def test_kfold(market, tmp_path):
         assert scored(row, bars, cut, end) == row.oos_metrics
     again = run_sweep(spec(market, validation), tmp_path / "again", INLINE)
     assert_same_rows(rows_of(result.run), rows_of(again.run))
+
+
+@pytest.mark.parametrize(
+    "validation",
+    [
+        {"method": "kfold", "folds": 3, "purge_bars": 40},
+        {"method": "walk_forward", "folds": 2, "purge_bars": 40},
+    ],
+    ids=lambda validation: validation["method"],
+)
+def test_with_bars_missing_before_a_test_parameters_out_and_in_have_the_leaderboards_numbers(
+    market, tmp_path, validation
+):
+    bars = backtune.load_bars(market, "AAA", "1h")
+    frame = pl.DataFrame({name: getattr(bars, name) for name in COLUMNS}).with_columns(
+        pl.col("timestamp").cast(pl.Datetime("us", "UTC"))
+    )
+    # Three of four bars are gone, so that gaps of time hold fewer bars than the purge asks for.
+    kept = frame.filter(pl.col("timestamp").dt.hour() % 4 == 0)
+    Catalog.open_or_create(tmp_path / "market").write("AAA", "1h", kept)
+    one = spec(tmp_path / "market", validation, trials=10)
+    result = run_sweep(one, tmp_path / "runs", INLINE)
+    rows = [fold for row in result.rows() for fold in row.folds or (row,)]
+    assert len(rows) == len(result.run.studies)
+    shortened = 0
+    for row in rows:
+        study = next(study for study in studies_of(one) if study.id == row.study)
+        loaded = study.bars.load()
+        shortened += purged(study.fold, loaded.timestamp).train.end < study.fold.train.end
+        again = evaluate(one, Parameters.of(result.run, row))
+        assert again.is_metrics == row.is_metrics
+        assert again.oos_metrics == row.oos_metrics
+    assert shortened > 0
 
 
 def test_each_scheme_is_a_sweep_and_studies_of_its_own(market):

@@ -8,7 +8,7 @@ import pytest
 from backtune.errors import SpecError
 from backtune.search.plan import studies_of
 from backtune.sweep import run_sweep
-from sweeps import INLINE, assert_same_rows, parsed, rows_of
+from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, written
 
 
 def winners_of(result, strategy, asset):
@@ -98,6 +98,70 @@ def test_a_front_is_taken_up_to_a_batch(tmp_path, market):
 def test_an_earlier_sweep_is_named_by_its_id_too(market, undisturbed):
     spec = parsed(market, search={"warm_start": undisturbed.run.sweep_id})
     assert all(study.first for study in studies_of(spec, undisturbed.run.folder.parent))
+
+
+def later(market, tmp_path, earlier, **data):
+    """A sweep that begins with another one, on bars of its own."""
+    grid = {"strategies": ["RSIStrategy"], "assets": ["AAA"]}
+    search = {"trials": 8, "warm_start": str(earlier.run.folder)} if earlier else {"trials": 8}
+    spec = parsed(market, grid=grid, search=search, data=data)
+    return run_sweep(spec, tmp_path, INLINE)
+
+
+def test_who_begins_with_what_was_found_on_its_test_is_told(tmp_path, market):
+    # The first searches until 2021-10-24 and the second, on the same bars, tests from then on.
+    first = later(market, tmp_path / "a", None)
+    again = later(market, tmp_path / "b", first)
+    assert [study.has_seen_test for study in again.run.studies] == [False]
+    # From March to October, July is the test's first month, and the first has searched it.
+    within = {"start": "2021-03-01", "end": "2021-10-01"}
+    ahead = later(market, tmp_path / "c", first, **within)
+    (row,) = ahead.rows()
+    assert (
+        "looks ahead: it began with parameters found on bars up to 2021-10-23, its test among them"
+        in row.warnings
+    )
+    # What began with that has it in itself, though nobody searched these bars since.
+    early = {"start": "2021-01-01", "end": "2021-06-01"}
+    cold = later(market, tmp_path / "d", None, **early)
+    warm = later(market, tmp_path / "e", ahead, **early)
+    heir = later(market, tmp_path / "f", warm, start="2021-01-01", end="2021-09-01")
+    assert [study.known_until for study in cold.run.studies] == [None]
+    assert [study.known_until for study in heir.run.studies] == [
+        study.known_until for study in ahead.run.studies
+    ]
+    assert [study.has_seen_test for study in heir.run.studies] == [True]
+    assert any(warning.startswith("looks ahead: ") for warning in heir.rows()[0].warnings)
+    assert not any(warning.startswith("looks ahead: ") for warning in again.rows()[0].warnings)
+
+
+def test_an_earlier_sweep_that_does_not_say_what_it_saw_is_taken_as_it_is(tmp_path, market, undisturbed):
+    content = json.loads((undisturbed.run.folder / "sweep.json").read_text())
+    for study in content["studies"]:
+        del study["span"], study["windows"], study["known_until"]
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/sweep.json").write_text(json.dumps(content))
+    (tmp_path / "old/studies").symlink_to(undisturbed.run.folder / "studies")
+    spec = parsed(
+        market,
+        search={"warm_start": str(tmp_path / "old")},
+        data={"start": "2021-03-01", "end": "2021-10-01"},
+    )
+    studies = studies_of(spec)
+    assert all(study.first and study.known_until is None for study in studies)
+
+
+def test_the_plan_says_it_before(tmp_path, market, undisturbed):
+    search = {"trials": 8, "warm_start": str(undisturbed.run.folder)}
+    document = spec_document(market, search=search, data={"start": "2021-03-01", "end": "2021-10-01"})
+    spec = written(tmp_path / "spec.yaml", document)
+    text = " ".join(backtune("plan", spec, cwd=tmp_path).stdout.split())
+    assert "ahead 4 of 4 studies begin with what " in text
+    assert "found on bars of their tests, which then prove nothing" in text
+    told = json.loads(backtune("plan", spec, "--json", cwd=tmp_path).stdout)
+    assert told["n_looking_ahead"] == 4
+    plain = written(tmp_path / "plain.yaml", spec_document(market))
+    assert " ahead " not in " ".join(backtune("plan", plain, cwd=tmp_path).stdout.split())
 
 
 def test_no_earlier_sweep_is_refused(tmp_path, market):

@@ -115,12 +115,17 @@ class _Outlook:
     guessed: tuple[str, ...]
     offer: _Offer | None
 
+    @property
+    def n_looking_ahead(self) -> int:
+        """Studies that begin with parameters found on bars of their own test."""
+        return sum(study.has_seen_test for study in self.run.studies)
+
     def to_json(self) -> dict[str, Any]:
         found = asdict(self.found)
         content: dict[str, Any] = {
             "sweep_id": self.run.sweep_id, "folder": str(self.run.folder), "n_units": len(found.pop("unit_seconds")),
             "longest_unit_seconds": max(self.found.unit_seconds, default=0.0), "core_hours": self.found.core_seconds / 3600,
-            "n_cpus": self.n_cpus, "guessed": list(self.guessed), **found,
+            "n_cpus": self.n_cpus, "guessed": list(self.guessed), "n_looking_ahead": self.n_looking_ahead, **found,
         }  # fmt: skip
         if self.offer is not None:
             seconds = self.found.wall_seconds
@@ -181,6 +186,12 @@ def _table(found: Estimate) -> Table:
 def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
     found, folder = outlook.found, outlook.run.folder
     yield "log", f"{found.n_logged:,} of {found.n_candidates:,} candidates are in the log of {folder}"
+    if outlook.n_looking_ahead:
+        studies = f"{outlook.n_looking_ahead:,} of {found.n_studies:,} studies begin"
+        found_by = (
+            f"what {outlook.spec.search.warm_start} found on bars of their tests, which then prove nothing"
+        )
+        yield "ahead", f"{studies} with {found_by}"
     if not found.n_open:
         yield "left", "nothing"
         return

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from backtune.data.window import to_datetime
 from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
 from backtune.objective import Metrics
@@ -218,4 +219,9 @@ def _state(study: StudyEntry, summary: StudySummary | None, n_trials: int) -> li
         found.append(f"no usable trial: {summary.most_common_reason}")
     elif summary.n_failed:
         found.append(f"{summary.n_failed} trials failed")
+    if study.has_seen_test and study.known_until is not None:
+        until = to_datetime(study.known_until - 1)
+        found.append(
+            f"looks ahead: it began with parameters found on bars up to {until:%Y-%m-%d}, its test among them"
+        )
     return found

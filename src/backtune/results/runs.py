@@ -52,6 +52,8 @@ class StudyEntry:
         code_version: of what decides its results, the strategy's own code included; empty in older folders.
         span: start and end of its bars in microseconds since the epoch, UTC; empty in folders of before it was kept.
         windows: its fold as plain data, as planned; see :meth:`planned`. Empty as ``span``.
+        known_until: the end of the latest bar on which an earlier sweep had found the parameters that it begins with; None where
+            it begins with none, or where that is not known.
     """
 
     id: str
@@ -68,6 +70,13 @@ class StudyEntry:
     code_version: str = ""
     span: list[int] = field(default_factory=list)
     windows: dict[str, Any] = field(default_factory=dict)
+    known_until: int | None = None
+
+    @property
+    def has_seen_test(self) -> bool:
+        """Whether it begins with parameters that were found on bars of its own test, or later ones."""
+        test = self.planned.test if self.planned else None
+        return test is not None and self.known_until is not None and self.known_until > test.start
 
     @property
     def cell(self) -> tuple[str, str, str]:

@@ -14,7 +14,7 @@ from backtune.results.runs import Run, StudyEntry, default_runs
 from backtune.search.identity import code_version, strategy_version, study_seed
 from backtune.search.samplers import engine_of, make_suggester
 from backtune.search.study import Study
-from backtune.search.warm_start import earlier_sweep, first_candidates
+from backtune.search.warm_start import HeadStart, earlier_sweep, head_start
 from backtune.space import Params, Space
 from backtune.spec import SweepSpec, content_hash
 from backtune.strategy.registry import StrategyRef
@@ -59,6 +59,7 @@ def entry_of(study: Study) -> StudyEntry:
         peers=list(study.peers),
         span=[to_microseconds(study.bars.start), to_microseconds(study.bars.end)],
         windows=study.fold.to_json(),
+        known_until=study.known_until,
         code_version=content_hash([code_version(), strategy_version(study.strategy)])[:12],
     )
 
@@ -83,12 +84,14 @@ def _study(
     seed = study_seed(spec.search.seed, *cell, fold.name)
     # Refuses a sampler that cannot search this space, while nothing has started yet.
     batch_size = make_suggester(spec.search, space, seed).batch_size
-    first = first_candidates(earlier, cell, fold.name, space, batch_size) if earlier is not None else ()
+    head = HeadStart()
+    if earlier is not None:
+        head = head_start(earlier, cell, fold.name, space, batch_size)
     train = (to_datetime(fold.train.start), to_datetime(fold.train.end))
     return Study(
-        id=_study_id(spec, ref, bars, fold, space, first),
+        id=_study_id(spec, ref, bars, fold, space, head.candidates),
         strategy=ref, bars=bars, fold=fold, space=space, execution=spec.execution, search=spec.search, seed=seed,
-        n_bars=catalog.rows(bars.asset, bars.timeframe, *train), first=first,
+        n_bars=catalog.rows(bars.asset, bars.timeframe, *train), first=head.candidates, known_until=head.known_until,
     )  # fmt: skip
 
 

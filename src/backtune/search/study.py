@@ -47,6 +47,7 @@ class Study:
         seed: of its suggester.
         peers: ids of the other islands of the same search.
         first: candidates that the search begins with.
+        known_until: the end of the latest bar that these were found on, microseconds since the epoch.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Study:
     n_bars: int
     peers: tuple[str, ...] = ()
     first: tuple[Params, ...] = ()
+    known_until: int | None = None
 
     @property
     def objective(self) -> Objective:

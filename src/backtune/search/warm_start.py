@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from backtune.errors import ResultsError, SearchError, SpecError
@@ -36,9 +37,21 @@ def earlier_sweep(name: str, runs: Path | None = None) -> Run:
     raise SpecError(_KEY, f"{name!r} is no earlier sweep: no sweep.json in {places}", value=name)
 
 
-def first_candidates(
-    run: Run, cell: tuple[str, str, str], fold: str, space: Space, most: int
-) -> tuple[Params, ...]:
+@dataclass(frozen=True)
+class HeadStart:
+    """With what a study begins.
+
+    Attributes:
+        candidates: its first ones.
+        known_until: the end of the latest bar that they were found on, there or in a sweep that that one had begun with;
+            microseconds since the epoch, None where there are none or it is not known.
+    """
+
+    candidates: tuple[Params, ...] = ()
+    known_until: int | None = None
+
+
+def head_start(run: Run, cell: tuple[str, str, str], fold: str, space: Space, most: int) -> HeadStart:
     """The winners of an earlier sweep for one study: those of the same strategy, asset and timeframe, else of the same
     strategy and asset, else of the same strategy, else none; of the same fold where it is there.
 
@@ -50,7 +63,8 @@ def first_candidates(
         most: how many at most; each study gives its best before any gives its second.
     """
     found: list[Params] = []
-    for params in _in_turn(run, _related(run, cell, fold)):
+    sources: list[StudyEntry] = []
+    for entry, params in _in_turn(run, _related(run, cell, fold)):
         fitted = _fitted(params, space)
         if fitted != params:
             _log.warning("%s: %s was moved into the space of %s: %s", _KEY, params, "/".join(cell), fitted)
@@ -59,9 +73,17 @@ def first_candidates(
         except SearchError as error:
             _log.warning("%s: %s is left out in %s: %s", _KEY, params, "/".join(cell), error)
             continue
-        if fitted not in found:
+        if fitted not in found and len(found) < most:
             found.append(fitted)
-    return tuple(found[:most])
+            sources.append(entry)
+    known = [moment for entry in sources if (moment := _known_until(entry)) is not None]
+    return HeadStart(tuple(found), max(known, default=None))
+
+
+def _known_until(entry: StudyEntry) -> int | None:
+    fold = entry.planned
+    ends = [moment for moment in (fold.train.end if fold else None, entry.known_until) if moment is not None]
+    return max(ends, default=None)
 
 
 def _related(run: Run, cell: tuple[str, str, str], fold: str) -> Sequence[StudyEntry]:
@@ -77,12 +99,12 @@ def _related(run: Run, cell: tuple[str, str, str], fold: str) -> Sequence[StudyE
     return ()
 
 
-def _in_turn(run: Run, entries: Sequence[StudyEntry]) -> Iterator[Params]:
+def _in_turn(run: Run, entries: Sequence[StudyEntry]) -> Iterator[tuple[StudyEntry, Params]]:
     """The first winner of every study, then the second of every study, and so on."""
-    summaries = [run.summary(entry) for entry in entries]
-    fronts = [summary.winners for summary in summaries if summary is not None]
-    for place in range(max(map(len, fronts), default=0)):
-        yield from (winners[place].params for winners in fronts if place < len(winners))
+    summaries = [(entry, run.summary(entry)) for entry in entries]
+    fronts = [(entry, summary.winners) for entry, summary in summaries if summary is not None]
+    for place in range(max((len(winners) for _, winners in fronts), default=0)):
+        yield from ((entry, winners[place].params) for entry, winners in fronts if place < len(winners))
 
 
 def _fitted(params: Params, space: Space) -> Params:
