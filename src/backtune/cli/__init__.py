@@ -14,6 +14,7 @@ from backtune.cli import (
     backtest,
     best,
     check_strategy,
+    cluster,
     data,
     export,
     export_pine,
@@ -54,6 +55,7 @@ app.command("export-optuna")(export.export_optuna)
 app.command("ui")(results.ui)
 app.command("strategies")(strategies.strategies)
 app.command("check-strategy")(check_strategy.check_strategy)
+app.add_typer(cluster.app, name="cluster", help="Check the files of a cluster.")
 app.add_typer(data.app, name="data", help="Import, make, list and check market data.")
 
 

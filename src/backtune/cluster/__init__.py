@@ -1,0 +1,1 @@
+"""The files that describe a cluster: Ray's launcher files, KubeRay's manifests."""

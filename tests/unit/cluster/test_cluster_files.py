@@ -1,0 +1,231 @@
+"""The files under cluster/ are what they mean to be, and no misspelt key of theirs gets through."""
+
+import copy
+import json
+from pathlib import Path
+
+import botocore.session
+import kubernetes_validate
+import pytest
+import yaml
+from botocore.validate import ParamValidator
+
+from backtune.cluster.check import check_document, check_file
+from backtune.errors import SpecError
+
+REPOSITORY = Path(__file__).parents[3]
+FILES = sorted((REPOSITORY / "cluster").glob("*.yaml"))
+LAUNCHERS = [path for path in FILES if path.stem in ("aws", "gcp", "machines")]
+BY_NAME = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+
+
+def _document(name):
+    return yaml.safe_load((REPOSITORY / "cluster" / name).read_text())
+
+
+def _written(folder, document):
+    path = folder / "file.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+def _places(value, place=()):
+    """Where every key stands."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*place, key)
+            yield from _places(inner, (*place, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _places(inner, (*place, i))
+
+
+def _at(document, place):
+    for part in place:
+        document = document[part]
+    return document
+
+
+def _misspelt(document, place, name):
+    changed = copy.deepcopy(document)
+    parent = _at(changed, place[:-1])
+    content = {name if key == place[-1] else key: inner for key, inner in parent.items()}
+    parent.clear()
+    parent.update(content)
+    return changed
+
+
+def _misspellings(key):
+    middle = len(key) // 2
+    return {key + key[-1], key[:middle] + "x" + key[middle:], key[:-1] or "y", key.swapcase()}
+
+
+def test_there_are_files_for_every_kind_of_cluster():
+    names = ["aws.yaml", "gcp.yaml", "machines.yaml", "network-policy.yaml", "raycluster.yaml", "rayjob.yaml"]
+    assert [path.name for path in FILES] == names
+
+
+@BY_NAME
+def test_every_file_is_good(path):
+    kinds = {
+        "aws": "launcher file (aws)", "gcp": "launcher file (gcp)", "machines": "launcher file (local)",
+        "network-policy": "NetworkPolicy", "raycluster": "RayCluster", "rayjob": "RayJob",
+    }  # fmt: skip
+    assert check_file(path).kinds == (kinds[path.stem],)
+
+
+@BY_NAME
+def test_every_misspelt_key_at_any_depth_is_refused(path):
+    document = _document(path.name)
+    places = list(_places(document))
+    assert len(places) > 20
+    missed = []
+    for place in places:
+        for name in sorted(_misspellings(place[-1])):
+            try:
+                check_document(_misspelt(document, place, name))
+            except SpecError:
+                continue
+            missed.append((place, name))
+    assert missed == []
+
+
+@BY_NAME
+def test_every_value_that_is_an_impossible_number_is_refused(path):
+    document = _document(path.name)
+    for place in _places(document):
+        changed = copy.deepcopy(document)
+        _at(changed, place[:-1])[place[-1]] = -1.5
+        with pytest.raises(SpecError):
+            check_document(changed)
+
+
+PLANTED = [
+    ("aws.yaml", ("provider", "regoin"), "eu-west-1", "provider.regoin: unknown key (did you mean 'region'?); allowed: type, region"),
+    ("aws.yaml", ("provider", "type"), "awss", "provider.type: 'awss' is not known (did you mean 'aws'?); allowed: aws, gcp, local"),
+    ("aws.yaml", ("available_node_types", "head", "resources", "CPU"), 2, "available_node_types.head: the head takes no work"),
+    ("aws.yaml", ("available_node_types", "worker_c7i.4xlarge", "min_workers"), 1, "min_workers: must be 0, or it costs while idle (given: 1)"),
+    ("aws.yaml", ("available_node_types", "worker_c7i.4xlarge", "node_config", "InstanceMarketOptions"), None, "workers are on spot"),
+    ("aws.yaml", ("available_node_types", "worker_c7i.4xlarge", "node_config", "BlockDeviceMappings", 0, "Ebs", "VolumSize"), 9,
+     "node_config.BlockDeviceMappings[0].Ebs.VolumSize: unknown key (did you mean 'VolumeSize'?)"),
+    ("aws.yaml", ("available_node_types", "worker_c7i.4xlarge", "node_config", "InstanceType"), "c7i.8xlarge", "(did you mean 'worker_c7i.8xlarge'?)"),
+    ("aws.yaml", ("available_node_types", "worker_c7i.4xlarge", "node_config", "MetadataOptions", "HttpTokens"), "optional",
+     "MetadataOptions.HttpTokens: 'optional' is not known; allowed: required"),
+    ("aws.yaml", ("docker", "run_options", 4), "--env=RAY_AUTH_MODE=disabled", "RAY_AUTH_MODE is 'disabled'; whoever reaches Ray may run anything"),
+    ("aws.yaml", ("docker", "run_options", 1), "--env=BACKTUNE_HOMME=s3://x/y", "(did you mean 'BACKTUNE_HOME'?)"),
+    ("aws.yaml", ("docker", "run_options", 0), "--evn=A=b", "docker.run_options[0]: '--evn=A=b' is not known (did you mean 'env'?)"),
+    ("aws.yaml", ("docker", "run_options", 0), "--env=AWS_SECRET_ACCESS_KEY=x", "AWS_SECRET_ACCESS_KEY is not a variable"),
+    ("aws.yaml", ("docker", "run_options", 0), "--env=MY_PASSWORD=x", "MY_PASSWORD is a secret"),
+    ("aws.yaml", ("docker", "run_options", 6), "--env=RAY_JOB_STOP_WAIT_TIME_S=3", "must be 10 seconds or more"),
+    ("aws.yaml", ("docker", "image"), "rayproject/ray:latest", "both ends must be of one version"),
+    ("aws.yaml", ("docker", "image"), "rayproject/ray:2.9.0-py311", "'2.9.0-py311' is not Ray"),
+    ("aws.yaml", ("head_start_ray_commands", 1), "ray start --head --num-cpus=0 --dashboard-host=0.0.0.0", "--dashboard-host=0.0.0.0 is there; it must be --dashboard-host=127.0.0.1"),
+    ("aws.yaml", ("head_start_ray_commands", 1), "ray start --head --num-cpu=0", "'--num-cpu=0' is not known (did you mean 'num-cpus'?)"),
+    ("aws.yaml", ("worker_start_ray_commands", 1), "ray start --address=$RAY_HEAD_IP:6380", "it must be $RAY_HEAD_IP:6379"),
+    ("aws.yaml", ("idle_timeout_minutes",), "5", "idle_timeout_minutes: must be a number (given: '5')"),
+    ("gcp.yaml", ("available_node_types", "worker_c3-standard-8", "node_config", "scheduling", "provisioningModel"), "SPOTT",
+     "scheduling.provisioningModel: 'SPOTT' is not known (did you mean 'SPOT'?)"),
+    ("gcp.yaml", ("head_node_type",), "haed", "head_node_type: 'haed' is not in available_node_types (did you mean 'head'?)"),
+    ("machines.yaml", ("max_workers",), 3, "max_workers: must lie between min_workers and the 2 of provider.worker_ips (given: 3)"),
+    ("machines.yaml", ("provider", "worker_ip"), [], "(did you mean 'worker_ips'?)"),
+    ("raycluster.yaml", ("kind",), "RayClutser", "kind: 'RayClutser' is not known (did you mean 'RayCluster'?)"),
+    ("raycluster.yaml", ("spec", "rayVersion"), "2.9.0", "spec.rayVersion: '2.9.0' is not Ray"),
+    ("raycluster.yaml", ("spec", "authOptions", "mode"), "disabled", "authOptions.mode: 'disabled' is not known; allowed: token"),
+    ("raycluster.yaml", ("spec", "workerGroupSpecs", 0, "minReplicas"), 2, "workerGroupSpecs[0].minReplicas: 2 is not known; allowed: 0"),
+    ("raycluster.yaml", ("spec", "headGroupSpec", "rayStartParams", "num-cpus"), "4", "rayStartParams.num-cpus: '4' is not known"),
+    ("raycluster.yaml", ("spec", "headGroupSpec", "template", "spec", "containers", 0, "env", 0, "name"), "BACKTUNE_HOEM",
+     "env: BACKTUNE_HOEM is not a variable that anything reads (did you mean 'BACKTUNE_HOME'?)"),
+    ("raycluster.yaml", ("spec", "headGroupSpec", "template", "spec", "containers", 0, "volumeMounts", 0, "name"), "shn", "(did you mean 'shm'?)"),
+    ("raycluster.yaml", ("spec", "headGroupSpec", "template", "metadata", "labels", "app.kubernetes.io/component"), "worker", "component head, or network-policy.yaml misses it"),
+    ("raycluster.yaml", ("spec", "workerGroupSpecs", 0, "template", "spec", "containers", 0, "image"), "a/b:1", "head and workers must have one image"),
+    ("rayjob.yaml", ("spec", "activeDeadlineSeconds"), 0, "spec.activeDeadlineSeconds: must be greater than 0 (given: 0)"),
+    ("rayjob.yaml", ("spec", "runtimeEnvYAML"), "env_var: {}", "spec.runtimeEnvYAML: env_var: unknown key (did you mean 'env_vars'?)"),
+    ("rayjob.yaml", ("spec", "runtimeEnvYAML"), "env_vars: {RAY_JOB_STOP_WAIT_TIME: '60'}", "(did you mean 'RAY_JOB_STOP_WAIT_TIME_S'?)"),
+    ("network-policy.yaml", ("spec", "ingress", 0), {"ports": []}, "spec.ingress[0].from: is missing"),
+    ("network-policy.yaml", ("spec", "policyTypes", 1), "Egres", "spec.policyTypes[1]: 'Egres' is not known (did you mean 'Egress'?)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "place", "value", "message"), PLANTED)
+def test_what_is_wrong_is_named_with_its_value_and_the_way_out(name, place, value, message, tmp_path):
+    document = _document(name)
+    _at(document, place[:-1])[place[-1]] = value
+    with pytest.raises(SpecError) as caught:
+        check_file(_written(tmp_path, document))
+    assert str(caught.value).startswith(f"{tmp_path / 'file.yaml'}: ")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: RayJob\nkind: RayCluster\n", "line 2, column 1: the key 'kind' stands twice"),
+        ("a: [", "is not YAML that can be read: line 1"),
+        ("- a\n", "file: must be a mapping of keys"),
+        ("# nothing\n", "is empty"),
+        ("apiVersion: v1\n", "kind: None is not known; allowed: RayCluster, RayJob, NetworkPolicy"),
+    ],
+)
+def test_a_file_that_is_no_document(text, message, tmp_path):
+    path = tmp_path / "file.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        check_file(path)
+    assert message in str(caught.value)
+
+
+def test_rays_own_reading_is_asked_too():
+    """What only Ray knows: relax our rules, and it still refuses."""
+    from backtune.cluster.ray_launcher import check_with_ray
+
+    for path in LAUNCHERS:
+        check_with_ray(_document(path.name))
+    with pytest.raises(SpecError, match=r"Ray refuses it: .*max_workerss"):
+        check_with_ray({**_document("aws.yaml"), "max_workerss": 1})
+    document = _document("aws.yaml")
+    document["available_node_types"]["head"]["resources"]["CPU"] = "0"
+    with pytest.raises(SpecError, match=r"available_node_types\.head.*: Ray refuses it"):
+        check_with_ray(document)
+
+
+def test_aws_itself_would_take_the_machines():
+    """The parameters of RunInstances as botocore knows them; Ray takes SubnetIds out before it asks."""
+    shape = (
+        botocore.session.get_session().get_service_model("ec2").operation_model("RunInstances").input_shape
+    )
+    types = _document("aws.yaml")["available_node_types"]
+    for node_type in types.values():
+        asked = {**node_type["node_config"], "MinCount": 1, "MaxCount": 1}
+        assert ParamValidator().validate(asked, shape).generate_report() == ""
+    asked["MetadataOptions"] = {"HttpToken": "required"}
+    assert "HttpToken" in ParamValidator().validate(asked, shape).generate_report()
+
+
+def _pods(document):
+    spec = document["spec"].get("rayClusterSpec", document["spec"])
+    return [spec["headGroupSpec"]["template"], *(group["template"] for group in spec["workerGroupSpecs"])]
+
+
+@pytest.mark.parametrize("name", ["raycluster.yaml", "rayjob.yaml"])
+def test_kubernetes_would_take_the_pods(name):
+    for pod in _pods(_document(name)):
+        manifest = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x"}, "template": pod}
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+    pod["spec"]["containers"][0]["imagePullPolicyy"] = "Always"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+
+
+def test_kubernetes_would_take_the_network_policy():
+    kubernetes_validate.validate(_document("network-policy.yaml"), "1.34", strict=True)
+
+
+def test_the_job_and_the_cluster_are_alike():
+    assert _document("rayjob.yaml")["spec"]["rayClusterSpec"] == _document("raycluster.yaml")["spec"]
+
+
+def test_nothing_secret_stands_in_a_file():
+    for path in FILES:
+        text = json.dumps(_document(path.name)).lower()
+        assert "akia" not in text
+        assert "begin private key" not in text
