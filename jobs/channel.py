@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from backtune import BaseStrategy, Bars, Int, Space
+from backtune import Bars, BaseStrategy, Int, Space
 
 
 @dataclass(frozen=True)
