@@ -11,6 +11,7 @@ import sys
 import typer
 
 from backtune.cli import (
+    audit,
     backtest,
     best,
     check_strategy,
@@ -18,6 +19,7 @@ from backtune.cli import (
     data,
     export,
     export_pine,
+    keys,
     plan,
     portfolio,
     report,
@@ -56,6 +58,8 @@ app.command("ui")(results.ui)
 app.command("strategies")(strategies.strategies)
 app.command("check-strategy")(check_strategy.check_strategy)
 app.add_typer(cluster.app, name="cluster", help="Check the files of a cluster.")
+app.add_typer(keys.app, name="keys", help="Make, list, rotate and revoke keys of a gateway.")
+app.add_typer(audit.app, name="audit", help="Show and verify the audit log of a gateway.")
 app.add_typer(data.app, name="data", help="Import, make, list and check market data.")
 
 

@@ -21,6 +21,14 @@ Runs = Annotated[
     Path | None,
     typer.Option(help="Where results live.  [default: $BACKTUNE_RUNS, or runs]", show_default=False),
 ]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="BACKTUNE_DATABASE",
+        help="SQLAlchemy's URL of the gateway's records.  [default: a SQLite file in the runs folder]",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 

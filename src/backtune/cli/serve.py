@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from backtune.cli.options import Runs
+from backtune.cli.options import DatabaseUrl, Runs
 
 
 def serve(
@@ -24,12 +24,25 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    database: Annotated[
+    database: DatabaseUrl = None,
+    redis: Annotated[
         str | None,
         typer.Option(
-            envvar="BACKTUNE_DATABASE",
-            help="SQLAlchemy's URL of the job records.  [default: a SQLite file in the runs folder]",
+            envvar="BACKTUNE_REDIS",
+            help="Where several gateways count requests together: redis://host:6379/0.  [default: each for itself]",
             show_default=False,
+        ),
+    ] = None,
+    rate: Annotated[
+        str, typer.Option(help="Requests of a key that has no limit of its own.")
+    ] = "6000/minute",
+    work_rate: Annotated[
+        str, typer.Option(help="Of those, submissions, reports and the like.")
+    ] = "120/minute",
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address of a proxy in front, whose X-Forwarded-For is believed.", show_default=False
         ),
     ] = None,
     no_auth: Annotated[
@@ -41,6 +54,7 @@ def serve(
     ] = "admin",
 ) -> None:
     """Serve sweeps over HTTP: submit, watch and fetch them. Ends with Ctrl-C."""
+    from backtune.gateway.security.guards import Guards
     from backtune.gateway.server import serve as serve_gateway
     from backtune.gateway.settings import Settings
     from backtune.results.runs import default_runs
@@ -56,5 +70,8 @@ def serve(
             host=host,
             port=port,
             role_without_key=no_auth_role if no_auth else None,
+            guards=Guards(
+                rate=rate, work_rate=work_rate, redis=redis, trusted_proxies=tuple(trusted_proxy or ())
+            ),
         )
     )

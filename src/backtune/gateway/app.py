@@ -25,7 +25,8 @@ from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.records.leases import Lease
 from backtune.gateway.reports import Reports
 from backtune.gateway.routes import health, jobs, metrics, optimize, reports, socket, strategies
-from backtune.gateway.security.body import BodyLimit
+from backtune.gateway.security.assembly import add_security, declare_keys, security_of
+from backtune.gateway.security.headers import SecurityHeaders
 from backtune.gateway.settings import VERSION, Settings
 from backtune.gateway.sockets.updates import JobUpdates
 from backtune.gateway.views import JobViews
@@ -57,6 +58,7 @@ def create_app(
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=f"{PREFIX}/docs",
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         lifespan=_lifespan,
     )
     app.state.parts = parts
@@ -68,8 +70,9 @@ def create_app(
         app.include_router(module.router, include_in_schema=False)
     add_handlers(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, n_bytes=settings.limits.body_bytes)
+    add_security(app, parts.security, settings)
     app.add_middleware(ObservedRequests, metrics=parts.metrics)
+    app.add_middleware(SecurityHeaders, docs_path=app.docs_url or "")
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -96,6 +99,7 @@ def _parts(settings: Settings, address: str, prepare: Callable[[], None]) -> Par
         reports=Reports(settings),
         offer=Offer(settings.data_root),
         metrics=measured,
+        security=security_of(settings, database),
     )
 
 
@@ -119,5 +123,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         )
         problem = ProblemModel.model_json_schema(ref_template="#/components/schemas/{model}")
         schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problem
+        declare_keys(schema)
         app.openapi_schema = schema
     return app.openapi_schema

@@ -16,6 +16,7 @@ from backtune.gateway.offer import Offer
 from backtune.gateway.records.database import Database
 from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.reports import Reports
+from backtune.gateway.security.assembly import Security
 from backtune.gateway.settings import Settings
 from backtune.gateway.sockets.updates import JobUpdates
 from backtune.gateway.views import JobViews
@@ -37,6 +38,7 @@ class Parts:
     reports: Reports
     offer: Offer
     metrics: Metrics
+    security: Security
 
     @classmethod
     def of(cls, request: Request) -> Parts:

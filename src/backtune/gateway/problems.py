@@ -104,7 +104,7 @@ def answer(problem: Problem) -> JSONResponse:
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The refusals that a route may answer with, for OpenAPI; those that any route may are added."""
-    always = (400, 401, 403, 413, 429, 431, 500, 503)
+    always = (400, 401, 403, 408, 413, 414, 429, 431, 500, 503)
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": http.HTTPStatus(status).phrase, "content": content}
@@ -116,20 +116,23 @@ def add_handlers(app: FastAPI) -> None:
     """Have every error answered as a problem; what nobody expected is the middleware's."""
 
     @app.exception_handler(Problem)
-    async def _problem(_: Request, error: Problem) -> JSONResponse:
-        return answer(error)
-
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
-        return answer(Problem(error.status_code, str(error.detail), headers=error.headers))
+    @app.exception_handler(BacktuneError)
+    async def _expected(_: Request, error: Problem | HTTPException | BacktuneError) -> JSONResponse:
+        return answer(as_problem(error))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         return answer(_of_validation(error.errors()))
 
-    @app.exception_handler(BacktuneError)
-    async def _refused(_: Request, error: BacktuneError) -> JSONResponse:
-        return answer(_of_ours(error))
+
+def as_problem(error: Problem | HTTPException | BacktuneError) -> Problem:
+    """What is answered to an error that is expected."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return Problem(error.status_code, str(error.detail), headers=error.headers)
+    return _of_ours(error)
 
 
 def _of_ours(error: BacktuneError) -> Problem:

@@ -58,6 +58,8 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         ws_max_size=_FRAME_BYTES,
         ws_per_message_deflate=False,
         limit_concurrency=_CONNECTIONS,
+        proxy_headers=bool(settings.guards.trusted_proxies),
+        forwarded_allow_ips=list(settings.guards.trusted_proxies),
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )

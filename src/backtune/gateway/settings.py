@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from backtune.gateway.security.guards import Guards
 from backtune.gateway.security.principal import Role
 
 VERSION: Final = version("backtune")
@@ -84,6 +85,7 @@ class Settings:
     port: int = 8080
     role_without_key: Role | None = None
     limits: Limits = field(default_factory=Limits)
+    guards: Guards = field(default_factory=Guards)
 
     @property
     def own_folder(self) -> Path:

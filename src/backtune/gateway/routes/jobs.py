@@ -12,7 +12,7 @@ from backtune.gateway.parts import Parts, TheParts
 from backtune.gateway.problems import Problem, declared
 from backtune.gateway.records.values import RESUMABLE, JobRecord, Status
 from backtune.gateway.schemas import Job, JobId, JobLogs, JobPage
-from backtune.gateway.security.access import Looks, Steers
+from backtune.gateway.security.access import CurrentKey
 from backtune.gateway.security.principal import Principal
 from backtune.gateway.security.roles import Action, owns
 from backtune.gateway.views import summary_of
@@ -24,7 +24,7 @@ _OF_A_JOB = declared(404, 422)
 @router.get("", responses=declared(422))
 def jobs(
     parts: TheParts,
-    principal: Looks,
+    principal: CurrentKey,
     status: Annotated[list[Status] | None, Query(max_length=6, description="Only these.")] = None,
     cursor: Annotated[
         str | None, Query(pattern=r"^[0-9]{1,15}$", description="As the page before gave it.")
@@ -41,7 +41,7 @@ def jobs(
 
 
 @router.get("/{job_id}", responses=_OF_A_JOB)
-async def job(job_id: JobId, parts: TheParts, principal: Looks) -> Job:
+async def job(job_id: JobId, parts: TheParts, principal: CurrentKey) -> Job:
     """How far a job is, and what it found."""
     view = parts.views.fresh(job_id) or await run_in_threadpool(parts.views.look, job_id)
     if view is None or not owns(principal, view.owner, "look"):
@@ -50,7 +50,7 @@ async def job(job_id: JobId, parts: TheParts, principal: Looks) -> Job:
 
 
 @router.post("/{job_id}/cancel", status_code=202, responses=declared(404, 409, 422))
-def cancel(job_id: JobId, parts: TheParts, principal: Steers) -> Job:
+def cancel(job_id: JobId, parts: TheParts, principal: CurrentKey) -> Job:
     """End a job in order: what it has found is kept, and it can be resumed."""
     record = record_of(parts, principal, job_id, "steer")
     if record.state not in ("queued", "submitted", "running", "cancelled"):
@@ -60,7 +60,7 @@ def cancel(job_id: JobId, parts: TheParts, principal: Steers) -> Job:
 
 
 @router.post("/{job_id}/resume", status_code=202, responses=declared(404, 409, 422))
-def resume(job_id: JobId, parts: TheParts, principal: Steers) -> Job:
+def resume(job_id: JobId, parts: TheParts, principal: CurrentKey) -> Job:
     """Go on with a job that ended without being complete: no trial is run twice."""
     record = record_of(parts, principal, job_id, "steer")
     if not parts.records.resume(job_id):
@@ -72,7 +72,7 @@ def resume(job_id: JobId, parts: TheParts, principal: Steers) -> Job:
 def logs(
     job_id: JobId,
     parts: TheParts,
-    principal: Looks,
+    principal: CurrentKey,
     attempt: Annotated[int | None, Query(ge=1, le=100_000)] = None,
 ) -> JobLogs:
     """What a job's driver printed, in its latest attempt unless told otherwise."""

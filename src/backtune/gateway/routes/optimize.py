@@ -12,7 +12,7 @@ from backtune.gateway.problems import Problem, declared
 from backtune.gateway.records.jobs import OtherRequestError
 from backtune.gateway.records.values import NewJob
 from backtune.gateway.schemas import Accepted, OptimizeSingle
-from backtune.gateway.security.access import Submits
+from backtune.gateway.security.access import CurrentKey
 from backtune.gateway.security.principal import Principal
 from backtune.gateway.specs import batch_spec, single_spec
 from backtune.spec import SweepSpec, content_hash
@@ -34,7 +34,7 @@ def single(
     body: OptimizeSingle,
     request: Request,
     parts: TheParts,
-    principal: Submits,
+    principal: CurrentKey,
     idempotency_key: IdempotencyKey = None,
 ) -> Accepted:
     """Optimise one strategy on one asset in one timeframe."""
@@ -47,7 +47,7 @@ def batch(
     body: Annotated[dict[str, Any], Body(description="A spec, as `backtune run` takes it.")],
     request: Request,
     parts: TheParts,
-    principal: Submits,
+    principal: CurrentKey,
     idempotency_key: IdempotencyKey = None,
 ) -> Accepted:
     """Run a whole sweep: strategies x assets x timeframes."""
@@ -72,6 +72,7 @@ def _recorded(
         record, is_new = parts.records.add(new)
     except OtherRequestError as error:
         raise Problem(409, str(error), where="Idempotency-Key") from None
+    request.state.job_id = record.id
     if is_new:
         failpoint("recorded")
         parts.keeper.wake()

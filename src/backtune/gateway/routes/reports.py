@@ -12,7 +12,7 @@ from backtune.gateway.problems import declared
 from backtune.gateway.reports import MEDIA_TYPES
 from backtune.gateway.routes.jobs import record_of
 from backtune.gateway.schemas import JobId, PineScript
-from backtune.gateway.security.access import Exports, Looks
+from backtune.gateway.security.access import CurrentKey
 
 router = APIRouter(tags=["reports"])
 _CONTENT: dict[int | str, dict[str, Any]] = {
@@ -32,7 +32,7 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
 async def report(
     job_id: JobId,
     parts: TheParts,
-    principal: Looks,
+    principal: CurrentKey,
     report_format: Annotated[Literal["json", "html", "pdf", "xlsx"], Query(alias="format")] = "json",
 ) -> Response:
     """The report of a job; of one that is open, as far as it is."""
@@ -44,7 +44,7 @@ async def report(
 
 
 @router.post("/export/pine-script/{job_id}", responses=declared(404, 409, 422))
-async def pine_script(job_id: JobId, parts: TheParts, principal: Exports) -> PineScript:
+async def pine_script(job_id: JobId, parts: TheParts, principal: CurrentKey) -> PineScript:
     """The best of a job as a Pine v6 strategy for TradingView."""
     record = await run_in_threadpool(record_of, parts, principal, job_id, "look")
     return PineScript(pine_script=await parts.reports.pine_script(record))

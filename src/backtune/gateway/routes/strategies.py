@@ -8,19 +8,18 @@ from backtune.errors import DataError
 from backtune.gateway.parts import TheParts
 from backtune.gateway.problems import Problem, declared
 from backtune.gateway.schemas import Assets, Strategies
-from backtune.gateway.security.access import Looks
 
 router = APIRouter(tags=["strategies"])
 
 
 @router.get("/strategies", responses=declared())
-async def strategies(parts: TheParts, _: Looks) -> Strategies:
+async def strategies(parts: TheParts) -> Strategies:
     """The strategies that are installed, with what may vary."""
     return Strategies(strategies=parts.offer.strategies)
 
 
 @router.get("/assets", responses=declared())
-def assets(parts: TheParts, _: Looks) -> Assets:
+def assets(parts: TheParts) -> Assets:
     """The assets that there are bars of."""
     try:
         return Assets(assets=parts.offer.assets())

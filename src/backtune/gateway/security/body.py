@@ -1,6 +1,8 @@
-"""A limit on what a request may bring, also where it does not say how much that is."""
+"""Limits on what a request may bring, also where it does not say how much that is, and on how long it may take to."""
 
 from __future__ import annotations
+
+import asyncio
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,11 +11,17 @@ from backtune.gateway.problems import Problem, answer
 
 
 class BodyLimit:
-    """Refuses with 413 at the first byte too many."""
+    """Refuses with 413 at the first byte too many, with 408 where the body does not come in time.
 
-    def __init__(self, app: ASGIApp, n_bytes: int) -> None:
+    Args:
+        n_bytes: of a body.
+        seconds: for all of it.
+    """
+
+    def __init__(self, app: ASGIApp, n_bytes: int, seconds: float) -> None:
         self._app = app
         self._n_bytes = n_bytes
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -22,17 +30,29 @@ class BodyLimit:
         if _announced(scope) > self._n_bytes:
             await answer(Problem(413, self._told))(scope, receive, send)
             return
-        taken = 0
+        await self._app(scope, self._limited(receive), send)
 
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
+    def _limited(self, receive: Receive) -> Receive:
+        taken = 0
+        is_whole = False
+        until = asyncio.get_running_loop().time() + self._seconds
+
+        async def limited() -> Message:
+            nonlocal taken, is_whole
+            if is_whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"the body did not come within {self._seconds:g} seconds") from None
             taken += len(message.get("body", b""))
             if taken > self._n_bytes:
                 raise HTTPException(413, self._told)
+            is_whole = not message.get("more_body", False)
             return message
 
-        await self._app(scope, counted, send)
+        return limited
 
     @property
     def _told(self) -> str:

@@ -16,7 +16,7 @@ from backtune.errors import RecordsError
 from backtune.gateway.problems import Problem
 from backtune.gateway.schemas import Job
 from backtune.gateway.security.principal import Principal
-from backtune.gateway.security.roles import may, owns
+from backtune.gateway.security.roles import owns
 from backtune.gateway.settings import SocketLimits
 from backtune.gateway.sockets.messages import Auth, Ping, Subscribe, Unsubscribe, read, written
 from backtune.gateway.sockets.outbound import Outbound
@@ -91,8 +91,6 @@ class Session:
             principal = await self._doors.admit(message)
         except Problem as problem:
             raise _Over(_OWN_CODES + problem.status, problem.detail) from None
-        if not may(principal, "look"):
-            raise _Over(_OWN_CODES + 403, f"the role {principal.role} may not look")
         await self._send(written("authenticated", role=principal.role))
         return principal
 

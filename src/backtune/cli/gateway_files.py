@@ -1,0 +1,62 @@
+"""Where a gateway keeps what its commands work on."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from backtune.gateway.records.audit import AuditRecords
+from backtune.gateway.records.database import Database
+from backtune.gateway.records.keys import KeyRecords
+from backtune.gateway.security.audit import AuditEntry, AuditLog
+from backtune.gateway.security.keys import Keys
+from backtune.gateway.security.secret import GatewaySecret
+from backtune.gateway.settings import Settings
+from backtune.results.runs import default_runs
+from backtune.spec import base_folder
+
+
+@dataclass(frozen=True)
+class GatewayFiles:
+    """Keys and audit log of one gateway."""
+
+    keys: Keys
+    audit: AuditLog
+
+    def note(self, action: str, outcome: str, key_id: str) -> None:
+        """Write down what was done on the command line, and by which user of this machine."""
+        self.audit.append(
+            AuditEntry(action, f"{outcome} {key_id}".strip(), name=_user(), role="command line")
+        )
+
+
+@contextmanager
+def gateway_files(runs: Path | None, database: str | None) -> Iterator[GatewayFiles]:
+    """Those of the gateway that serves these runs.
+
+    Raises:
+        RecordsError: the database cannot be used.
+        SpecError: its secret cannot be used.
+    """
+    folder = (base_folder() / (default_runs() if runs is None else runs)).resolve()
+    settings = Settings(runs=folder, data_root="", database=database)
+    settings.own_folder.mkdir(parents=True, exist_ok=True)
+    secret = GatewaySecret.open(settings.own_folder)
+    opened = Database(settings.database_url)
+    try:
+        yield GatewayFiles(
+            Keys(KeyRecords(opened), secret), AuditLog(AuditRecords(opened), secret, settings.own_folder)
+        )
+    finally:
+        opened.close()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except OSError:
+        return str(os.getuid())

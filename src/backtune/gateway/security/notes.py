@@ -1,0 +1,59 @@
+"""What the audit log is told of requests."""
+
+from __future__ import annotations
+
+from starlette.concurrency import run_in_threadpool
+
+from backtune.errors import BacktuneError
+from backtune.gateway.observing.logs import log
+from backtune.gateway.problems import Problem
+from backtune.gateway.security.asked import Asked
+from backtune.gateway.security.audit import AuditEntry, AuditLog
+from backtune.gateway.security.guards import Guards
+from backtune.gateway.security.rates import Rates
+
+
+class Notes:
+    """Of the requests that change something or take seconds, and of those that were refused."""
+
+    def __init__(self, audit: AuditLog, rates: Rates, guards: Guards) -> None:
+        self._audit = audit
+        self._rates = rates
+        self._guards = guards
+
+    async def admitted(self, asked: Asked) -> None:
+        """Before the action: what cannot be written down is not done.
+
+        Raises:
+            BacktuneError: it cannot.
+        """
+        await self._write(asked, "admitted")
+
+    async def answered(self, asked: Asked, status: int) -> None:
+        """After it: the answer is not held back where this fails, as the action was done."""
+        await self._try(asked, str(status))
+
+    async def refused(self, asked: Asked, problem: Problem) -> None:
+        """Somebody wanted in, or more than they may. A flood of it is only in the log."""
+        if await self._rates.take(self._guards.refusal_rate, "refusals") is None:
+            await self._try(asked, f"{problem.status} {problem.detail}")
+
+    async def _try(self, asked: Asked, outcome: str) -> None:
+        try:
+            await self._write(asked, outcome)
+        except BacktuneError as error:
+            log().error("the audit log cannot be written", error=str(error), outcome=outcome)
+
+    async def _write(self, asked: Asked, outcome: str) -> None:
+        who = asked.principal
+        entry = AuditEntry(
+            action=asked.action,
+            outcome=outcome,
+            key_id=who.key_id if who else asked.claimed_key,
+            name=who.name if who else "",
+            role=who.role if who else "",
+            address=asked.credentials.address,
+            request_id=asked.state.get("request_id", ""),
+            job_id=asked.job_id,
+        )
+        await run_in_threadpool(self._audit.append, entry)
