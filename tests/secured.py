@@ -1,0 +1,81 @@
+"""A gateway that asks for keys, in process, on a cluster that does not answer: jobs wait in the queue."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from starlette.testclient import TestClient
+
+from backtune.gateway.app import create_app
+from backtune.gateway.records.audit import AuditRecords
+from backtune.gateway.records.database import Database
+from backtune.gateway.records.keys import KeyRecords
+from backtune.gateway.security.audit import AuditLog
+from backtune.gateway.security.guards import Guards
+from backtune.gateway.security.key_text import KeyText
+from backtune.gateway.security.keys import Keys
+from backtune.gateway.security.secret import GatewaySecret
+from backtune.gateway.security.signature import request_headers
+from backtune.gateway.settings import Limits, Settings
+
+API = "/api/v1"
+NOWHERE = "http://127.0.0.1:9"
+ROLES = ("viewer", "trader", "risk_manager", "admin")
+SINGLE = {"strategy_name": "RSIStrategy", "asset": "AAA", "timeframe": "1h"}
+FREE = Guards(rate="100000/second", work_rate="100000/second", failure_rate="100000/second")
+
+
+@dataclass
+class Secured:
+    """One that runs."""
+
+    client: TestClient
+    keys: Keys
+    audit: AuditLog
+
+    def key(self, role: str, **how: Any) -> KeyText:
+        """A new key, known at once."""
+        text = self.keys.create(role, **how)[1]
+        self.forget_keys()
+        return text
+
+    def forget_keys(self) -> None:
+        """Have the gateway read its keys again, which it else does after a second."""
+        self.client.app.state.parts.security.gate._known._read_at = None
+
+    def ask(self, key: KeyText | None, method: str, path: str, **how: Any) -> httpx.Response:
+        """As a client would: signed where the key signs."""
+        request = self.client.build_request(method, path, **how)
+        if key is not None:
+            url = urlsplit(str(request.url))
+            request.headers.update(request_headers(key, method, url.path, url.query, request.read()))
+        return self.client.send(request, follow_redirects=False)
+
+
+@contextmanager
+def secured(
+    runs: Path,
+    data_root: str,
+    guards: Guards = FREE,
+    database: str | None = None,
+    limits: Limits | None = None,
+) -> Iterator[Secured]:
+    """A gateway with keys, and what makes them."""
+    settings = Settings(
+        runs=runs, data_root=data_root, address=NOWHERE, database=database, guards=guards,
+        limits=limits or Limits(body_bytes=20_000),
+    )  # fmt: skip
+    app = create_app(settings, NOWHERE)
+    secret = GatewaySecret.open(settings.own_folder)
+    database_too = Database(settings.database_url)
+    with TestClient(app, raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
+        yield Secured(
+            client,
+            Keys(KeyRecords(database_too), secret),
+            AuditLog(AuditRecords(database_too), secret, settings.own_folder),
+        )
+    database_too.close()
