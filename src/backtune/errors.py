@@ -14,7 +14,12 @@
     |-- ReportError        a report or script cannot be made of what a run holds
     |-- TrackingError      the experiment tracker refuses or does not answer
     |-- RecordsError       the gateway's database cannot be used
-    `-- ClusterError       the cluster cannot be started or reached
+    |-- ClusterError       the cluster cannot be started or reached
+    `-- GatewayError       a gateway did not do what a client asked
+        |-- AccessError      the key is not known, or may not do this
+        |-- RefusedError     the request is not one that can be honoured
+        |-- BusyError        the gateway is busy for longer than the client waits
+        `-- UnreachableError   the gateway does not answer, or fails
 
 A message says what is wrong, where, with which value, and how to mend it. The parts are attributes too.
 """
@@ -105,6 +110,55 @@ class RecordsError(BacktuneError):
 
 class ClusterError(BacktuneError):
     """Raised when the cluster cannot be started or reached."""
+
+
+class GatewayError(BacktuneError):
+    """Raised when a gateway did not do what a client asked.
+
+    Attributes:
+        status: of HTTP; None where there was no answer.
+        where: dotted path of the offending key, where the gateway named one.
+        value: what was given there.
+        allowed: what would have been accepted, where it can be listed.
+        error_id: the same in the gateway's log.
+        retry_after: seconds after which to come again, where the gateway said.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        status: int | None = None,
+        where: object = None,
+        value: object = None,
+        allowed: object = None,
+        error_id: object = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.status = status
+        self.where = None if where is None else str(where)
+        self.value = value
+        self.allowed = tuple(map(str, allowed)) if isinstance(allowed, list) else ()
+        self.error_id = None if error_id is None else str(error_id)
+        self.retry_after = retry_after
+        told = "" if error_id is None else f" (error {error_id} in the gateway's log)"
+        super().__init__(f"{detail}{told}")
+
+
+class AccessError(GatewayError):
+    """Raised when the key is not known, or may not do this: HTTP 401 and 403."""
+
+
+class RefusedError(GatewayError):
+    """Raised when the request is not one that can be honoured: the other statuses from 400 to 499."""
+
+
+class BusyError(GatewayError):
+    """Raised when the gateway is busy for longer than the client waits: HTTP 429 and 503."""
+
+
+class UnreachableError(GatewayError):
+    """Raised when the gateway does not answer, or fails."""
 
 
 def _ways_out(value: object, allowed: tuple[str, ...]) -> str:

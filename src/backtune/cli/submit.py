@@ -20,7 +20,7 @@ def submit(
 ) -> None:
     """Run a sweep as a job of a Ray cluster."""
     sweep_spec = SweepSpec.load(spec)
-    from backtune.client import submit_sweep
+    from backtune.client.ray_job import submit_sweep
     from backtune.gateway.jobs import RayJobs
 
     jobs = RayJobs(address)

@@ -1,4 +1,4 @@
-"""Submitting sweeps to a cluster from elsewhere."""
+"""A sweep as a job of a Ray cluster, without a gateway."""
 
 from __future__ import annotations
 

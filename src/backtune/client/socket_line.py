@@ -1,0 +1,66 @@
+"""A connection to a gateway's socket. The only door to websockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+from websockets.asyncio.client import connect as connect_async
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.sync.client import connect
+
+from backtune.client.address import AGENT
+from backtune.client.watch import error_of, error_of_close
+from backtune.errors import GatewayError, UnreachableError
+
+_OPTIONS: Final[dict[str, Any]] = {
+    "compression": None,
+    "close_timeout": 2.0,
+    "user_agent_header": AGENT,
+}
+
+
+@contextmanager
+def told(url: str, opening: list[str]) -> Iterator[Iterator[str]]:
+    """What the gateway says, after ``opening`` was sent.
+
+    Raises:
+        GatewayError: it does not answer, or closes the connection.
+    """
+    try:
+        with connect(url, **_OPTIONS) as socket:
+            for text in opening:
+                socket.send(text)
+            yield (str(text) for text in socket)
+            # The iterator ends without a word where the gateway closes in order, as it does when it ends.
+            raise UnreachableError("the gateway ended the connection")
+    except (WebSocketException, OSError) as error:
+        raise _error(url, error) from error
+
+
+@asynccontextmanager
+async def told_async(url: str, opening: list[str]) -> AsyncIterator[AsyncIterator[str]]:
+    """The same, to be awaited.
+
+    Raises:
+        GatewayError: it does not answer, or closes the connection.
+    """
+    try:
+        async with connect_async(url, **_OPTIONS) as socket:
+            for text in opening:
+                await socket.send(text)
+            yield (str(text) async for text in socket)
+            raise UnreachableError("the gateway ended the connection")
+    except (WebSocketException, OSError) as error:
+        raise _error(url, error) from error
+
+
+def _error(url: str, error: Exception) -> GatewayError:
+    if isinstance(error, ConnectionClosed):
+        closed = error.rcvd
+        return error_of_close(closed.code if closed else None, closed.reason if closed else "")
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        return error_of(status, f"{url}: HTTP status {status}")
+    return UnreachableError(f"{url}: {error}")
