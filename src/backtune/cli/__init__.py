@@ -29,7 +29,7 @@ from backtune.cli import (
     strategies,
     submit,
 )
-from backtune.errors import BacktuneError, ClusterError, TrackingError
+from backtune.errors import BacktuneError, BusyError, ClusterError, TrackingError, UnreachableError
 
 _MACHINE_FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
@@ -76,4 +76,4 @@ def _is_the_machines(error: BacktuneError) -> bool:
     """Whether the machine failed, and not what was asked of it."""
     cause = error.__cause__
     full = isinstance(cause, OSError) and cause.errno in _MACHINE_FAILED
-    return full or isinstance(error, ClusterError | TrackingError)
+    return full or isinstance(error, ClusterError | TrackingError | BusyError | UnreachableError)
