@@ -156,10 +156,13 @@ class Neighbourhood:
 
     @cached_property
     def n_needed(self) -> float:
+        enough = max(8.0, 4.0 * int(np.sum(self.low < self.high)))
         room = self.trials.cube.size(self.low, self.high) - 1.0
         if room < _MOST_LISTED and self.trials.cube.space.rules:
-            room = sum(self._is_allowed(self._params(point)) for point in self._listed()) - 1.0
-        return min(room, max(8.0, 4.0 * int(np.sum(self.low < self.high))))
+            allowed = (point for point in self._listed() if self._is_allowed(self._params(point)))
+            # Enough is enough: each look costs a rule.
+            room = len(list(itertools.islice(allowed, int(enough) + 1))) - 1.0
+        return min(room, enough)
 
     @cached_property
     def open_sides(self) -> list[np.ndarray]:
