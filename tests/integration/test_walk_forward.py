@@ -20,6 +20,7 @@ from backtune.report.as_json import json_report
 from backtune.report.chosen import chosen_row
 from backtune.report.content import Content
 from backtune.report.parameters import Parameters, evaluate
+from backtune.report.pine_export import pine_source
 from backtune.results.leaderboard import leaderboard
 from backtune.results.stitched import stitched
 from backtune.results.summary import StudySummary
@@ -360,6 +361,21 @@ def test_the_parameters_out_and_in_are_the_last_folds(walked, own_market):
     assert (parameters.fold, parameters.params) == ("walk3", row.params)
     again = evaluate(SweepSpec.parse(walked.run.spec), parameters)
     assert again.oos_metrics == row.folds[-1].oos_metrics
+
+
+def test_a_pine_script_tells_of_the_last_fold_and_of_the_whole(walked):
+    row = walked.rows()[0]
+    last = row.folds[-1]
+    about = pine_source(walked.run, row).about
+    assert f"Study {row.study}, fold walk3 of 3: the best of 24 trials by sharpe_ratio." in about
+    for title, metrics in [
+        ("In sample", last.is_metrics),
+        ("Out of sample", last.oos_metrics),
+        ("Out of sample, all folds one after the other", row.oos_metrics),
+    ]:
+        assert any(
+            line.startswith(f"{title}: sharpe_ratio {metrics['sharpe_ratio']:.4g}, ") for line in about
+        )
 
 
 def test_as_data(walked, tmp_path):

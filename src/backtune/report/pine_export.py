@@ -40,10 +40,15 @@ def _about(run: Run, row: Row, spec: SweepSpec) -> Iterator[str]:
     goals = [goal.metric for goal in spec.search.goals]
     shown = list(dict.fromkeys([*goals, *_SHOWN]))
     yield f"{row.strategy} on {row.asset} {row.timeframe}, tuned by backtune {run.version}."
-    yield f"Study {row.study}: the best of {row.n_trials:,} trials by {', '.join(spec.search.objectives)}."
-    yield f"In sample: {_numbers(row.is_metrics, shown)}."
-    if any(value is not None for value in row.oos_metrics.values()):
-        yield f"Out of sample: {_numbers(row.oos_metrics, shown)}."
+    # Of a walk-forward the parameters are those of one fold; the row is of all of them.
+    own = next((fold for fold in row.folds if fold.study == row.study), row)
+    fold = f", fold {row.fold} of {len(row.folds)}" if row.folds else ""
+    yield f"Study {row.study}{fold}: the best of {own.n_trials:,} trials by {', '.join(spec.search.objectives)}."
+    yield f"In sample: {_numbers(own.is_metrics, shown)}."
+    if any(value is not None for value in own.oos_metrics.values()):
+        yield f"Out of sample: {_numbers(own.oos_metrics, shown)}."
+    if row.folds:
+        yield f"Out of sample, all folds one after the other: {_numbers(row.oos_metrics, shown)}."
     for warning in row.warnings:
         yield f"Warning: {warning}."
 
