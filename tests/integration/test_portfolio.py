@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
 from backtune import backtest, load_bars
+from backtune.cli.portfolio import print_portfolio
 from backtune.errors import ResultsError, SpecError
 from backtune.results.portfolio import portfolio_of
 from backtune.spec import SweepSpec
@@ -164,7 +167,25 @@ def test_as_text(mixed, tmp_path, width):
     assert f"{equal.in_sample[0].sharpe_ratio:.2f} → {equal.out_of_sample.sharpe_ratio:.2f}" in words
     assert all(word in words for name in METHODS for word in name.split("_"))
     assert words.count("MovingAverageCrossover") == 4
-    assert f"{found.correlations[1, 0]:.2f}" in words
+    assert f" {found.correlations[1, 0]:.2f} ".replace("0.", ".") in words
+    assert "below the diagonal in sample" in words
+
+
+def test_more_winners_than_the_table_has_room_for(mixed, tmp_path):
+    found = mixed.portfolio()
+    more = replace(
+        found, members=found.members * 4, parts=tuple(_repeated(part) for part in found.parts), mixes={}
+    )
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    print_portfolio(console, "many", more)
+    text = console.file.getvalue()
+    assert "; --json has all" in text
+    assert "below the diagonal" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def _repeated(part):
+    return replace(part, returns=np.tile(part.returns, 4), oos_returns=np.tile(part.oos_returns, 4))
 
 
 def test_what_makes_no_portfolio_is_refused(mixed, undisturbed, market, tmp_path):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from backtune.results.members import Part
     from backtune.results.portfolio import Mix, SweepPortfolio
 
-# More columns do not fit beside each other.
-_MOST_CORRELATIONS = 12
+# Of a column of correlations, and of the numbers before them.
+_CELL_WIDTH, _HEAD_WIDTH = 6, 5
 
 
 def portfolio(
@@ -46,10 +46,11 @@ def portfolio(
     if json:
         print_json(found.to_json())
     else:
-        _print(stdout_console(), opened.name, found)
+        print_portfolio(stdout_console(), opened.name, found)
 
 
-def _print(out: Console, name: str, found: SweepPortfolio) -> None:
+def print_portfolio(out: Console, name: str, found: SweepPortfolio) -> None:
+    """Scores and weights of all methods, and correlations where they fit."""
     from backtune.timeframe import Timeframe
 
     step = Timeframe(found.step // 1_000_000)
@@ -58,10 +59,12 @@ def _print(out: Console, name: str, found: SweepPortfolio) -> None:
         out.print(Text(_windows(part, found.step), style="dim"))
     out.print(_scores(found))
     out.print(_weights(found))
-    if len(found.members) <= _MOST_CORRELATIONS:
+    fits = _HEAD_WIDTH + _CELL_WIDTH * len(found.members) <= out.width
+    if fits:
         out.print(_correlations(found))
-    for line in (_alike(found), *(f"! {warning}" for warning in found.warnings)):
-        out.print(Text(line, style="yellow" if line.startswith("!") else "dim"))
+    out.print(Text(_alike(found, shown=fits), style="dim"))
+    for warning in found.warnings:
+        out.print(Text(f"! {warning}", style="yellow"))
 
 
 def _windows(part: Part, step: int) -> str:
@@ -127,7 +130,7 @@ def _correlations(found: SweepPortfolio) -> Table:
     """In-sample below the diagonal, out-of-sample above."""
     n = len(found.members)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("correlation", style="dim", justify="right")
+    table.add_column("", style="dim", justify="right")
     for k in range(n):
         table.add_column(str(k + 1), justify="right", no_wrap=True)
     inside, outside = found.correlations, found.oos_correlations
@@ -141,14 +144,14 @@ def _correlations(found: SweepPortfolio) -> Table:
 
 
 def _cell(value: float, style: str) -> Text:
-    return Text("-" if math.isnan(value) else f"{value:.2f}", style=style)
+    return Text("-" if math.isnan(value) else f"{value:.2f}".replace("0.", "."), style=style)
 
 
-def _alike(found: SweepPortfolio) -> str:
+def _alike(found: SweepPortfolio, *, shown: bool) -> str:
     means = [_mean_of_pairs(matrix) for matrix in (found.correlations, found.oos_correlations)]
     inside, outside = ("-" if mean is None else f"{mean:.2f}" for mean in means)
-    where = "; below the diagonal in sample, above it out" if len(found.members) <= _MOST_CORRELATIONS else ""
-    return f"mean correlation {inside} in sample, {outside} out{where}"
+    where = "; below the diagonal in sample, above it out" if shown else "; --json has all"
+    return f"correlations: mean {inside} in sample, {outside} out{where}"
 
 
 def _mean_of_pairs(correlations: np.ndarray) -> float | None:
