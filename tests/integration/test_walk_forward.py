@@ -234,6 +234,19 @@ def test_where_the_last_fold_has_no_winner_the_parameters_are_of_the_one_before(
     )
 
 
+def test_a_log_that_cannot_be_read_costs_its_evidence_alone(walked, copied):
+    study = next(s for s in copied.studies if (s.strategy, s.fold) == ("RSIStrategy", "walk1"))
+    before = next(row for row in walked.rows() if row.strategy == "RSIStrategy")
+    for path in copied.study_folder(study.id).glob("*"):
+        if path.suffix == ".parquet" or path.name == "evidence.json":
+            path.write_bytes(b"spoilt")
+    row = next(row for row in leaderboard(copied) if row.strategy == "RSIStrategy")
+    assert any(warning.startswith("no evidence: ") for warning in row.warnings)
+    assert (row.oos_metrics, row.evidence.dsr) == (before.oos_metrics, before.evidence.dsr)
+    known = [fold.evidence.pbo for fold in before.folds[1:]]
+    assert row.evidence.pbo == pytest.approx(np.mean(known))
+
+
 def test_no_fold_has_a_winner(copied):
     for study in copied.studies:
         if study.strategy == "RSIStrategy":

@@ -113,7 +113,9 @@ class _Reader:
         if not looked_at:
             return row
         won = [fold.evidence for fold in folds if fold.values is not None]
-        return _with_evidence(row, evidence_of(won, place.score, self._cells), ())
+        searches = (self._searched(fold.islands) for fold in place.folds if fold.winner is not None)
+        problems = dict.fromkeys(text for _, problem in searches for text in problem)
+        return _with_evidence(row, evidence_of(won, place.score, self._cells), tuple(problems))
 
     def _searched(self, islands: Sequence[StudyEntry]) -> tuple[Searched, tuple[str, ...]]:
         """What the trials say, or why nothing: the results are in the summaries, and no log hides them."""
