@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backtune.report.cards.board import grid_cards, grids_note
+from backtune.report.cards.board import COLOURS, grid_cards, grids_note
 from backtune.report.cards.card import Section
 from backtune.report.cards.study import sections
 from backtune.report.content import Content
@@ -60,7 +60,7 @@ def _overview(content: Content) -> Markup | None:
     return element(
         "section",
         element("h2", f"{metric_title(content.goals[0].metric)} by asset and timeframe"),
-        element("p", grids_note(content), class_="note"),
+        element("p", f"{grids_note(content)} {COLOURS}", class_="note"),
         cards_grid([((card,),) for card in grid_cards(content)]),
     )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from backtune.report.cards.board import board, grid_cards, grids_note
+from backtune.report.cards.board import COLOURS, board, grid_cards, grids_note
 from backtune.report.cards.card import (
     Band,
     Card,
@@ -65,7 +65,7 @@ def document(content: Content) -> dict[str, Any]:
         "cautions": list(cautions(content)),
         "board": _board(content),
         "grids_title": f"{metric_title(content.goals[0].metric)} by asset and timeframe",
-        "grids_note": grids_note(content),
+        "grids_note": f"{grids_note(content)} {COLOURS}",
         "grids": [_band(band) for band in _in_twos(grids)],
         "studies": [_section(section) for section in sections(content, MOST_STUDIES)],
         "more": more,

@@ -22,6 +22,7 @@ from backtune.report.wording import (
 )
 from backtune.results.row import Row
 
+COLOURS = "Blue is better, orange is worse."
 _BESIDE = ("total_return", "max_drawdown", "total_trades")
 _NOTE = (
     "In: on the bars of the search. Out: on bars that it never saw; 95%: the interval of that Sharpe ratio. DSR: probability "
@@ -122,7 +123,7 @@ def grids_note(content: Content) -> str:
         if is_joined
         else f"Of each cell's winner, {sample_name(content)}"
     )
-    return f"{whose}. Blue is better, orange is worse."
+    return f"{whose}."
 
 
 def _fields(goals: Sequence[str]) -> list[_Field]:
