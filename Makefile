@@ -12,7 +12,7 @@ PINE_READY := $(PINE)/.ready
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-pine test-slow lint format bench-search bench-kernel bench-scale bench-gateway head lock wheel clean help
+.PHONY: demo test test-pine test-slow lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway head lock wheel clean help
 
 help:
 	@echo "make demo       a sweep on Ray over a synthetic market"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint       formatting, lint, types, import contracts, as CI runs them"
 	@echo "make bench-search  candidates per second, beside one Tune trial per candidate and Optuna alone"
 	@echo "make bench-kernel  nanoseconds per bar, beside plain Numba, vectorbt and backtesting.py"
+	@echo "make bench-tracking  a sweep into MLflow, and what that costs the sweep"
 	@echo "make bench-scale   what a driver of 1,000 slots and 100,000 studies costs"
 	@echo "make bench-gateway  time to answer at 200 requests a second while a sweep runs"
 	@echo "make head       a Ray head here for jobs (Ctrl-C ends it)"
@@ -76,6 +77,9 @@ bench-kernel: $(READY) $(PEERS_READY)
 
 bench-scale: $(READY)
 	$(BIN)/python tests/benchmarks/bench_scale.py
+
+bench-tracking: $(READY)
+	$(BIN)/python tests/benchmarks/bench_tracking.py
 
 bench-gateway: $(READY)
 	$(BIN)/python tests/benchmarks/bench_gateway.py

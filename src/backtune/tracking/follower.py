@@ -1,0 +1,93 @@
+"""Projects the studies of a sweep as they finish."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from backtune.errors import BacktuneError
+from backtune.results.runs import Run, StudyEntry
+from backtune.tracking.sync import Tracker
+
+_LONGEST_PAUSE_SECONDS = 60.0
+
+_Stamp = tuple[tuple[int, int] | None, ...]
+
+
+@dataclass
+class Follower:
+    """Projects what is new in a sweep's folder; after a failure it pauses, each time longer.
+
+    Attributes:
+        problem: why the latest attempt failed, else None.
+        seen: for every study, what was projected or refused: it is not looked at again before it changes.
+        waiting: studies that are new.
+    """
+
+    run: Run
+    tracker: Tracker
+    problem: str | None = None
+    n_failures: int = 0
+    not_before: float = 0.0
+    seen: dict[str, _Stamp] = field(default_factory=dict)
+    waiting: deque[StudyEntry] = field(default_factory=deque)
+
+    def scan(self) -> None:
+        """Look which studies are new: those that are done, with all of their islands, in a way not seen yet."""
+        if not self.waiting:
+            stamps = ((study, _stamp(self.run, study)) for study in self.run.studies)
+            self.waiting.extend(
+                study for study, stamp in stamps if all(stamp) and stamp != self.seen.get(study.id)
+            )
+
+    def take(self) -> bool:
+        """Project one study that is new; whether there was one."""
+        if not self.waiting or time.monotonic() < self.not_before:
+            return False
+        self._project([self.waiting.popleft()])
+        return True
+
+    def finish(self, on_step: Callable[[], None]) -> None:
+        """Project all that is new, and the sweep as a whole."""
+        studies = self.run.studies
+        new = [study for study in studies if _stamp(self.run, study) != self.seen.get(study.id)]
+        self._project(new, finish=True, on_step=on_step)
+
+    def _project(
+        self,
+        studies: Sequence[StudyEntry],
+        *,
+        finish: bool = False,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        stamps = {study.id: _stamp(self.run, study) for study in studies}
+        try:
+            report = self.tracker.project(studies, finish=finish, on_step=on_step)
+            self.problem = _in_short(report.problems)
+        except BacktuneError as error:
+            self.problem = str(error)
+            self.n_failures += 1
+            self.not_before = time.monotonic() + min(_LONGEST_PAUSE_SECONDS, 2.0**self.n_failures)
+        else:
+            self.seen.update(stamps)
+            self.n_failures = 0
+
+
+def _in_short(problems: Sequence[str]) -> str | None:
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"tracking: {problems[0]}{more}" if problems else None
+
+
+def _stamp(run: Run, study: StudyEntry) -> _Stamp:
+    """When the study and the other islands of its search were summed up; None for one that was not."""
+    return tuple(_written(run, study_id) for study_id in (study.id, *study.peers))
+
+
+def _written(run: Run, study_id: str) -> tuple[int, int] | None:
+    try:
+        status = (run.study_folder(study_id) / "summary.json").stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_ino
