@@ -18,8 +18,9 @@ from backtune.results.runs import Run
 
 
 def put_spec(run: Run, folder: Path) -> None:
-    """``spec.yaml``, of a sweep."""
-    text = yaml.safe_dump(run.spec, sort_keys=False, allow_unicode=True)
+    """``spec.yaml``, of a sweep; without its tracker, whose address may hold a password."""
+    spec = {section: value for section, value in run.spec.items() if section != "tracking"}
+    text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
     (folder / "spec.yaml").write_text(text, encoding="utf-8")
 
 
