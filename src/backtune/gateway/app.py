@@ -112,6 +112,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await run_in_threadpool(parts.keeper.stop)
         await run_in_threadpool(app.state.before_end, parts)
+        await parts.security.rates.close()
         parts.database.close()
 
 

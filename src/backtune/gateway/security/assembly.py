@@ -33,6 +33,7 @@ class Security:
 
     gate: Gate
     notes: Notes
+    rates: Rates
 
 
 def security_of(settings: Settings, database: Database) -> Security:
@@ -49,7 +50,7 @@ def security_of(settings: Settings, database: Database) -> Security:
     records = KeyRecords(database)
     gate = Gate(guards, Keys(records, secret), KnownKeys(records), Nonces(database), rates)
     audit = AuditLog(AuditRecords(database), secret, settings.own_folder)
-    return Security(gate, Notes(audit, rates, guards))
+    return Security(gate, Notes(audit, rates, guards), rates)
 
 
 def add_security(app: FastAPI, security: Security, settings: Settings) -> None:

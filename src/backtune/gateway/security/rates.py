@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import Final
+from typing import Any, Final, cast
 
 from limits import RateLimitItem, parse_many
-from limits.aio.storage import MemoryStorage
+from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError, StorageError
-from limits.storage import storage_from_string
 
 from backtune.errors import SpecError
 from backtune.gateway.observing.logs import log
@@ -50,7 +49,10 @@ class Rates:
 
     def __init__(self, redis: str | None = None) -> None:
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._shared = None if redis is None else _shared(redis)
+        self._connections = None if redis is None else _redis(redis)
+        self._shared = (
+            None if self._connections is None else SlidingWindowCounterRateLimiter(self._connections)
+        )
         self._shared_from = 0.0
         self._parsed: dict[str, list[RateLimitItem]] = {}
 
@@ -66,6 +68,12 @@ class Rates:
                 log().warning("redis does not answer: each worker counts for itself", error=str(error))
         return await _take(self._own, items, who)
 
+    async def close(self) -> None:
+        """Let go of the connections, in the event loop that they were made in."""
+        if self._connections is not None:
+            # Limits itself offers no way to.
+            await cast("Any", self._connections.bridge).storage.aclose()
+
 
 async def _take(
     limiter: SlidingWindowCounterRateLimiter, items: list[RateLimitItem], who: tuple[str, ...]
@@ -77,13 +85,12 @@ async def _take(
     return None
 
 
-def _shared(address: str) -> SlidingWindowCounterRateLimiter:
+def _redis(address: str) -> RedisStorage:
     if not address.startswith(_SCHEMES):
         raise SpecError("redis", "is no address of a Redis", value=address, allowed=_SCHEMES)
     try:
-        storage = storage_from_string(
+        return RedisStorage(
             f"async+{address}", implementation="redispy", wrap_exceptions=True, key_prefix="backtune"
         )
     except (ConfigurationError, ValueError) as error:
         raise SpecError("redis", f"cannot be used: {error}", value=address) from error
-    return SlidingWindowCounterRateLimiter(storage)
