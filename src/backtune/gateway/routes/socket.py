@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
@@ -22,10 +21,6 @@ _TRY_LATER: Final = 1013
 async def socket(websocket: WebSocket) -> None:
     """Watch jobs."""
     parts: Parts = websocket.app.state.parts
-    if not _is_of_this_site(websocket):
-        # Closed before it is accepted, it is a 403.
-        await websocket.close()
-        return
     await websocket.accept()
     if parts.metrics.sockets_open >= parts.settings.limits.sockets:
         await websocket.close(_TRY_LATER, "too many sockets")
@@ -40,9 +35,3 @@ async def socket(websocket: WebSocket) -> None:
         log().info("socket opened")
         await Session(websocket, doors, parts.settings.limits.socket).run()
         log().info("socket closed")
-
-
-def _is_of_this_site(websocket: WebSocket) -> bool:
-    """A page of another site may open sockets to anywhere, this machine included; browsers tell whose it is."""
-    origin = websocket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")

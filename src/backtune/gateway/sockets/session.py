@@ -33,7 +33,8 @@ class Doors:
     """What a session asks the gateway.
 
     Attributes:
-        admit: whose socket it is; raises ``Problem`` where that is not known.
+        admit: whose socket it is; raises ``Problem`` where that is not known, and ``RecordsError``.
+        still_admits: whether its key still holds; may raise ``RecordsError``.
         look: the job as it is now; may raise ``RecordsError``.
         updates: of jobs that are watched.
     """
@@ -91,6 +92,8 @@ class Session:
             principal = await self._doors.admit(message)
         except Problem as problem:
             raise _Over(_OWN_CODES + problem.status, problem.detail) from None
+        except RecordsError:
+            raise _Over(_OWN_CODES + 503, "the records do not answer") from None
         await self._send(written("authenticated", role=principal.role))
         return principal
 
