@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 from starlette.testclient import TestClient
 
 from backtune.gateway.app import create_app
@@ -47,7 +47,7 @@ class Secured:
         """Have the gateway read its keys again, which it else does after a second."""
         self.client.app.state.parts.security.gate._known._read_at = None
 
-    def ask(self, key: KeyText | None, method: str, path: str, **how: Any) -> httpx.Response:
+    def ask(self, key: KeyText | None, method: str, path: str, **how: Any) -> httpx2.Response:
         """As a client would: signed where the key signs."""
         request = self.client.build_request(method, path, **how)
         if key is not None:

@@ -55,8 +55,7 @@ class Admission:
             await self._admit(asked)
         except (Problem, HTTPException, BacktuneError) as error:
             problem = as_problem(error)
-            if problem.status in (401, 403):
-                await self._notes.refused(asked, problem)
+            await self._notes.refused(asked, problem)
             await answer(problem)(scope, receive, send)
             return
         asked.state["principal"] = asked.principal

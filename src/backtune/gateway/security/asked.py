@@ -11,7 +11,6 @@ from starlette.types import Message, Receive, Scope
 from backtune.gateway.problems import Problem
 from backtune.gateway.security.gate import Credentials
 from backtune.gateway.security.guards import Guards
-from backtune.gateway.security.key_text import KeyText
 from backtune.gateway.security.principal import Principal
 from backtune.gateway.security.roles import Rule, rules_of
 from backtune.gateway.security.signature import (
@@ -61,12 +60,6 @@ class Asked:
         told: str = self.state.get("job_id", "")
         found = _JOB.search(self.scope["path"])
         return told or (found[0] if found else "")
-
-    @property
-    def claimed_key(self) -> str:
-        """Id of the key that was sent, whether or not it holds."""
-        key = KeyText.parse(self.credentials.api_key)
-        return key.key_id if key else ""
 
     def check_size(self, guards: Guards) -> None:
         """Refuse what no client of ours sends.

@@ -45,6 +45,12 @@ class Credentials:
         """Whether it claims to be."""
         return bool(self.timestamp or self.nonce or self.signature)
 
+    @property
+    def claimed_key(self) -> str:
+        """Id of the key that was sent, whether or not it holds."""
+        key = KeyText.parse(self.api_key)
+        return key.key_id if key else ""
+
 
 SignedBy = Callable[[str, str], Awaitable[SignedParts]]
 

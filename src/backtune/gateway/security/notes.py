@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.concurrency import run_in_threadpool
 
 from backtune.errors import BacktuneError
@@ -9,8 +11,11 @@ from backtune.gateway.observing.logs import log
 from backtune.gateway.problems import Problem
 from backtune.gateway.security.asked import Asked
 from backtune.gateway.security.audit import AuditEntry, AuditLog
+from backtune.gateway.security.gate import Credentials
 from backtune.gateway.security.guards import Guards
 from backtune.gateway.security.rates import Rates
+
+_REFUSED: Final = (401, 403)
 
 
 class Notes:
@@ -27,33 +32,52 @@ class Notes:
         Raises:
             BacktuneError: it cannot.
         """
-        await self._write(asked, "admitted")
+        await self._write(_entry(asked, "admitted"))
 
     async def answered(self, asked: Asked, status: int) -> None:
         """After it: the answer is not held back where this fails, as the action was done."""
-        await self._try(asked, str(status))
+        await self._try(_entry(asked, str(status)))
 
     async def refused(self, asked: Asked, problem: Problem) -> None:
-        """Somebody wanted in, or more than they may. A flood of it is only in the log."""
-        if await self._rates.take(self._guards.refusal_rate, "refusals") is None:
-            await self._try(asked, f"{problem.status} {problem.detail}")
+        """Somebody wanted in, or more than they may."""
+        await self._refused(_entry(asked, _outcome(problem)), problem)
 
-    async def _try(self, asked: Asked, outcome: str) -> None:
+    async def socket_refused(self, given: Credentials, problem: Problem) -> None:
+        """Somebody wanted in by a socket."""
+        entry = AuditEntry("SOCKET /ws", _outcome(problem), given.claimed_key, address=given.address)
+        await self._refused(entry, problem)
+
+    async def _refused(self, entry: AuditEntry, problem: Problem) -> None:
+        """Only those for want of a right; a flood of them is only in the log."""
+        if (
+            problem.status in _REFUSED
+            and await self._rates.take(self._guards.refusal_rate, "refusals") is None
+        ):
+            await self._try(entry)
+
+    async def _try(self, entry: AuditEntry) -> None:
         try:
-            await self._write(asked, outcome)
+            await self._write(entry)
         except BacktuneError as error:
-            log().error("the audit log cannot be written", error=str(error), outcome=outcome)
+            log().error("the audit log cannot be written", error=str(error), outcome=entry.outcome)
 
-    async def _write(self, asked: Asked, outcome: str) -> None:
-        who = asked.principal
-        entry = AuditEntry(
-            action=asked.action,
-            outcome=outcome,
-            key_id=who.key_id if who else asked.claimed_key,
-            name=who.name if who else "",
-            role=who.role if who else "",
-            address=asked.credentials.address,
-            request_id=asked.state.get("request_id", ""),
-            job_id=asked.job_id,
-        )
+    async def _write(self, entry: AuditEntry) -> None:
         await run_in_threadpool(self._audit.append, entry)
+
+
+def _entry(asked: Asked, outcome: str) -> AuditEntry:
+    who = asked.principal
+    return AuditEntry(
+        action=asked.action,
+        outcome=outcome,
+        key_id=who.key_id if who else asked.credentials.claimed_key,
+        name=who.name if who else "",
+        role=who.role if who else "",
+        address=asked.credentials.address,
+        request_id=asked.state.get("request_id", ""),
+        job_id=asked.job_id,
+    )
+
+
+def _outcome(problem: Problem) -> str:
+    return f"{problem.status} {problem.detail}"

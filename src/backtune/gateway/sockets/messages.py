@@ -18,7 +18,7 @@ class _Message(BaseModel):
 
 
 class Auth(_Message):
-    """The first message. A key that must sign sends what it would send as headers, for a GET of the socket's path."""
+    """The first message; a key that signs signs it, see :func:`backtune.gateway.security.signature.socket_message`."""
 
     type: Literal["auth"]
     api_key: _Short = ""

@@ -33,7 +33,7 @@ class Doors:
     """What a session asks the gateway.
 
     Attributes:
-        admit: whose socket it is; raises ``Problem`` where that is not known, and ``RecordsError``.
+        admit: whose socket it is; raises ``Problem`` where that is not known.
         still_admits: whether its key still holds; may raise ``RecordsError``.
         look: the job as it is now; may raise ``RecordsError``.
         updates: of jobs that are watched.
@@ -92,8 +92,6 @@ class Session:
             principal = await self._doors.admit(message)
         except Problem as problem:
             raise _Over(_OWN_CODES + problem.status, problem.detail) from None
-        except RecordsError:
-            raise _Over(_OWN_CODES + 503, "the records do not answer") from None
         await self._send(written("authenticated", role=principal.role))
         return principal
 
