@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -18,6 +17,7 @@ import sqlalchemy
 
 from backtune.tracking.address import ui_command
 from backtune.tracking.sync import sync
+from ports import free_port
 from tracking_runs import make_sweep
 
 _TABLES = (
@@ -114,12 +114,6 @@ def server(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:

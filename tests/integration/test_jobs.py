@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from backtune.results.runs import Run
+from ports import free_ports
 from sweeps import (
     assert_same_rows,
     backtune,
@@ -40,7 +40,7 @@ def base(tmp_path_factory):
 def head(base):
     """The address of the dashboard of a head of our own."""
     scratch = Path(tempfile.mkdtemp(prefix="bt-head-", dir="/tmp"))
-    port, dashboard, client = _free_ports(3)
+    port, dashboard, client = free_ports(3)
     arguments = [
         "start",
         "--head",
@@ -122,7 +122,7 @@ def test_an_address_where_nothing_answers(base, market):
 
 
 def test_the_ui_shows_a_run_for_the_sweep_and_one_for_every_study(submitted):
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     arguments = command("ui", submitted.folder, "--port", str(port))
     with subprocess.Popen(
         arguments, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -148,17 +148,6 @@ def test_the_ui_shows_a_run_for_the_sweep_and_one_for_every_study(submitted):
 def _path() -> str:
     """The jobs' `python` is the one that runs the tests."""
     return f"{Path(sys.executable).parent}:/usr/bin:/bin"
-
-
-def _free_ports(n: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(n)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def _answers(url: str) -> bool:

@@ -45,6 +45,14 @@ def serve(
             help="Address of a proxy in front, whose X-Forwarded-For is believed.", show_default=False
         ),
     ] = None,
+    alerts: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="BACKTUNE_ALERTS",
+            help="File that says who is told when jobs end.  [default: nobody]",
+            show_default=False,
+        ),
+    ] = None,
     no_auth: Annotated[
         bool, typer.Option("--no-auth", help="Ask for no key; on a loopback address alone.")
     ] = False,
@@ -70,6 +78,7 @@ def serve(
             host=host,
             port=port,
             role_without_key=no_auth_role if no_auth else None,
+            alerts=alerts,
             guards=Guards(
                 rate=rate, work_rate=work_rate, redis=redis, trusted_proxies=tuple(trusted_proxy or ())
             ),

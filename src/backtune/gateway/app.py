@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
+from backtune.gateway.alerts.rules import AlertRules
+from backtune.gateway.alerts.watcher import AlertWatcher
 from backtune.gateway.driver_logs import DriverLogs
 from backtune.gateway.keeper.cluster import Cluster
 from backtune.gateway.keeper.loop import Keeper
@@ -20,6 +22,7 @@ from backtune.gateway.observing.requests import ObservedRequests
 from backtune.gateway.offer import Offer
 from backtune.gateway.parts import Parts
 from backtune.gateway.problems import ProblemModel, add_handlers
+from backtune.gateway.records.alerts import Outbox
 from backtune.gateway.records.database import Database
 from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.records.leases import Lease
@@ -32,6 +35,8 @@ from backtune.gateway.sockets.updates import JobUpdates
 from backtune.gateway.views import JobViews
 
 PREFIX: Final = "/api/v1"
+# A message may take half a minute, and the next round waits for it.
+_ALERTS_LEASE_SECONDS: Final = 120.0
 
 
 def create_app(
@@ -49,6 +54,7 @@ def create_app(
 
     Raises:
         RecordsError: the database cannot be used.
+        SpecError: the secret, a limit or the file of alerts cannot be used.
     """
     parts = _parts(settings, address, prepare)
     app = FastAPI(
@@ -96,6 +102,7 @@ def _parts(settings: Settings, address: str, prepare: Callable[[], None]) -> Par
         driver_logs=driver_logs,
         work=work,
         keeper=Keeper(work, lease, cluster, prepare),
+        alerts=_alerts(settings, database, records),
         reports=Reports(settings),
         offer=Offer(settings.data_root),
         metrics=measured,
@@ -103,14 +110,26 @@ def _parts(settings: Settings, address: str, prepare: Callable[[], None]) -> Par
     )
 
 
+def _alerts(settings: Settings, database: Database, records: JobRecords) -> AlertWatcher | None:
+    if settings.alerts is None:
+        return None
+    rules = AlertRules.load(settings.alerts)
+    lease = Lease(database, "alerts", secrets.token_hex(8), seconds=_ALERTS_LEASE_SECONDS)
+    return AlertWatcher(rules, Outbox(database, records), lease)
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
     parts.keeper.start()
+    if parts.alerts is not None:
+        parts.alerts.start()
     try:
         yield
     finally:
         await run_in_threadpool(parts.keeper.stop)
+        if parts.alerts is not None:
+            await run_in_threadpool(parts.alerts.stop)
         await run_in_threadpool(app.state.before_end, parts)
         await parts.security.rates.close()
         parts.database.close()

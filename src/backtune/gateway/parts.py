@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from backtune.gateway.alerts.watcher import AlertWatcher
 from backtune.gateway.driver_logs import DriverLogs
 from backtune.gateway.keeper.cluster import Cluster
 from backtune.gateway.keeper.loop import Keeper
@@ -35,6 +36,7 @@ class Parts:
     driver_logs: DriverLogs
     work: Work
     keeper: Keeper
+    alerts: AlertWatcher | None
     reports: Reports
     offer: Offer
     metrics: Metrics

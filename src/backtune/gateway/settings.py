@@ -75,6 +75,7 @@ class Settings:
         database: SQLAlchemy's URL of the records; None for a SQLite file in the runs folder.
         host, port: where it listens.
         role_without_key: what anyone may who comes without a key; None where keys are asked for.
+        alerts: file that says who is told when jobs end; None to tell nobody.
     """
 
     runs: Path
@@ -84,6 +85,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     role_without_key: Role | None = None
+    alerts: Path | None = None
     limits: Limits = field(default_factory=Limits)
     guards: Guards = field(default_factory=Guards)
 

@@ -94,6 +94,14 @@ class JobRecords:
         """Those that have not ended, the first come first."""
         return self._select(JOBS.c.state.in_(OPEN))
 
+    def ended_since(self, moment: float, limit: int) -> list[JobRecord]:
+        """Those that ended then or later, the first to end first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(*_COLUMNS).where(JOBS.c.ended_at >= moment).order_by(JOBS.c.ended_at).limit(limit)
+            ).all()
+        return [_record(row) for row in rows]
+
     def counts(self) -> dict[str, int]:
         """How many jobs there are, by status."""
         with self._database.reading() as connection:

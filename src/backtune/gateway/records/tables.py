@@ -48,6 +48,7 @@ JOBS = Table(
     Column("end", JSON),
     UniqueConstraint("owner", "idempotency_key", name="one_job_a_key"),
     Index("jobs_by_state", "state"),
+    Index("jobs_by_end", "ended_at"),
 )
 
 LEASES = Table(

@@ -204,6 +204,9 @@ async def _first_to_end(*parts: Awaitable[None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
+        # Not gather: cancelled from outside meanwhile, it loses by whom.
+        await asyncio.wait(tasks)
+        ends = [None if task.cancelled() else task.exception() for task in tasks]
+    for task, error in zip(tasks, ends, strict=True):
+        if task in done and error is not None:
+            raise error
