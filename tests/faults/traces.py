@@ -59,6 +59,11 @@ class Traces:
     _before: set[str] = field(default_factory=lambda: set(_shared_names()))
     _sockets: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the sweep must be started with."""
+        return {MARK: self.mark, **KEEPS_ENVIRONMENT}
+
     def look(self) -> None:
         """Note the ports that the sweep listens on now; a port can be told from another's only while it is held."""
         held = {inode for process in processes(self.mark) for inode in _socket_inodes(process.pid)}

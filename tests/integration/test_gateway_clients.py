@@ -103,7 +103,7 @@ def test_the_client_starts_watches_and_fetches(url, client):
     assert updates[-1]["best_params"] == job["result"]["best_parameters"]
     report = client.get_performance_report(job_id)
     assert report["best_parameters"] == job["result"]["best_parameters"]
-    assert client.get_performance_report(job_id, "html").startswith("<!doctype html>")
+    assert client.get_performance_report(job_id, "html").startswith("<!DOCTYPE html>")
     assert client.get_performance_report(job_id, "xlsx")[:2] == b"PK"
     assert client.generate_pine_script(job_id).startswith("//@version=6")
     assert "40 trials in the log" in client.get_optimization_logs(job_id)["logs"]

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from backtune.results.runs import Run
 from backtune.sweep import Options, run_sweep
+from faults.traces import Traces
 from sweeps import (
     assert_same_rows,
     backtune,
@@ -47,14 +49,15 @@ def test_kill_9_of_the_driver(market, tmp_path, long_rows, executor):
     spec = written(tmp_path / "spec.yaml", spec_document(market, search=SEARCH))
     arguments = ("run", spec, *EXECUTORS[executor], "--no-tracking", "--json", "--runs", tmp_path / "runs")
     pause = random.Random(executor)  # noqa: S311
+    traces = Traces(uuid4().hex)
     for _ in range(2):
-        driver = _start(arguments, tmp_path)
+        driver = _start(arguments, tmp_path, **traces.environment)
         if wait_for(lambda: _segments(tmp_path), 60):
             time.sleep(pause.uniform(0.0, 0.5))
         driver.kill()
         driver.communicate()
     assert _segments(tmp_path), "the driver was killed before it had done anything"
-    assert wait_for(lambda: not _scratch_folders(), 15), "the reaper left something"
+    assert wait_for(lambda: not traces.left_behind(), 15), traces.left_behind()
     done = backtune(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_same_rows(rows_of(_run(tmp_path)), long_rows)
@@ -79,11 +82,11 @@ def test_a_signal_drains_and_exits_3(market, tmp_path, long_rows, executor, numb
     assert_same_rows(rows_of(_run(tmp_path)), long_rows)
 
 
-def _start(arguments, cwd: Path) -> subprocess.Popen:
+def _start(arguments, cwd: Path, **variables: str) -> subprocess.Popen:
     return subprocess.Popen(
         command(*arguments),
         cwd=cwd,
-        env=environment(),
+        env=environment(**variables),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -96,7 +99,3 @@ def _segments(tmp_path: Path) -> list[Path]:
 
 def _run(tmp_path: Path) -> Run:
     return Run.open(next(path.parent for path in (tmp_path / "runs").glob("*/sweep.json")))
-
-
-def _scratch_folders() -> list[Path]:
-    return list(Path("/tmp").glob("backtune-*"))  # noqa: S108

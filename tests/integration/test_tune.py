@@ -1,12 +1,13 @@
 """The same sweep on Ray Tune: equal rows whatever the workers, and nothing left behind."""
 
-from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from backtune.results.runs import Run
 from backtune.sweep import Options, run_sweep
-from sweeps import assert_same_rows, backtune, parsed, rows_of, spec_document, written
+from faults.traces import Traces
+from sweeps import assert_same_rows, backtune, parsed, rows_of, spec_document, wait_for, written
 
 pytestmark = pytest.mark.ray
 
@@ -66,6 +67,7 @@ DEADLY = """
 import os
 import signal
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from backtune import BaseStrategy, Float, Space
@@ -93,7 +95,7 @@ def test_the_command_line_leaves_nothing_behind(market, tmp_path, undisturbed_ro
     home = tmp_path / "home"
     home.mkdir()
     spec = written(tmp_path / "spec.yaml", spec_document(market))
-    before = _left_behind()
+    traces = Traces(uuid4().hex)
     result = backtune(
         "run",
         spec,
@@ -105,14 +107,10 @@ def test_the_command_line_leaves_nothing_behind(market, tmp_path, undisturbed_ro
         "runs",
         cwd=tmp_path,
         HOME=str(home),
+        **traces.environment,
     )
     assert result.returncode == 0, result.stderr
     run = Run.open(next((tmp_path / "runs").iterdir()))
     assert_same_rows(rows_of(run), undisturbed_rows)
     assert list(home.iterdir()) == [], "something was written to the home directory"
-    assert _left_behind() <= before
-
-
-def _left_behind() -> set[str]:
-    ours = {str(path) for path in Path("/tmp").glob("backtune-*")}  # noqa: S108
-    return ours | {str(path) for path in Path("/dev/shm").iterdir()}  # noqa: S108
+    assert wait_for(lambda: not traces.left_behind(), 15), traces.left_behind()

@@ -13,8 +13,8 @@ from backtune.search.unit import Unit
 
 # Units shorter than this cost more to hand out than they balance.
 SHORTEST_UNIT_SECONDS = 1.0
-# So many, that the last ones to end leave the other slots idle for a quarter of the time at most.
-_UNITS_PER_SLOT = 4
+# So many, that the last ones to end leave the other slots idle for an eighth of the time at most.
+_UNITS_PER_SLOT = 8
 
 
 def pack(

@@ -196,7 +196,7 @@ def test_timeframes_of_an_asset_lie_side_by_side():
 
 @pytest.mark.parametrize(
     ("total", "unit_seconds", "slots", "target"),
-    [(8000, 20, 2, 20), (80, 20, 2, 10), (80, 20, 40, 1), (0.5, 20, 2, 1), (80, 0.3, 2, 0.3)],
+    [(8000, 20, 2, 20), (80, 20, 2, 5), (80, 20, 40, 1), (0.5, 20, 2, 1), (80, 0.3, 2, 0.3)],
 )
 def test_units_are_cut_for_the_slots(total, unit_seconds, slots, target):
     assert target_seconds(total, unit_seconds=unit_seconds, slots=slots) == target
