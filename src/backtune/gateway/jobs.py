@@ -49,11 +49,11 @@ class RayJobs:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         from ray.job_submission import JobSubmissionClient
 
+        # Ray's client would wait for ever for a head that is stuck, be it when it connects.
+        request = functools.partialmethod(JobSubmissionClient._do_request, timeout=_ANSWER_SECONDS)
+        impatient = type("ImpatientClient", (JobSubmissionClient,), {"_do_request": request})
         self._address = address
-        self._client = self._guarded(lambda: JobSubmissionClient(address))
-        # Ray's client would wait for ever for a head that is stuck.
-        request = self._client._do_request
-        self._client._do_request = functools.partial(request, timeout=_ANSWER_SECONDS)
+        self._client = self._guarded(lambda: impatient(address))
 
     def submit(
         self,
