@@ -98,14 +98,17 @@ def rotate(
 
 
 @app.command("revoke")
-def revoke(key_id: KeyId, runs: Runs = None, database: DatabaseUrl = None) -> None:
+def revoke(key_id: KeyId, runs: Runs = None, database: DatabaseUrl = None, as_json: Json = False) -> None:
     """End a key: within a second it lets nobody in, at any worker. Its jobs go on."""
     from backtune.cli.gateway_files import gateway_files
 
     with gateway_files(runs, database) as files:
         files.keys.revoke(key_id)
         files.note("keys revoke", "done", key_id)
-    typer.echo(f"revoked {key_id}")
+    if as_json:
+        print_json({"key_id": key_id, "state": "revoked"})
+    else:
+        typer.echo(f"revoked {key_id}")
 
 
 def _seconds(option: str, text: str) -> float | None:
