@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from backtune.gateway.observing.logs import log
-from backtune.gateway.problems import Problem
+from backtune.gateway.problems import Problem, without_paths
 from backtune.gateway.records.values import JobRecord
 from backtune.gateway.settings import Settings
 from backtune.results.files import write_atomically
@@ -74,9 +75,10 @@ class Reports:
             raise Problem(409, made.error)
         if made.status != 0:
             raise Problem(500, "the report could not be made")
+        content = await asyncio.to_thread(_without_places, made.content) if kind == "json" else made.content
         if not record.is_open:
-            await asyncio.to_thread(_keep, kept, made.content)
-        return made.content
+            await asyncio.to_thread(_keep, kept, content)
+        return content
 
     async def _in_turn(self, command: list[str], folder: Path) -> _Made:
         if self._waiting >= 8 * self._settings.limits.reports:
@@ -114,6 +116,21 @@ class Reports:
         if process.returncode not in (0, _REFUSED):
             log().error("report", command=command[0], stderr=text[-2000:])
         return _Made(process.returncode or 0, content, text.removeprefix("error: "))
+
+
+def _without_places(content: bytes) -> bytes:
+    """The report for programs, which has the whole spec: where the data is, and other places, are the gateway's."""
+    document = json.loads(content)
+    document["metadata"]["spec"]["data"].pop("root", None)
+    return json.dumps(_cleaned(document), indent=2).encode()
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_paths(value)
+    if isinstance(value, dict):
+        return {name: _cleaned(part) for name, part in value.items()}
+    return [_cleaned(part) for part in value] if isinstance(value, list) else value
 
 
 def _taken(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from backtune.errors import ResultsError
+from backtune.gateway.problems import without_paths
 from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.records.values import End, JobRecord
 from backtune.gateway.result import result_of
@@ -71,8 +72,8 @@ class JobViews:
             **summary_of(record).model_dump(),
             progress=percent, n_trials=n_trials, n_trials_planned=planned,
             best_so_far=_best_at_end(end) if end else progress.best if progress else None,
-            result=result_of(record), error=record.error, message=record.message,
-            warnings=list(end.warnings) if end else [],
+            result=result_of(record), error=_told(record.error), message=_told(record.message),
+            warnings=[without_paths(warning) for warning in end.warnings] if end else [],
         )  # fmt: skip
 
 
@@ -139,6 +140,11 @@ class _SweepReader:
 
 def _best_at_end(end: End) -> Best | None:
     return Best(value=end.best["values"][0], parameters=end.best["params"]) if end.best else None
+
+
+def _told(text: str | None) -> str | None:
+    """What Ray or a driver said, without the places of its machine."""
+    return None if text is None else without_paths(text)
 
 
 def _percent(done: int, planned: int) -> float:
