@@ -51,6 +51,8 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
+        # Whatever else is installed; and strict, so that a proxy in front and this server read a request alike.
+        http="h11",
         log_config=None,
         access_log=False,
         server_header=False,
