@@ -10,14 +10,19 @@ PEERS_READY := $(PEERS)/.ready
 PINE := .pine
 PINE_READY := $(PINE)/.ready
 
+# Renders the Helm chart where there is no Helm: Debian's golang-go, golang-github-masterminds-sprig-dev, golang-gopkg-yaml.v3-dev.
+CHART_RENDERER := .chart/render
+GOCODE ?= /usr/share/gocode
+
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-pine test-slow lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway head lock wheel clean help
+.PHONY: demo test test-pine test-chart test-slow lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway head lock wheel clean help
 
 help:
 	@echo "make demo       a sweep on Ray over a synthetic market"
 	@echo "make test       the tests, as CI runs them"
 	@echo "make test-pine  exported Pine scripts in an independent runtime; needs npm"
+	@echo "make test-chart the Helm chart, rendered and held against Kubernetes' schemas; needs Go, see the Makefile"
 	@echo "make test-slow  faults and scale"
 	@echo "make lint       formatting, lint, types, import contracts, as CI runs them"
 	@echo "make bench-search  candidates per second, beside one Tune trial per candidate and Optuna alone"
@@ -50,6 +55,13 @@ $(PINE_READY): tests/pine/package.json tests/pine/package-lock.json
 
 test-pine: $(READY) $(PINE_READY)
 	$(BIN)/python -m pytest tests/pine
+
+$(CHART_RENDERER): tests/infra/chart/main.go
+	@mkdir -p $(dir $@)
+	GO111MODULE=off GOFLAGS= GOPATH=$(GOCODE) go build -o $@ $<
+
+test-chart: $(READY) $(CHART_RENDERER)
+	$(BIN)/python -m pytest tests/infra/test_helm.py
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --timeout 1800
@@ -98,4 +110,4 @@ wheel: $(READY)
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(PINE) dist build data/demo runs
+	rm -rf $(VENV) $(PEERS) $(PINE) .chart dist build data/demo runs

@@ -1,0 +1,126 @@
+"""The weekly grid through a gateway: one sweep a strategy, then reports, Pine scripts, a summary and a ranking.
+
+    BACKTUNE_GATEWAY=https://gateway.example.com BACKTUNE_API_KEY=... python weekly.py weekly.yaml out/
+
+Exit status: 0 all complete, 1 a sweep failed or is partial, after what there is was fetched. ``ALERT_WEBHOOK``, where it is
+set, is sent ``{"text": ...}`` then. Started again in the same week, it finds its sweeps and fetches what they have by now.
+"""
+
+import csv
+import json
+import os
+import sys
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+
+COLUMNS = (
+    "strategy", "asset", "timeframe", "n_trials", "is_sharpe_ratio", "oos_sharpe_ratio", "oos_total_return",
+    "oos_max_drawdown", "dsr", "pbo", "params", "warnings",
+)  # fmt: skip
+RANKING = ("rank", "strategy", "median_oos_sharpe_ratio", "cells", "cells_above_zero", "cells_without_a_winner")
+
+
+def main(spec_path: Path, out: Path) -> int:
+    """Submit, wait, fetch, write; the exit status."""
+    from backtune.client import HyperOptClient
+
+    week = f"{datetime.now(UTC):%G-W%V}"
+    out.mkdir(parents=True, exist_ok=True)
+    problems: list[str] = []
+    rows: list[dict[str, Any]] = []
+    with HyperOptClient(os.environ["BACKTUNE_GATEWAY"], os.environ.get("BACKTUNE_API_KEY")) as client:
+        # All are submitted before one is waited for; the same key in the same week is the same job.
+        jobs = {
+            name: client.start_batch(spec, idempotency_key=f"{spec['name']}-{week}")
+            for name, spec in sweeps(yaml.safe_load(spec_path.read_text(encoding="utf-8")))
+        }
+        for name, job_id in jobs.items():
+            job = client.wait_for_completion(job_id, poll_interval=10)
+            if job["status"] != "completed":
+                problems.append(f"{name}: {job['status']}: {job['error'] or job['message'] or job_id}")
+            if job["status"] in ("completed", "partial"):
+                rows += fetch(client, name, job_id, out)
+    write(out / "summary.csv", COLUMNS, summary(rows))
+    write(out / "ranking.csv", RANKING, ranking(rows))
+    if problems:
+        alert(f"backtune, {week}: " + "; ".join(problems))
+    return 1 if problems else 0
+
+
+def sweeps(spec: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """One sweep a strategy, so that each has a report and a script, and fails alone."""
+    return [
+        (name, {**spec, "name": f"{spec['name']}-{name}", "grid": {**spec["grid"], "strategies": [name]}})
+        for name in spec["grid"]["strategies"]
+    ]
+
+
+def fetch(client: Any, name: str, job_id: str, out: Path) -> list[dict[str, Any]]:
+    """Report and script of a job as files; the rows of its leaderboard."""
+    report = client.get_performance_report(job_id)
+    (out / f"{name}.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+    (out / f"{name}.html").write_text(client.get_performance_report(job_id, "html"), encoding="utf-8")
+    if report["best_parameters"]:
+        (out / f"{name}.pine").write_text(client.generate_pine_script(job_id), encoding="utf-8")
+    found: list[dict[str, Any]] = report["leaderboard"]
+    return found
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row a cell, the best out-of-sample first; what is undefined is empty and comes last."""
+    plain = [
+        {**row, "params": json.dumps(row["params"], sort_keys=True), "warnings": "; ".join(row["warnings"])} for row in rows
+    ]
+    return sorted(plain, key=lambda row: -_number(row["oos_sharpe_ratio"]))
+
+
+def ranking(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Strategies by the median of their cells out of sample: one lucky cell does not carry one."""
+    cells: dict[str, list[float | None]] = {}
+    for row in rows:
+        cells.setdefault(row["strategy"], []).append(row["oos_sharpe_ratio"])
+    ranked = []
+    for strategy, values in cells.items():
+        known = [value for value in values if value is not None]
+        ranked.append(
+            {
+                "strategy": strategy,
+                "median_oos_sharpe_ratio": median(known) if known else None,
+                "cells": len(values),
+                "cells_above_zero": sum(value > 0 for value in known),
+                "cells_without_a_winner": len(values) - len(known),
+            }
+        )
+    ranked.sort(key=lambda one: -_number(one["median_oos_sharpe_ratio"]))
+    return [{"rank": i, **one} for i, one in enumerate(ranked, start=1)]
+
+
+def write(path: Path, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+    """A CSV with these columns."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, columns, extrasaction="ignore")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def alert(text: str) -> None:
+    """On stderr, where CI and Kubernetes keep it, and to a webhook where there is one."""
+    sys.stderr.write(text + "\n")
+    url = os.environ.get("ALERT_WEBHOOK")
+    if url:
+        body = json.dumps({"text": text}).encode()
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
+
+
+def _number(value: float | None) -> float:
+    return value if value is not None else float("-inf")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,182 @@
+"""The Helm chart: its values against its schema everywhere; rendered and held against Kubernetes' schemas where there is
+Helm, or Go with the template functions that Helm uses (`make test-chart`)."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+CHART = REPOSITORY / "infra" / "helm" / "backtune"
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
+RENDERER = REPOSITORY / ".chart" / "render"
+FILLED = {
+    "image": {"repository": "registry.example.com/backtune", "pullSecrets": ["pull"]},
+    "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}},
+    "storage": {"claim": "shared", "s3Endpoint": "https://s3.example.com", "region": "eu-central-1"},
+    "gateway": {"secret": "gateway", "trustedProxies": ["10.0.0.1"]},
+    "mlflow": {"secret": "mlflow", "artifacts": "s3://bucket/mlflow"},
+    "ingress": {"enabled": True, "className": "nginx", "host": "b.example.com", "tlsSecret": "tls", "annotations": {"a/b": "c"}},
+}  # fmt: skip
+
+
+def _merged(base, over):
+    merged = copy.deepcopy(base)
+    for key, value in over.items():
+        merged[key] = _merged(merged[key], value) if isinstance(value, dict) and key in merged else value
+    return merged
+
+
+def _problems(values):
+    return [error.message for error in jsonschema.Draft7Validator(SCHEMA).iter_errors(values)]
+
+
+def _places(value, place=()):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*place, key)
+            yield from _places(inner, (*place, key))
+
+
+def test_what_has_to_be_filled_in_is_asked_for():
+    assert len(_problems(DEFAULTS)) >= 3
+    assert _problems(_merged(DEFAULTS, FILLED)) == []
+
+
+def test_every_misspelt_value_is_refused():
+    good = _merged(DEFAULTS, FILLED)
+    free = ("annotations",)
+    for place in _places(good):
+        if any(part in free for part in place[:-1]):
+            continue
+        changed = copy.deepcopy(good)
+        parent = changed
+        for part in place[:-1]:
+            parent = parent[part]
+        parent[f"{place[-1]}x"] = parent.pop(place[-1])
+        assert _problems(changed), place
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": {"tag": "latest"}},
+        {"gateway": {"replicas": 0}},
+        {"gateway": {"resources": {"limits": {"memory": "1.5G"}}}},
+        {"ray": {"address": "backtune:8265"}},
+        {"mlflow": {"artifacts": ""}},
+        {"ingress": {"host": ""}},
+    ],
+)
+def test_an_impossible_value_is_refused(change):
+    assert _problems(_merged(_merged(DEFAULTS, FILLED), change))
+
+
+def test_templates_read_every_value_and_no_other():
+    read = {
+        match
+        for path in (CHART / "templates").iterdir()
+        for match in re.findall(r"\.Values\.([A-Za-z0-9.]+)", path.read_text())
+    }
+    there = {".".join(place) for place in _places(DEFAULTS)}
+    assert read <= there
+    unread = {one for one in there if not any(one == r or one.startswith(f"{r}.") or r.startswith(f"{one}.") for r in read)}
+    assert unread == set()
+
+
+def test_secrets_are_referred_to_and_never_written():
+    for path in (CHART / "templates").iterdir():
+        assert "kind: Secret" not in path.read_text()
+
+
+def _rendered(folder, values, chart=CHART):
+    given = folder / "values.yaml"
+    given.write_text(yaml.safe_dump(values))
+    helm = shutil.which("helm")
+    if helm is not None:
+        command = [helm, "template", "test", str(chart), "--values", str(given)]
+    elif RENDERER.exists():
+        command = [str(RENDERER), str(chart), str(given)]
+    else:
+        pytest.skip("neither helm nor .chart/render is there; `make test-chart` builds the latter")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory):
+    return _rendered(tmp_path_factory.mktemp("chart"), FILLED)
+
+
+def _of(manifests, kind, component):
+    (found,) = [
+        one for one in manifests if one["kind"] == kind and one["metadata"]["name"].endswith(component)
+    ]
+    return found
+
+
+def test_kubernetes_takes_every_manifest(manifests):
+    kinds = sorted(one["kind"] for one in manifests)
+    assert kinds == [
+        "Deployment", "Deployment", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "NetworkPolicy",
+        "PodDisruptionBudget", "Service", "Service", "ServiceAccount",
+    ]  # fmt: skip
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+
+
+def test_less_is_rendered_where_less_is_asked_for(tmp_path):
+    values = _merged(
+        {**FILLED, "networkPolicy": {"enabled": False}, "ingress": {"enabled": False}},
+        {"mlflow": {"enabled": False}, "gateway": {"autoscaling": {"enabled": False}}, "serviceAccount": {"create": False}},
+    )  # fmt: skip
+    manifests = _rendered(tmp_path, values)
+    assert sorted(one["kind"] for one in manifests) == ["Deployment", "PodDisruptionBudget", "Service"]
+    assert _of(manifests, "Deployment", "gateway")["spec"]["replicas"] == 2
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+
+
+def test_a_planted_typo_in_a_template_is_caught(tmp_path):
+    chart = tmp_path / "backtune"
+    shutil.copytree(CHART, chart)
+    template = chart / "templates" / "gateway.yaml"
+    template.write_text(template.read_text().replace("failureThreshold: 40", "failureTreshold: 40"))
+    gateway = _of(_rendered(tmp_path, FILLED, chart), "Deployment", "gateway")
+    with pytest.raises(kubernetes_validate.ValidationError, match="failureTreshold"):
+        kubernetes_validate.validate(gateway, "1.34", strict=True)
+
+
+def test_selectors_find_their_pods(manifests):
+    for component in ("gateway", "mlflow"):
+        deployment = _of(manifests, "Deployment", component)
+        labels = deployment["spec"]["template"]["metadata"]["labels"].items()
+        assert deployment["spec"]["selector"]["matchLabels"].items() <= labels
+        assert _of(manifests, "Service", component)["spec"]["selector"].items() <= labels
+        assert _of(manifests, "NetworkPolicy", component)["spec"]["podSelector"]["matchLabels"].items() <= labels
+    gateway = _of(manifests, "Deployment", "gateway")["metadata"]["name"]
+    assert _of(manifests, "HorizontalPodAutoscaler", "gateway")["spec"]["scaleTargetRef"]["name"] == gateway
+
+
+@pytest.mark.parametrize("component", ["gateway", "mlflow"])
+def test_pods_are_restrained_and_probed(manifests, component):
+    pod = _of(manifests, "Deployment", component)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert {"startupProbe", "livenessProbe", "readinessProbe", "resources"} <= set(container)
+    for variable in container["env"]:
+        if re.search("DATABASE|SECRET|TOKEN|STORE_URI|REDIS", variable["name"]):
+            assert "secretKeyRef" in variable["valueFrom"], variable["name"]

@@ -1,0 +1,167 @@
+"""Alert rules and dashboards name only metrics that the gateway and Ray really have."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import promql_parser
+import pytest
+import ray
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+INFRA = REPOSITORY / "infra"
+RULES = INFRA / "prometheus" / "rules.yml"
+DASHBOARDS = sorted((INFRA / "grafana" / "dashboards").glob("*.json"))
+
+
+def _rules():
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def _panels():
+    return [panel for path in DASHBOARDS for panel in json.loads(path.read_text())["panels"]]
+
+
+def _expressions():
+    yield from (rule["expr"] for rule in _rules())
+    yield from (target["expr"] for panel in _panels() for target in panel["targets"])
+
+
+def _selectors(expression):
+    """Every metric that an expression names, with the labels that it asks for."""
+    found = []
+
+    class Visitor:
+        def pre_visit(self, node):
+            if isinstance(node, promql_parser.VectorSelector):
+                found.append((node.name, {matcher.name for matcher in node.matchers.matchers}))
+            return True
+
+        def post_visit(self, node):
+            return True
+
+    promql_parser.walk(Visitor(), promql_parser.parse(expression))
+    return found
+
+
+@pytest.fixture(scope="module")
+def of_the_gateway():
+    """The gateway's metrics with their labels, from its real registry."""
+    module = pytest.importorskip(
+        "backtune.gateway.observing.metrics", reason="the gateway's metrics are not in this version"
+    )
+    from prometheus_client.parser import text_string_to_metric_families
+
+    metrics = module.Metrics(lambda: {"queued": 1})
+    metrics.requests.labels("GET", "/", "200").inc()
+    metrics.seconds.labels("/").observe(0.1)
+    metrics.ended.labels("failed").inc()
+    families = text_string_to_metric_families(metrics.text().decode())
+    samples = [sample for family in families for sample in family.samples]
+    labels = {}
+    for sample in samples:
+        labels.setdefault(sample.name, set()).update(sample.labels)
+    return labels
+
+
+@pytest.fixture(scope="module")
+def of_ray():
+    """Those that Ray's own agent and dashboards name."""
+    root = Path(ray.__file__).parent / "dashboard" / "modules"
+    agent = (root / "reporter" / "reporter_agent.py").read_text()
+    return {f"ray_{name}" for name in re.findall(r'^    "(\w+)": Gauge\(', agent, re.MULTILINE)}
+
+
+def _unknown(expression, gateway, of_ray):
+    recorded = {rule["record"] for rule in _rules() if "record" in rule}
+    for name, labels in _selectors(expression):
+        if name in gateway:
+            yield from (f"{name}{{{label}}}" for label in labels - gateway[name] - {"job", "instance"})
+        elif name not in of_ray | recorded | {"up"}:
+            yield name
+
+
+def test_every_metric_exists(of_the_gateway, of_ray):
+    assert "ray_node_cpu_count" in of_ray
+    for expression in _expressions():
+        assert list(_unknown(expression, of_the_gateway, of_ray)) == [], expression
+
+
+def test_rays_metrics_exist(of_ray):
+    named = {name for expression in _expressions() for name, _ in _selectors(expression) if name.startswith("ray_")}
+    assert named
+    assert named <= of_ray
+
+
+def test_our_metrics_begin_with_our_name():
+    names = {name for expression in _expressions() for name, _ in _selectors(expression)}
+    assert all(name == "up" or name.startswith(("backtune", "ray_")) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("expression", "unknown"),
+    [
+        ("rate(backtune_request_total[5m])", ["backtune_request_total"]),
+        ('backtune_jobs{state="failed"}', ["backtune_jobs{state}"]),
+        ("sum(ray_node_cpus)", ["ray_node_cpus"]),
+        ('up{job="x"} == 0', []),
+    ],
+)
+def test_a_planted_name_is_caught(expression, unknown, of_the_gateway, of_ray):
+    assert list(_unknown(expression, of_the_gateway, of_ray)) == unknown
+
+
+def test_every_expression_is_promql():
+    for expression in _expressions():
+        promql_parser.parse(expression)
+    with pytest.raises(ValueError, match="parse"):
+        promql_parser.parse("sum(rate(backtune_requests_total[5m])")
+
+
+def test_the_rules_have_the_members_that_prometheus_knows():
+    alert = {"alert", "expr", "for", "labels", "annotations"}
+    for rule in _rules():
+        if "record" in rule:
+            assert set(rule) <= {"record", "expr", "labels"}
+            continue
+        assert set(rule) <= alert
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert set(rule["annotations"]) == {"summary", "description"}
+
+
+def test_promtool_takes_the_rules_and_they_fire_when_they_should():
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian's package prometheus has it)")
+    subprocess.run([promtool, "check", "rules", "rules.yml"], cwd=RULES.parent, check=True)
+    subprocess.run([promtool, "test", "rules", "rules_test.yml"], cwd=RULES.parent, check=True)
+
+
+def test_prometheus_scrapes_what_compose_starts():
+    services = yaml.safe_load((INFRA / "compose.yaml").read_text())["services"]
+    config = yaml.safe_load((INFRA / "prometheus" / "prometheus.yml").read_text())
+    targets = [t for job in config["scrape_configs"] for one in job["static_configs"] for t in one["targets"]]
+    assert targets == ["gateway:8080", "head:8090", "worker:8090"]
+    assert {target.split(":")[0] for target in targets} <= set(services)
+    assert {job["job_name"] for job in config["scrape_configs"]} == {"backtune-gateway", "ray"}
+
+
+def test_dashboards_ask_the_source_that_is_provisioned():
+    (source,) = yaml.safe_load((INFRA / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    for panel in _panels():
+        assert panel["datasource"] == {"type": source["type"], "uid": source["uid"]}
+    for path in DASHBOARDS:
+        board = json.loads(path.read_text())
+        assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+        cells = [
+            (x, y)
+            for panel in board["panels"]
+            for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+            for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+        ]
+        assert len(cells) == len(set(cells)), f"{path.name}: panels overlap"
+        assert max(x for x, _ in cells) < 24
+    assert len({json.loads(path.read_text())["uid"] for path in DASHBOARDS}) == len(DASHBOARDS) == 2
