@@ -13,6 +13,7 @@ import typer
 from backtune.cli import (
     audit,
     backtest,
+    backup,
     best,
     check_strategy,
     cluster,
@@ -29,7 +30,14 @@ from backtune.cli import (
     strategies,
     submit,
 )
-from backtune.errors import BacktuneError, BusyError, ClusterError, TrackingError, UnreachableError
+from backtune.errors import (
+    BacktuneError,
+    BackupError,
+    BusyError,
+    ClusterError,
+    TrackingError,
+    UnreachableError,
+)
 
 _MACHINE_FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
@@ -44,6 +52,8 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("submit")(submit.submit)
 app.command("serve")(serve.serve)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("status")(results.status)
 app.command("leaderboard")(results.leaderboard)
 app.command("best")(best.best)
@@ -76,4 +86,6 @@ def _is_the_machines(error: BacktuneError) -> bool:
     """Whether the machine failed, and not what was asked of it."""
     cause = error.__cause__
     full = isinstance(cause, OSError) and cause.errno in _MACHINE_FAILED
-    return full or isinstance(error, ClusterError | TrackingError | BusyError | UnreachableError)
+    return full or isinstance(
+        error, BackupError | ClusterError | TrackingError | BusyError | UnreachableError
+    )
