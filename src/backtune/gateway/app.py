@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from backtune.gateway.alerts.rules import AlertRules
 from backtune.gateway.alerts.watcher import AlertWatcher
+from backtune.gateway.draining import ClosingConnections, Draining
 from backtune.gateway.driver_logs import DriverLogs
 from backtune.gateway.keeper.cluster import Cluster
 from backtune.gateway.keeper.loop import Keeper
@@ -79,6 +80,7 @@ def create_app(
     add_security(app, parts.security, settings)
     app.add_middleware(ObservedRequests, metrics=parts.metrics)
     app.add_middleware(SecurityHeaders, docs_path=app.docs_url or "")
+    app.add_middleware(ClosingConnections, draining=parts.draining)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -107,6 +109,7 @@ def _parts(settings: Settings, address: str, prepare: Callable[[], None]) -> Par
         offer=Offer(settings.data_root),
         metrics=measured,
         security=security_of(settings, database),
+        draining=Draining(),
     )
 
 

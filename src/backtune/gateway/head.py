@@ -64,6 +64,7 @@ class LocalHead:
         self._log = folder / "head.log"
         self._lock_path = folder / "head.lock"
         self._lock: IO[str] | None = None
+        self._has_left = False
         self._running: _Running | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -112,9 +113,18 @@ class LocalHead:
             ClusterError: it does not come up.
             ResultsError: the folder cannot be used.
         """
+        if self._has_left:
+            return
         if (self.is_owned or self._take_lock()) and not self._is_alive():
             log().warning("the head has died", pid=self._running.pid if self._running else None)
             self._restart()
+
+    def leave(self) -> None:
+        """Let another gateway own it from now on; it runs on when this process ends."""
+        self._has_left = True
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def stop(self) -> None:
         """End it, and all that runs on it, if it is this process's."""

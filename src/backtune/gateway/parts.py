@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from backtune.gateway.alerts.watcher import AlertWatcher
+from backtune.gateway.draining import Draining
 from backtune.gateway.driver_logs import DriverLogs
 from backtune.gateway.keeper.cluster import Cluster
 from backtune.gateway.keeper.loop import Keeper
@@ -41,6 +42,7 @@ class Parts:
     offer: Offer
     metrics: Metrics
     security: Security
+    draining: Draining
 
     @classmethod
     def of(cls, request: Request) -> Parts:

@@ -176,6 +176,7 @@ class Ready(BaseModel):
     """Whether the gateway can do all of its work."""
 
     ready: bool
+    gateway: str
     database: str
     runs: str
     cluster: str

@@ -23,8 +23,9 @@ async def health() -> Health:
 
 @router.get("/ready", responses={**declared(), 503: {"model": Ready}})
 def ready(parts: TheParts, response: Response) -> Ready:
-    """The database, the runs folder, the cluster and the loop that keeps the jobs."""
+    """The gateway itself, the database, the runs folder, the cluster and the loop that keeps the jobs."""
     checks = {
+        "gateway": "draining" if parts.draining.is_on else "ok",
         "database": _database(parts),
         "runs": "ok" if os.access(parts.settings.runs, os.W_OK) else "cannot be written",
         "cluster": "ok" if parts.cluster.answers else "does not answer",
@@ -32,7 +33,7 @@ def ready(parts: TheParts, response: Response) -> Ready:
     }
     is_ready = (
         checks["keeper"] in ("working", "standing by")
-        and {checks["database"], checks["runs"], checks["cluster"]} == {"ok"}
+        and {checks[name] for name in ("gateway", "database", "runs", "cluster")} == {"ok"}
     )  # fmt: skip
     response.status_code = 200 if is_ready else 503
     return Ready(ready=is_ready, **checks)
