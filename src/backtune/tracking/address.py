@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -15,8 +16,9 @@ _LOCK_SECONDS = 5.0
 
 
 def tracking_uri(run: Run, uri: str | None = None) -> str:
-    """The MLflow store of a sweep: ``uri``, else its spec's, else a SQLite file in the runs folder."""
-    return uri or (run.spec.get("tracking") or {}).get("uri") or sqlite_uri(run.folder.parent)
+    """The MLflow store of a sweep: ``uri``, else its spec's, else ``$MLFLOW_TRACKING_URI``, else a SQLite file in the runs folder."""
+    told = uri or (run.spec.get("tracking") or {}).get("uri") or os.environ.get("MLFLOW_TRACKING_URI")
+    return told or sqlite_uri(run.folder.parent)
 
 
 def is_server(uri: str) -> bool:

@@ -16,16 +16,23 @@ from tracking_runs import finished_sweep, make_sweep
 
 
 @pytest.mark.parametrize(
-    ("given", "in_spec", "expected"),
+    ("given", "in_spec", "in_environment", "expected"),
     [
-        (None, None, "sqlite:///{runs}/mlflow.db"),
-        (None, "http://spec:5000", "http://spec:5000"),
-        ("http://given:5000", "http://spec:5000", "http://given:5000"),
+        (None, None, "", "sqlite:///{runs}/mlflow.db"),
+        (None, None, "http://around:5000", "http://around:5000"),
+        (None, "http://spec:5000", "http://around:5000", "http://spec:5000"),
+        ("http://given:5000", "http://spec:5000", "http://around:5000", "http://given:5000"),
     ],
 )
-def test_the_uri_is_the_given_one_the_specs_or_a_file(
-    tmp_path: Path, given: str | None, in_spec: str | None, expected: str
+def test_the_uri_is_the_given_one_the_specs_the_environments_or_a_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str | None,
+    in_spec: str | None,
+    in_environment: str,
+    expected: str,
 ) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", in_environment)
     run = make_sweep(tmp_path / "runs", uri=in_spec).run
     assert tracking_uri(run, given) == expected.format(runs=tmp_path / "runs")
 
