@@ -2,8 +2,8 @@
 
     BACKTUNE_GATEWAY=https://gateway.example.com BACKTUNE_API_KEY=... python weekly.py weekly.yaml out/
 
-Exit status: 0 all complete, 1 a sweep failed or is partial, after what there is was fetched. ``ALERT_WEBHOOK``, where it is
-set, is sent ``{"text": ...}`` then. Started again in the same week, it finds its sweeps and fetches what they have by now.
+Exit status: 0 all complete, 1 something is missing, after what there is was fetched. ``ALERT_WEBHOOK``, where it is set, is then sent
+``{"text": ...}``. Started again in the same week, it finds its sweeps and fetches what they have by now.
 """
 
 import csv
@@ -18,38 +18,68 @@ from typing import Any
 
 import yaml
 
+from backtune.client import HyperOptClient, Retries
+from backtune.errors import BacktuneError
+
 COLUMNS = (
     "strategy", "asset", "timeframe", "n_trials", "is_sharpe_ratio", "oos_sharpe_ratio", "oos_total_return",
     "oos_max_drawdown", "dsr", "pbo", "params", "warnings",
 )  # fmt: skip
-RANKING = ("rank", "strategy", "median_oos_sharpe_ratio", "cells", "cells_above_zero", "cells_without_a_winner")
+RANKING = (
+    "rank",
+    "strategy",
+    "median_oos_sharpe_ratio",
+    "cells",
+    "cells_above_zero",
+    "cells_without_a_winner",
+)
+# A gateway that is away for an hour costs no week.
+PATIENCE = Retries(tries=100, longest_seconds=60.0, total_seconds=3600.0)
+POLL_SECONDS = 10.0
 
 
 def main(spec_path: Path, out: Path) -> int:
     """Submit, wait, fetch, write; the exit status."""
-    from backtune.client import HyperOptClient
-
     week = f"{datetime.now(UTC):%G-W%V}"
     out.mkdir(parents=True, exist_ok=True)
-    problems: list[str] = []
-    rows: list[dict[str, Any]] = []
-    with HyperOptClient(os.environ["BACKTUNE_GATEWAY"], os.environ.get("BACKTUNE_API_KEY")) as client:
-        # All are submitted before one is waited for; the same key in the same week is the same job.
-        jobs = {
-            name: client.start_batch(spec, idempotency_key=f"{spec['name']}-{week}")
-            for name, spec in sweeps(yaml.safe_load(spec_path.read_text(encoding="utf-8")))
-        }
-        for name, job_id in jobs.items():
-            job = client.wait_for_completion(job_id, poll_interval=10)
-            if job["status"] != "completed":
-                problems.append(f"{name}: {job['status']}: {job['error'] or job['message'] or job_id}")
-            if job["status"] in ("completed", "partial"):
-                rows += fetch(client, name, job_id, out)
+    try:
+        gateway = HyperOptClient(
+            os.environ["BACKTUNE_GATEWAY"], os.environ.get("BACKTUNE_API_KEY") or None, retries=PATIENCE
+        )
+        with gateway as client:
+            rows, problems = grid(client, yaml.safe_load(spec_path.read_text(encoding="utf-8")), week, out)
+    except BacktuneError as error:
+        rows, problems = [], [str(error)]
     write(out / "summary.csv", COLUMNS, summary(rows))
     write(out / "ranking.csv", RANKING, ranking(rows))
     if problems:
         alert(f"backtune, {week}: " + "; ".join(problems))
     return 1 if problems else 0
+
+
+def grid(
+    client: HyperOptClient, spec: dict[str, Any], week: str, out: Path
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of all leaderboards, and what went wrong; a sweep that fails keeps no other from being fetched."""
+    rows: list[dict[str, Any]] = []
+    problems: list[str] = []
+    jobs: dict[str, str] = {}
+    # All are submitted before one is waited for; the same key in the same week is the same job.
+    for name, one in sweeps(spec):
+        try:
+            jobs[name] = client.start_batch(one, idempotency_key=f"{one['name']}-{week}")
+        except BacktuneError as error:
+            problems.append(f"{name}: {error}")
+    for name, job_id in jobs.items():
+        try:
+            job = client.wait_for_completion(job_id, poll_interval=POLL_SECONDS)
+            if job["status"] != "completed":
+                problems.append(f"{name}: {job['status']}: {job['error'] or job['message'] or job_id}")
+            if job["status"] in ("completed", "partial"):
+                rows += fetch(client, name, job_id, out)
+        except BacktuneError as error:
+            problems.append(f"{name}: {error}")
+    return rows, problems
 
 
 def sweeps(spec: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -60,7 +90,7 @@ def sweeps(spec: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def fetch(client: Any, name: str, job_id: str, out: Path) -> list[dict[str, Any]]:
+def fetch(client: HyperOptClient, name: str, job_id: str, out: Path) -> list[dict[str, Any]]:
     """Report and script of a job as files; the rows of its leaderboard."""
     report = client.get_performance_report(job_id)
     (out / f"{name}.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
@@ -74,7 +104,8 @@ def fetch(client: Any, name: str, job_id: str, out: Path) -> list[dict[str, Any]
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row a cell, the best out-of-sample first; what is undefined is empty and comes last."""
     plain = [
-        {**row, "params": json.dumps(row["params"], sort_keys=True), "warnings": "; ".join(row["warnings"])} for row in rows
+        {**row, "params": json.dumps(row["params"], sort_keys=True), "warnings": "; ".join(row["warnings"])}
+        for row in rows
     ]
     return sorted(plain, key=lambda row: -_number(row["oos_sharpe_ratio"]))
 
@@ -112,10 +143,14 @@ def alert(text: str) -> None:
     """On stderr, where CI and Kubernetes keep it, and to a webhook where there is one."""
     sys.stderr.write(text + "\n")
     url = os.environ.get("ALERT_WEBHOOK")
-    if url:
-        body = json.dumps({"text": text}).encode()
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+    if not url:
+        return
+    body = json.dumps({"text": text}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+    try:
         urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
+    except OSError as error:
+        sys.stderr.write(f"the webhook does not take it: {error}\n")
 
 
 def _number(value: float | None) -> float:
