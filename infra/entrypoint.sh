@@ -4,7 +4,7 @@ set -eu
 
 # health.py asks what this container is.
 case "${1:-}" in
-head | worker | gateway | mlflow) echo "$1" >/tmp/backtune-role ;;
+head | worker | gateway | mlflow) echo "$1" >"${BACKTUNE_ROLE_FILE:-/tmp/backtune-role}" ;;
 esac
 
 case "${1:-}" in

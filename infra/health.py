@@ -6,7 +6,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-ROLE = Path("/tmp/backtune-role")  # noqa: S108
+ROLE = Path(os.environ.get("BACKTUNE_ROLE_FILE", "/tmp/backtune-role"))  # noqa: S108
 URLS = {
     "head": "http://127.0.0.1:8265/api/version",
     "worker": "http://127.0.0.1:8090/metrics",

@@ -1,7 +1,11 @@
-"""The Helm chart: its values against its schema everywhere; rendered and held against Kubernetes' schemas where there is
-Helm, or Go with the template functions that Helm uses (`make test-chart`)."""
+"""The Helm chart: its values against its schema, and what it renders to against Kubernetes' schemas.
+
+chart/expected.yaml is what it renders to, with the SHA-256 of what that was made from, and is checked everywhere. That it is
+so is seen where there is Helm, or Go with the template functions that Helm uses: `make chart test-chart`.
+"""
 
 import copy
+import hashlib
 import json
 import re
 import shutil
@@ -18,14 +22,9 @@ CHART = REPOSITORY / "infra" / "helm" / "backtune"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 RENDERER = REPOSITORY / ".chart" / "render"
-FILLED = {
-    "image": {"repository": "registry.example.com/backtune", "pullSecrets": ["pull"]},
-    "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}},
-    "storage": {"claim": "shared", "s3Endpoint": "https://s3.example.com", "region": "eu-central-1"},
-    "gateway": {"secret": "gateway", "trustedProxies": ["10.0.0.1"]},
-    "mlflow": {"secret": "mlflow", "artifacts": "s3://bucket/mlflow"},
-    "ingress": {"enabled": True, "className": "nginx", "host": "b.example.com", "tlsSecret": "tls", "annotations": {"a/b": "c"}},
-}  # fmt: skip
+KEPT = Path(__file__).parent / "chart"
+FILLED = yaml.safe_load((KEPT / "filled.yaml").read_text())
+EXPECTED = (KEPT / "expected.yaml").read_text()
 
 
 def _merged(base, over):
@@ -40,10 +39,12 @@ def _problems(values):
 
 
 def _places(value, place=()):
-    if isinstance(value, dict):
-        for key, inner in value.items():
+    """Every member of every mapping, as the keys and numbers that lead to it."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        if isinstance(key, str):
             yield (*place, key)
-            yield from _places(inner, (*place, key))
+        yield from _places(inner, (*place, key))
 
 
 def test_what_has_to_be_filled_in_is_asked_for():
@@ -73,6 +74,9 @@ def test_every_misspelt_value_is_refused():
         {"gateway": {"resources": {"limits": {"memory": "1.5G"}}}},
         {"ray": {"address": "backtune:8265"}},
         {"mlflow": {"artifacts": ""}},
+        {"storage": {"claim": ""}},
+        {"storage": {"runs": "s3://bucket/runs"}},
+        {"networkPolicy": {"egressPorts": []}},
         {"ingress": {"host": ""}},
     ],
 )
@@ -88,7 +92,11 @@ def test_templates_read_every_value_and_no_other():
     }
     there = {".".join(place) for place in _places(DEFAULTS)}
     assert read <= there
-    unread = {one for one in there if not any(one == r or one.startswith(f"{r}.") or r.startswith(f"{one}.") for r in read)}
+    unread = {
+        one
+        for one in there
+        if not any(one == r or one.startswith(f"{r}.") or r.startswith(f"{one}.") for r in read)
+    }
     assert unread == set()
 
 
@@ -113,8 +121,18 @@ def _rendered(folder, values, chart=CHART):
 
 
 @pytest.fixture(scope="module")
-def manifests(tmp_path_factory):
-    return _rendered(tmp_path_factory.mktemp("chart"), FILLED)
+def manifests():
+    return [document for document in yaml.safe_load_all(EXPECTED) if document]
+
+
+def test_the_manifests_that_are_kept_are_of_this_chart():
+    files = [*sorted(path for path in CHART.rglob("*") if path.is_file()), KEPT / "filled.yaml"]
+    found = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    assert EXPECTED.splitlines()[0] == f"# {found}  -", "the chart has changed: `make chart` renders it again"
+
+
+def test_the_chart_renders_to_the_manifests_that_are_kept(manifests, tmp_path):
+    assert _rendered(tmp_path, FILLED) == manifests
 
 
 def _of(manifests, kind, component):
@@ -132,6 +150,26 @@ def test_kubernetes_takes_every_manifest(manifests):
     ]  # fmt: skip
     for manifest in manifests:
         kubernetes_validate.validate(manifest, "1.34", strict=True)
+
+
+def test_every_misspelt_member_of_a_manifest_is_caught(manifests):
+    free = {"labels", "annotations", "matchLabels", "limits", "requests", "selector"}
+    planted = set()
+    for manifest in manifests:
+        for place in _places(manifest):
+            # The same member of two pods is one.
+            name = (manifest["kind"], *(part for part in place if isinstance(part, str)))
+            if not free.isdisjoint(place[:-1]) or place[0] in ("apiVersion", "kind") or name in planted:
+                continue
+            changed = copy.deepcopy(manifest)
+            parent = changed
+            for part in place[:-1]:
+                parent = parent[part]
+            parent[f"{place[-1]}x"] = parent.pop(place[-1])
+            with pytest.raises(kubernetes_validate.ValidationError):
+                kubernetes_validate.validate(changed, "1.34", strict=True)
+            planted.add(name)
+    assert len(planted) > 100
 
 
 def test_less_is_rendered_where_less_is_asked_for(tmp_path):
@@ -162,7 +200,9 @@ def test_selectors_find_their_pods(manifests):
         labels = deployment["spec"]["template"]["metadata"]["labels"].items()
         assert deployment["spec"]["selector"]["matchLabels"].items() <= labels
         assert _of(manifests, "Service", component)["spec"]["selector"].items() <= labels
-        assert _of(manifests, "NetworkPolicy", component)["spec"]["podSelector"]["matchLabels"].items() <= labels
+        assert (
+            _of(manifests, "NetworkPolicy", component)["spec"]["podSelector"]["matchLabels"].items() <= labels
+        )
     gateway = _of(manifests, "Deployment", "gateway")["metadata"]["name"]
     assert _of(manifests, "HorizontalPodAutoscaler", "gateway")["spec"]["scaleTargetRef"]["name"] == gateway
 

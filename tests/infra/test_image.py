@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import warnings
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_the_dockerfile_passes_hadolint():
 @pytest.mark.parametrize(
     ("line", "changed", "rule"),
     [
-        ("FROM python:3.11.14-slim-bookworm AS build", "FROM python:latest AS build", "DL3007"),
+        ("FROM python:3.11.14-slim-trixie AS build", "FROM python:latest AS build", "DL3007"),
         ("WORKDIR /build", "WORKDIR build", "DL3000"),
         ('CMD ["gateway"]', "CMD gateway", "DL3025"),
         ("--no-install-recommends ", "", "DL3015"),
@@ -52,7 +53,7 @@ def test_the_image_is_not_roots_and_tells_its_health():
     assert not re.search(r"SECRET|PASSWORD|TOKEN=", DOCKERFILE)
     froms = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     assert len(froms) == 2
-    assert set(froms) == {"python:3.11.14-slim-bookworm"}
+    assert set(froms) == {"python:3.11.14-slim-trixie"}
 
 
 def _ignored(path):
@@ -63,7 +64,11 @@ def _ignored(path):
             continue
         pattern, keeps = line.removeprefix("!"), line.startswith("!")
         parents = [path, *map(str, Path(path).parents)]
-        if any(fnmatch(one, pattern.removeprefix("**/")) or fnmatch(one, pattern) for one in parents if one != "."):
+        if any(
+            fnmatch(one, pattern.removeprefix("**/")) or fnmatch(one, pattern)
+            for one in parents
+            if one != "."
+        ):
             out = not keeps
     return out
 
@@ -95,7 +100,10 @@ def _options(command):
 
 
 def test_ray_and_mlflow_know_the_options():
-    from mlflow.cli import server
+    with warnings.catch_warnings():
+        # MLflow's own tables, by SQLAlchemy.
+        warnings.simplefilter("ignore")
+        from mlflow.cli import server
     from ray.scripts.scripts import start
 
     for role, command in (("head", start), ("worker", start), ("mlflow", server)):
@@ -116,25 +124,34 @@ def test_the_gateway_knows_the_options():
     assert {"address", "data-root", "trusted-proxy", "redis"} <= known
 
 
-def _run(*arguments, **environment):
-    return subprocess.run(
-        ["sh", str(ENTRYPOINT), *arguments], env={"PATH": os.environ["PATH"], **environment},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def run(tmp_path):
+    def to_its_end(*arguments, **environment):
+        variables = {"PATH": os.environ["PATH"], "BACKTUNE_ROLE_FILE": str(tmp_path / "role"), **environment}
+        return subprocess.run(
+            ["sh", str(ENTRYPOINT), *arguments],
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return to_its_end
 
 
 @pytest.mark.parametrize(
     ("role", "message"),
     [("worker", "RAY_HEAD must be the head"), ("mlflow", "MLFLOW_BACKEND_STORE_URI must be the database")],
 )
-def test_a_role_that_misses_something_says_what(role, message):
-    done = _run(role)
+def test_a_role_that_misses_something_says_what(run, role, message):
+    done = run(role)
     assert done.returncode != 0
     assert message in done.stderr
 
 
-def test_any_other_command_runs_as_it_stands():
-    done = _run("sh", "-c", 'echo "$1 $0"', "there", "hello")
+def test_any_other_command_runs_as_it_stands(run):
+    done = run("sh", "-c", 'echo "$1 $0"', "there", "hello")
     assert (done.returncode, done.stdout) == (0, "hello there\n")
 
 
@@ -162,15 +179,11 @@ def test_health_asks_what_the_container_is(token, status, tmp_path):
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     (tmp_path / "role").write_text("head\n")
-    source = (INFRA / "health.py").read_text()
     script = tmp_path / "health.py"
-    script.write_text(
-        source.replace("/tmp/backtune-role", str(tmp_path / "role")).replace(":8265", f":{server.server_port}")
-    )
+    script.write_text((INFRA / "health.py").read_text().replace(":8265", f":{server.server_port}"))
+    variables = {"RAY_AUTH_TOKEN": token, "BACKTUNE_ROLE_FILE": str(tmp_path / "role")}
     try:
-        done = subprocess.run(
-            [sys.executable, str(script)], env={"RAY_AUTH_TOKEN": token}, timeout=30, check=False
-        )
+        done = subprocess.run([sys.executable, str(script)], env=variables, timeout=30, check=False)
     finally:
         server.shutdown()
         server.server_close()

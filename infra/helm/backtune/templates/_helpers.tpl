@@ -19,7 +19,6 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "backtune.pod" -}}
 serviceAccountName: {{ .Values.serviceAccount.name }}
 automountServiceAccountToken: false
-terminationGracePeriodSeconds: 60
 securityContext:
   runAsNonRoot: true
   runAsUser: 10001
