@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import backtune
+from backtune.location import Location, S3Path, location
 from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.outcome import Outcome, asked_for
 from backtune.results.progress import Progress, ProgressReader, unfinished
@@ -36,6 +36,7 @@ ExitStatus = Literal[0, 1, 3]
 StoppedBy = Literal["", "signal", "time"]
 # Of a sweep of a hundred thousand studies, so many reasons why some failed are told.
 _TOLD_REASONS = 20
+_LOOK_SECONDS, _S3_LOOK_SECONDS = 1.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Options:
         address: of a Ray cluster to join; without it a private one is started on this machine.
         workers: of the private cluster, by default as many as there are cpus.
         tracking: whether results are projected to MLflow.
-        on_progress: called about once a second from a thread of its own.
+        on_progress: called about once a second, with results in S3 every few, from a thread of its own.
         on_results: called when the search is over, before what is missing in MLflow is made up for.
     """
 
@@ -125,12 +126,14 @@ class SweepResult:
         return pl.concat(found, how="diagonal") if found else pl.DataFrame()
 
 
-def run_sweep(spec: SweepSpec, runs: str | Path | None = None, options: Options | None = None) -> SweepResult:
+def run_sweep(
+    spec: SweepSpec, runs: str | Location | None = None, options: Options | None = None
+) -> SweepResult:
     """Run a sweep, or go on with it where its folder is there already.
 
     Args:
         spec: what to search.
-        runs: the runs folder; ``$BACKTUNE_RUNS`` or ``runs`` by default.
+        runs: the runs folder, or ``s3://bucket/prefix``; ``$BACKTUNE_RUNS`` or ``runs`` by default.
 
     Raises:
         SpecError, StrategyError, CatalogError: the sweep is not possible; nothing was started.
@@ -139,7 +142,7 @@ def run_sweep(spec: SweepSpec, runs: str | Path | None = None, options: Options 
     """
     options = options or Options()
     started = time.time()
-    root = Path(runs if runs is not None else default_runs())
+    root = location(runs if runs is not None else default_runs())
     studies = studies_of(spec, root)
     run = run_of(spec, root, studies, version=backtune.__version__)
     with run.lock():
@@ -256,7 +259,7 @@ def _watched(run: Run, options: Options) -> Iterator[None]:
     reader = ProgressReader(run)
 
     def watch() -> None:
-        while not over.wait(1.0):
+        while not over.wait(_S3_LOOK_SECONDS if isinstance(run.folder, S3Path) else _LOOK_SECONDS):
             report(reader.read())
 
     thread = threading.Thread(target=watch, name="backtune-progress", daemon=True)

@@ -17,7 +17,8 @@ from uuid import uuid4
 import polars as pl
 
 from backtune.errors import ResultsError
-from backtune.results.runs import Run
+from backtune.location import Location, joined
+from backtune.results.runs import Run, runs_in
 from backtune.results.segments import count_trials, read_log
 from faults.traces import KEEPS_ENVIRONMENT, MARK, Process, Traces, processes
 from sweeps import command, environment, wait_for
@@ -37,7 +38,8 @@ class Disturbed:
         arguments: of ``backtune run``, beside the usual ones.
         pace: seconds that an evaluation sleeps, so that a fault strikes in the middle.
         variables: more environment.
-        runs: the runs folder, below ``folder`` unless it is absolute.
+        runs: the runs folder, below ``folder`` unless it is absolute or in S3.
+        before: put before the command line of the driver.
     """
 
     folder: Path
@@ -45,13 +47,14 @@ class Disturbed:
     arguments: tuple[str, ...]
     pace: float = 0.002
     variables: dict[str, str] = field(default_factory=dict)
-    runs: Path = Path("runs")
+    runs: Location = Path("runs")
+    before: tuple[str, ...] = ()
     mark: str = field(default_factory=lambda: uuid4().hex)
     logged: list[tuple[int, set[Key]]] = field(default_factory=list)
     drivers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.runs = self.folder / self.runs
+        self.runs = joined(self.folder, self.runs)
         for name in ("home", "temporary", "journal"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.traces = Traces(self.mark, own=(self.folder / "home", self.folder / "temporary"))
@@ -74,7 +77,7 @@ class Disturbed:
     def start(self) -> subprocess.Popen[str]:
         """Start the driver."""
         driver = subprocess.Popen(
-            command("run", self.spec, *self.arguments, "--no-tracking", "--json", "--runs", self.runs),
+            [*self.before, *command("run", self.spec, *self.arguments, "--no-tracking", "--json", "--runs", str(self.runs))],
             cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         self.drivers.append(driver)
@@ -134,11 +137,11 @@ class Disturbed:
 
     def n_trials(self) -> int:
         """How many trials are in the log."""
-        return sum(count_trials(folder) for folder in self.runs.glob("*/studies/*"))
+        return sum(count_trials(run.study_folder(name)) for run in self._runs() for name in run.started())
 
     @property
     def run(self) -> Run:
-        return Run.open(next(path.parent for path in self.runs.glob("*/sweep.json")))
+        return self._runs()[0]
 
     def nodes(self) -> set[int]:
         """The raylets, by pid, whose workers have evaluated something."""
@@ -179,14 +182,16 @@ class Disturbed:
             n_bars[key[:2]] = min(n, n_bars.get(key[:2], n))
         return [(moment, key) for moment, key, n in evaluations if n == n_bars[key[:2]]]
 
+    def _runs(self) -> list[Run]:
+        return runs_in(self.runs)
+
     def _journals(self) -> list[Path]:
         return list((self.folder / "journal").iterdir())
 
     def snapshot(self) -> tuple[int, set[Key]]:
         """The time in nanoseconds, and the candidates that were in the log before it."""
         keys: set[Key] = set()
-        for sweep in self.runs.glob("*/sweep.json"):
-            run = Run.open(sweep.parent)
+        for run in self._runs():
             for study in run.studies:
                 log = _log(run.study_folder(study.id))
                 if log is not None and study.strategy == "Paced":
@@ -236,7 +241,7 @@ def _first_moment(journal: Path) -> float:
         return float((lines.readline().split() or ["inf"])[0])
 
 
-def _log(folder: Path) -> pl.DataFrame | None:
+def _log(folder: Location) -> pl.DataFrame | None:
     try:
         return read_log(folder)
     except ResultsError:

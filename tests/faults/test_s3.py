@@ -1,13 +1,13 @@
-"""Market data on an S3 that answers 503 to a tenth of the requests."""
+"""Market data, and results, on an S3 that answers 503 to a tenth of the requests."""
 
 import urllib.error
 import urllib.request
 from itertools import chain, repeat
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from backtune.data.store import open_store
+from buckets import empty_bucket, s3_server, s3_variables
 from faults.s3_faults import BusyS3, a_share
 from faults.small import make_bars, paced_document
 from faults.unharmed import assert_unharmed
@@ -20,29 +20,18 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def server():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with s3_server() as address:
+        yield address.removeprefix("http://")
 
 
 @pytest.fixture
 def root(server, monkeypatch) -> str:
     """The market, in a bucket. It is written past the proxy."""
-    for name, value in variables(f"http://{server}").items():
+    for name, value in s3_variables(f"http://{server}").items():
         monkeypatch.setenv(name, value)
-    for path, method in (("/moto-api/reset", "POST"), ("/market-data", "PUT")):
-        with urllib.request.urlopen(urllib.request.Request(f"http://{server}{path}", method=method)):
-            pass
+    empty_bucket(f"http://{server}", "market-data")
     make_bars("s3://market-data/faults")
     return "s3://market-data/faults"
-
-
-def variables(address: str) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
-    }  # fmt: skip
 
 
 def test_the_proxy_refuses_its_share(server, root):
@@ -74,10 +63,28 @@ def test_a_read_outlasts_four_refusals_in_a_row(server, root, monkeypatch):
 def test_503_for_a_tenth_of_the_requests(disturbed, expected, server, root, arguments, at_least):
     s3 = BusyS3(server, a_share(0.1, seed=2))
     with s3.serving() as address:
-        sweep = disturbed(*arguments, document=paced_document(root), variables=variables(address))
+        sweep = disturbed(*arguments, document=paced_document(root), variables=s3_variables(address))
         done = sweep.finish()
     assert done.returncode == 0, done.stderr
     assert s3.n_refused >= at_least, (
         f"only {s3.n_refused} of {s3.n_refused + s3.n_passed} requests were refused"
     )
+    assert_unharmed(sweep, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_503_for_a_tenth_of_the_requests_with_results_there_too(disturbed, expected, server, root):
+    s3 = BusyS3(server, a_share(0.1, seed=3))
+    with s3.serving() as address:
+        sweep = disturbed(
+            "--workers",
+            "2",
+            document=paced_document(root),
+            variables=s3_variables(address),
+            runs="s3://market-data/runs",
+        )
+        done = sweep.finish()
+    assert done.returncode == 0, done.stderr
+    assert s3.n_refused >= 30, f"only {s3.n_refused} of {s3.n_refused + s3.n_passed} requests were refused"
     assert_unharmed(sweep, expected)

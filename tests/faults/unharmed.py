@@ -1,10 +1,11 @@
 """What must hold of a sweep that came to its end, whatever happened before."""
 
 from collections.abc import Collection
-from pathlib import Path
 
 import polars as pl
 
+from backtune.location import Location
+from buckets import content_of, files_below
 from faults.disturbed import Disturbed, Rows
 from sweeps import assert_same_rows, rows_of, wait_for
 
@@ -35,16 +36,17 @@ def assert_unharmed(
     assert_same_rows(_without(rows_of(run), but), _without(expected, but))
     again = sweep.run_again()
     assert not again, f"finished trials were run again: {again[:10]}"
-    parts = [path for path in sweep.runs.rglob("*") if path.name.endswith(".part") or path.name in _PASSING]
+    parts = [path for path in files_below(sweep.runs) if path.name.endswith(".part") or path.name in _PASSING]
     assert not parts, f"the runs folder has temporary files: {parts}"
     wait_for(lambda: not sweep.traces.left_behind(), settle_seconds)
     left = sweep.traces.left_behind()
     assert not left, f"left behind: {left}"
 
 
-def _numbers(folder: Path) -> list[int]:
+def _numbers(folder: Location) -> list[int]:
     """The numbers of the rows in all files of a study, as they lie there: the reader would hide doubles."""
-    return [n for file in folder.glob("*.parquet") for n in pl.read_parquet(file)["number"]]
+    segments = [file for file in files_below(folder) if file.name.endswith(".parquet")]
+    return [n for file in segments for n in pl.read_parquet(content_of(file))["number"]]
 
 
 def _without(rows: Rows, columns: Collection[str]) -> Rows:

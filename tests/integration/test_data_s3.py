@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from backtune.data.catalog import Catalog
 from backtune.data.check import check_catalog
@@ -14,34 +12,22 @@ from backtune.data.load import load_bars
 from backtune.data.store import Store, open_store
 from backtune.data.synthetic import make_market, synthetic_bars
 from backtune.errors import CatalogError, FingerprintError
+from buckets import empty_bucket, s3_server, s3_variables
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture
 def bucket(server, monkeypatch) -> str:
     """The address of an empty bucket."""
-    _request(server, "POST", "/moto-api/reset")
-    _request(server, "PUT", "/market-data")
-    for name, value in (
-        ("AWS_ENDPOINT_URL", server), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_REGION", "us-east-1"), ("AWS_EC2_METADATA_DISABLED", "true"),
-    ):  # fmt: skip
+    for name, value in s3_variables(server).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
-    return "s3://market-data"
-
-
-def _request(server: str, method: str, path: str) -> None:
-    with urllib.request.urlopen(urllib.request.Request(server + path, method=method)):  # noqa: S310
-        pass
+    return empty_bucket(server, "market-data")
 
 
 @pytest.fixture(params=["local", "s3"])

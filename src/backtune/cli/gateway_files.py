@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from backtune.cli.options import runs_on_disk
 from backtune.gateway.records.audit import AuditRecords
 from backtune.gateway.records.database import Database
 from backtune.gateway.records.keys import KeyRecords
@@ -16,8 +16,6 @@ from backtune.gateway.security.audit import AuditEntry, AuditLog
 from backtune.gateway.security.keys import Keys
 from backtune.gateway.security.secret import GatewaySecret
 from backtune.gateway.settings import Settings
-from backtune.results.runs import default_runs
-from backtune.spec import base_folder
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,14 @@ class GatewayFiles:
 
 
 @contextmanager
-def gateway_files(runs: Path | None, database: str | None) -> Iterator[GatewayFiles]:
+def gateway_files(runs: str | None, database: str | None) -> Iterator[GatewayFiles]:
     """Those of the gateway that serves these runs.
 
     Raises:
         RecordsError: the database cannot be used.
         SpecError: its secret cannot be used.
     """
-    folder = (base_folder() / (default_runs() if runs is None else runs)).resolve()
-    settings = Settings(runs=folder, data_root="", database=database)
+    settings = Settings(runs=runs_on_disk(runs), data_root="", database=database)
     settings.own_folder.mkdir(parents=True, exist_ok=True)
     secret = GatewaySecret.open(settings.own_folder)
     opened = Database(settings.database_url)

@@ -11,15 +11,23 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from backtune.errors import SpecError
+from backtune.location import S3Path, joined
+
 _WIDTH_OF_A_FILE = 120
 
 SpecPath = Annotated[Path, typer.Argument(help="The spec, YAML or JSON.", show_default=False)]
 RunPath = Annotated[
-    Path, typer.Argument(help="A sweep's folder, as `backtune run` printed it.", show_default=False)
+    str,
+    typer.Argument(help="A sweep's folder, as `backtune run` printed it.", metavar="RUN", show_default=False),
 ]
 Runs = Annotated[
-    Path | None,
-    typer.Option(help="Where results live.  [default: $BACKTUNE_RUNS, or runs]", show_default=False),
+    str | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Where results live: a folder, or s3://bucket/prefix.  [default: $BACKTUNE_RUNS, or runs]",
+        show_default=False,
+    ),
 ]
 DatabaseUrl = Annotated[
     str | None,
@@ -30,6 +38,24 @@ DatabaseUrl = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def runs_on_disk(runs: str | None) -> Path:
+    """The runs folder of a gateway, which keeps files of its own there.
+
+    Raises:
+        SpecError: it is in S3.
+    """
+    from backtune.results.runs import default_runs
+    from backtune.spec import base_folder
+
+    folder = joined(base_folder(), default_runs() if runs is None else runs).resolve()
+    if isinstance(folder, S3Path):
+        raise SpecError(
+            "--runs", f"{folder}: a gateway needs a folder, which the cluster sees too; it keeps its records there",
+            value=str(folder),
+        )  # fmt: skip
+    return folder
 
 
 def stdout_console() -> Console:

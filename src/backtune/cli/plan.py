@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from rich.text import Text
 import backtune
 from backtune.cli.options import Json, Runs, SpecPath, print_json, stdout_console
 from backtune.errors import SpecError
+from backtune.location import location
 from backtune.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def plan(
     from backtune.search.estimate import estimate
     from backtune.search.plan import run_of, studies_of
 
-    studies = studies_of(sweep_spec, Path(runs) if runs is not None else None)
+    studies = studies_of(sweep_spec, location(runs) if runs is not None else None)
     run = run_of(sweep_spec, runs, studies, version=backtune.__version__)
     prices = calibrate(studies)
     n_cpus = workers or (offer.cpus if offer else len(os.sched_getaffinity(0)))

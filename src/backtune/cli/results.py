@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backtune.cli.options import Json, RunPath, Runs, print_json, stdout_console
+from backtune.location import location
 
 
 def leaderboard(
@@ -42,7 +42,7 @@ def leaderboard(
 
 
 def status(
-    run: Annotated[Path | None, typer.Argument(help="A sweep's folder; without it, all sweeps.")] = None,
+    run: Annotated[str | None, typer.Argument(help="A sweep's folder; without it, all sweeps.")] = None,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
@@ -50,7 +50,7 @@ def status(
     from backtune.results.progress import ProgressReader
     from backtune.results.runs import Run, default_runs, runs_in
 
-    found = [Run.open(run)] if run is not None else runs_in(runs or default_runs())
+    found = [Run.open(run)] if run is not None else runs_in(location(runs or default_runs()))
     counts = [(entry, ProgressReader(entry).read()) for entry in found]
     if json:
         print_json(
@@ -96,7 +96,7 @@ def sync(
 
 
 def ui(
-    run: Annotated[Path | None, typer.Argument(help="A sweep's folder; without it, the runs folder.")] = None,
+    run: Annotated[str | None, typer.Argument(help="A sweep's folder; without it, the runs folder.")] = None,
     runs: Runs = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
@@ -108,7 +108,7 @@ def ui(
     from backtune.tracking.sync import experiment_of
 
     opened = Run.open(run) if run is not None else None
-    folder = opened.folder.parent if opened is not None else (runs or default_runs())
+    folder = opened.folder.parent if opened is not None else location(runs or default_runs())
     uri = tracking_uri(opened) if opened is not None else None
     served = uri if uri is not None and is_server(uri) else f"http://{host}:{port}"
     page = link(served, experiment_of(opened) if opened is not None else None)

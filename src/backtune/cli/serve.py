@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from backtune.cli.options import DatabaseUrl, Runs
+from backtune.cli.options import DatabaseUrl, Runs, runs_on_disk
 
 
 def serve(
@@ -76,13 +76,10 @@ def serve(
     from backtune.gateway.security.guards import Guards
     from backtune.gateway.server import serve as serve_gateway
     from backtune.gateway.settings import Settings
-    from backtune.results.runs import default_runs
-    from backtune.spec import base_folder
 
-    folder = default_runs() if runs is None else base_folder() / runs
     serve_gateway(
         Settings(
-            runs=Path(folder).resolve(),
+            runs=runs_on_disk(runs),
             data_root=data_root,
             address=address,
             database=database,

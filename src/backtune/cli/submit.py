@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,7 +43,7 @@ def submit(
     if (address is None) == (gateway is None):
         raise SpecError("--address, --gateway", "give one of the two")
     if gateway is not None and runs is not None:
-        raise SpecError("--runs", "is the gateway's own; leave it out with --gateway", value=str(runs))
+        raise SpecError("--runs", "is the gateway's own; leave it out with --gateway", value=runs)
     sweep_spec = SweepSpec.load(spec)
     if gateway is not None:
         _to_gateway(sweep_spec, gateway, api_key, wait=wait, json=json)
@@ -52,7 +51,7 @@ def submit(
         _to_cluster(sweep_spec, address, runs, wait=wait, json=json)
 
 
-def _to_cluster(spec: SweepSpec, address: str, runs: Path | None, *, wait: bool, json: bool) -> None:
+def _to_cluster(spec: SweepSpec, address: str, runs: str | None, *, wait: bool, json: bool) -> None:
     from backtune.client.ray_job import submit_sweep
     from backtune.gateway.jobs import RayJobs
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from backtune.gateway.jobs import Job, RayJobs
+from backtune.location import joined
 from backtune.results.runs import default_runs
 from backtune.spec import StrategyFile, SweepSpec, base_folder
 
@@ -19,7 +20,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ENTRYPOINT = "python -m backtune run spec.yaml"
 
 
-def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: Path | None = None) -> Job:
+def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: str | None = None) -> Job:
     """Start a sweep as a Ray job. The spec and its strategy files travel; data and results do not.
 
     On a cluster of this machine, relative paths mean what they mean here; elsewhere the cluster's own
@@ -33,10 +34,10 @@ def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: Path | None
         home = base_folder()
         environment |= {
             "BACKTUNE_HOME": str(home),
-            "BACKTUNE_RUNS": str((home / (runs or default_runs())).resolve()),
+            "BACKTUNE_RUNS": str(joined(home, runs or default_runs()).resolve()),
         }
     elif runs is not None:
-        environment["BACKTUNE_RUNS"] = str(runs)
+        environment["BACKTUNE_RUNS"] = runs
     with _packed(spec) as folder:
         return jobs.submit(_ENTRYPOINT, working_dir=str(folder), environment=environment)
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final, final
+from typing import final
 from uuid import uuid4
 
 from backtune.errors import CatalogError
-
-# A server that refuses a tenth of the requests then fails one in 100,000; one that is not there is told in seconds.
-_S3_TRIES: Final = 5
 
 
 class Store(ABC):
@@ -66,6 +63,8 @@ def open_store(root: str | Path) -> Store:
         return LocalStore(Path(text).expanduser())
     if scheme != "s3" or not rest.strip("/"):
         raise CatalogError(f"{text}: is not a place for data; write a folder, or s3://bucket/prefix")
+    from backtune.data.s3 import S3Store
+
     return S3Store(rest.strip("/"))
 
 
@@ -133,94 +132,6 @@ class LocalStore(Store):
             yield
         except OSError as error:
             raise CatalogError(f"{self.describe(path)}: {what}: {error.strerror or error}") from error
-
-
-@final
-class S3Store(Store):
-    """A prefix of an S3 bucket, through Arrow's client."""
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._bucket = prefix.partition("/")[0]
-        self._endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        self._fs = _s3_filesystem(self._endpoint, self._bucket)
-
-    def read(self, path: str) -> bytes | None:
-        with self._errors("cannot be read", path):
-            try:
-                with self._fs.open_input_file(self._key(path)) as file:
-                    content: bytes = file.read()
-                    return content
-            except FileNotFoundError:
-                self._check_bucket()
-                return None
-
-    def write(self, path: str, content: bytes) -> None:
-        with self._errors("cannot be written", path), self._fs.open_output_stream(self._key(path)) as file:
-            file.write(content)
-
-    def exists(self, path: str) -> bool:
-        with self._errors("cannot be read", path):
-            return bool(self._fs.get_file_info(self._key(path)).is_file)
-
-    def list(self, prefix: str = "") -> list[str]:
-        from pyarrow import fs
-
-        with self._errors("cannot be listed", prefix):
-            selector = fs.FileSelector(self._key(prefix), recursive=True, allow_not_found=True)
-            found = self._fs.get_file_info(selector)
-            if not found:
-                self._check_bucket()
-            return sorted(info.path[len(self._prefix) + 1 :] for info in found if info.is_file)
-
-    def exclusive(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def describe(self, path: str = "") -> str:
-        return f"s3://{self._key(path)}"
-
-    def _key(self, path: str) -> str:
-        return f"{self._prefix}/{path}".rstrip("/")
-
-    def _check_bucket(self) -> None:
-        """An absent bucket looks like an absent file, and must not pass for one."""
-        from pyarrow import fs
-
-        if self._fs.get_file_info(self._bucket).type == fs.FileType.NotFound:
-            raise OSError("NO_SUCH_BUCKET")
-
-    @contextmanager
-    def _errors(self, what: str, path: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise CatalogError(f"{self.describe(path)}: {what}: {self._reason(str(error))}") from error
-
-    def _reason(self, text: str) -> str:
-        server = self._endpoint or "AWS"
-        if "NO_SUCH_BUCKET" in text or "bucket does not exist" in text:
-            return f"there is no bucket {self._bucket!r} at {server}; create it, or correct the name"
-        if "ACCESS_DENIED" in text or "INVALID_ACCESS_KEY" in text or "SIGNATURE" in text:
-            return f"{server} refuses access to bucket {self._bucket!r}; check the AWS credentials"
-        if "NETWORK_CONNECTION" in text or "curlCode" in text:
-            return f"{server} does not answer; check AWS_ENDPOINT_URL and the network"
-        return text.splitlines()[0]
-
-
-def _s3_filesystem(endpoint: str | None, bucket: str) -> Any:
-    from pyarrow import fs
-
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if endpoint is None and region is None:
-        try:
-            region = fs.resolve_s3_region(bucket)
-        except OSError:
-            region = None  # the first request then tells what is wrong
-    return fs.S3FileSystem(
-        endpoint_override=endpoint,
-        region=region or ("us-east-1" if endpoint else None),
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_S3_TRIES),
-    )
 
 
 def _sync_folder(folder: Path) -> None:

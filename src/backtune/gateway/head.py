@@ -157,6 +157,7 @@ class LocalHead:
         self._wait()
 
     def _spawn(self, running: _Running, ports: list[int]) -> subprocess.Popen[bytes]:
+        home = base_folder()
         names = ("port", "ray-client-server-port", "dashboard-agent-listen-port", "metrics-export-port")
         command = [
             sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
@@ -170,7 +171,7 @@ class LocalHead:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": running.token,
             "RAY_USAGE_STATS_ENABLED": "0",
-            "BACKTUNE_HOME": str(base_folder()),
+            "BACKTUNE_HOME": str(home),
             # The jobs' `python` is this one.
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
         }
@@ -178,7 +179,7 @@ class LocalHead:
         with self._log.open("ab") as output:
             # In a session of its own: Ctrl-C is for the gateway, which ends the jobs in order first.
             return subprocess.Popen(  # noqa: S603
-                command, env=environment, cwd=base_folder(), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                command, env=environment, cwd=home if isinstance(home, Path) else None, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,
             )  # fmt: skip
 

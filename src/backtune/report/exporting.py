@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import polars as pl
 
+from backtune.location import Location
 from backtune.report.content import Content
 from backtune.report.frames import equity_of, equity_of_tests, trades_of, trades_of_tests
 from backtune.results.files import write_atomically
@@ -29,11 +29,11 @@ class Exported:
         gaps: of each study or walk-forward without equity and trades: why.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[Location, ...]
     gaps: dict[str, str]
 
 
-def export(content: Content, export_format: str, folder: Path) -> Exported:
+def export(content: Content, export_format: str, folder: Location) -> Exported:
     """Write ``leaderboard``, in a folder for each study ``trials``, ``equity`` and ``trades``, and in one for each walk-forward
     ``equity`` and ``trades`` of its tests as one, as far as there are any.
 
@@ -43,7 +43,7 @@ def export(content: Content, export_format: str, folder: Path) -> Exported:
     Raises:
         ResultsError: a log cannot be read, or a file cannot be written.
     """
-    files: list[Path] = []
+    files: list[Location] = []
     gaps: dict[str, str] = {}
     write = FORMATS[export_format]
 

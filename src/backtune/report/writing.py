@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO
 
+from backtune.location import Location
 from backtune.report.as_json import json_report
 from backtune.report.content import Content
 from backtune.report.excel import write_excel_report
@@ -16,7 +16,7 @@ from backtune.report.pdf import pdf_report
 from backtune.results.files import write_atomically
 
 
-def written_report(content: Content, report_format: str, path: Path) -> None:
+def written_report(content: Content, report_format: str, path: Location) -> None:
     """Write a report in one of :data:`FORMATS`.
 
     Raises:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
+from backtune.location import Location
 from backtune.results.files import read_json, write_json
 
 START = "BACKTUNE_START"
@@ -37,7 +37,7 @@ class Outcome:
     failures: dict[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Location) -> None:
         """Put it into the sweep's folder.
 
         Raises:
@@ -46,7 +46,7 @@ class Outcome:
         write_json(_path(folder, self.start), asdict(self))
 
     @classmethod
-    def read(cls, folder: Path, start: str) -> Outcome | None:
+    def read(cls, folder: Location, start: str) -> Outcome | None:
         """How that start ended; None where it has not, or not in order.
 
         Raises:
@@ -63,5 +63,5 @@ def asked_for() -> str:
     return os.environ.get(START, "")
 
 
-def _path(folder: Path, start: str) -> Path:
+def _path(folder: Location, start: str) -> Location:
     return folder / _FOLDER / f"{start}.json"

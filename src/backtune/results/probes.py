@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from backtune.errors import ResultsError
+from backtune.location import Location
 from backtune.objective import Metrics, State, Trial
 from backtune.results.files import read_json, write_json
 from backtune.space import Params
@@ -37,7 +37,7 @@ class Probe:
         return cls(trial.params, trial.state, trial.reason, trial.values, trial.metrics)
 
 
-def write_probes(folder: Path, probes: Sequence[Probe]) -> None:
+def write_probes(folder: Location, probes: Sequence[Probe]) -> None:
     """Keep them in a study's folder, in place of those before.
 
     Raises:
@@ -46,7 +46,7 @@ def write_probes(folder: Path, probes: Sequence[Probe]) -> None:
     write_json(folder / _FILE, [asdict(probe) for probe in probes])
 
 
-def read_probes(folder: Path) -> list[Probe]:
+def read_probes(folder: Location) -> list[Probe]:
     """Those in a study's folder; none where nobody looked.
 
     Raises:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import polars as pl
 
-from backtune.results.files import names_in
+from backtune.errors import ResultsError
+from backtune.location import Location
+from backtune.results.files import Stamp, names_in, read_bytes, stamps_below
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import params_of, read_log
 from backtune.results.summary import StudySummary
@@ -18,7 +18,6 @@ from backtune.space import Params
 from backtune.spec import Goal
 
 _SEGMENT = re.compile(r"\d+-\d+\.parquet")
-_SETTLED_NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,9 @@ class ProgressReader:
 
     def read(self) -> Progress:
         """The progress now."""
-        for name in self._run.started():
-            seen = self._waiting.get(name)
-            if seen is not None and self._is_done(seen):
+        for name, stamp in stamps_below(self._run.folder / "studies", self._waiting.keys()):
+            seen = self._waiting[name]
+            if seen.has_changed(stamp) and self._is_done(seen):
                 del self._waiting[name]
         return Progress(
             n_studies=len(self._run.studies),
@@ -73,11 +72,6 @@ class ProgressReader:
 
     def _is_done(self, seen: _Seen) -> bool:
         folder = self._run.study_folder(seen.study.id)
-        try:
-            if not seen.has_changed(folder):
-                return False
-        except FileNotFoundError:
-            return False
         fresh = [name for name in names_in(folder) if _SEGMENT.fullmatch(name) and name not in seen.segments]
         self._count(seen, fresh)
         summary = self._run.summary(seen.study)
@@ -107,24 +101,20 @@ class _Seen:
     """What was seen of a study that is not done.
 
     Attributes:
-        changed_at: when its folder had last changed, nanoseconds since the epoch; -1 to look again.
+        stamp: of its folder when it was looked at last; None to look again.
         segments: names of the ones that are counted.
     """
 
     study: StudyEntry
     n_trials: int = 0
-    changed_at: int = -1
+    stamp: Stamp | None = None
     segments: set[str] = field(default_factory=set)
 
-    def has_changed(self, folder: Path) -> bool:
+    def has_changed(self, stamp: Stamp | None) -> bool:
         """Whether there may be something new in the folder since the last time."""
-        changed_at = folder.stat().st_mtime_ns
-        if changed_at == self.changed_at:
-            return False
-        # File systems count time in steps: what happens within the same one would go unnoticed.
-        is_settled = time.time_ns() - changed_at > _SETTLED_NANOSECONDS
-        self.changed_at = changed_at if is_settled else -1
-        return True
+        is_same = stamp is not None and stamp == self.stamp
+        self.stamp = stamp
+        return not is_same
 
 
 def best_params(run: Run, study_id: str) -> Params | None:
@@ -158,12 +148,12 @@ def _is_done(summary: StudySummary, seen: _Seen) -> bool:
     return summary.state == "failed" or summary.exhausted or seen.n_trials >= seen.study.budget
 
 
-def _best_value(path: Path, *, minimize: bool) -> float | None:
+def _best_value(path: Location, *, minimize: bool) -> float | None:
     try:
-        values = pl.read_parquet(path, columns=["state", "values_0"]).filter(pl.col("state") == "complete")[
-            "values_0"
-        ]
-    except (OSError, pl.exceptions.PolarsError):
+        content = read_bytes(path) or b""
+        frame = pl.read_parquet(content, columns=["state", "values_0"])
+        values = frame.filter(pl.col("state") == "complete")["values_0"]
+    except (ResultsError, pl.exceptions.PolarsError):
         # Merged away in the meantime; the whole is read at the next look.
         return None
     best = values.min() if minimize else values.max()

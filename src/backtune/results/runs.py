@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from backtune.errors import ResultsError
-from backtune.results.files import names_in, read_json, remove_leftovers, write_atomically
+from backtune.location import Location, S3Path, joined, location
+from backtune.results.files import names_in, read_json, remove_leftovers, write_atomically, written_at
 from backtune.results.segments import count_trials, read_log, write_segment
 from backtune.results.summary import StudySummary
 from backtune.space import Space, parse_space
@@ -20,15 +20,16 @@ from backtune.spec import base_folder
 from backtune.validation.folds import Fold
 
 _RAY_COPY = "working_dir_files"
+_LOCK = ".lock"
 
 
-def default_runs() -> Path:
+def default_runs() -> Location:
     """Where results live unless told otherwise: ``$BACKTUNE_RUNS``, or ``runs`` in the base folder.
 
     Raises:
         ResultsError: that would be inside a Ray job's temporary copy of its working directory.
     """
-    runs = base_folder() / (os.environ.get("BACKTUNE_RUNS") or "runs")
+    runs = joined(base_folder(), os.environ.get("BACKTUNE_RUNS") or "runs")
     if _RAY_COPY in runs.parts:
         raise ResultsError(
             f"{runs}: Ray deletes this copy of the working directory; set BACKTUNE_RUNS for the job or the cluster, "
@@ -111,7 +112,7 @@ class Run:
         version: of backtune.
     """
 
-    folder: Path
+    folder: Location
     sweep_id: str
     name: str
     spec: dict[str, Any]
@@ -119,13 +120,13 @@ class Run:
     version: str
 
     @classmethod
-    def open(cls, folder: str | Path) -> Run:
+    def open(cls, folder: str | Location) -> Run:
         """Read a sweep's folder.
 
         Raises:
             ResultsError: there is no sweep in it.
         """
-        folder = Path(folder)
+        folder = location(folder)
         content = read_json(folder / "sweep.json")
         if content is None:
             raise ResultsError(
@@ -152,7 +153,7 @@ class Run:
         """Names of the folders below ``studies``: of all studies that were started, of this plan or an earlier one."""
         return names_in(self.folder / "studies")
 
-    def study_folder(self, study_id: str) -> Path:
+    def study_folder(self, study_id: str) -> Location:
         return self.folder / "studies" / study_id
 
     def summary(self, study: StudyEntry) -> StudySummary | None:
@@ -161,16 +162,14 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for one driver; the kernel lets go of it when the driver ends, however it ends. What an
-        earlier driver was writing there when it was killed is removed.
+        """Hold the folder for one driver; the kernel lets go of it when the driver ends, however it ends, and in S3 it does
+        so itself after a while. What an earlier driver was writing there when it was killed is removed.
 
         Raises:
             ResultsError: another driver has it, or it cannot be written.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / ".lock").open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with _held(self.folder):
                 remove_leftovers(self.folder)
                 yield
         except BlockingIOError:
@@ -183,12 +182,30 @@ class Run:
             ) from error
 
 
-def is_driven(folder: Path) -> bool:
-    """Whether a driver holds a sweep's folder now. Not to be asked while one may be starting: it would find the folder
-    held by the question.
+@contextmanager
+def _held(folder: Location) -> Iterator[None]:
+    if isinstance(folder, S3Path):
+        from backtune.results.lease import leased
+
+        with leased(folder / _LOCK):
+            yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def is_driven(folder: Location) -> bool:
+    """Whether a driver holds a sweep's folder now; in S3, or has a moment ago. Not to be asked of a disk while one may be
+    starting: it would find the folder held by the question.
     """
+    if isinstance(folder, S3Path):
+        from backtune.results.lease import is_leased
+
+        return is_leased(folder / _LOCK)
     try:
-        with (folder / ".lock").open("r+") as file:
+        with (folder / _LOCK).open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -204,19 +221,25 @@ def adopt_repeats(run: Run) -> None:
         ResultsError: the folder cannot be written.
     """
     missing = {study.id for study in run.studies} - set(run.started())
-    found: dict[str, Path] = {}
-    for studies in run.folder.parent.glob("*/studies"):
-        for name in missing.intersection(names_in(studies)):
-            folder = studies / name
-            if name not in found or count_trials(folder) > count_trials(found[name]):
-                found[name] = folder
-    for name, folder in sorted(found.items()):
+    for name, folder in sorted(elsewhere(run.folder.parent, missing).items()):
         log = read_log(folder)
         if log is not None:
             write_segment(run.study_folder(name), log)
 
 
-def runs_in(root: Path) -> list[Run]:
+def elsewhere(runs: Location, names: Collection[str]) -> dict[str, Location]:
+    """The folders of these studies in all sweeps of a runs folder; of each the one with the most trials."""
+    found: dict[str, Location] = {}
+    for sweep in names_in(runs) if names else ():
+        studies = runs / sweep / "studies"
+        for name in set(names).intersection(names_in(studies)):
+            if name not in found or count_trials(studies / name) > count_trials(found[name]):
+                found[name] = studies / name
+    return found
+
+
+def runs_in(root: Location) -> list[Run]:
     """All sweeps in a runs folder, latest first."""
-    found = sorted(root.glob("*/sweep.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return [Run.open(path.parent) for path in found]
+    written = {name: written_at(root / name / "sweep.json") for name in names_in(root)}
+    found = sorted((moment, name) for name, moment in written.items() if moment is not None)
+    return [Run.open(root / name) for _, name in reversed(found)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import polars as pl
 
 from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
+from backtune.location import Location
 from backtune.objective import Metrics
 from backtune.results.files import read_json, write_json
 from backtune.results.probes import Probe, read_probes
@@ -105,7 +105,7 @@ def searched(run: Run, islands: Sequence[StudyEntry]) -> Searched:
     return found
 
 
-def _kept(folder: Path) -> Searched | None:
+def _kept(folder: Location) -> Searched | None:
     """What was kept; None where nothing was, or nothing that can be read."""
     try:
         content = read_json(folder / _FILE)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,9 @@ import polars as pl
 from backtune.engine.metrics import METRICS
 from backtune.engine.types import N_BLOCKS
 from backtune.errors import ResultsError
+from backtune.location import Location, S3Path
 from backtune.objective import Trial
-from backtune.results.files import write_atomically
+from backtune.results.files import names_in, read_bytes, remove, write_atomically
 from backtune.space import Choice, Float, Parameter, Space, Value
 
 _NAME = re.compile(r"(\d+)-(\d+)\.parquet")
@@ -30,7 +30,7 @@ _BLOCKS = ("block_count", "block_sum", "block_sum_squares")
 class TrialLog:
     """The trials of one study in its folder. One writer at a time is assumed; see above for what if not."""
 
-    def __init__(self, folder: Path, space: Space, n_objectives: int, n_rungs: int = 0) -> None:
+    def __init__(self, folder: Location, space: Space, n_objectives: int, n_rungs: int = 0) -> None:
         self._folder = folder
         self._space = space
         self._n_objectives = n_objectives
@@ -70,7 +70,7 @@ class TrialLog:
         whole = write_segment(self._folder, frame)
         for piece in pieces:
             if piece != whole:
-                piece.unlink(missing_ok=True)
+                remove(piece)
 
     def _trials(self, frame: pl.DataFrame) -> list[Trial]:
         blocks = blocks_of(frame)
@@ -98,7 +98,7 @@ class TrialLog:
         return [None if None in values else values for values in frame.select(columns).iter_rows()]
 
 
-def read_log(folder: Path) -> pl.DataFrame | None:
+def read_log(folder: Location) -> pl.DataFrame | None:
     """A study's trials as a frame, one row a number in order; None where there is none.
 
     Columns: number, state, reason, params_<name>, values_<i>, with early stopping rung_<k>_values_<i>, one per metric,
@@ -110,7 +110,7 @@ def read_log(folder: Path) -> pl.DataFrame | None:
     frames = []
     for path in _segments(folder):
         try:
-            frames.append(pl.read_parquet(path))
+            frames.append(_frame(path))
         except FileNotFoundError:
             # Merged away since the listing: the whole has what it had.
             return read_log(folder)
@@ -128,7 +128,7 @@ def read_log(folder: Path) -> pl.DataFrame | None:
     return frame
 
 
-def write_segment(folder: Path, frame: pl.DataFrame) -> Path:
+def write_segment(folder: Location, frame: pl.DataFrame) -> Location:
     """Write rows with consecutive numbers, in the columns of :func:`read_log`, as one segment.
 
     Raises:
@@ -140,11 +140,10 @@ def write_segment(folder: Path, frame: pl.DataFrame) -> Path:
     return path
 
 
-def count_trials(folder: Path) -> int:
+def count_trials(folder: Location) -> int:
     """How many trials there are, from the names of the segments alone."""
-    return max(
-        (int(match[2]) + 1 for path in _segments(folder) if (match := _NAME.fullmatch(path.name))), default=0
-    )
+    found = map(_NAME.fullmatch, names_in(folder))
+    return max((int(match[2]) + 1 for match in found if match), default=0)
 
 
 def log_schema(space: Space, n_objectives: int, n_rungs: int = 0) -> pl.Schema:
@@ -185,13 +184,18 @@ def columns_of(log: pl.DataFrame, space: Space) -> dict[str, list[Value | None]]
     }
 
 
-def _segments(folder: Path) -> list[Path]:
-    found = [(match, path) for path in _listing(folder) if (match := _NAME.fullmatch(path.name))]
-    return [path for match, path in sorted(found, key=lambda pair: (int(pair[0][1]), -int(pair[0][2])))]
+def _segments(folder: Location) -> list[Location]:
+    found = [match for name in names_in(folder) if (match := _NAME.fullmatch(name))]
+    return [folder / match[0] for match in sorted(found, key=lambda match: (int(match[1]), -int(match[2])))]
 
 
-def _listing(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+def _frame(path: Location) -> pl.DataFrame:
+    if not isinstance(path, S3Path):
+        return pl.read_parquet(path)
+    content = read_bytes(path)
+    if content is None:
+        raise FileNotFoundError
+    return pl.read_parquet(content)
 
 
 def _columns(trials: Sequence[Trial], space: Space, n_objectives: int, n_rungs: int) -> dict[str, Any]:

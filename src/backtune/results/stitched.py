@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import polars as pl
 from backtune.engine.simulation import Result
 from backtune.engine.window import Window
 from backtune.errors import BacktuneError, ResultsError
+from backtune.location import Location
 from backtune.objective import Metrics, Objective, validation_window
 from backtune.results.files import read_json, write_json
 from backtune.results.row import Row
@@ -140,7 +140,7 @@ def out_of_sample(run: Run, folds: Sequence[Row], stages: Stages) -> OutOfSample
     return found
 
 
-def _kept(folder: Path, winners: list[list[Any]]) -> OutOfSample | None:
+def _kept(folder: Location, winners: list[list[Any]]) -> OutOfSample | None:
     """What was kept of these winners; None where nothing was, or nothing that can be read."""
     try:
         content = read_json(folder / _FILE)

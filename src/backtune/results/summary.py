@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
+from backtune.location import Location
 from backtune.objective import Metrics, Trial
 from backtune.results.files import read_json, write_json
 from backtune.space import Params
@@ -82,12 +82,12 @@ class StudySummary:
         """Whether there is nothing left to do for so many trials."""
         return self.state != "failed" and self.is_probed and (self.exhausted or self.n_trials >= budget)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Location) -> None:
         """Put the summary into the study's folder."""
         write_json(folder / _FILE, asdict(self))
 
     @classmethod
-    def read(cls, folder: Path) -> StudySummary | None:
+    def read(cls, folder: Location) -> StudySummary | None:
         """The summary in a study's folder, or None."""
         content: dict[str, Any] | None = read_json(folder / _FILE)
         if content is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from backtune.data.bars_ref import BarsRef
+from backtune.location import Location
 from backtune.results.progress import unfinished
-from backtune.results.runs import Run
+from backtune.results.runs import Run, elsewhere
 from backtune.results.segments import count_trials
 from backtune.search.cost import Cost, Prices, n_candidates
 from backtune.search.packing import pack
@@ -101,7 +101,7 @@ def estimate(spec: SweepSpec, run: Run, studies: Sequence[Study], prices: Prices
     )
 
 
-def seconds_left(studies: Sequence[Study], studies_folder: Path, prices: Prices) -> dict[str, float]:
+def seconds_left(studies: Sequence[Study], studies_folder: Location, prices: Prices) -> dict[str, float]:
     """What is left of each study, by id: what :func:`~backtune.search.packing.pack` packs by."""
     return {
         study.id: prices.cost(study, count_trials(studies_folder / study.id)).seconds for study in studies
@@ -110,15 +110,10 @@ def seconds_left(studies: Sequence[Study], studies_folder: Path, prices: Prices)
 
 def _logged(run: Run) -> dict[str, int]:
     """Trials in the log by study, those included that :func:`~backtune.results.runs.adopt_repeats` would take over."""
-    elsewhere: dict[str, int] = {}
-    for folder in run.folder.parent.glob("*/studies/*"):
-        elsewhere[folder.name] = max(elsewhere.get(folder.name, 0), count_trials(folder))
-    return {
-        study.id: count_trials(own)
-        if (own := run.study_folder(study.id)).exists()
-        else elsewhere.get(study.id, 0)
-        for study in run.studies
-    }
+    started, ids = set(run.started()), {study.id for study in run.studies}
+    folders = elsewhere(run.folder.parent, ids - started)
+    folders |= {study_id: run.study_folder(study_id) for study_id in ids & started}
+    return {study_id: count_trials(folders[study_id]) if study_id in folders else 0 for study_id in ids}
 
 
 def _schedule(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from backtune.errors import ResultsError
+from backtune.location import Location
 from backtune.objective import violations_of
+from backtune.results.files import names_in, written_at
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import params_of, read_log
 from backtune.search.optuna import ExportedStudy, ExportedTrial, write_study
@@ -67,10 +68,11 @@ def _trial(
     )
 
 
-def _ends(folder: Path, durations: Sequence[float]) -> list[datetime]:
+def _ends(folder: Location, durations: Sequence[float]) -> list[datetime]:
     """When each trial ended, local time: the log holds how long each took, and its last file when the last one did."""
     try:
-        written = max(path.stat().st_mtime for path in folder.glob("*.parquet"))
+        segments = [name for name in names_in(folder) if name.endswith(".parquet")]
+        written = max(written_at(folder / name) or 0 for name in segments) * 1e-9
     except (OSError, ValueError) as error:
         raise ResultsError(f"{folder}: cannot be read: {error}") from error
     ends: list[datetime] = []

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from backtune.location import Location
 from backtune.results.best import best_of
 from backtune.results.segments import TrialLog, count_trials
 from backtune.results.summary import StudySummary
@@ -33,7 +33,7 @@ class Exchange:
         batch_size: of its suggester; a round is a whole number of batches.
     """
 
-    folders: Sequence[Path]
+    folders: Sequence[Location]
     space: Space
     search: Search
     batch_size: int
@@ -64,7 +64,7 @@ class Exchange:
         return [trial.params for trial in best[:_MOST_MIGRANTS]]
 
 
-def _is_over(folder: Path) -> bool:
+def _is_over(folder: Location) -> bool:
     """Whether a peer has ended without what it was to have: its space was small, or it failed."""
     summary = StudySummary.read(folder)
     return summary is not None and (summary.exhausted or summary.state == "failed")

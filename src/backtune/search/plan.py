@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from backtune.cells import Cell, cells_of
 from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
 from backtune.data.window import to_datetime, to_microseconds
+from backtune.location import Location, location
 from backtune.results.runs import Run, StudyEntry, default_runs
 from backtune.search.identity import code_version, strategy_version, study_seed
 from backtune.search.samplers import engine_of, make_suggester
@@ -21,7 +21,7 @@ from backtune.strategy.registry import StrategyRef
 from backtune.validation.folds import Fold
 
 
-def studies_of(spec: SweepSpec, runs: Path | None = None) -> list[Study]:
+def studies_of(spec: SweepSpec, runs: Location | None = None) -> list[Study]:
     """All studies of a sweep, in the grid's order. Everything that can be refused is refused here, before any work.
 
     Args:
@@ -64,10 +64,10 @@ def entry_of(study: Study) -> StudyEntry:
     )
 
 
-def run_of(spec: SweepSpec, runs: str | Path | None, studies: Sequence[Study], *, version: str) -> Run:
+def run_of(spec: SweepSpec, runs: str | Location | None, studies: Sequence[Study], *, version: str) -> Run:
     """The folder that the sweep has or will have in the runs folder; nothing is written."""
     return Run(
-        folder=Path(runs if runs is not None else default_runs()) / spec.id,
+        folder=location(runs if runs is not None else default_runs()) / spec.id,
         sweep_id=spec.id,
         name=spec.name,
         spec=spec.model_dump(mode="json", by_alias=True),

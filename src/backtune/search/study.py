@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 from backtune.data.bars_ref import BarsRef
 from backtune.engine.window import Window
 from backtune.errors import ResultsError, StrategyError
+from backtune.location import Location
 from backtune.objective import Objective, Trial, search_window, validation_window
 from backtune.results.best import best_of
 from backtune.results.files import remove_leftovers
@@ -70,7 +70,7 @@ class Study:
         )
 
 
-def run_study(study: Study, folder: Path, stop: Stop, max_deaths: int = 1) -> Iterator[bool]:
+def run_study(study: Study, folder: Location, stop: Stop, max_deaths: int = 1) -> Iterator[bool]:
     """Bring a study from whatever its log holds to its budget, or to where ``stop`` says so.
 
     Args:
@@ -138,7 +138,7 @@ class _Search:
     watch: Watch
     answers: dict[_Key, Trial] = field(default_factory=dict)
 
-    def run(self, stop: Stop, studies: Path) -> Generator[bool, None, bool]:
+    def run(self, stop: Stop, studies: Location) -> Generator[bool, None, bool]:
         """Whether the space was exhausted. What is in the log is told again, not evaluated again."""
         self.answers = {_key(trial.params): trial for trial in self.trials}
         suggester = make_suggester(self.study.search, self.study.space, self.study.seed)

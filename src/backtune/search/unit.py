@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 
 from backtune.errors import ResultsError
+from backtune.location import Location, S3Path
+from backtune.results.files import exists, remove, touch
 from backtune.results.segments import count_trials
 from backtune.results.summary import StudySummary
 from backtune.search.study import Stop, Study, run_study
@@ -21,6 +22,8 @@ _LOOK_AGAIN_SECONDS = 0.02
 Unit = Sequence[Study]
 
 _STOP_SECONDS = 0.1
+# A request is paid for, and takes as long as ten candidates.
+_S3_STOP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,21 +35,21 @@ class Brake:
         deadline: seconds since the epoch, or None.
     """
 
-    file: Path
+    file: Location
     deadline: float | None
 
     def __call__(self) -> bool:
-        return (self.deadline is not None and time.time() >= self.deadline) or self.file.exists()
+        return (self.deadline is not None and time.time() >= self.deadline) or exists(self.file)
 
     @property
     def out_of_time(self) -> bool:
         return self.deadline is not None and time.time() >= self.deadline
 
     def pull(self) -> None:
-        self.file.touch()
+        touch(self.file)
 
     def release(self) -> None:
-        self.file.unlink(missing_ok=True)
+        remove(self.file)
 
 
 @dataclass(frozen=True)
@@ -59,26 +62,29 @@ class Place:
         max_deaths: how many workers a candidate may cost.
     """
 
-    folder: Path
+    folder: Location
     stop: Stop
     max_deaths: int = 1
 
-    def of(self, study: Study) -> Path:
+    def of(self, study: Study) -> Location:
         return self.folder / study.id
 
 
-class _Seldom:
-    """Asks another stop ten times a second at most: a file on a network takes longer to look for than a candidate does."""
+class Seldom:
+    """Asks whether to stop ten times a second at most, and in S3 once: a file on a network takes longer to look for than a
+    candidate does.
+    """
 
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
+    def __init__(self, place: Place) -> None:
+        self._stop = place.stop
+        self._seconds = _S3_STOP_SECONDS if isinstance(place.folder, S3Path) else _STOP_SECONDS
         self._next = 0.0
         self._answer = False
 
     def __call__(self) -> bool:
         now = time.monotonic()
         if now >= self._next:
-            self._answer, self._next = self._stop(), now + _STOP_SECONDS
+            self._answer, self._next = self._stop(), now + self._seconds
         return self._answer
 
 
@@ -94,7 +100,7 @@ def run_unit(unit: Unit, place: Place) -> bool:
         ResultsError: the runs folder cannot be written, which no other study would survive either.
         MemoryError: the machine is too small or too busy; the unit may be tried again elsewhere.
     """
-    place = replace(place, stop=_Seldom(place.stop))
+    place = replace(place, stop=Seldom(place))
     arrived = True
     for together in _companies(unit):
         if place.stop():
@@ -129,7 +135,7 @@ def _run_company(company: Unit, place: Place) -> bool:
     return True
 
 
-def _advance(search: Iterator[bool], folder: Path) -> bool | None:
+def _advance(search: Iterator[bool], folder: Location) -> bool | None:
     """Let a study go on until it waits: whether it got any further, None where it ended."""
     try:
         return next(search, None)
@@ -161,16 +167,16 @@ def state_of(unit: Unit, place: Place) -> object:
     return tuple((count_trials(folder), StudySummary.read(folder), Note.read(folder)) for folder in folders)
 
 
-def _is_done(study: Study, folder: Path) -> bool:
+def _is_done(study: Study, folder: Location) -> bool:
     summary = StudySummary.read(folder)
     return summary is not None and summary.covers(study.search.trials)
 
 
-def _is_over(study: Study, folder: Path) -> bool:
+def _is_over(study: Study, folder: Location) -> bool:
     summary = StudySummary.read(folder)
     return summary is not None and (summary.state == "failed" or summary.covers(study.search.trials))
 
 
-def _note_failure(folder: Path, error: Exception) -> None:
+def _note_failure(folder: Location, error: Exception) -> None:
     text = " ".join(str(error).split())
     StudySummary(state="failed", reason=f"{type(error).__name__}: {text}"[:1000]).write(folder)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from backtune.errors import ResultsError, SearchError, SpecError
+from backtune.location import Location, joined
+from backtune.results.files import exists
 from backtune.results.runs import Run, StudyEntry, default_runs
 from backtune.search.coding import Coding
 from backtune.search.grid import level, n_levels
@@ -18,17 +19,17 @@ _KEY = "search.warm_start"
 _log = logging.getLogger(__name__)
 
 
-def earlier_sweep(name: str, runs: Path | None = None) -> Run:
+def earlier_sweep(name: str, runs: Location | None = None) -> Run:
     """The sweep that ``search.warm_start`` names: a folder, or the id of one in the runs folder.
 
     Raises:
         SpecError: there is none, or it cannot be read.
     """
-    folders = [base_folder() / name]
+    folders = [joined(base_folder(), name)]
     if "/" not in name:
         folders.append((runs if runs is not None else default_runs()) / name)
     for folder in folders:
-        if (folder / "sweep.json").exists():
+        if exists(folder / "sweep.json"):
             try:
                 return Run.open(folder)
             except (ResultsError, KeyError, TypeError) as error:

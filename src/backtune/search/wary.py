@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-from backtune.results.files import read_json, write_json
+from backtune.location import Location
+from backtune.results.files import read_json, remove, write_json
 
 _FILE = ".deaths.json"
 # Trials are written once a second, so whatever was evaluated when the worker died comes up again within that.
@@ -33,15 +33,15 @@ class Note:
     deaths: int = 0
 
     @classmethod
-    def read(cls, folder: Path) -> Note | None:
+    def read(cls, folder: Location) -> Note | None:
         content = read_json(folder / _FILE)
         return cls(**content) if content is not None else None
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Location) -> None:
         write_json(folder / _FILE, {"number": self.number, "deaths": self.deaths})
 
 
-def note_death(folder: Path) -> Note:
+def note_death(folder: Location) -> Note:
     """A worker died at this study: let the next one be wary, and count it against the candidate it was at.
 
     Raises:
@@ -60,7 +60,7 @@ class Watch:
         max_deaths: how many workers a candidate may cost.
     """
 
-    def __init__(self, folder: Path, max_deaths: int) -> None:
+    def __init__(self, folder: Location, max_deaths: int) -> None:
         self._folder = folder
         self._max_deaths = max_deaths
         self._note = Note.read(folder)
@@ -95,4 +95,4 @@ class Watch:
     def end(self) -> None:
         """The study was brought to its end, or further than the death was."""
         self._note = None
-        (self._folder / _FILE).unlink(missing_ok=True)
+        remove(self._folder / _FILE)

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from backtune.errors import SpecError
+from backtune.location import Location, joined, location
 from backtune.space import Parameter, parse_parameter
 from backtune.timeframe import Timeframe
 
@@ -78,6 +79,12 @@ class Data(Section):
     calendar: str = "24/7"
     funding: bool = False
 
+    @field_validator("root")
+    @classmethod
+    def _a_place(cls, root: str) -> str:
+        location(root, key="data.root")
+        return root
+
     @field_validator("calendar")
     @classmethod
     def _known_calendar(cls, calendar: str) -> str:
@@ -90,7 +97,7 @@ class Data(Section):
     @property
     def location(self) -> str:
         """The root as an address that holds in any process of this machine; see :func:`base_folder`."""
-        return self.root if "://" in self.root else str(base_folder() / self.root)
+        return self.root if "://" in self.root else str(joined(base_folder(), self.root))
 
     @model_validator(mode="after")
     def _start_before_end(self) -> Data:
@@ -367,9 +374,9 @@ class Tracking(Section):
     top_k: Annotated[int, Field(ge=0)] = 5
 
 
-def base_folder() -> Path:
+def base_folder() -> Location:
     """Where relative paths to data and results start: ``$BACKTUNE_HOME``, or the current folder.
 
     Ray runs a job in a temporary copy of its working directory, where neither would be found again.
     """
-    return Path(os.environ.get("BACKTUNE_HOME") or Path.cwd()).resolve()
+    return location(os.environ.get("BACKTUNE_HOME") or Path.cwd()).resolve()

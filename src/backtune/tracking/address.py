@@ -5,18 +5,26 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from backtune.errors import TrackingError
+from backtune.location import Location, S3Path
 from backtune.results.runs import Run
+from backtune.spec import content_hash
 
 _SQLITE = "sqlite:///"
 _LOCK_SECONDS = 5.0
 
 
 def tracking_uri(run: Run, uri: str | None = None) -> str:
-    """The MLflow store of a sweep: ``uri``, else its spec's, else ``$MLFLOW_TRACKING_URI``, else a SQLite file in the runs folder."""
+    """The MLflow store of a sweep: ``uri``, else its spec's, else ``$MLFLOW_TRACKING_URI``, else a SQLite file in the runs folder.
+
+    Raises:
+        TrackingError: the runs folder is in S3, which holds no database.
+    """
     told = uri or (run.spec.get("tracking") or {}).get("uri") or os.environ.get("MLFLOW_TRACKING_URI")
     return told or sqlite_uri(run.folder.parent)
 
@@ -26,17 +34,37 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def sqlite_uri(runs: Path) -> str:
-    """The SQLite file in a runs folder."""
+def sqlite_uri(runs: Location) -> str:
+    """The SQLite file in a runs folder.
+
+    Raises:
+        TrackingError: that is in S3.
+    """
+    if isinstance(runs, S3Path):
+        raise TrackingError(
+            f"{runs}: a bucket holds no tracking database; name an MLflow server in tracking.uri of the spec, "
+            "or run with --no-tracking"
+        )
     return f"{_SQLITE}{runs.resolve() / 'mlflow.db'}"
 
 
-def artifacts_folder(runs: Path) -> Path:
-    """Where the artifacts of a database without a server are."""
+def artifacts_folder(runs: Location) -> Location:
+    """Where the artifacts of a database without a server are: beside the results, in S3 too."""
     return runs.resolve() / "mlartifacts"
 
 
-def ui_command(runs: Path, uri: str | None = None, *, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
+def scratch(folder: Location, name: str) -> Path:
+    """A place on this machine's disk for what a projection keeps while it works: in ``folder``, or where that is in S3 beside
+    other temporary files. Always the same one.
+    """
+    if isinstance(folder, Path):
+        return folder / name
+    return Path(tempfile.gettempdir()) / f"backtune-{os.getuid()}-{content_hash(str(folder))[:12]}{name}"
+
+
+def ui_command(
+    runs: Location, uri: str | None = None, *, host: str = "127.0.0.1", port: int = 5000
+) -> list[str]:
     """The command line of MLflow's user interface on the store of a runs folder, or on another database."""
     return [
         # Its job runners serve the evaluation of language models, and outlive the server.

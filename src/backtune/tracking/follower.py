@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from backtune.errors import BacktuneError
+from backtune.results.files import stamp_of
 from backtune.results.runs import Run, StudyEntry
 from backtune.tracking.sync import Tracker
 
@@ -82,12 +83,4 @@ def _in_short(problems: Sequence[str]) -> str | None:
 
 def _stamp(run: Run, study: StudyEntry) -> _Stamp:
     """When the study and the other islands of its search were summed up; None for one that was not."""
-    return tuple(_written(run, study_id) for study_id in (study.id, *study.peers))
-
-
-def _written(run: Run, study_id: str) -> tuple[int, int] | None:
-    try:
-        status = (run.study_folder(study_id) / "summary.json").stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_ino
+    return tuple(stamp_of(run.study_folder(name) / "summary.json") for name in (study.id, *study.peers))

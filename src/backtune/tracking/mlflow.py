@@ -20,8 +20,9 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from backtune.errors import TrackingError
+from backtune.location import Location
 from backtune.results.runs import Run
-from backtune.tracking.address import is_server
+from backtune.tracking.address import is_server, scratch
 from backtune.tracking.leading_view import experiment_tags
 from backtune.tracking.records import Bars, Record, RefusedError
 from backtune.tracking.trials import Point
@@ -92,14 +93,14 @@ class Place:
     One place at a time may write for a sweep. It remembers what MLflow holds: after an error, make a new one.
     """
 
-    def __init__(self, run: Run, uri: str, artifacts: Path) -> None:
+    def __init__(self, run: Run, uri: str, artifacts: Location) -> None:
         self._run = run
         self._client = MlflowClient(tracking_uri=uri)
         # A server knows where its artifacts go; a database does not.
         self._experiment = self._experiment_id(None if is_server(uri) else artifacts)
         self._known = self._without_doubles()
-        # Not the system's temporary folder: what a kill leaves here is removed by the next projection.
-        self._staging = run.folder / ".tracking"
+        # Always the same: what a kill leaves here is removed by the next projection.
+        self._staging = scratch(run.folder, ".tracking")
 
     def has(self, key: Key, record: Record) -> bool:
         """Whether MLflow holds all of this already."""
@@ -131,7 +132,7 @@ class Place:
         if fill is None:
             return
         shutil.rmtree(self._staging, ignore_errors=True)
-        self._staging.mkdir()
+        self._staging.mkdir(mode=0o700)
         try:
             fill(self._staging)
             self._client.log_artifacts(self._known[key].id, str(self._staging))
@@ -223,12 +224,12 @@ class Place:
     def _delete(self, key: Key) -> None:
         self._client.delete_run(self._known.pop(key).id)
 
-    def _experiment_id(self, artifacts: Path | None) -> str:
+    def _experiment_id(self, artifacts: Location | None) -> str:
         name, tags = self._run.name, experiment_tags(self._run)
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            location = artifacts.as_uri() if artifacts else None
-            return str(self._client.create_experiment(name, location, tags))
+            address = artifacts.as_uri() if isinstance(artifacts, Path) else artifacts and str(artifacts)
+            return str(self._client.create_experiment(name, address, tags))
         if experiment.lifecycle_stage != "active":
             raise TrackingError(
                 f"the experiment {name!r} was deleted in MLflow; restore it "

@@ -5,9 +5,10 @@ what is missing follows from what MLflow holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from backtune.location import Location
+from backtune.results.files import written_at
 from backtune.results.leaderboard import Row, leaderboard, search_rows
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import read_log
@@ -132,9 +133,6 @@ class Outbox:
         return sweep_record(self._run, summaries, leaderboard(self._run, top=MOST_ROWS))
 
 
-def _milliseconds(path: Path) -> int:
+def _milliseconds(path: Location) -> int:
     """When a file was written, 0 where there is none."""
-    try:
-        return path.stat().st_mtime_ns // 1_000_000
-    except FileNotFoundError:
-        return 0
+    return (written_at(path) or 0) // 1_000_000

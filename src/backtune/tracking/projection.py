@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
+from backtune.errors import TrackingError
 from backtune.results.runs import Run
 from backtune.tracking.address import tracking_uri
 
@@ -42,8 +43,7 @@ class Projection:
     def __init__(self, run: Run, uri: str | None = None, share: float = _SHARE) -> None:
         self._run = run
         self._share = share
-        self._uri = tracking_uri(run, uri)
-        self._problem: str | None = None
+        self._uri, self._problem = _place(run, uri)
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._answers = b""
@@ -57,6 +57,8 @@ class Projection:
 
     def start(self) -> None:
         """Begin to follow the sweep."""
+        if self._uri is None:
+            return
         module = "backtune.tracking.follow"
         command = [sys.executable, "-P", "-m", module, str(self._run.folder), self._uri, str(self._share)]
         try:
@@ -150,6 +152,14 @@ class Projection:
 
     def _not_done(self, reason: str) -> str:
         return f"tracking failed: {reason}; `backtune sync {self._run.folder}` makes up for it"
+
+
+def _place(run: Run, uri: str | None) -> tuple[str | None, str | None]:
+    """The address of the store, or why there is none."""
+    try:
+        return tracking_uri(run, uri), None
+    except TrackingError as error:
+        return None, str(error)
 
 
 def _read(pipe: IO[bytes]) -> bytes:

@@ -13,12 +13,18 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtune.errors import BacktuneError, ReportError, ResultsError, TrackingError
+from backtune.location import Location
 from backtune.results.runs import Run, StudyEntry
-from backtune.tracking.address import artifacts_folder, check_writable, tracking_uri, without_password
+from backtune.tracking.address import (
+    artifacts_folder,
+    check_writable,
+    scratch,
+    tracking_uri,
+    without_password,
+)
 from backtune.tracking.records import RefusedError
 
 if TYPE_CHECKING:
@@ -191,9 +197,9 @@ class _Tally:
 
 
 @contextmanager
-def _one_at_a_time(runs: Path) -> Iterator[None]:
-    """Projections into one runs folder wait for each other: they share a database, and must not double a run."""
-    with (runs / ".tracking.lock").open("w") as file:
+def _one_at_a_time(runs: Location) -> Iterator[None]:
+    """Projections of one runs folder on this machine wait for each other: they share a database, and must not double a run."""
+    with scratch(runs, ".tracking.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -19,7 +19,7 @@ from backtune.search.cost import Prices
 from backtune.search.queue import Piece, UnitQueue
 from backtune.search.study import Stop, Study
 from backtune.search.tune.connection import Connection, last_line
-from backtune.search.unit import Place, Unit, note_unit_death, run_unit, state_of
+from backtune.search.unit import Place, Seldom, Unit, note_unit_death, run_unit, state_of
 
 # After a stop, running units get this long to write what they have before they are ended.
 _DRAIN_SECONDS = 2.0
@@ -54,7 +54,10 @@ def calibrated(studies: Sequence[Study]) -> Prices:
 
 
 def run_units(
-    connection: Connection, units: Sequence[Unit], place: Place, resources: UnitResources
+    connection: Connection,
+    units: Sequence[Unit],
+    place: Place,
+    resources: UnitResources,
 ) -> dict[str, str]:
     """Run all units on the connected Ray.
 
@@ -67,18 +70,18 @@ def run_units(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     # All that is ready waits in Ray's sight, so that its autoscaler sees the demand.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(_PENDING_UNITS, round(1.1 * connection.cpus)))
-    queue = UnitQueue(units, resources.max_failures)
+    queue, stop = UnitQueue(units, resources.max_failures), Seldom(place)
     # Each in an object of its own: a worker fetches what it runs, and the trial's config stays tiny.
     references = [ray.put(list(unit)) for unit in units]
     trainable = tune.with_parameters(_trainable, units=references, place=place)
     reports = _reports(queue, place)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus}),
-        tune_config=tune.TuneConfig(search_alg=_search(queue, place.stop), num_samples=-1, reuse_actors=True),
+        tune_config=tune.TuneConfig(search_alg=_search(queue, stop), num_samples=-1, reuse_actors=True),
         run_config=tune.RunConfig(
             name="units",
             storage_path=str(connection.scratch),
-            stop=_stopper(place.stop),
+            stop=_stopper(stop),
             callbacks=[reports],
             verbose=0,
         ),

@@ -1,0 +1,80 @@
+"""A sweep of which nothing is on the disk: market data and results are in S3."""
+
+import pytest
+
+from backtune.results.runs import is_driven
+from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
+from faults.small import make_bars, paced_document
+from faults.unharmed import assert_unharmed
+from sweeps import backtune, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+BUCKET = "s3://market-data"
+
+
+@pytest.fixture
+def s3(monkeypatch) -> dict[str, str]:
+    """The environment of a server with the market in its bucket."""
+    with s3_server() as address:
+        variables = s3_variables(address)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        empty_bucket(address, "market-data")
+        make_bars(f"{BUCKET}/market")
+        yield variables
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("--executor", "inline"), id="inline"),
+        pytest.param(("--workers", "2"), id="ray", marks=pytest.mark.ray),
+    ],
+)
+def test_kill_9_of_the_driver_of_a_sweep_in_s3(disturbed, expected, s3, arguments):
+    sweep = disturbed(
+        *arguments,
+        document=paced_document(f"{BUCKET}/market"),
+        variables=s3,
+        runs=f"{BUCKET}/runs",
+        pace=0.01,
+    )
+    for _ in range(2):
+        before = sweep.n_trials()
+        with sweep.running() as driver:
+            assert wait_for(lambda n=before: sweep.n_trials() > n, 90), "it does not go on"
+            assert driver.poll() is None, "the sweep was done before the kill"
+            sweep.strike(driver.pid)
+    assert is_driven(sweep.run.folder), "the lease ended with the driver"
+    done = sweep.finish()
+    assert done.returncode == 0, done.stderr
+    assert_unharmed(sweep, expected)
+    assert not is_driven(sweep.run.folder), "the lease outlives its driver"
+    for file in files_below(sweep.runs):
+        assert SECRET.encode() not in content_of(file), f"{file} holds the secret"
+
+
+def test_a_second_driver_is_told_to_wait(disturbed, s3, tmp_path):
+    sweep = disturbed(
+        "--executor",
+        "inline",
+        document=paced_document(f"{BUCKET}/market"),
+        variables=s3,
+        runs=f"{BUCKET}/runs",
+        pace=0.02,
+    )
+    with sweep.running():
+        assert wait_for(sweep.n_trials, 60)
+        second = backtune(
+            "run",
+            sweep.spec,
+            "--executor",
+            "inline",
+            "--no-tracking",
+            "--runs",
+            sweep.runs,
+            cwd=tmp_path,
+            **s3,
+        )
+    assert second.returncode == 2
+    assert "another backtune is running this sweep" in second.stderr
