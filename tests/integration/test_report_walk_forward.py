@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from backtune.report import html
 from backtune.report.as_json import json_report
-from backtune.report.cards.study import sections
+from backtune.report.cards.study import chapters, left_out, sections
 from backtune.report.content import Content
 from backtune.report.course import course_of_tests
 from backtune.report.exporting import export
@@ -43,15 +44,39 @@ def content(walked) -> Content:
 
 
 def test_a_cell_comes_before_its_folds(content, walked):
-    found = [section.id for section in sections(content, 60)]
+    found = list(sections(content, chapters(content, 60)))
     expected = [
         name
         for row in walked.rows()
         for name in (f"MovingAverageCrossover-{row.asset}-1h", *(fold.study for fold in row.folds))
     ]
-    assert found == expected
-    # Of the first fold alone, its cell is told of too.
-    assert [section.id for section in sections(content, 1)] == expected[:2]
+    assert [section.id for section in found] == expected
+    assert [section.is_part for section in found] == [False, True, True, True] * 2
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, [0]), (2, [0, 0]), (4, [2, 0]), (6, [3, 1]), (8, [3, 3])])
+def test_cells_come_before_folds_where_there_is_no_room_for_all(content, most, expected):
+    told = chapters(content, most)
+    assert [row.study for row in content.rows][: len(told)] == [chapter.row.study for chapter in told]
+    assert [len(chapter.studies) for chapter in told] == expected
+    n_left = 2 * N_FOLDS - sum(expected)
+    words = f"{n_left} folds not shown by themselves: see one with --study ID." if n_left else ""
+    assert left_out(content, told) == words
+
+
+def test_no_link_of_the_board_leads_nowhere(content, monkeypatch):
+    for most in (60, 2, 1):
+        monkeypatch.setattr(html, "MOST_STUDIES", most)
+        text = html_report(content)
+        links = set(re.findall(r'href="#([^"]+)"', text))
+        assert links <= set(re.findall(r'id="([^"]+)"', text))
+        assert len(links) == min(most, 2)
+
+
+def test_the_pages_have_the_cells_and_no_fold(content):
+    shown = document(content)
+    assert [study["title"].endswith(": 3 folds as one") for study in shown["studies"]] == [True, True]
+    assert shown["more"] == "6 folds not shown by themselves: see one with --study ID."
 
 
 def test_the_course_is_the_stitched_backtest(content, walked):
@@ -141,7 +166,7 @@ def test_the_export_has_the_tests_as_one(content, walked, tmp_path):
 def test_one_fold_alone(walked, tmp_path):
     fold = walked.rows()[0].folds[1]
     content = Content(walked.run, fold.study)
-    assert [section.id for section in sections(content, 60)] == [fold.study]
+    assert [section.id for section in sections(content, chapters(content, 60))] == [fold.study]
     assert json_report(content)["performance_metrics"]["oos_sharpe_ratio"] == fold.oos_metrics["sharpe_ratio"]
     assert len(export(content, "csv", tmp_path).files) == 4
 

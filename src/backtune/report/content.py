@@ -176,8 +176,12 @@ class Content:
         """The studies to tell of, the leaderboard's best first; islands after the search that they belong to."""
         if self.study is not None:
             return [self.study]
-        ranked = [self._entries[one.study] for row in self.rows for one in row.folds or (row,)]
-        return list(dict.fromkeys(name for entry in ranked for name in (entry.id, *entry.peers)))
+        return list(dict.fromkeys(name for row in self.rows for name in self.ids_of(row)))
+
+    def ids_of(self, row: Row) -> Sequence[str]:
+        """The studies of a row, of a walk-forward those of its folds; islands after the search that they belong to."""
+        entries = [self._entries[one.study] for one in row.folds or (row,)]
+        return [name for entry in entries for name in (entry.id, *entry.peers)]
 
     def fold(self, row: Row) -> str:
         """Of a row's study; empty where it stands for all folds of a walk-forward."""

@@ -5,17 +5,18 @@ Figures are drawn twice, wide and narrow; the style sheet shows the one that fit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from backtune.report.cards.board import COLOURS, grid_cards, grids_note
 from backtune.report.cards.card import Section
-from backtune.report.cards.study import sections
+from backtune.report.cards.study import Chapter, chapters, left_out, sections
 from backtune.report.content import Content
 from backtune.report.html_board import anchor, board_section
 from backtune.report.html_cards import cards_grid
 from backtune.report.markup import Markup, element, joined
 from backtune.report.summary_words import cautions, facts
-from backtune.report.wording import counted, metric_title
+from backtune.report.wording import metric_title
 
 # Of more studies the page would be too heavy for a phone.
 MOST_STUDIES = 60
@@ -36,10 +37,11 @@ def html_report(content: Content) -> str:
         element("title", f"{content.run.name}: backtune report"),
         element("style", Markup(_STYLE.read_text(encoding="utf-8"))),
     )
+    told = chapters(content, MOST_STUDIES)
     body = element(
         "body",
         element("header", element("p", "backtune report", class_="eyebrow"), element("h1", content.run.name), _facts(content)),
-        element("main", _cautions(content), board_section(content), _overview(content), _studies(content)),
+        element("main", _cautions(content), board_section(content, _places(content, told)), _overview(content), _studies(content, told)),
     )  # fmt: skip
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en').text}\n"
 
@@ -65,12 +67,15 @@ def _overview(content: Content) -> Markup | None:
     )
 
 
-def _studies(content: Content) -> Markup:
-    n_hidden = len(content.ids[MOST_STUDIES:])
-    more = f"{counted(n_hidden, 'more study')} of lower rank: see one with --study ID." if n_hidden else None
-    shown = (
-        _section(section, opened=content.study is not None) for section in sections(content, MOST_STUDIES)
-    )
+def _places(content: Content, told: Sequence[Chapter]) -> set[str]:
+    """Ids of the sections that a row of the leaderboard may lead to."""
+    rows = {content.section_of(chapter.row) for chapter in told if chapter.row is not None}
+    return rows.union(*(chapter.studies for chapter in told))
+
+
+def _studies(content: Content, told: Sequence[Chapter]) -> Markup:
+    more = left_out(content, told)
+    shown = (_section(section, opened=content.study is not None) for section in sections(content, told))
     return joined(element("h2", "Studies"), *shown, element("p", more, class_="note") if more else None)
 
 
@@ -88,5 +93,6 @@ def _section(section: Section, *, opened: bool) -> Markup:
             cards_grid(section.bands),
             id=anchor(section.id),
         ),
+        class_="part" if section.is_part else None,
         open=opened,
     )

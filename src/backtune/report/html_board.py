@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from urllib.parse import quote
 
 from backtune.report.cards.board import Board, BoardLine, Column, board
 from backtune.report.cards.card import Cell
 from backtune.report.content import Content
-from backtune.report.markup import Markup, element
+from backtune.report.markup import Markup, element, joined
 
 _MOST_ROWS = 200
 
 
-def board_section(content: Content) -> Markup:
-    """The leaderboard: in-sample beside out-of-sample, with the number of trials, the evidence and the warnings."""
+def board_section(content: Content, places: Collection[str]) -> Markup:
+    """The leaderboard: in-sample beside out-of-sample, with the number of trials, the evidence and the warnings.
+
+    Args:
+        places: ids of the sections that the page has; rows of others lead nowhere.
+    """
     shown = board(content, _MOST_ROWS)
     more = f"{shown.n_hidden:,} more rows: backtune leaderboard shows them." if shown.n_hidden else None
     return element(
@@ -25,7 +29,7 @@ def board_section(content: Content) -> Markup:
         element(
             "table",
             _head(shown),
-            element("tbody", *(row for line in shown.lines for row in _rows(line, shown.columns))),
+            element("tbody", *(row for line in shown.lines for row in _rows(line, shown.columns, places))),
             class_="board",
         ),
         element("p", more, class_="note") if more else None,
@@ -59,10 +63,11 @@ def _has_samples(shown: Board, title: str) -> bool:
     return any(column.sample for column in shown.columns if column.title == title)
 
 
-def _rows(line: BoardLine, columns: tuple[Column, ...]) -> Iterator[Markup]:
+def _rows(line: BoardLine, columns: tuple[Column, ...], places: Collection[str]) -> Iterator[Markup]:
     """The numbers, and below them, over the whole width, what tells against the winner."""
+    name = (element("b", line.strategy), f" {line.cell}")
     study = [
-        element("a", element("b", line.strategy), f" {line.cell}", href=f"#{anchor(line.section)}"),
+        element("a", *name, href=f"#{anchor(line.section)}") if line.section in places else joined(*name),
         element("span", line.params, class_="params") if line.params else None,
     ]
     numbers = [_number(column, cell) for column, cell in zip(columns, line.numbers, strict=True)]

@@ -19,12 +19,12 @@ from backtune.report.cards.card import (
     Table,
     Words,
 )
-from backtune.report.cards.study import sections
+from backtune.report.cards.study import chapters, left_out, sections
 from backtune.report.content import Content
 from backtune.report.plots.curves import Size
 from backtune.report.summary_words import cautions, facts
 from backtune.report.typesetting import pages, picture, typesetter
-from backtune.report.wording import counted, metric_title
+from backtune.report.wording import metric_title
 
 MOST_STUDIES = 60
 _MOST_ROWS = 200
@@ -55,8 +55,8 @@ def document(content: Content) -> dict[str, Any]:
     Raises:
         ResultsError: a log cannot be read.
     """
-    n_hidden = len(content.ids[MOST_STUDIES:])
-    more = f"{counted(n_hidden, 'more study')} of lower rank: see one with --study ID." if n_hidden else ""
+    # Five pages a fold, which nobody prints: those of a walk-forward are in its table, and each by itself with --study.
+    told = chapters(content, MOST_STUDIES, with_folds=False)
     grids = grid_cards(content) if content.study is None else []
     return {
         "title": content.run.name,
@@ -67,8 +67,8 @@ def document(content: Content) -> dict[str, Any]:
         "grids_title": f"{metric_title(content.goals[0].metric)} by asset and timeframe",
         "grids_note": f"{grids_note(content)} {COLOURS}",
         "grids": [_band(band) for band in _in_twos(grids)],
-        "studies": [_section(section) for section in sections(content, MOST_STUDIES)],
-        "more": more,
+        "studies": [_section(section) for section in sections(content, told)],
+        "more": left_out(content, told),
     }
 
 

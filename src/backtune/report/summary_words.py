@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from backtune.report.content import Content
-from backtune.report.wording import counted, metric_words
+from backtune.report.wording import counted, day, metric_words
 
 
 def facts(content: Content) -> Iterator[tuple[str, str]]:
@@ -17,10 +17,7 @@ def facts(content: Content) -> Iterator[tuple[str, str]]:
     yield "Search", f"{search['sampler']}, {search['trials']:,} trials a study, seed {search['seed']}"
     if search["constraints"]:
         yield "Constraints", ", ".join(f"{name} {bound}" for name, bound in search["constraints"].items())
-    yield (
-        "Data",
-        f"{_moment(spec['data']['start'], 'the beginning')} to {_moment(spec['data']['end'], 'the end')}, UTC",
-    )
+    yield "Data", _data(content)
     yield "Validation", _validation(validation)
     yield "Costs", f"fee {rules['fee_bps']:g} bps and slippage {rules['slippage_bps']:g} bps a fill"
     yield (
@@ -57,6 +54,16 @@ def sample_name(content: Content) -> str:
 def _goal(text: str) -> str:
     name = metric_words(text.removeprefix("-"))
     return f"lowest {name}" if text.startswith("-") else f"highest {name}"
+
+
+def _data(content: Content) -> str:
+    """The first and the last day of any study's bars; in older folders what the spec says."""
+    spans = [entry.span for entry in content.run.studies]
+    if spans and all(spans):
+        first, end = min(span[0] for span in spans), max(span[1] for span in spans)
+        return f"{day(first)} to {day(end - 1)}, UTC"
+    data = content.run.spec["data"]
+    return f"{_moment(data['start'], 'the beginning')} to {_moment(data['end'], 'the end')}, UTC"
 
 
 def _moment(value: str | None, absent: str) -> str:

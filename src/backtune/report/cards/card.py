@@ -118,6 +118,7 @@ class Section:
         about: what else is to be known of it.
         warnings: in words, as on the leaderboard.
         bands: cards from the top.
+        is_part: whether it is about a fold of the walk-forward before it.
     """
 
     id: str
@@ -126,3 +127,4 @@ class Section:
     about: str
     warnings: tuple[str, ...]
     bands: tuple[Band, ...]
+    is_part: bool = False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from backtune.report.cards.card import Band, Card, Cell, Section, Table, Words
 from backtune.report.cards.evidence import evidence_bands
@@ -12,24 +13,61 @@ from backtune.report.cards.search import front_cards, parameter_bands, progress_
 from backtune.report.cards.walk_forward import cell_section
 from backtune.report.content import Content, StudyContent
 from backtune.report.wording import counted, metric_text, metric_words, value_text
+from backtune.results.row import Row
 from backtune.results.summary import Winner
 from backtune.space import Choice
 
 
-def sections(content: Content, most: int) -> Iterator[Section]:
-    """One for each of the first ``most`` studies, and one for each walk-forward before those of its folds.
+@dataclass(frozen=True)
+class Chapter:
+    """What is told together.
+
+    Attributes:
+        row: of a walk-forward, whose folds are told of as one; None for studies by themselves.
+        studies: ids of those that are told of one by one, after it.
+    """
+
+    row: Row | None
+    studies: Sequence[str]
+
+
+def chapters(content: Content, most: int, *, with_folds: bool = True) -> list[Chapter]:
+    """The first ``most`` studies; of walk-forwards every one before any fold, for it has a row of the leaderboard.
+
+    What they leave of ``most`` goes to the folds of the best.
+    """
+    walked = [row for row in content.rows if row.folds][:most]
+    if not walked:
+        return [Chapter(None, content.ids[:most])]
+    left = most - len(walked) if with_folds else 0
+    found = []
+    for row in walked:
+        found.append(Chapter(row, content.ids_of(row)[:left]))
+        left -= len(found[-1].studies)
+    return found
+
+
+def sections(content: Content, told: Sequence[Chapter]) -> Iterator[Section]:
+    """One for each walk-forward, and one for each study.
 
     Raises:
         ResultsError: a log cannot be read.
     """
-    cells = {fold.study: row for row in content.rows for fold in row.folds}
-    told: set[str] = set()
-    for study_id in content.ids[:most]:
-        row = cells.get(study_id)
-        if row is not None and row.study not in told:
-            told.add(row.study)
-            yield cell_section(content, row)
-        yield study_section(content, study_id)
+    for chapter in told:
+        if chapter.row is not None:
+            yield cell_section(content, chapter.row)
+        for study_id in chapter.studies:
+            yield replace(study_section(content, study_id), is_part=chapter.row is not None)
+
+
+def left_out(content: Content, told: Sequence[Chapter]) -> str:
+    """What is not told of, in words; empty where nothing is."""
+    n = len(content.ids) - sum(len(chapter.studies) for chapter in told)
+    if n == 0:
+        return ""
+    if any(chapter.row is not None for chapter in told):
+        return f"{counted(n, 'fold')} not shown by themselves: see one with --study ID."
+    return f"{counted(n, 'more study')} of lower rank: see one with --study ID."
 
 
 def study_section(content: Content, study_id: str) -> Section:

@@ -56,14 +56,22 @@ def drawdown_figure(course: Course, size: Size) -> Markup:
     opens, depth = course.opens, -course.drawdown
     y = linear(min(float(depth.min()), -0.001), 0.0, "Drawdown, per cent of the peak", 4, percent_text)
     frame = Frame(size.width, 150, of_time(int(opens[0]), int(opens[-1]), size.n_ticks), y, _INDENT)
-    kept = thinned(opens, depth, size.n_columns)
-    x, low = frame.across(opens[kept]), frame.up(depth[kept])
-    zero = frame.up(np.zeros(1))[0]
-    area = f"{line(x, low)}L{x[-1]:.0f} {zero:.0f}L{x[0]:.0f} {zero:.0f}Z"
+    starts = np.searchsorted(opens, [stretch.start for stretch in course.stretches[1:]])
+    # Between two stretches there may be bars that nobody traded.
+    parts = zip(np.split(opens, starts), np.split(depth, starts), strict=True)
+    area = "".join(_area(frame, *part, size) for part in parts if len(part[0]))
     depths = ", ".join(f"{percent(deepest)} at most {_within(name)}" for name, deepest in course.depths)
     label = f"Drawdown of {course.whose}: {depths}."
     shown = element("path", class_="depth", d=area)
     return frame.svg(label, *_stretches(frame, course, named=False), shown, size=size.name)
+
+
+def _area(frame: Frame, opens: np.ndarray, depth: np.ndarray, size: Size) -> str:
+    """Between a curve and zero."""
+    kept = thinned(opens, depth, size.n_columns)
+    x, low = frame.across(opens[kept]), frame.up(depth[kept])
+    zero = frame.up(np.zeros(1))[0]
+    return f"{line(x, low)}L{x[-1]:.0f} {zero:.0f}L{x[0]:.0f} {zero:.0f}Z"
 
 
 def trades_figure(course: Course, size: Size) -> Markup:
