@@ -151,6 +151,8 @@ def doubts(is_metrics: Metrics, oos_metrics: Metrics) -> list[str]:
     if trades < _FEW_TEST_TRADES:
         found.append(f"only {trades:.0f} trades out of sample")
     profit = oos_metrics["total_return"]
-    if profit is not None and profit <= 0.0 < (is_metrics["total_return"] or 0.0):
+    if profit is not None and profit <= -1.0:
+        found.append("ruined out of sample: all of the money is lost")
+    elif profit is not None and profit <= 0.0 < (is_metrics["total_return"] or 0.0):
         found.append("gains in sample, loses out of sample")
     return found

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from backtune.results.evidence import NO_EVIDENCE, Evidence
+from backtune.results.evidence import NO_EVIDENCE, Evidence, doubts
 from backtune.results.searched import Searched
 from backtune.results.summary import StudySummary, Winner
 from backtune.validation.bootstrap import SharpeInterval
@@ -128,3 +128,19 @@ def test_a_summary_of_before_there_was_evidence_is_read(tmp_path) -> None:
         del entry["is_shape"], entry["oos_interval"]
     path.write_text(json.dumps(content))
     assert StudySummary.read(tmp_path).winners == (winner(),)
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "trades", "expected"),
+    [
+        (0.5, 0.2, 30, []),
+        (0.5, 0.2, 29, ["only 29 trades out of sample"]),
+        (0.5, 0.0, 30, ["gains in sample, loses out of sample"]),
+        (-0.1, -0.2, 30, []),
+        (0.5, -1.0, 30, ["ruined out of sample: all of the money is lost"]),
+        (-0.1, -1.0, 0, ["only 0 trades out of sample", "ruined out of sample: all of the money is lost"]),
+        (None, None, 30, []),
+    ],
+)
+def test_what_metrics_alone_tell_against_a_winner(inside, outside, trades, expected):
+    assert doubts({"total_return": inside}, {"total_return": outside, "total_trades": trades}) == expected
