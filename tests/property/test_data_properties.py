@@ -25,9 +25,7 @@ from backtune.timeframe import Timeframe
 MINUTE = 60_000_000
 END_OF_2018 = 1_546_300_800_000_000
 
-# No deadlines: other programs may keep the machine busy.
-LAW = settings(deadline=None)
-SLOW = settings(deadline=None, max_examples=25)
+SLOW = settings(max_examples=25)
 
 
 @st.composite
@@ -50,7 +48,6 @@ def minute_bars(draw: st.DrawFn, max_size: int = 300) -> pl.DataFrame:
     )
 
 
-@LAW
 @given(
     minute_bars(), st.sampled_from([("15m", "1h"), ("1h", "1d"), ("30m", "7h"), ("1d", "1w"), ("2m", "6m")])
 )
@@ -62,7 +59,6 @@ def test_in_two_steps_as_in_one(frame, timeframes):
     np.testing.assert_allclose(one["volume"], two["volume"], rtol=1e-12)
 
 
-@LAW
 @given(minute_bars(), st.sampled_from(["2m", "15m", "1h", "1d", "1w"]))
 def test_building_conserves(frame, text):
     built = check_bars(resample(frame, Timeframe.parse(text)), source="built")
@@ -72,7 +68,6 @@ def test_building_conserves(frame, text):
     np.testing.assert_allclose(built["volume"].sum(), frame["volume"].sum(), rtol=1e-12)
 
 
-@LAW
 @given(minute_bars(), st.integers(0, 400), st.integers(1, 400), st.sampled_from(["1m", "5m", "1h"]))
 def test_a_window_is_a_part_of_the_whole(frame, skip, length, text):
     """Bars of a window are those bars of the whole that lie in it: none is built from less."""
@@ -90,7 +85,6 @@ def test_a_window_is_a_part_of_the_whole(frame, skip, length, text):
     assert part.equals(whole.filter(inside))
 
 
-@LAW
 @given(minute_bars())
 def test_parquet_gives_back_what_it_took(frame):
     assert decode(encode(frame), source="x").equals(frame)
@@ -125,7 +119,6 @@ def test_repaired_import_of_a_mess_is_the_clean_import(frame, random):
         assert load_bars(Path(folder) / "root", "X", "1m").to_frame().equals(frame)
 
 
-@LAW
 @given(st.integers(1, 10**9), st.integers(1, 8))
 def test_points_give_the_double_that_is_written(points, digits):
     price = scaled(pl.Series([float(points)]), float(f"1e-{digits}"))[0]
@@ -133,7 +126,6 @@ def test_points_give_the_double_that_is_written(points, digits):
     assert price == float(f"{text[:-digits]}.{text[-digits:]}")
 
 
-@LAW
 @given(
     st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2099, 12, 31)),  # noqa: DTZ001
     st.sampled_from(["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y.%m.%d %H:%M:%S", "%d.%m.%Y %H:%M:%S.000",
@@ -144,7 +136,6 @@ def test_every_form_of_a_time_is_read_back(moment, form):
     assert time.replace(tzinfo=None) == moment.replace(microsecond=0)
 
 
-@LAW
 @given(st.integers(631_152_000, 4_000_000_000), st.sampled_from([1, 10**3, 10**6, 10**9]))
 def test_every_unit_of_an_epoch_is_told(seconds, per_second):
     for value in (seconds * per_second, str(seconds * per_second)):

@@ -30,7 +30,7 @@ from oracles import (
     returns_of,
 )
 
-examples = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 
 LEVELS = {
     "all in": (-1.0, 0.0, 1.0),

@@ -90,7 +90,7 @@ def searched(study: Study, root: Path) -> tuple[pl.DataFrame, Any, StudySummary]
     return log.drop("duration_seconds"), read_probes(folder), summary
 
 
-@settings(max_examples=EXAMPLES // 10, deadline=None)
+@settings(max_examples=EXAMPLES // 10)
 @given(
     schemes, st.sampled_from(STRATEGIES), st.integers(0, 10), st.integers(0, 2**32 - 1), st.floats(0.0, 0.5)
 )
@@ -133,7 +133,7 @@ def test_poison_is_poison(tmp_path: Path) -> None:
     assert searched(twin, after)[2].winners[0].oos_metrics != summary.winners[0].oos_metrics
 
 
-@settings(max_examples=EXAMPLES // 20, deadline=None)
+@settings(max_examples=EXAMPLES // 20)
 @given(
     st.integers(2, 5), st.integers(0, 60), st.sampled_from(STRATEGIES), st.booleans(),
     st.integers(0, 2**32 - 1), st.floats(0.0, 0.5),

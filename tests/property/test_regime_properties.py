@@ -16,7 +16,7 @@ from backtune.engine.regimes import REGIMES, performance_by_regime, regimes
 from backtune.strategy.futures import FUTURES
 from oracles import EXAMPLES, make_bars
 
-examples = settings(max_examples=EXAMPLES, deadline=None)
+examples = settings(max_examples=EXAMPLES)
 seeds = st.integers(0, 2**32 - 1)
 lookbacks = st.integers(2, 20)
 

@@ -16,7 +16,7 @@ from backtune.strategy.moving_average_crossover import compare
 from backtune.strategy.registry import BUILT_IN
 from oracles import EXAMPLES, make_bars
 
-examples = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 # Longer than the longest average of the search spaces.
 MOST_BARS = 400
 built_in = pytest.mark.parametrize("strategy", BUILT_IN.values(), ids=BUILT_IN)

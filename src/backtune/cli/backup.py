@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from backtune.cli.options import DatabaseUrl, Json, Runs, print_json, stdout_console
+from backtune.cli.options import DatabaseUrl, Json, Runs, print_json, runs_on_disk, stdout_console
 
 if TYPE_CHECKING:
     from backtune.backup.archive import Backup, Copy
@@ -71,15 +71,13 @@ def restore(
 
 
 def _stores(
-    runs: Path | None, database: str | None, tracking: str | None, only: Part | None
+    runs: str | None, database: str | None, tracking: str | None, only: Part | None
 ) -> dict[str, Store]:
     from backtune.backup.addresses import open_store
     from backtune.gateway.settings import Settings
-    from backtune.results.runs import default_runs
-    from backtune.spec import base_folder
     from backtune.tracking.address import sqlite_uri
 
-    folder = (base_folder() / (default_runs() if runs is None else runs)).resolve()
+    folder = runs_on_disk(runs)
     records = Settings(runs=folder, data_root="", database=database).database_url
     stores = {
         "records": open_store("--database", records),

@@ -53,7 +53,7 @@ def assert_same(one: Any, other: Any) -> None:
     assert (one.ruined, one.quantity) == (other.ruined, pytest.approx(other.quantity))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32 - 1),
     st.lists(st.integers(2, 60), min_size=1, max_size=5),

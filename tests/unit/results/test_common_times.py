@@ -66,7 +66,7 @@ def test_nothing_in_common() -> None:
     assert (len(moments), returns.shape) == (0, (0, 2))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 400))
 def test_the_returns_lead_from_the_first_to_the_last_equity(seed: int, n_curves: int, n: int) -> None:
     random = np.random.default_rng(seed)

@@ -136,7 +136,7 @@ def schemes(draw: st.DrawFn) -> Validation:
     )
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(schemes(), st.integers(1, 400), st.integers(0, 60), st.integers(0, 2**32 - 1), st.floats(0.0, 0.9))
 def test_laws(scheme: Validation, n_days: int, lookback: int, seed: int, missing: float) -> None:
     """Nothing overlaps, gaps hold in bars too, a test bar is scored once, and nothing of a test reaches its search."""

@@ -45,7 +45,7 @@ def slow(returns: np.ndarray, n_blocks: int) -> list[tuple[float, float, float]]
     return sorted(splits)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(2, 12),

@@ -232,7 +232,7 @@ def parameters() -> st.SearchStrategy[Parameter]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(parameters(), min_size=1, max_size=4), st.integers(0, 99), st.data())
 def test_probes_make_any_neighbourhood_dense(kinds: list[Parameter], seed: int, data: st.DataObject) -> None:
     space = Space({f"p{i}": kind for i, kind in enumerate(kinds)})

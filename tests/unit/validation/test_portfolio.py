@@ -75,7 +75,7 @@ def universes() -> st.SearchStrategy[np.ndarray]:
     return st.builds(draw, st.integers(0, 2**32 - 1), st.integers(1, 12), st.floats(0, 3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(universes())
 def test_laws(returns: np.ndarray) -> None:
     for method in METHODS:
@@ -91,7 +91,7 @@ def test_laws(returns: np.ndarray) -> None:
         assert most >= (fitted(returns, method).diversification_ratio or 0.0) - 1e-9
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(universes())
 def test_the_most_diversified_correlates_alike_with_what_it_holds(returns: np.ndarray) -> None:
     """And at least so much with what it leaves out (Choueifaty and Coignard 2008, core properties)."""
