@@ -7,12 +7,12 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ports import free_port
-from sweeps import command, environment, wait_for
+from sweeps import backtune, command, environment, wait_for
 
 FINAL = ("completed", "failed", "cancelled", "partial")
 
@@ -24,11 +24,15 @@ class Gateway:
     Attributes:
         folder: where it starts; it keeps its results in ``runs`` there.
         data_root: of the market.
+        variables: more environment, for every start.
+        key: that requests are sent with; it is asked for none without one.
     """
 
     folder: Path
     data_root: Path
     port: int = 0
+    variables: dict[str, str] = field(default_factory=dict)
+    key: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -39,20 +43,38 @@ class Gateway:
         return self.folder / "runs"
 
     @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def log(self) -> str:
         return (self.folder / "gateway.log").read_text()
 
+    def make_key(self, role: str, *options: str) -> str:
+        """As its owner does, on the command line."""
+        made = backtune(
+            "keys", "create", "--role", role, "--runs", self.runs, "--json", *options, cwd=self.folder
+        )
+        assert made.returncode == 0, made.stderr
+        key: str = json.loads(made.stdout)["api_key"]
+        return key
+
     def start(self, *options: str, **variables: str) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers; or ends, where it is to end at a fail point."""
         arguments = command(
-            "serve", "--port", str(self.port), "--data-root", self.data_root, "--runs", self.runs, *(options or ("--no-auth",)),
+            "serve", "--port", str(self.port), "--data-root", self.data_root, "--runs", self.runs,
+            *(() if self.key else ("--no-auth",)), *options,
         )  # fmt: skip
         with (self.folder / "gateway.log").open("ab") as log:
             self.process = subprocess.Popen(
-                arguments, cwd=self.folder, env=environment(**variables), stdout=log, stderr=log
+                arguments,
+                cwd=self.folder,
+                env=environment(**self.variables, **variables),
+                stdout=log,
+                stderr=log,
             )
         assert wait_for(lambda: self.answers() or self.process.poll() is not None, 90), self.log
-        assert self.process.poll() is None, self.log
+        assert self.process.poll() is None or "BACKTUNE_FAILPOINT" in variables, self.log
 
     def answers(self) -> bool:
         try:
@@ -78,11 +100,11 @@ class Gateway:
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
         """Status and content of an answer."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/api/v1{path}",
+        request = urllib.request.Request(  # noqa: S310
+            f"{self.url}/api/v1{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json", **(headers or {})},
+            headers={"content-type": "application/json", "x-api-key": self.key, **(headers or {})},
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
@@ -131,9 +153,9 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def gateway_in(folder: Path, data_root: Path) -> Iterator[Gateway]:
+def gateway_in(folder: Path, data_root: Path, **variables: str) -> Iterator[Gateway]:
     """A gateway that is not started yet; nothing of it stays."""
-    gateway = Gateway(folder, data_root)
+    gateway = Gateway(folder, data_root, variables=variables)
     try:
         yield gateway
     finally:

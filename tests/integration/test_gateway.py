@@ -29,7 +29,7 @@ LONG = {
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory, market):
-    """A gateway killed when it had recorded a job, and the next one when it had handed the job to Ray."""
+    """A gateway killed when it had recorded a job, the next one before it handed the job to Ray, and one after that."""
     with gateway_in(tmp_path_factory.mktemp("gateway"), market) as gateway:
         gateway.start(BACKTUNE_FAILPOINT="recorded")
         with pytest.raises(OSError, match=r"closed|reset"):
@@ -37,8 +37,9 @@ def killed(tmp_path_factory, market):
                 "POST", "/optimize/single", SINGLE, {"Idempotency-Key": "once", "X-Request-ID": "mine-1"}
             )
         assert gateway.died() == -signal.SIGKILL
-        gateway.start(BACKTUNE_FAILPOINT="submitted")
-        assert gateway.died() == -signal.SIGKILL
+        for failpoint in ("claimed", "submitted"):
+            gateway.start(BACKTUNE_FAILPOINT=failpoint)
+            assert gateway.died() == -signal.SIGKILL
         gateway.start()
         yield gateway
 

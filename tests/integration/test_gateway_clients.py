@@ -27,26 +27,33 @@ ALL = {"MovingAverageCrossover", "RSIStrategy", "MACDStrategy", "BollingerBandsS
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory, market):
     with gateway_in(tmp_path_factory.mktemp("gateway"), market) as started:
+        started.key = started.make_key("trader")
         started.start()
         yield started
 
 
 @pytest.fixture(scope="module")
 def url(gateway):
-    return f"http://127.0.0.1:{gateway.port}"
+    return gateway.url
+
+
+@pytest.fixture(scope="module")
+def signing_key(gateway):
+    """A key whose requests must be signed."""
+    return gateway.make_key("trader", "--signed")
 
 
 @pytest.fixture
-def client(url):
-    with HyperOptClient(url, "any") as opened:
+def client(url, signing_key):
+    with HyperOptClient(url, signing_key) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def found(url):
+def found(url, gateway):
     """What the program that knows nothing but the page found."""
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), url, "any"], env=environment(), capture_output=True, text=True, timeout=500,
+        [sys.executable, str(PROGRAM), url, gateway.key], env=environment(), capture_output=True, text=True, timeout=500,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -92,12 +99,13 @@ def test_it_has_the_report_as_json_and_pdf_and_the_script(found):
     assert best["strategy_name"] in found["pine"]
 
 
-def test_the_client_starts_watches_and_fetches(url, client):
+@pytest.mark.slow
+def test_the_client_starts_watches_and_fetches(url, client, signing_key):
     assert client.health()["status"] == "ok"
     assert {one["name"] for one in client.get_strategies()} >= ALL
     assert [one["asset"] for one in client.get_assets()] == ["AAA", "BBB"]
     job_id = client.start_optimization(CONFIG)
-    updates = list(RealTimeMonitor(url, "any").updates(job_id))
+    updates = list(RealTimeMonitor(url, signing_key).updates(job_id))
     job = client.wait_for_completion(job_id, poll_interval=0.2)
     assert job["status"] == updates[-1]["status"] == "completed"
     assert updates[-1]["best_params"] == job["result"]["best_parameters"]
@@ -112,15 +120,16 @@ def test_the_client_starts_watches_and_fetches(url, client):
         client.cancel_optimization(job_id)
 
 
-def test_the_asynchronous_client_cancels_and_resumes(url):
+@pytest.mark.slow
+def test_the_asynchronous_client_cancels_and_resumes(url, signing_key):
     async def used():
         long = OptimizationConfig("RSIStrategy", "BBB", "15m", trials=200_000, method="random")
-        async with AsyncHyperOptClient(url, "any") as client:
+        async with AsyncHyperOptClient(url, signing_key) as client:
             first, again = await asyncio.gather(
                 *(client.start_optimization(long, idempotency_key="one") for _ in range(2))
             )
             assert first == again
-            async for update in RealTimeMonitor(url, "any").updates_async(first):
+            async for update in RealTimeMonitor(url, signing_key).updates_async(first):
                 if update["status"] == "running" and update["n_trials"]:
                     await client.cancel_optimization(first)
             stopped = await client.get_optimization_status(first)
@@ -147,7 +156,7 @@ def test_a_wrong_request_names_what_is_wrong(client):
 def test_submit_goes_through_a_gateway(url, gateway, market, tmp_path):
     spec = written(tmp_path / "spec.yaml", spec_document(market, search={"trials": 20}))
     result = backtune(
-        "submit", spec, "--gateway", url, "--wait", "--json", cwd=tmp_path, BACKTUNE_API_KEY="any"
+        "submit", spec, "--gateway", url, "--wait", "--json", cwd=tmp_path, BACKTUNE_API_KEY=gateway.key
     )
     assert result.returncode == 0, result.stderr
     job = json.loads(result.stdout)
@@ -156,12 +165,13 @@ def test_submit_goes_through_a_gateway(url, gateway, market, tmp_path):
     assert (gateway.runs / job["sweep_id"] / "sweep.json").exists()
 
 
-def test_the_documented_programs_run(url):
+@pytest.mark.slow
+def test_the_documented_programs_run(url, gateway):
     blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
     code = "".join(blocks).replace("http://127.0.0.1:8080", url)
     done = subprocess.run(
         [sys.executable, "-c", code + "\nprint({job['status'] for job in jobs})"],
-        env=environment(BACKTUNE_API_KEY="any"), capture_output=True, text=True, timeout=500, check=False,
+        env=environment(BACKTUNE_API_KEY=gateway.key), capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "completed 100.0" in done.stdout
@@ -180,10 +190,10 @@ def test_the_documented_programs_run(url):
          "error: grid.strategies: a gateway runs no files; name a strategy that is installed there\n"),
     ],
 )  # fmt: skip
-def test_a_wrong_submit_is_told_in_a_line(url, market, tmp_path, options, changes, status, message):
+def test_a_wrong_submit_is_told_in_a_line(gateway, market, tmp_path, options, changes, status, message):
     spec = written(tmp_path / "spec.yaml", spec_document(market, **changes))
-    given = [url if option == "URL" else option for option in options]
-    result = backtune("submit", spec, *given, cwd=tmp_path)
+    given = [gateway.url if option == "URL" else option for option in options]
+    result = backtune("submit", spec, *given, cwd=tmp_path, BACKTUNE_API_KEY=gateway.key)
     assert (result.returncode, result.stdout) == (status, "")
     assert result.stderr.startswith(message)
     assert result.stderr.count("\n") == 1

@@ -6,8 +6,9 @@ import os
 import signal
 from typing import Literal
 
-# recorded: the job is in the database, nothing else was done. submitted: Ray has it, the database does not know.
-Failpoint = Literal["recorded", "submitted"]
+# recorded: the job is in the database, nothing else was done. claimed: the database says that Ray may have it, and Ray was
+# not asked. submitted: Ray has it, the database does not know.
+Failpoint = Literal["recorded", "claimed", "submitted"]
 
 
 def failpoint(name: Failpoint) -> None:

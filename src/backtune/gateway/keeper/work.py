@@ -140,6 +140,7 @@ class Work:
         if is_driven(self._folder(record)):
             self._say(record, _BUSY)
         elif self._records.claim(record):
+            failpoint("claimed")
             self._submit(record)
 
     def _submit(self, record: JobRecord) -> None:
