@@ -39,6 +39,9 @@ def serve(
     work_rate: Annotated[
         str, typer.Option(help="Of those, submissions, reports and the like.")
     ] = "120/minute",
+    active_jobs: Annotated[
+        int, typer.Option(min=1, help="Sweeps at the cluster at a time; others wait in line.")
+    ] = 4,
     trusted_proxy: Annotated[
         list[str] | None,
         typer.Option(
@@ -75,7 +78,7 @@ def serve(
     """Serve sweeps over HTTP: submit, watch and fetch them. Ends with Ctrl-C."""
     from backtune.gateway.security.guards import Guards
     from backtune.gateway.server import serve as serve_gateway
-    from backtune.gateway.settings import Settings
+    from backtune.gateway.settings import Limits, Settings
 
     serve_gateway(
         Settings(
@@ -87,6 +90,7 @@ def serve(
             port=port,
             role_without_key=no_auth_role if no_auth else None,
             alerts=alerts,
+            limits=Limits(active_jobs=active_jobs),
             guards=Guards(
                 rate=rate, work_rate=work_rate, redis=redis, trusted_proxies=tuple(trusted_proxy or ())
             ),
