@@ -98,7 +98,14 @@ def _scratch_folder() -> Iterator[Path]:
     """A folder that goes away with this process, however it ends, and with it whoever writes there."""
     folder = Path(tempfile.mkdtemp(prefix="backtune-", dir=_TEMPORARY))
     command = [sys.executable, "-I", "-S", reaper.__file__, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watching:  # noqa: S603
+    # Without our output: of a job, that is a file of its head, and who ends a head ends all that write to its files.
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as watching:
         try:
             yield folder
         finally:
