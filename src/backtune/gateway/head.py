@@ -103,21 +103,23 @@ class LocalHead:
         else:
             self._running = self._written()
             if self._running is None or not self._is_alive() or not _answers(self._running):
-                self._restart()
+                self._begin()
+                self._wait()
         self._authenticate()
 
     def ensure(self) -> None:
-        """Start it again where it has died, at the same address. For its owner; others look whether they are that now.
+        """Start it again where it has died, at the same address, and end what ran on it. Does not wait until it answers.
+
+        For its owner; others look whether they are that now.
 
         Raises:
-            ClusterError: it does not come up.
             ResultsError: the folder cannot be used.
         """
         if self._has_left:
             return
         if (self.is_owned or self._take_lock()) and not self._is_alive():
             log().warning("the head has died", pid=self._running.pid if self._running else None)
-            self._restart()
+            self._begin()
 
     def leave(self) -> None:
         """Let another gateway own it from now on; it runs on when this process ends."""
@@ -141,7 +143,7 @@ class LocalHead:
         self._lock.close()
         self._lock = None
 
-    def _restart(self) -> None:
+    def _begin(self) -> None:
         before = self._running
         self._reap()
         folder = tempfile.mkdtemp(prefix="backtune-head-", dir=_TEMPORARY)
@@ -154,7 +156,7 @@ class LocalHead:
         self._running = _Running(self._child.pid, port, folder, token)
         write_json(self._state, asdict(self._running))
         self._state.chmod(0o600)
-        self._wait()
+        log().info("head", pid=self._running.pid, address=self._running.address)
 
     def _spawn(self, running: _Running, ports: list[int]) -> subprocess.Popen[bytes]:
         home = base_folder()
@@ -187,7 +189,6 @@ class LocalHead:
         until = time.monotonic() + _START_SECONDS
         while self._running is not None and time.monotonic() < until:
             if _answers(self._running):
-                log().info("head", pid=self._running.pid, address=self._running.address)
                 return
             if not self._is_alive():
                 break

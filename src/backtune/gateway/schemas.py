@@ -39,7 +39,27 @@ class OptimizationConfig(BaseModel):
 class OptimizeSingle(BaseModel):
     """One strategy on one asset in one timeframe."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "strategy_name": "RSIStrategy",
+                    "asset": "BTCUSD",
+                    "timeframe": "1h",
+                    "start_date": "2018-01-01",
+                    "end_date": "2020-01-01",
+                    "optimization_config": {
+                        "trials": 500,
+                        "timeout_hours": 2,
+                        "optimization_metric": "sharpe_ratio",
+                        "constraints": {"total_trades": ">= 30"},
+                        "validation": {"method": "holdout", "test_fraction": 0.3},
+                    },
+                }
+            ]
+        },
+    )
 
     strategy_name: Text
     asset: Text

@@ -62,8 +62,8 @@ class JobViews:
 
     def _view(self, record: JobRecord) -> Job:
         end = record.end
-        # An open job that waits for its next attempt has got somewhere too.
-        has_begun = record.is_open and (record.state == "running" or record.attempt > 1)
+        # An open job that waits, for its next attempt or a cluster that is away, has got somewhere too.
+        has_begun = record.is_open and (record.started_at is not None or record.attempt > 1)
         progress = self._progress.read(record.sweep_id) if has_begun else None
         n_trials = end.n_trials if end else progress.n_trials if progress else 0
         planned = end.n_trials_planned if end else progress.n_trials_planned if progress else 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any, Final
 
 from backtune.errors import ResultsError
 from backtune.location import Location, S3Path, joined, location
@@ -21,6 +22,8 @@ from backtune.validation.folds import Fold
 
 _RAY_COPY = "working_dir_files"
 _LOCK = ".lock"
+_TRIES_TO_HOLD: Final = 5
+_BETWEEN_TRIES_SECONDS: Final = 0.05
 
 
 def default_runs() -> Location:
@@ -192,14 +195,24 @@ def _held(folder: Location) -> Iterator[None]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _hold(file)
         yield
 
 
+def _hold(file: IO[str]) -> None:
+    """Tried for a moment: who asks whether the folder is held holds it while asking."""
+    for _ in range(_TRIES_TO_HOLD):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_BETWEEN_TRIES_SECONDS)
+        else:
+            return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def is_driven(folder: Location) -> bool:
-    """Whether a driver holds a sweep's folder now; in S3, or has a moment ago. Not to be asked of a disk while one may be
-    starting: it would find the folder held by the question.
-    """
+    """Whether a driver holds a sweep's folder now; in S3, or has a moment ago."""
     if isinstance(folder, S3Path):
         from backtune.results.lease import is_leased
 

@@ -58,9 +58,13 @@ def seen(outcome=None, job=None, *, silent=False, driven=False):
         (RECORD, seen(ended(3, "signal")), TOLD),
         (RECORD, seen(ended(3, "signal"), silent=True), TOLD),
         # Nothing can be known.
-        (RECORD, seen(silent=True), Wait("the cluster does not answer")),
+        (RECORD, seen(silent=True, driven=True), Wait("the cluster does not answer")),
+        (replace(RECORD, state="submitted"), seen(silent=True), Wait("the cluster does not answer")),
         (CLAIMED, seen(silent=True), Wait("the cluster does not answer")),
-        (CANCELLED, seen(silent=True), Wait("the cluster does not answer")),
+        (CANCELLED, seen(silent=True, driven=True), Wait("the cluster does not answer")),
+        # No driver lives: it is not running.
+        (RECORD, seen(silent=True), Note("submitted")),
+        (CANCELLED, seen(silent=True), Note("submitted")),
         # Ray has never heard of it.
         (CLAIMED, seen(), Submit()),
         (replace(CLAIMED, is_cancel_requested=True), seen(), Finish("cancelled")),

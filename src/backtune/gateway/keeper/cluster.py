@@ -19,7 +19,12 @@ _STOP_SECONDS: Final = "30"
 
 
 class Cluster:
-    """Ray's jobs at an address, which need not answer yet. All raise ``ClusterError`` where it does not."""
+    """Ray's jobs at an address, which need not answer yet. All raise ``ClusterError`` where it does not.
+
+    Attributes:
+        answers: whether it did when it was last looked at; nothing is asked of one that did not, so that many jobs do
+            not wait for it one after the other.
+    """
 
     def __init__(self, settings: Settings, address: str) -> None:
         self._settings = settings
@@ -37,6 +42,8 @@ class Cluster:
 
     def find(self, submission_id: str) -> Job | None:
         """What Ray says of a job; None where it has none of that name."""
+        if not self.answers:
+            raise ClusterError(f"{self._address}: did not answer")
         return self._jobs().find(submission_id)
 
     def submit(self, record: JobRecord, spec: dict[str, Any]) -> Job:

@@ -21,7 +21,7 @@ class Seen:
         outcome: what the driver wrote at its end; None where it has not.
         job: what Ray says; None where Ray answers that it does not know the job.
         has_answer: whether Ray answered at all.
-        is_driver_alive: whether a driver holds the sweep's folder.
+        is_driver_alive: whether a driver holds the sweep's folder; looked at where Ray knows of none at work.
     """
 
     outcome: Outcome | None
@@ -79,7 +79,9 @@ def decide(record: JobRecord, seen: Seen) -> Step:
     if seen.outcome is not None:
         return _by_outcome(record, seen.outcome, seen)
     if not seen.has_answer:
-        return Wait("the cluster does not answer")
+        # Whatever becomes of it, it is not running.
+        is_news = record.state == "running" and not seen.is_driver_alive
+        return Note("submitted") if is_news else Wait("the cluster does not answer")
     if seen.job is None:
         return _unknown_to_ray(record, seen)
     # Ray may take a live job for failed when a call of its own went wrong.

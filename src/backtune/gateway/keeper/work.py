@@ -113,7 +113,7 @@ class Work:
         except ClusterError as error:
             log().warning("cluster", error=str(error))
             job, has_answer = None, False
-        if outcome is None and has_answer and (job is None or job.over):
+        if outcome is None and (job is None or job.over):
             # It may have written its last word and ended between the two looks.
             is_alive = is_driven(self._folder(record))
             return Seen(Outcome.read(self._folder(record), submission), job, has_answer, is_alive)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Header, Request
 
@@ -27,6 +27,18 @@ IdempotencyKey = Annotated[
     ),
 ]  # fmt: skip
 _RESPONSES = declared(409, 422)
+_A_SPEC: Final[dict[str, Any]] = {
+    "name": "crypto-overnight",
+    "data": {"start": "2018-01-01", "end": "2020-01-01"},
+    "grid": {
+        "strategies": ["RSIStrategy", "MACDStrategy"],
+        "assets": ["BTCUSD", "ETHUSD"],
+        "timeframes": ["1h", "4h"],
+    },
+    "search": {"trials": 500},
+    "validation": {"method": "holdout", "test_fraction": 0.3},
+    "compute": {"time_budget": "8h"},
+}
 
 
 @router.post("/single", status_code=202, responses=_RESPONSES)
@@ -44,7 +56,9 @@ def single(
 
 @router.post("/batch", status_code=202, responses=_RESPONSES)
 def batch(
-    body: Annotated[dict[str, Any], Body(description="A spec, as `backtune run` takes it.")],
+    body: Annotated[
+        dict[str, Any], Body(description="A spec, as `backtune run` takes it.", examples=[_A_SPEC])
+    ],
     request: Request,
     parts: TheParts,
     principal: CurrentKey,
