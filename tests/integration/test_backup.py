@@ -129,6 +129,19 @@ def test_what_is_restored_is_what_was_there_and_works(new_url, tmp_path):
         database.close()
 
 
+def test_the_audit_log_of_an_older_backup_is_told_to_miss_its_end(tmp_path):
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    filled(url, tmp_path)
+    backed_up(url, tmp_path / "backup")
+    database = Database(url)
+    log = AuditLog(AuditRecords(database), SECRET, tmp_path)
+    log.append(AuditEntry("test", "after the backup"))
+    assert log.verify().fault is None
+    restored(tmp_path / "backup", url, overwrite=True)
+    assert log.verify().fault == "the end is missing: there were 4 entries at least, and 3 are left"
+    database.close()
+
+
 def test_a_copy_is_of_one_moment_while_others_write(new_url, tmp_path):
     url = new_url()
     filled(url, tmp_path)
@@ -334,6 +347,7 @@ def test_the_command_line_brings_records_and_tracker_back(tmp_path):
 
     done = backtune("backup", "kept", "--runs", runs, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     told = json.loads(done.stdout)
     assert set(told["copies"]) == {"records", "tracking"}
     assert told["copies"]["records"]["rows"]["jobs"] == 5

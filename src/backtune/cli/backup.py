@@ -39,6 +39,9 @@ def backup(
     stores = _stores(runs, database, tracking, only)
     if only is None and tracking is None and not stores["tracking"].rows():
         # Sweeps may be tracked elsewhere, or not at all.
+        typer.echo(
+            f"without tracking: no database at {stores['tracking'].shown}; --tracking names another", err=True
+        )
         del stores["tracking"]
     _show(Backup.make(folder, stores), stores, as_json=as_json)
 
