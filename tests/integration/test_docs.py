@@ -64,6 +64,22 @@ def test_the_documented_strategies_run_in_a_sweep(tmp_path, market):
     assert (trials.filter(trials["study"].str.starts_with("Momentum"))["exposure"] > 0).any()
 
 
+def test_every_link_leads_to_a_file():
+    pages = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *(REPOSITORY / "docs").glob("*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    ]
+    here = [
+        (page, link.partition("#")[0])
+        for page, link in links
+        if "://" not in link and not link.startswith("#")
+    ]
+    assert len(here) > 10
+    assert [(page.name, link) for page, link in here if not (page.parent / link).exists()] == []
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in (REPOSITORY / "jobs").glob("*.yaml")))
 def test_every_spec_in_jobs_is_valid(name):
     assert SweepSpec.load(REPOSITORY / "jobs" / name).grid.strategies

@@ -1,10 +1,12 @@
 """A gateway is replaced under constant requests: none is lost, and no job."""
 
 import http.client
+import threading
 import time
 
 import pytest
 
+from backtune.client import RealTimeMonitor
 from constant_requests import constant_requests
 from gateway_process import Gateway, alive, gateway_in
 from sweeps import backtune, build_market, wait_for
@@ -147,6 +149,14 @@ def test_head_and_jobs_go_over_to_the_successor(tmp_path, bars):
         job_id = first.post("/optimize/single", body)["job_id"]
         assert wait_for(lambda: first.job(job_id)["n_trials"] > 0, 120), first.job(job_id)
         head = first.head()
+        url, updates = f"http://127.0.0.1:{first.port}", []
+        watching = threading.Thread(
+            target=RealTimeMonitor(url, "any").follow,
+            args=(job_id,),
+            kwargs={"on_update": updates.append},
+            daemon=True,
+        )
+        watching.start()
         with constant_requests(first.port, 1, 1, submits=False) as told:
             following = Gateway(tmp_path, bars, port=first.port)
             following.start("--no-auth", "--replace", "--rate", "1000000/second")
@@ -155,6 +165,12 @@ def test_head_and_jobs_go_over_to_the_successor(tmp_path, bars):
                 assert wait_for(lambda: following.get("/ready")["keeper"] == "working", 20)
                 job = following.completed(job_id, seconds=200)
                 assert job["attempt"] == 1
+                # Whoever watched over a socket was told by both.
+                watching.join(30)
+                assert updates[0]["status"] == "running"
+                assert updates[-1]["status"] == "completed"
+                n_trials = [update["n_trials"] for update in updates]
+                assert n_trials == sorted(n_trials)
                 assert following.head() == head
                 assert [one for one in told.failures if not one.startswith("429")] == []
             finally:
