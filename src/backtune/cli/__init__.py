@@ -67,7 +67,9 @@ app.command("export-optuna")(export.export_optuna)
 app.command("ui")(results.ui)
 app.command("strategies")(strategies.strategies)
 app.command("check-strategy")(check_strategy.check_strategy)
-app.add_typer(cluster.app, name="cluster", help="Check the files of a cluster.")
+app.add_typer(
+    cluster.app, name="cluster", help="Check the file of a cluster; start, show and end the cluster."
+)
 app.add_typer(keys.app, name="keys", help="Make, list, rotate and revoke keys of a gateway.")
 app.add_typer(audit.app, name="audit", help="Show and verify the audit log of a gateway.")
 app.add_typer(data.app, name="data", help="Import, make, list and check market data.")
