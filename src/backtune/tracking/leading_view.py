@@ -12,6 +12,8 @@ from backtune.results.runs import Run
 from backtune.spec import Goal
 
 SHARE_KEY = "leaderboard"
+# What is a row of the leaderboard. A fold's own test is one of several, and the best of them says nothing.
+_ROWS = {"walk_forward": "cell"}
 _EVIDENCE = ("n_trials", "dsr", "pbo", "plateau")
 _MORE = ("total_return", "max_drawdown", "total_trades")
 
@@ -21,7 +23,7 @@ def experiment_tags(run: Run) -> dict[str, str]:
     goal = Goal.parse(run.spec["search"]["objectives"][0])
     leading = f"{_sides(run)[0]}_{goal.metric}"
     view = {
-        "searchFilter": "tags.kind = 'study'",
+        "searchFilter": f"tags.kind = '{_ROWS.get(run.spec['validation']['method'], 'study')}'",
         "orderByKey": f"metrics.`{leading}`",
         "orderByAsc": goal.minimize,
         "startTime": "ALL",

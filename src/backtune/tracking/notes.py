@@ -44,12 +44,37 @@ def study_note(study: StudyEntry, row: Row) -> str:
     goals = [Goal.parse(text).metric for text in study.objectives]
     if row.values is None:
         return f"No winner: {plain('; '.join(row.warnings))}."
-    results = [
+    found = f"The best of {counted(row.n_trials, 'trial')}: {plain(params_text(row.params))}."
+    return _with_doubts(f"{found} {_results(goals, row)}.", row)
+
+
+def cell_note(study: StudyEntry, row: Row) -> str:
+    """What the folds of a walk-forward did one after the other, and how far to trust it.
+
+    Args:
+        study: any of its folds.
+    """
+    goals = [Goal.parse(text).metric for text in study.objectives]
+    about = (
+        f"The tests of {counted(len(row.folds), 'fold')} as one backtest, after {counted(row.n_trials, 'trial')} in all; "
+        "in sample is the mean over the folds."
+    )
+    if row.values is None:
+        return _with_doubts(f"{about} No winner.", row)
+    last = f"Next to trade: {plain(params_text(row.params))}."
+    return _with_doubts(f"{about} {_results(goals, row)}. {last}", row)
+
+
+def _results(goals: Sequence[str], row: Row) -> str:
+    pairs = (
         f"{metric_title(goal)} {metric_text(goal, row.is_metrics[goal])} in sample, "
         f"{metric_text(goal, row.oos_metrics[goal])} out of sample"
         for goal in goals
-    ]
-    found = f"The best of {counted(row.n_trials, 'trial')}: {plain(params_text(row.params))}. {'; '.join(results)}."
+    )
+    return "; ".join(pairs)
+
+
+def _with_doubts(found: str, row: Row) -> str:
     doubts = "\n".join(f"- {plain(text)}" for text in row.warnings)
     return f"{found}\n\nBefore you believe it:\n\n{doubts}" if doubts else found
 

@@ -5,6 +5,7 @@ what is missing follows from what MLflow holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from backtune.location import Location
@@ -17,7 +18,7 @@ from backtune.spec import Goal, content_hash
 from backtune.tracking.artifacts import put_report, put_spec, put_study_files
 from backtune.tracking.mlflow import SWEEP, Entry, Place
 from backtune.tracking.notes import MOST_ROWS
-from backtune.tracking.records import Record, study_record, sweep_record
+from backtune.tracking.records import Record, cell_id, cell_record, study_record, sweep_record
 from backtune.tracking.trials import points, trial_records
 
 _TRIALS, _REPORT = "backtune.trials", "backtune.report"
@@ -108,6 +109,24 @@ class Outbox:
             default=started,
         )
         self._place.put(Entry(SWEEP, record, started, ended, fill=lambda folder: put_spec(run, folder)))
+
+    def put_cells(self) -> None:
+        """Of a walk-forward each cell, whose folds are the studies; no more than there are on the leaderboard.
+
+        Raises:
+            RefusedError: MLflow does not take it.
+            ResultsError: a log cannot be read.
+        """
+        if self._run.spec["validation"]["method"] != "walk_forward":
+            return
+        for row in leaderboard(self._run):
+            key, record = (cell_id(row), ""), cell_record(self._run, row)
+            if not self._place.has(key, record):
+                ended = max(
+                    _milliseconds(self._run.study_folder(fold.study) / "summary.json") for fold in row.folds
+                )
+                fill = partial(put_study_files, self._run, row, None)
+                self._place.put(Entry(key, record, ended, ended, fill=fill))
 
     def put_report(self) -> None:
         """The report, for the sweep as it is.

@@ -12,7 +12,7 @@ from backtune.results.leaderboard import Row
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.summary import StudySummary
 from backtune.spec import content_hash
-from backtune.tracking.notes import study_note, sweep_note
+from backtune.tracking.notes import cell_note, study_note, sweep_note
 
 Status = Literal["FINISHED", "FAILED", "RUNNING"]
 
@@ -102,6 +102,42 @@ def study_record(run: Run, study: StudyEntry, summary: StudySummary, row: Row | 
     )  # fmt: skip
 
 
+def cell_record(run: Run, row: Row) -> Record:
+    """What is told of a walk-forward: what its folds did one after the other.
+
+    Args:
+        row: of the leaderboard, with folds and evidence.
+    """
+    entries = {study.id: study for study in run.studies}
+    summaries = [run.summary(entries[fold.study]) for fold in row.folds]
+    cell = dict(zip(("strategy", "asset", "timeframe"), row.cell, strict=True))
+    return Record(
+        name=f"{row.asset} {row.timeframe} {row.strategy}",
+        status=_status_of([summary.state if summary else "partial" for summary in summaries]),
+        params={**cell, **{name: str(value) for name, value in row.params.items()}},
+        tags={
+            "kind": "cell",
+            "sweep": run.sweep_id,
+            "study": cell_id(row),
+            **cell,
+            "version": run.version,
+            "warnings": "; ".join(row.warnings),
+            "mlflow.note.content": cell_note(entries[row.study], row),
+        },
+        metrics={
+            "n_trials": row.n_trials,
+            "n_folds": len(row.folds),
+            **in_and_out(row.is_metrics, row.oos_metrics),
+            **_evidence(row),
+        },
+    )
+
+
+def cell_id(row: Row) -> str:
+    """What stands for a walk-forward among the ids of studies."""
+    return "-".join(row.cell)
+
+
 def sweep_record(run: Run, summaries: Sequence[StudySummary | None], rows: Sequence[Row] = ()) -> Record:
     """What is told of a sweep whose studies have these summaries, in the order of ``run.studies``.
 
@@ -109,12 +145,11 @@ def sweep_record(run: Run, summaries: Sequence[StudySummary | None], rows: Seque
         rows: the first of its leaderboard, for its description.
     """
     states: list[str] = [summary.state if summary else "partial" for summary in summaries]
-    status: Status = "RUNNING" if "partial" in states else ("FAILED" if "failed" in states else "FINISHED")
     spec = {key: value for key, value in run.spec.items() if key not in _NOT_PARAMETERS}
     n_trials = sum(summary.n_trials for summary in summaries if summary)
     return Record(
         name=run.sweep_id,
-        status=status,
+        status=_status_of(states),
         params={key: value for key, value in _flat(spec).items() if key != "search.trials"},
         tags={
             "kind": "sweep",
@@ -155,6 +190,10 @@ def in_and_out(is_metrics: Metrics, oos_metrics: Metrics | None) -> dict[str, fl
         for name, value in metrics.items()
         if value is not None
     }
+
+
+def _status_of(states: Sequence[str]) -> Status:
+    return "RUNNING" if "partial" in states else ("FAILED" if "failed" in states else "FINISHED")
 
 
 def _study_name(study: StudyEntry) -> str:

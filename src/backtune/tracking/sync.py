@@ -38,7 +38,7 @@ _ENVIRONMENT = {
     # A "create run" sent again because its answer was lost would double the run: fail, and look before the next try.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
-_REPORT = "report"
+_WHOLE = "report"
 _LOGGERS = ("mlflow", "alembic", "sqlalchemy", "urllib3")
 
 
@@ -122,10 +122,11 @@ class Tracker:
                 tally.take(study, outbox.put_study)
             if finish:
                 outbox.put_sweep(finished=True)
+                tally.put_whole(outbox.put_cells)
             for study in studies:
                 tally.take(study, outbox.put_trials)
             if finish:
-                tally.put_report(outbox)
+                tally.put_whole(outbox.put_report)
         return tally.report(without_password(self._uri), len(studies))
 
     def _opened(self) -> Outbox:
@@ -178,12 +179,13 @@ class _Tally:
             self.written.add(study.id)
         self.on_step()
 
-    def put_report(self, outbox: Outbox) -> None:
+    def put_whole(self, put: Callable[[], None]) -> None:
+        """What is told of several studies together."""
         try:
-            outbox.put_report()
-        except (ReportError, ResultsError) as error:
+            put()
+        except (RefusedError, ReportError, ResultsError) as error:
             # What is wrong with a study has been said.
-            self.problems = self.problems or {_REPORT: f"report: {error}"}
+            self.problems = self.problems or {_WHOLE: f"report: {error}"}
 
     def report(self, uri: str, n_studies: int) -> SyncReport:
         failed = self.problems.keys()
@@ -191,7 +193,7 @@ class _Tally:
             uri=uri,
             n_written=len(self.written - failed),
             n_unchanged=len(self.told - self.written - failed),
-            n_unfinished=n_studies - len(self.told | (failed - {_REPORT})),
+            n_unfinished=n_studies - len(self.told | (failed - {_WHOLE})),
             problems=tuple(self.problems.values()),
         )
 
