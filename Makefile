@@ -18,7 +18,7 @@ CHART_FILES := $(sort $(shell find infra/helm/backtune -type f)) $(CHART)/filled
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-pine chart test-chart test-slow lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway head lock wheel clean help
+.PHONY: demo test test-pine chart test-chart test-slow test-api lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway head lock wheel clean help
 
 help:
 	@echo "make demo       a sweep on Ray over a synthetic market"
@@ -27,6 +27,7 @@ help:
 	@echo "make chart      what the Helm chart renders to, for the tests; needs Go, see the Makefile"
 	@echo "make test-chart that the chart renders to it"
 	@echo "make test-slow  faults and scale"
+	@echo "make test-api   the gateway's interface, asked in more than ten thousand ways"
 	@echo "make lint       formatting, lint, types, import contracts, as CI runs them"
 	@echo "make bench-search  candidates per second, beside one Tune trial per candidate and Optuna alone"
 	@echo "make bench-kernel  nanoseconds per bar, beside plain Numba, vectorbt and backtesting.py"
@@ -71,6 +72,9 @@ test-chart: $(READY) $(CHART_RENDERER)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --timeout 1800
+
+test-api: $(READY)
+	$(BIN)/python -m pytest -m "" --timeout 1800 --capture no tests/contract/test_openapi.py tests/unit/gateway/security/test_hostile.py
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -1,8 +1,10 @@
 """The text that both sides sign: a table of literal signatures, and what changes them."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -129,3 +131,13 @@ def test_clients_get_no_framework_with_it():
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert told.stdout == "[]\n"
+
+
+def test_the_documented_example_prints_what_the_page_says(capsys):
+    page = (Path(__file__).parents[4] / "docs" / "security.md").read_text(encoding="utf-8")
+    code, printed = re.search(r"```python\n(.*?)```\n\nprints `([0-9a-f]{64})`", page, re.DOTALL).groups()
+    exec(compile(code, "security.md", "exec"), {})  # noqa: S102
+    assert capsys.readouterr().out == f"{printed}\n"
+    body = b'{"strategy_name": "RSIStrategy", "asset": "BTCUSD", "timeframe": "1h"}'
+    parts = SignedParts("1700000000", "0123456789abcdef" * 2, "POST", "/api/v1/optimize/single", "", body)
+    assert parts.sign(bytes.fromhex("00112233445566778899aabbccddeeff" * 2)) == printed
