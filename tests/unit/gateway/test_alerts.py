@@ -326,7 +326,7 @@ def test_a_letter_goes_through_a_mail_server():
     server = Controller(
         mailbox, hostname="127.0.0.1", port=free_port(),
         authenticator=lambda server, session, envelope, mechanism, data: AuthResult(
-            success=data.password == HIDDEN.encode()
+            success=data.password == HIDDEN.encode(), handled=False
         ),
         auth_require_tls=False,
     )  # fmt: skip
