@@ -28,7 +28,7 @@ READY = "/api/v1/ready"
 SHARES = [
     pytest.param("nowhere", "examples,fuzzing", 20, 150, id="a share"),
     pytest.param(
-        "ray", "examples,coverage,fuzzing,stateful", 1_000, 10_000, id="all",
+        "ray", "examples,coverage,fuzzing,stateful", 1_300, 10_000, id="all",
         marks=[pytest.mark.slow, pytest.mark.timeout(3600)],
     ),
 ]  # fmt: skip
