@@ -55,6 +55,14 @@ class JobViews:
                 self._views.popitem(last=False)
         return view
 
+    def recent(self, job_id: str) -> Job | None:
+        """The job as it is or was within the last second: for those who may ask often.
+
+        Raises:
+            RecordsError: the database does not answer.
+        """
+        return self.fresh(job_id) or self.look(job_id)
+
     def forget(self, job_id: str) -> None:
         """The job has changed."""
         with self._lock:

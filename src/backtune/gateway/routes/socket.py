@@ -28,7 +28,7 @@ async def socket(websocket: WebSocket) -> None:
     doors = Doors(
         admit=partial(socket_principal, parts, websocket),
         still_admits=partial(still_holds, parts),
-        look=parts.views.look,
+        look=parts.views.recent,
         updates=parts.updates,
     )
     with parts.metrics.socket():
