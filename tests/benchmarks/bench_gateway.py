@@ -1,4 +1,5 @@
-"""A gateway under load while a sweep runs: time to answer at a steady rate, from when each request was due.
+"""A gateway under load while a sweep runs: time to answer at a steady rate, from when each request was due, first by itself
+and then with two hundred sockets open, one of which reads nothing.
 
 Run it on an idle machine: ``make bench-gateway``. Both the gateway, its Ray, the sweep and the load share the cpus.
 """
@@ -18,6 +19,8 @@ import numpy as np
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from subscribers import subscribers
 
 from gateway_process import Gateway, gateway_in
 from sweeps import build_market, wait_for
@@ -46,26 +49,45 @@ def main() -> None:
         folder = Path(name)
         market = build_market(folder / "market")
         with gateway_in(folder, market) as gateway:
+            gateway.key = gateway.make_key("trader", "--rate", "100000/second")
             gateway.start()
             job_id = _long_job(gateway)
-            before, busy = _memory(gateway), _cpu_seconds(gateway)
-            timings = asyncio.run(
-                _load(gateway.port, [f"/jobs/{job_id}", "/strategies"], options.rate, options.seconds)
-            )
-            busy = (_cpu_seconds(gateway) - busy) / options.seconds
-            still = gateway.job(job_id)
-            print(
-                f"{options.rate:g} requests a second; the sweep: {still['status']}, {still['n_trials']:,} trials; "
-                f"gateway: {busy:.0%} of a cpu, {before:.0f} -> {_memory(gateway):.0f} MiB"
-            )
-            _print(timings)
+            for n_sockets in (0, options.sockets):
+                _measure(gateway, job_id, options.rate, options.seconds, n_sockets)
             gateway.post(f"/jobs/{job_id}/cancel")
+
+
+def _measure(gateway: Gateway, job_id: str, rate: float, seconds: float, n_sockets: int) -> None:
+    before, busy, started = _memory(gateway), _cpu_seconds(gateway), time.perf_counter()
+    paths = [f"/jobs/{job_id}", "/strategies"]
+
+    async def both() -> tuple[list[Timing], str]:
+        ready = asyncio.Event()
+        if not n_sockets:
+            return await _load(gateway, paths, rate, seconds), ""
+        watched = asyncio.create_task(subscribers(gateway, job_id, n_sockets, seconds, ready))
+        await ready.wait()
+        opened = _memory(gateway)
+        timings = await _load(gateway, paths, rate, seconds)
+        return timings, f"{(await watched).row()}; gateway with all open: {opened:.0f} MiB"
+
+    timings, told = asyncio.run(both())
+    busy = (_cpu_seconds(gateway) - busy) / (time.perf_counter() - started)
+    still = gateway.job(job_id)
+    print(
+        f"{rate:g} requests a second; the sweep: {still['status']}, {still['n_trials']:,} trials; "
+        f"gateway: {busy:.0%} of a cpu, {before:.0f} -> {_memory(gateway):.0f} MiB"
+    )
+    if told:
+        print(told)
+    _print(timings)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second, over all paths")
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=40.0, help="of each part")
+    parser.add_argument("--sockets", type=int, default=200)
     return parser.parse_args()
 
 
@@ -84,17 +106,17 @@ def _long_job(gateway: Gateway) -> str:
     return job_id
 
 
-async def _load(port: int, paths: Sequence[str], rate: float, seconds: float) -> list[Timing]:
+async def _load(gateway: Gateway, paths: Sequence[str], rate: float, seconds: float) -> list[Timing]:
     """Requests in turn to each path, begun on time whether earlier ones were answered or not."""
     queue: asyncio.Queue[tuple[int, float] | None] = asyncio.Queue()
     taken: list[list[float]] = [[] for _ in paths]
     refused = [0] * len(paths)
 
     async def connection() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         while (due := await queue.get()) is not None:
             index, moment = due
-            status = await _get(reader, writer, paths[index])
+            status = await _get(reader, writer, paths[index], gateway.key)
             taken[index].append(time.perf_counter() - moment)
             refused[index] += status != 200
         writer.close()
@@ -113,8 +135,8 @@ async def _load(port: int, paths: Sequence[str], rate: float, seconds: float) ->
     ]
 
 
-async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> int:
-    writer.write(f"GET /api/v1{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, key: str) -> int:
+    writer.write(f"GET /api/v1{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {key}\r\n\r\n".encode())
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = int(head.partition("content-length:")[2].partition("\r\n")[0])
     await reader.readexactly(length)
