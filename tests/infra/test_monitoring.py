@@ -1,11 +1,13 @@
 """Alert rules and dashboards name only metrics that the gateway and Ray really have."""
 
+import copy
 import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import promql_parser
 import pytest
 import ray
@@ -170,6 +172,42 @@ def test_prometheus_scrapes_what_compose_starts():
     assert targets == ["gateway:8080", "head:8090", "worker:8090"]
     assert {target.split(":")[0] for target in targets} <= set(services)
     assert {job["job_name"] for job in config["scrape_configs"]} == {"backtune-gateway", "ray"}
+
+
+def _places(value, place=()):
+    """Every member of every object, as the keys and numbers that lead to it."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        if isinstance(key, str):
+            yield (*place, key)
+        yield from _places(inner, (*place, key))
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_has_what_grafana_knows_and_every_misspelt_member_is_caught(path):
+    schema = json.loads((Path(__file__).parent / "dashboard.schema.json").read_text())
+    validator = jsonschema.Draft7Validator(schema)
+    board = json.loads(path.read_text())
+    assert [error.message for error in validator.iter_errors(board)] == []
+    for place in _places(board):
+        changed = copy.deepcopy(board)
+        parent = changed
+        for part in place[:-1]:
+            parent = parent[part]
+        parent[f"{place[-1]}x"] = parent.pop(place[-1])
+        assert not validator.is_valid(changed), place
+
+
+def test_dashboards_are_provisioned_from_where_compose_puts_them():
+    (provider,) = yaml.safe_load((INFRA / "grafana/provisioning/dashboards/backtune.yml").read_text())[
+        "providers"
+    ]
+    assert set(provider) <= {"name", "type", "disableDeletion", "options"}
+    volumes = yaml.safe_load((INFRA / "compose.yaml").read_text())["services"]["grafana"]["volumes"]
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in volumes
+    assert "./grafana/provisioning:/etc/grafana/provisioning:ro" in volumes
+    source = yaml.safe_load((INFRA / "grafana/provisioning/datasources/prometheus.yml").read_text())
+    assert set(source["datasources"][0]) == {"name", "uid", "type", "access", "url", "isDefault", "editable"}
 
 
 def test_dashboards_ask_the_source_that_is_provisioned():

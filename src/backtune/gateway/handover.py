@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from backtune.errors import BusyError
+from backtune.errors import BusyError, SpecError
 
 _SERVES: Final = b"serves"
 _START_SECONDS: Final = 120.0
@@ -100,6 +100,7 @@ class Predecessor:
         """The one on this runs folder and port; None where there is none.
 
         Raises:
+            SpecError: it is another user's.
             BusyError: it has given its socket to another one.
         """
         line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -111,6 +112,11 @@ class Predecessor:
         except (FileNotFoundError, ConnectionRefusedError):
             line.close()
             return None
+        except PermissionError:
+            line.close()
+            raise SpecError(
+                "--replace", f"the gateway on port {port} is another user's", value=port
+            ) from None
         except OSError:
             descriptors = []
         if not descriptors:
