@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 import warnings
+import zipfile
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -86,6 +88,45 @@ def test_what_is_copied_is_there_and_nothing_else_is_sent():
         assert not _ignored(source), source
     for secret in (".env", ".git/config", "data/market/manifest.json", "infra/compose.yaml", "runs/x"):
         assert _ignored(secret), secret
+
+
+def test_both_installs_of_the_build_have_the_files_that_they_need(tmp_path):
+    """First the dependencies with a package that is all but empty, then the package; with this environment's build tools."""
+    copies = [
+        line.split()
+        for line in re.findall(r"^COPY (?!--)(.+)$", DOCKERFILE.split("\nFROM ")[1], re.MULTILINE)
+    ]
+    assert [words[-1] for words in copies] == ["./", "src/backtune/__init__.py", "src"]
+    names = []
+    for *sources, target in copies:
+        for source in sources:
+            place = tmp_path / target / source if target == "./" else tmp_path / target
+            place.parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (REPOSITORY / source).is_dir() else shutil.copy
+            copy(REPOSITORY / source, place, **({"dirs_exist_ok": True} if copy is shutil.copytree else {}))
+        if target == "./":
+            continue
+        wheels = tmp_path / f"wheels-{len(names)}"
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", wheels, "."],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        (wheel,) = wheels.glob("backtune-*.whl")
+        with zipfile.ZipFile(wheel) as content:
+            names.append({name for name in content.namelist() if name.startswith("backtune/")})
+    assert names[0] == {"backtune/__init__.py"}
+    assert {"backtune/py.typed", "backtune/gateway/records/migrations/env.py"} <= names[1]
+
+
+def test_every_extra_of_the_image_is_one_and_is_pinned():
+    extras = re.search(r'"\.\[([a-z,]+)\]"', DOCKERFILE)[1].split(",")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE))
+    assert "boto3" in pinned
+    for extra in extras:
+        for requirement in project["optional-dependencies"][extra]:
+            assert re.match(r"[A-Za-z0-9-]+", requirement)[0].lower() in pinned, requirement
 
 
 def _branch(role):
