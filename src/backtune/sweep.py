@@ -21,6 +21,7 @@ from backtune.results.segments import count_trials
 from backtune.search.estimate import seconds_left
 from backtune.search.packing import pack
 from backtune.search.plan import run_of, studies_of
+from backtune.search.sight import Sight
 from backtune.search.study import Study
 from backtune.search.unit import Brake, Place
 from backtune.spec import SweepSpec
@@ -226,11 +227,14 @@ def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:
     with tune.connected(tune.Cluster(start.options.address, start.options.workers)) as connection:
         # Ray takes SIGTERM for itself when it starts.
         signals.arm()
+        sight = Sight.of(start.spec, start.run) if start.options.address is not None else None
+        if sight is not None:
+            tune.check_nodes(sight, compute.cpus_per_unit)
         slots = max(1, int(connection.cpus / compute.cpus_per_unit))
         seconds = seconds_left(start.todo, place.folder, tune.calibrated(start.todo))
         units = pack(start.todo, unit_seconds=compute.unit_seconds, slots=slots, seconds=seconds)
         resources = tune.UnitResources(compute.cpus_per_unit, compute.max_failures)
-        return tune.run_units(connection, units, place, resources)
+        return tune.run_units(connection, units, place, resources, sight)
 
 
 def _projection(spec: SweepSpec, run: Run) -> Projection:

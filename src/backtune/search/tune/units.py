@@ -17,6 +17,7 @@ from backtune.errors import ClusterError, ResultsError
 from backtune.search.calibration import calibrate, sample_of
 from backtune.search.cost import Prices
 from backtune.search.queue import Piece, UnitQueue
+from backtune.search.sight import Sight
 from backtune.search.study import Stop, Study
 from backtune.search.tune.connection import Connection, last_line
 from backtune.search.unit import Place, Seldom, Unit, note_unit_death, run_unit, state_of
@@ -58,8 +59,12 @@ def run_units(
     units: Sequence[Unit],
     place: Place,
     resources: UnitResources,
+    sight: Sight | None = None,
 ) -> dict[str, str]:
     """Run all units on the connected Ray.
+
+    Args:
+        sight: what a node has to see, where there are several: one that has joined since is asked before its first unit.
 
     Returns:
         For every study whose unit was given up: why. Its finished trials are in its log.
@@ -73,7 +78,7 @@ def run_units(
     queue, stop = UnitQueue(units, resources.max_failures), Seldom(place)
     # Each in an object of its own: a worker fetches what it runs, and the trial's config stays tiny.
     references = [ray.put(list(unit)) for unit in units]
-    trainable = tune.with_parameters(_trainable, units=references, place=place)
+    trainable = tune.with_parameters(_trainable, units=references, place=place, sight=sight)
     reports = _reports(queue, place)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus}),
@@ -99,10 +104,16 @@ class _UndrainedError(BaseException):
     """Units that were asked to stop have not: ends Tune's loop at once, past its own patience with them."""
 
 
-def _trainable(config: dict[str, Any], *, units: list[Any], place: Place) -> dict[str, Any]:
+def _trainable(
+    config: dict[str, Any], *, units: list[Any], place: Place, sight: Sight | None
+) -> dict[str, Any]:
     import ray
 
     piece = Piece(*config["piece"])
+    problems = sight.problems() if sight is not None else []
+    if problems:
+        address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        return {"problem": f"node {address}: {', '.join(problems)}", "parked": False}
     unit = ray.get(units[piece.unit])[piece.first : piece.last]
     try:
         return {"problem": "", "parked": not run_unit(unit, place)}
