@@ -26,6 +26,7 @@ from backtune.cli import (
     report,
     results,
     run,
+    schema,
     serve,
     strategies,
     submit,
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
+app.command("schema")(schema.schema)
 app.command("submit")(submit.submit)
 app.command("serve")(serve.serve)
 app.command("backup")(backup.backup)

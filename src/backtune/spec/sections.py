@@ -65,13 +65,21 @@ def _seconds(value: object) -> object:
         raise ValueError("must be seconds, or a whole number and a unit, as in 90s, 30m, 8h, 2d") from None
 
 
-UtcTime = Annotated[datetime, BeforeValidator(_utc)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+UtcTime = Annotated[datetime, BeforeValidator(_utc, json_schema_input_type=str)]
+Seconds = Annotated[float, Field(gt=0), BeforeValidator(_seconds, json_schema_input_type=float | str)]
 
 
 class Data(Section):
-    """Which bars: a catalog, a window in UTC (start inclusive, end exclusive), a calendar; ``funding`` pays the rates
-    that the catalog holds beside them."""
+    """Which bars are traded.
+
+    Attributes:
+        root: the catalog: a folder, or ``s3://bucket/prefix``. A relative one starts at ``$BACKTUNE_HOME``, or at the current folder.
+        start, end: the window as ISO dates or times in UTC, start inclusive, end exclusive; without one, from the first bar or to
+            the last.
+        calendar: what annualises ratios: ``24/7``, a year full of bars, or ``sessions-252``, so many days of as many bars as a
+            usual day of the data has.
+        funding: whether positions pay the funding rates that the catalog holds beside the bars.
+    """
 
     root: str = "data/market"
     start: UtcTime | None = None
@@ -111,7 +119,12 @@ class Data(Section):
 
 
 class StrategyFile(Section):
-    """A strategy class in a Python file of the user's."""
+    """A strategy class in a Python file of the user's.
+
+    Attributes:
+        file: the file's path, looked up beside the spec first.
+        class: the name of the class in it.
+    """
 
     file: str
     class_name: str = Field(alias="class")
@@ -121,7 +134,14 @@ class StrategyFile(Section):
 
 
 class Grid(Section):
-    """The cells of the sweep: every strategy on every asset in every timeframe."""
+    """The cells of the sweep: every strategy on every asset in every timeframe.
+
+    Attributes:
+        strategies: names, as ``backtune strategies`` lists them, or files.
+        assets: names in the catalog, as ``backtune data list`` shows them.
+        timeframes: lengths of a bar, a whole number and one of s, m, h, d, w. One that is not stored is built from the finest
+            stored one that divides it.
+    """
 
     strategies: Annotated[tuple[str | StrategyFile, ...], Field(min_length=1)]
     assets: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -156,10 +176,10 @@ class Execution(Section):
         size: fraction of equity that a target of 1 commits; up to ``leverage``.
         leverage: the most that may be committed, in multiples of equity.
         fee_bps: fee of a fill in basis points of its notional.
-        maker_fee_bps: fee of a take-profit fill, a resting order; ``fee_bps`` where it is None.
+        maker_fee_bps: fee of a take-profit fill, a resting order; ``fee_bps`` where it is null.
         slippage_bps: how far a fill is moved against the order, in basis points of its price.
         allow_short: whether negative targets are taken; otherwise they mean flat.
-        stop_loss: distance of the stop from the average entry price, as a fraction of it; None for none.
+        stop_loss: distance of the stop from the average entry price, as a fraction of it; null for none.
         take_profit: distance of the profit target from the average entry price, likewise.
         trailing_stop: distance of the stop from the best price since entry, as a fraction of it.
 
@@ -301,8 +321,17 @@ class EarlyStopping(Section):
 class Search(Section):
     """The search of every study. ``trials`` is the budget; all else decides what is found with it.
 
-    With ``islands``, several searches with seeds of their own share the budget and exchange their best.
-    ``warm_start`` is the folder, or the id, of an earlier sweep: each study begins with the winners of its cell there.
+    Attributes:
+        sampler: how candidates are chosen.
+        trials: how many candidates each study tries. More of them go on with the same sweep.
+        objectives: metrics to maximize, or to minimize with a leading ``-``. Of two and more, each study finds a Pareto front.
+        constraints: bounds on metrics, such as ``{total_trades: ">= 30"}``. A candidate that breaks one is infeasible: it cannot
+            win, and the search learns to leave it.
+        seed: of all studies; with another one, they try other candidates.
+        engine: whose samplers: ``auto`` takes rustuna where it serves, for its asks are cheaper.
+        islands: so many searches with seeds of their own share the budget of a study and exchange their best.
+        warm_start: the folder, or the id, of an earlier sweep: each study begins with the winners of its cell there.
+        early_stopping: leaves candidates that are hopeless on the first bars; null is off.
     """
 
     sampler: SamplerName = "tpe"
@@ -354,7 +383,14 @@ class Search(Section):
 
 
 class Compute(Section):
-    """Where and how long; changes no result."""
+    """Where and how long; changes no result.
+
+    Attributes:
+        cpus_per_unit: that Ray sets aside for each unit.
+        unit_seconds: how long a unit, what Ray runs as one trial, should be; small studies share one.
+        time_budget: when to stop asking, in seconds or as in ``8h``; the same command goes on.
+        max_failures: so many times a unit may fail without progress before it is cut in halves.
+    """
 
     cpus_per_unit: Annotated[float, Field(gt=0)] = 1.0
     unit_seconds: Annotated[float, Field(gt=0)] = 20.0
@@ -366,6 +402,7 @@ class Tracking(Section):
     """Which MLflow; without a uri, a SQLite file in the runs folder.
 
     Attributes:
+        uri: a server, ``postgresql+psycopg://...`` or ``sqlite:///...``.
         top_k: how many of a study's best trials get a run of their own there; all trials are in a file and in curves.
     """
 

@@ -29,7 +29,20 @@ from backtune.spec.validation import Validation
 
 
 class SweepSpec(Section):
-    """One sweep: what is searched, on which bars, under which costs, with which budget."""
+    """One sweep: what is searched, on which bars, under which costs, with which budget.
+
+    Attributes:
+        name: of the sweep: 1 to 80 letters, digits, spaces, ``.``, ``_`` or ``-``. It begins the name of the results' folder.
+        data: which bars.
+        grid: strategies, assets and timeframes.
+        space: ranges and rules that replace a strategy's own, for ``Strategy``, ``Strategy/ASSET`` or
+            ``Strategy/ASSET/TIMEFRAME``, with ``*`` for any.
+        execution: costs, sizing and stops.
+        search: sampler, budget and objectives.
+        validation: how the winner is tested on bars that the search never saw.
+        compute: where and how long.
+        tracking: which MLflow.
+    """
 
     name: str
     data: Data = Data()
