@@ -27,6 +27,8 @@ _KEEP_ALIVE_SECONDS: Final = 30
 _SHUTDOWN_SECONDS: Final = 10
 _BACKLOG: Final = 2048
 _LOOK_SECONDS: Final = 0.05
+# What was accepted last is known as a connection some turns of the event loop later.
+_EMPTY_LOOKS: Final = 5
 
 
 def serve(settings: Settings, *, replace: bool = False, drain_seconds: float = 0.0) -> None:
@@ -155,8 +157,10 @@ class _Service:
         # An idle connection is closed after this time by itself, and nothing takes longer than a report.
         longest = _KEEP_ALIVE_SECONDS + self._parts.settings.limits.report_seconds
         until = asyncio.get_running_loop().time() + longest
-        while self._has_requests() and asyncio.get_running_loop().time() < until:
+        n_empty = 0
+        while n_empty < _EMPTY_LOOKS and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(_LOOK_SECONDS)
+            n_empty = 0 if self._has_requests() else n_empty + 1
         self._end()
 
     def _has_requests(self) -> bool:
