@@ -17,7 +17,7 @@ import pytest
 from ports import free_ports
 from sweeps import environment, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 INFRA = Path(__file__).parents[2] / "infra"
 TOKEN = "t" * 64
 BOARDS = "".join(path.read_text() for path in (INFRA / "grafana" / "dashboards").glob("*.json"))
@@ -71,12 +71,12 @@ def cluster(tmp_path_factory):
     )
     try:
         with role(base / "head", "head", *head, ports={8265: dashboard}, **auth) as of_the_head:
-            assert wait_for(lambda: of_the_head() == 0, 60)
+            assert wait_for(lambda: of_the_head() == 0, 120)
             address = {"RAY_HEAD": f"127.0.0.1:{port}"}
             with role(
                 base / "worker", "worker", *worker, ports={8090: of_worker}, **auth, **address
             ) as of_the_worker:
-                assert wait_for(lambda: of_the_worker() == 0, 60)
+                assert wait_for(lambda: of_the_worker() == 0, 120)
                 yield of_the_head, of_the_worker, dashboard, (of_head, of_worker)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -120,7 +120,7 @@ def test_mlflow_comes_up_and_answers_names_that_it_knows(tmp_path):
     }  # fmt: skip
     options = ("--host", "127.0.0.1", "--port", str(port))
     with role(tmp_path / "mlflow", "mlflow", *options, ports={5000: port}, **variables) as health:
-        assert wait_for(lambda: health() == 0, 120)
+        assert wait_for(lambda: health() == 0, 240)
         for host, status in (("localhost:5000", 200), ("mlflow:5000", 200), ("evil.example:5000", 403)):
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search", b'{"max_results": 1}',
