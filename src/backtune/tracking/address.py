@@ -42,8 +42,8 @@ def sqlite_uri(runs: Location) -> str:
     """
     if isinstance(runs, S3Path):
         raise TrackingError(
-            f"{runs}: a bucket holds no tracking database; name an MLflow server in tracking.uri of the spec, "
-            "or run with --no-tracking"
+            f"{runs}: a bucket holds no tracking database; name an MLflow server in tracking.uri of the spec or "
+            "in MLFLOW_TRACKING_URI, or run with --no-tracking"
         )
     return f"{_SQLITE}{runs.resolve() / 'mlflow.db'}"
 
