@@ -18,7 +18,7 @@ CHART_FILES := $(sort $(shell find infra/helm/backtune -type f)) $(CHART)/filled
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-pine chart test-chart test-slow test-api lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway head lock wheel clean help
+.PHONY: demo test test-pine chart test-chart test-slow test-cluster test-api lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway head lock wheel clean help
 
 help:
 	@echo "make demo       a sweep on Ray over a synthetic market"
@@ -27,6 +27,7 @@ help:
 	@echo "make chart      what the Helm chart renders to, for the tests; needs Go, see the Makefile"
 	@echo "make test-chart that the chart renders to it"
 	@echo "make test-slow  faults and scale"
+	@echo "make test-cluster  of those, what concerns clusters: hosts in network namespaces, autoscaling, S3, jobs, cluster up"
 	@echo "make test-api   the gateway's interface, asked in more than ten thousand ways"
 	@echo "make lint       formatting, lint, types, import contracts, as CI runs them"
 	@echo "make bench-search  candidates per second, beside one Tune trial per candidate and Optuna alone"
@@ -72,6 +73,10 @@ test-chart: $(READY) $(CHART_RENDERER)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --timeout 1800
+
+test-cluster: $(READY)
+	$(BIN)/python -m pytest --timeout 1800 tests/faults/test_hosts.py tests/faults/test_autoscaling.py tests/faults/test_s3_runs.py \
+	  tests/faults/test_cluster_up.py tests/integration/test_jobs_s3.py
 
 test-api: $(READY)
 	$(BIN)/python -m pytest -m "" --timeout 1800 --capture no tests/contract/test_openapi.py tests/unit/gateway/security/test_hostile.py
