@@ -212,7 +212,8 @@ def test_exit_status_and_streams_of_the_program(tmp_path: Path, mine: str, cheat
 
 def test_the_documented_strategies_are_clean_and_print_what_is_written(tmp_path: Path) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    breakout, momentum = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    codes = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    breakout, momentum = (code for code in codes if "class " in code)
     (tmp_path / "breakout.py").write_text(breakout + momentum, encoding="utf-8")
     result = backtune("check-strategy", "breakout.py", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
