@@ -180,6 +180,7 @@ def test_what_fails_on_a_rung_is_judged_on_the_whole_window(market, tmp_path, bo
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_rows_are_equal_on_two_workers(market, tmp_path):
     spec = parsed(market, search={"trials": 90, "early_stopping": STOPPING})
     here = run_sweep(spec, tmp_path / "here", INLINE)

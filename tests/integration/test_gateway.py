@@ -129,6 +129,7 @@ def test_a_running_job_is_cancelled_keeps_what_it_found_and_goes_on(killed, done
     assert wait_for(lambda: killed.job(job_id)["n_trials"] > stopped["n_trials"], 90), killed.job(job_id)
 
 
+@pytest.mark.slow
 def test_the_end_of_the_gateway_ends_its_head_and_sets_jobs_aside(killed, done):
     head = killed.head()
     open_before = [job["job_id"] for job in killed.get("/jobs?status=running")["jobs"]]

@@ -153,6 +153,7 @@ def test_a_wrong_request_names_what_is_wrong(client):
     assert set(refused.value.allowed) >= ALL
 
 
+@pytest.mark.slow
 def test_submit_goes_through_a_gateway(url, gateway, market, tmp_path):
     spec = written(tmp_path / "spec.yaml", spec_document(market, search={"trials": 20}))
     result = backtune(

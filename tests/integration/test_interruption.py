@@ -65,8 +65,15 @@ def test_kill_9_of_the_driver(market, tmp_path, long_rows, executor):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("executor", ["inline", "ray-2"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("executor", "number"),
+    [
+        ("inline", signal.SIGINT),
+        ("inline", signal.SIGTERM),
+        pytest.param("ray-2", signal.SIGINT, marks=pytest.mark.slow),
+        ("ray-2", signal.SIGTERM),
+    ],
+)
 def test_a_signal_drains_and_exits_3(market, tmp_path, long_rows, executor, number):
     spec = written(tmp_path / "spec.yaml", spec_document(market, search=SEARCH))
     arguments = ("run", spec, *EXECUTORS[executor], "--no-tracking", "--json", "--runs", tmp_path / "runs")

@@ -51,6 +51,7 @@ def test_status(undisturbed, tmp_path, arguments):
     assert "4/4" in printed(*one, "--runs", folder.parent, cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_sync_projects_what_a_sweep_without_tracking_left_out(undisturbed, tmp_path):
     uri = f"sqlite:///{tmp_path / 'own.db'}"
     report = json.loads(printed("sync", undisturbed.run.folder, "--uri", uri, "--json", cwd=tmp_path))

@@ -90,7 +90,7 @@ class Deadly(BaseStrategy):
 """
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_the_command_line_leaves_nothing_behind(market, tmp_path, undisturbed_rows, workers):
     home = tmp_path / "home"
     home.mkdir()
