@@ -153,9 +153,9 @@ def _in_turns(chosen: argparse.Namespace, root: Path, folder: Path) -> dict[str,
             if turn:
                 timings[mode].append(timing)
             else:
+                assert result.exit_status == 0, (mode, result.problems)
                 rows.append(result.trials().drop("duration_seconds").sort("study", "number"))
                 assert rows[0].equals(rows[-1]), f"rows differ with {mode}"
-                assert result.exit_status == 0, mode
                 assert len(result.problems) == (mode == "tracker down"), result.problems
     return timings
 
