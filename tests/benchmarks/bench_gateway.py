@@ -86,7 +86,7 @@ def _measure(gateway: Gateway, job_id: str, rate: float, seconds: float, n_socke
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second, over all paths")
-    parser.add_argument("--seconds", type=float, default=40.0, help="of each part")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each part")
     parser.add_argument("--sockets", type=int, default=200)
     return parser.parse_args()
 
