@@ -51,7 +51,7 @@ demo: $(READY)
 	@$(BIN)/backtune run jobs/demo.yaml
 
 test: $(READY)
-	BACKTUNE_EXAMPLES=2000 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	BACKTUNE_EXAMPLES=1000 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 $(PINE_READY): tests/pine/package.json tests/pine/package-lock.json
 	@mkdir -p $(PINE)
@@ -74,6 +74,7 @@ test-chart: $(READY) $(CHART_RENDERER)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --timeout 1800
+	BACKTUNE_EXAMPLES=5000 $(BIN)/python -m pytest -m "not slow" --timeout 1800 tests/property
 
 test-cluster: $(READY)
 	$(BIN)/python -m pytest --timeout 1800 tests/faults/test_hosts.py tests/faults/test_autoscaling.py tests/faults/test_s3_runs.py \

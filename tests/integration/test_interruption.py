@@ -71,7 +71,7 @@ def test_kill_9_of_the_driver(market, tmp_path, long_rows, executor):
         ("inline", signal.SIGINT),
         ("inline", signal.SIGTERM),
         pytest.param("ray-2", signal.SIGINT, marks=pytest.mark.slow),
-        ("ray-2", signal.SIGTERM),
+        pytest.param("ray-2", signal.SIGTERM, marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_drains_and_exits_3(market, tmp_path, long_rows, executor, number):

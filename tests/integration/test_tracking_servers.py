@@ -43,7 +43,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)],
+    params=["sqlite", "postgresql"],
 )
 def database(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> str:
     """The address of a database for a server."""
@@ -58,6 +58,7 @@ def sweep(tmp_path: Path) -> Sweep:
     return finished_sweep(tmp_path / "runs", n_studies=6, top_k=1)
 
 
+@pytest.mark.slow
 def test_a_killed_server_loses_and_doubles_nothing(sweep: Sweep, database: str, tmp_path: Path) -> None:
     home = tmp_path / "server"
     home.mkdir()
