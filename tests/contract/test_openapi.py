@@ -26,7 +26,7 @@ from sweeps import environment
 READY = "/api/v1/ready"
 # Where, the phases of schemathesis, examples of every operation, and how many requests they are at least.
 SHARES = [
-    pytest.param("nowhere", "examples,fuzzing", 8, 60, id="a share"),
+    pytest.param("nowhere", "examples,fuzzing", 20, 150, id="a share"),
     pytest.param(
         "ray", "examples,coverage,fuzzing,stateful", 1_300, 10_000, id="all",
         marks=[pytest.mark.slow, pytest.mark.timeout(3600)],
