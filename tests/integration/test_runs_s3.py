@@ -24,7 +24,7 @@ from backtune.search.export import export_study
 from backtune.sweep import run_sweep
 from backtune.tracking.sync import sync
 from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
-from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, written
+from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, wait_for, written
 
 BUCKET = "s3://results"
 RUNS = f"{BUCKET}/some/runs"
@@ -197,7 +197,9 @@ class TestLease:
     def held(self, run, request):
         return Run(location(f"{RUNS}/{request.node.name}"), "id", "name", {}, (), "0")
 
-    def test_it_is_held_and_let_go(self, held):
+    def test_it_is_held_and_let_go(self, held, monkeypatch):
+        # S3 tells whole seconds of when a file was written.
+        monkeypatch.setattr(lease, "LEASE_SECONDS", 15.0)
         with held.lock():
             assert is_driven(held.folder)
             assert read_json(held.folder / ".lock").keys() == {"host", "pid", "token"}
@@ -212,7 +214,14 @@ class TestLease:
                 with pytest.raises(ResultsError, match="another backtune is running this sweep"), held.lock():
                     pass
             time.sleep(1.5)
-            assert is_driven(held.folder)
+            with pytest.raises(ResultsError, match="another backtune is running this sweep"), held.lock():
+                pass
+
+    def test_it_is_seen_to_be_held_as_long_as_it_is_renewed(self, held, monkeypatch):
+        monkeypatch.setattr(lease, "LEASE_SECONDS", 3.0)
+        with held.lock():
+            time.sleep(4.5)
+            assert wait_for(lambda: is_driven(held.folder), 20)
 
     def test_that_of_a_driver_that_is_gone_is_taken_over(self, held):
         gone = lease._Lease(held.folder / ".lock")
