@@ -69,19 +69,35 @@ def _requests_to(s3: BusyS3) -> type[BaseHTTPRequestHandler]:
             return
 
         def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self._body()
             if s3.refuses():
                 self._send(503, {"Content-Type": "application/xml"}, _BUSY, len(_BUSY))
                 return
             server = http.client.HTTPConnection(s3.server, timeout=10)
             try:
-                server.request(self.command, self.path, body, dict(self.headers))
+                server.request(self.command, self.path, body, self._headers(len(body)))
                 answer = server.getresponse()
                 content = answer.read()
                 length = int(answer.headers.get("Content-Length") or len(content))
                 self._send(answer.status, dict(answer.headers), content, length)
             finally:
                 server.close()
+
+        def _body(self) -> bytes:
+            """What Arrow writes comes in pieces, their lengths in hexadecimal before them."""
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            pieces = []
+            while length := int(self.rfile.readline(), 16):
+                pieces.append(self.rfile.read(length))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(pieces)
+
+        def _headers(self, length: int) -> dict[str, str]:
+            mine = {"connection", "transfer-encoding", "content-length", "expect"}
+            others = {name: value for name, value in self.headers.items() if name.lower() not in mine}
+            return {**others, "Content-Length": str(length)}
 
         def _send(self, status: int, headers: dict[str, str], content: bytes, length: int) -> None:
             self.send_response(status)

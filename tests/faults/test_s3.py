@@ -53,6 +53,16 @@ def test_the_proxy_refuses_its_share(server, root):
     assert 10 <= s3.n_refused <= 30
 
 
+def test_a_file_that_is_shorter_than_the_refusals_is_written_and_read(server, root, monkeypatch):
+    s3 = BusyS3(server, chain([True, False, True, True], repeat(False)))
+    with s3.serving() as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        store = open_store(root)
+        store.write("short.txt", b"short")
+        assert store.read("short.txt") == b"short"
+    assert s3.n_refused == 3
+
+
 @pytest.mark.slow
 def test_a_read_outlasts_four_refusals_in_a_row(server, root, monkeypatch):
     s3 = BusyS3(server, chain(repeat(True, 4), repeat(False)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Final, final
@@ -12,6 +13,8 @@ from backtune.errors import CatalogError
 
 # A server that refuses a tenth of the requests then fails one in 100,000; one that is not there is told in seconds.
 _TRIES: Final = 5
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_UNFINISHED: Final = "Failed to flush response stream"
 
 
 @final
@@ -28,13 +31,12 @@ class S3Store(Store):
     def read(self, path: str) -> bytes | None:
         with self._errors("cannot be read", path):
             try:
-                with self._fs.open_input_file(self._key(path)) as file:
-                    content: bytes = file.read()
-                    self._is_there = True
-                    return content
+                content = self._content(path)
             except FileNotFoundError:
                 self._check_bucket()
                 return None
+            self._is_there = True
+            return content
 
     def write(self, path: str, content: bytes) -> None:
         with self._errors("cannot be written", path), self._fs.open_output_stream(self._key(path)) as file:
@@ -87,6 +89,19 @@ class S3Store(Store):
             if not found:
                 self._check_bucket()
             return found
+
+    def _content(self, path: str) -> bytes:
+        """Arrow's client does not try again where the answer of a busy server is longer than the file that it reads."""
+        n_tries = 0
+        while True:
+            try:
+                with self._fs.open_input_file(self._key(path)) as file:
+                    return bytes(file.read())
+            except OSError as error:
+                n_tries += 1
+                if _UNFINISHED not in str(error) or n_tries == _TRIES:
+                    raise
+            time.sleep(_FIRST_PAUSE_SECONDS * 2**n_tries)
 
     def _check_bucket(self) -> None:
         """An absent bucket looks like an absent file, and must not pass for one."""
