@@ -233,6 +233,22 @@ class TestLease:
             gone.let_go()
             assert exists(held.folder / ".lock"), "the one before has removed what is not its own"
 
+    def test_a_renewal_whose_answer_was_lost_holds(self, held, monkeypatch):
+        mine = lease._Lease(held.folder / ".lock")
+        mine.take()
+        put = mine._client.put_object
+
+        def retried(**arguments):
+            put(**arguments)
+            return put(**arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(mine._client, "put_object", retried)
+            assert mine.renew()
+        assert mine.renew(), "it does not know what it has written"
+        mine.let_go()
+        assert not exists(held.folder / ".lock")
+
     def test_of_many_drivers_one_has_it(self, held):
         gone = lease._Lease(held.folder / ".lock")
         gone.take()

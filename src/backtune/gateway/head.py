@@ -147,26 +147,27 @@ class LocalHead:
         before = self._running
         self._reap()
         folder = tempfile.mkdtemp(prefix="backtune-head-", dir=_TEMPORARY)
-        port, *others = _free_ports(5)
+        port, gcs_port, client_port = _free_ports(3)
         token = secrets.token_hex(32)
         if before is not None:
             port, token = before.port, before.token
         self._running = _Running(0, port, folder, token)
-        self._child = self._spawn(self._running, others)
+        self._child = self._spawn(self._running, gcs_port, client_port)
         self._running = _Running(self._child.pid, port, folder, token)
         write_json(self._state, asdict(self._running))
         self._state.chmod(0o600)
         log().info("head", pid=self._running.pid, address=self._running.address)
 
-    def _spawn(self, running: _Running, ports: list[int]) -> subprocess.Popen[bytes]:
+    def _spawn(self, running: _Running, gcs_port: int, client_port: int) -> subprocess.Popen[bytes]:
         home = base_folder()
-        names = ("port", "ray-client-server-port", "dashboard-agent-listen-port", "metrics-export-port")
         command = [
             sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
             "--node-ip-address=127.0.0.1", "--include-dashboard=true", "--dashboard-host=127.0.0.1",
             f"--dashboard-port={running.port}", f"--temp-dir={running.folder}",
             f"--num-cpus={len(os.sched_getaffinity(0))}", f"--object-store-memory={_STORE_BYTES}",
-            *(f"--{name}={port}" for name, port in zip(names, ports, strict=True)),
+            f"--port={gcs_port}", f"--ray-client-server-port={client_port}",
+            # Whichever is free when it binds them: no job is taken where the agent finds its port in use.
+            "--dashboard-agent-listen-port=0", "--metrics-export-port=0",
         ]  # fmt: skip
         environment = {
             **os.environ,

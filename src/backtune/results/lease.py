@@ -71,6 +71,7 @@ class _Lease:
         self._path = path
         self._client = _client(path)
         self._tag: str | None = None
+        self._tried = b""
 
     def take(self) -> None:
         found = None
@@ -91,7 +92,7 @@ class _Lease:
     def renew(self) -> bool:
         """Whether there is still something to renew; what fails on the way may work the next time."""
         try:
-            return self._write(IfMatch=self._tag)
+            return self._write(IfMatch=self._tag) or self._is_written()
         except ResultsError:
             return True
 
@@ -121,12 +122,22 @@ class _Lease:
 
     def _write(self, **condition: str | None) -> bool:
         holder = {"host": socket.gethostname(), "pid": os.getpid(), "token": uuid4().hex}
+        self._tried = json.dumps(holder).encode()
         with self._errors(_REFUSED):
             answer = self._client.put_object(
-                Bucket=self._path.bucket, Key=self._path.key, Body=json.dumps(holder).encode(), **condition
+                Bucket=self._path.bucket, Key=self._path.key, Body=self._tried, **condition
             )
             self._tag = str(answer["ETag"])
             return True
+        return False
+
+    def _is_written(self) -> bool:
+        """Whether what was refused stands there: written at the first try, whose answer was lost, and refused at the next."""
+        with self._errors(_ABSENT):
+            found = self._client.get_object(Bucket=self._path.bucket, Key=self._path.key)
+            if found["Body"].read() == self._tried:
+                self._tag = str(found["ETag"])
+                return True
         return False
 
     @contextmanager
