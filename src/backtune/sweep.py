@@ -216,16 +216,25 @@ def _outcome(result: SweepResult, start: str) -> Outcome:
 
 
 def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:
-    compute = start.spec.compute
-    place = Place((start.run.folder / "studies").resolve(), start.brake, compute.max_failures)
+    studies = (start.run.folder / "studies").resolve()
+    place = Place(studies, start.brake, start.spec.compute.max_failures)
     if start.options.executor == "inline":
         from backtune.search import inline
 
         return inline.run_units([start.todo], place)
+    try:
+        return _run_on_ray(start, place, signals)
+    except SystemExit:
+        # Ray takes SIGTERM for itself when it starts, and makes this of it until it is taken back.
+        signals.n += 1
+        return {}
+
+
+def _run_on_ray(start: _Start, place: Place, signals: _Signals) -> dict[str, str]:
     from backtune.search import tune
 
+    compute = start.spec.compute
     with tune.connected(tune.Cluster(start.options.address, start.options.workers)) as connection:
-        # Ray takes SIGTERM for itself when it starts.
         signals.arm()
         sight = Sight.of(start.spec, start.run) if start.options.address is not None else None
         if sight is not None:

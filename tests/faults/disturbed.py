@@ -140,6 +140,11 @@ class Disturbed:
         return sum(count_trials(run.study_folder(name)) for run in self._runs() for name in run.started())
 
     @property
+    def has_begun(self) -> bool:
+        """Whether the sweep has a folder."""
+        return bool(self._runs())
+
+    @property
     def run(self) -> Run:
         return self._runs()[0]
 
