@@ -25,8 +25,9 @@ from backtune.search.study import Study
 from backtune.sweep import Options, run_sweep
 
 HERE = Path(__file__).parent
+N_SEEDS = 10
 ENGINES = ("rustuna", "optuna")
-PARTS = ("peers", "optuna", "shares", "bare", "memory")
+PARTS = ("peers", "optuna", "seeds", "shares", "bare", "memory")
 
 
 def main() -> None:
@@ -84,6 +85,8 @@ def _run_all(setting: Setting, common: Sequence[Study], folder: Path, skip: set[
         tables.print_open_trials(tried)
     tables.print_rates(found)
     tables.print_best(found, [name_of(study) for study in common])
+    if "seeds" not in skip:
+        tables.print_best_over_seeds(_gains(setting, common, engines, folder), N_SEEDS)
     tables.print_cpu(found)
     if "shares" not in skip:
         tables.print_shares(
@@ -93,6 +96,24 @@ def _run_all(setting: Setting, common: Sequence[Study], folder: Path, skip: set[
         tables.print_bare({n: bare.rate(common, processes=n) for n in (1, 2)})
     if "memory" not in skip:
         tables.print_memory({name: _driver_memory(setting.market, name) for name in driver_memory.TRIALS})
+
+
+def _gains(
+    setting: Setting, common: Sequence[Study], engines: Sequence[str], folder: Path
+) -> dict[str, list[float]]:
+    """By how much ours is above Optuna in one process, by engine, for every common study and seed."""
+    timeframes, names = (common[0].bars.timeframe,), {name_of(study) for study in common}
+    gains: dict[str, list[float]] = {engine: [] for engine in engines}
+    for seed in range(1, N_SEEDS + 1):
+        seeded = replace(setting, seed=seed, timeframes=timeframes)
+        studies = [study for study in seeded.studies() if name_of(study) in names]
+        theirs = optuna_alone.run(studies).best
+        for engine in engines:
+            one = replace(seeded, engine=engine)
+            options = Options("inline", tracking=False)
+            _, best = ours.outcome(run_sweep(one.spec, folder / f"{engine}-{seed}", options), one)
+            gains[engine] += [best[name] - value for name, value in theirs.items()]
+    return gains
 
 
 def _both_widths(setting: Setting, folder: Path) -> dict[str, Finding]:

@@ -60,7 +60,7 @@ def run(
     whole = time.perf_counter() - begin
     assert result.exit_status == 0, result.failures()
     units = _records(result.run.folder / _RECORD)
-    n_candidates, best = _outcome(result, setting)
+    n_candidates, best = outcome(result, setting)
     seconds = max(unit.end for unit in units) - min(unit.start for unit in units)
     return Finding(n_candidates, seconds, sweep_seconds, whole, best, used), result, units
 
@@ -99,7 +99,8 @@ def _records(path: Path) -> list[UnitRecord]:
     return [UnitRecord(**json.loads(line)) for line in path.read_text().splitlines()]
 
 
-def _outcome(result: SweepResult, setting: Setting) -> tuple[int, dict[str, float]]:
+def outcome(result: SweepResult, setting: Setting) -> tuple[int, dict[str, float]]:
+    """How many candidates were searched, and the best value of every study."""
     n_candidates, best = 0, {}
     for study in setting.studies():
         log = result.trials(study.id)

@@ -63,11 +63,27 @@ def print_best(found: Mapping[str, Finding], names: Sequence[str]) -> None:
         best = np.array([one.best[study] for study in names])
         texts = ["", "", ""]
         if peer is not None:
-            gains = best - np.array([peer.best[study] for study in names])
-            error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
-            counts = ((gains > 0).sum(), (gains == 0).sum(), (gains < 0).sum())
-            texts = [f"{gains.mean():+.4f}", f"{error:.4f}", ", ".join(map(str, counts))]
+            texts = _compared(best - np.array([peer.best[study] for study in names]))
         _row(name, f"{best.mean():.4f}", *texts)
+
+
+def print_best_over_seeds(gains: Mapping[str, Sequence[float]], n_seeds: int) -> None:
+    """By how much the best values are above those of Optuna in one process, over studies and seeds."""
+    _head(
+        f"in one process, {n_seeds} seeds",
+        "studies",
+        "above Optuna in one process, mean",
+        "standard error",
+        "better, equal, worse",
+    )
+    for engine, found in gains.items():
+        _row(f"backtune, {engine}", str(len(found)), *_compared(np.array(found)))
+
+
+def _compared(gains: np.ndarray) -> list[str]:
+    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
+    counts = ((gains > 0).sum(), (gains == 0).sum(), (gains < 0).sum())
+    return [f"{gains.mean():+.4f}", f"{error:.4f}", ", ".join(map(str, counts))]
 
 
 def print_cpu(found: Mapping[str, Finding]) -> None:
