@@ -112,8 +112,14 @@ class Disturbed:
             _signal(process.pid, signal.SIGKILL)
 
     def workers(self, *, busy_for: float = 0.0) -> list[Process]:
-        """Workers of this sweep whose first evaluation is so many seconds ago, the longest first."""
-        begun = {int(file.name): _first_moment(file) for file in self._journals()}
+        """Workers of this sweep whose first evaluation is so many seconds ago and done, the longest first.
+
+        Whoever strikes again and again must let them get past it, or it is to blame by all that can be seen.
+        """
+        begun = {
+            int(file.name): _first_moment(file, n_evaluations=2 if busy_for else 1)
+            for file in self._journals()
+        }
         latest = time.time_ns() - busy_for * 1e9
         alive = {process.pid: process for process in processes(self.mark) if process.is_worker}
         return [
@@ -241,9 +247,10 @@ def chance(name: str) -> random.Random:
     return random.Random(name)  # noqa: S311
 
 
-def _first_moment(journal: Path) -> float:
-    with journal.open() as lines:
-        return float((lines.readline().split() or ["inf"])[0])
+def _first_moment(journal: Path, *, n_evaluations: int) -> float:
+    """When the first evaluation was begun; never, as long as there are not so many."""
+    lines = journal.read_text().splitlines()
+    return float(lines[0].split()[0]) if len(lines) >= n_evaluations else float("inf")
 
 
 def _log(folder: Location) -> pl.DataFrame | None:
