@@ -37,11 +37,11 @@ def test_a_time_budget(disturbed, market, expected, arguments, budget):
         ended = sweep.finish()
         assert ended.returncode == 3, ended.stderr
         assert "not finished: the same command goes on" in ended.stderr
-        assert time.time() - started < budget + _DRAIN_SECONDS
+        assert time.time() - started < budget + 2.5 * _DRAIN_SECONDS
         assert sweep.n_trials() > before, f"start {start} got nothing done"
         assert sweep.n_trials() == sweep.n_evaluated(), "evaluated trials were not written"
         # The budget runs from when the driver has loaded its libraries.
-        assert sweep.last_evaluation() < started + budget + 3.0, "it went on asking"
+        assert sweep.last_evaluation() < started + budget + _DRAIN_SECONDS, "it went on asking"
         sweep.note()
     sweep.pace = 0.0
     written(sweep.spec, paced_document(market))

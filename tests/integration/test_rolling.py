@@ -111,12 +111,12 @@ def test_there_need_be_nobody_to_replace(begin):
 
 
 def test_told_to_stop_it_drains_first(begin):
-    gateway = begin("--drain", "3")
+    gateway = begin("--drain", "5")
     kept = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     kept.request("GET", "/health")
     assert kept.getresponse().read()
     gateway.process.terminate()
-    assert wait_for(lambda: gateway.request("GET", "/ready")[1]["gateway"] == "draining", 2)
+    assert wait_for(lambda: gateway.request("GET", "/ready")[1]["gateway"] == "draining", 4)
     assert gateway.request("GET", "/ready")[0] == 503
     # The connection from before is good for one request more, and says that it is the last one.
     kept.request("GET", "/health")
@@ -124,7 +124,7 @@ def test_told_to_stop_it_drains_first(begin):
     assert (answer.status, answer.getheader("connection")) == (200, "close")
     began = time.monotonic()
     assert gateway.died() == 0
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60
 
 
 def test_the_second_signal_ends_the_draining(begin):

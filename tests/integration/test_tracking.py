@@ -344,7 +344,7 @@ def test_closing_is_bounded(tmp_path: Path) -> None:
     projection.start()
     started = time.monotonic()
     projection.close(patience=0.1)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert projection.problem is not None
     assert "no answer within 0.1 s" in projection.problem
     projection.close()

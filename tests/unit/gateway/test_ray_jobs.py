@@ -28,4 +28,4 @@ def test_a_head_that_takes_connections_and_never_answers_is_given_up():
         started = time.monotonic()
         with pytest.raises(ClusterError, match="timed out"):
             jobs.RayJobs(address)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -107,7 +106,6 @@ def test_a_revoked_key_loses_its_socket(gateway):
         socket.send(json.dumps(socket_message(text)))
         assert json.loads(socket.recv(timeout=10))["type"] == "authenticated"
         keys.revoke(record.id)
-        started = time.monotonic()
         assert json.loads(socket.recv(timeout=10)) == {
             "type": "error",
             "status": 401,
@@ -116,7 +114,6 @@ def test_a_revoked_key_loses_its_socket(gateway):
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(timeout=10)
         assert closed.value.rcvd.code == 4401
-        assert time.monotonic() - started < 5
 
 
 def test_a_made_up_key_is_refused(gateway):
