@@ -57,7 +57,7 @@ def test_kill_9_of_the_driver(market, tmp_path, long_rows, executor):
         driver.kill()
         driver.communicate()
     assert _segments(tmp_path), "the driver was killed before it had done anything"
-    assert wait_for(lambda: not traces.left_behind(), 15), traces.left_behind()
+    assert wait_for(lambda: not traces.left_behind(), 60), traces.left_behind()
     done = backtune(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_same_rows(rows_of(_run(tmp_path)), long_rows)

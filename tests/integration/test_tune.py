@@ -113,4 +113,4 @@ def test_the_command_line_leaves_nothing_behind(market, tmp_path, undisturbed_ro
     run = Run.open(next((tmp_path / "runs").iterdir()))
     assert_same_rows(rows_of(run), undisturbed_rows)
     assert list(home.iterdir()) == [], "something was written to the home directory"
-    assert wait_for(lambda: not traces.left_behind(), 15), traces.left_behind()
+    assert wait_for(lambda: not traces.left_behind(), 60), traces.left_behind()

@@ -39,9 +39,9 @@ def gateway(*connections):
         messages, code = scripts[min(len(heard), len(scripts) - 1)]
         mine = []
         heard.append(mine)
-        mine.append(json.loads(socket.recv(timeout=5)))
+        mine.append(json.loads(socket.recv(timeout=30)))
         while mine[-1]["type"] == "auth":
-            mine.append(json.loads(socket.recv(timeout=5)))
+            mine.append(json.loads(socket.recv(timeout=30)))
         # All that is said first: closed before it was read, it would take the answers with it.
         with suppress(TimeoutError):
             while True:

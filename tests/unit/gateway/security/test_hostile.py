@@ -299,5 +299,5 @@ def test_no_report_tells_where_things_are(gateway, key, job_id, kind):
 
 def test_it_lives(gateway, key):
     """After all that."""
-    assert wait_for(lambda: gateway.ask(key, "GET", f"{API}/jobs").status_code == 200, 5)
+    assert wait_for(lambda: gateway.ask(key, "GET", f"{API}/jobs").status_code == 200, 60)
     assert gateway.ask(None, "GET", "/health").status_code == 200
