@@ -27,7 +27,7 @@ help:
 	@echo "make chart      what the Helm chart renders to, for the tests; needs Go, see the Makefile"
 	@echo "make test-chart that the chart renders to it"
 	@echo "make test-slow  faults and scale"
-	@echo "make test-cluster  of those, what concerns clusters: hosts in network namespaces, autoscaling, S3, jobs, cluster up"
+	@echo "make test-cluster  what concerns clusters: hosts in network namespaces, autoscaling, S3, jobs, cluster up"
 	@echo "make test-api   the gateway's interface, asked in more than ten thousand ways"
 	@echo "make lint       formatting, lint, types, import contracts, as CI runs them"
 	@echo "make bench-search  candidates per second, beside one Tune trial per candidate and Optuna alone"

@@ -27,6 +27,8 @@ _VARIABLES = {
     "RAY_FAKE_CLUSTER": "1",
     "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _HEAD_ID,
     "RAY_enable_autoscaler_v2": "1",
+    # A node that was killed refuses to answer, and is missed after seconds; one that is only slow is not.
+    "RAY_health_check_period_ms": "500",
 }
 
 
@@ -49,20 +51,22 @@ def autoscaled(environment: dict[str, str], *, most: int, idle_seconds: float) -
         f"--node-ip-address={address.partition(':')[0]}", f"--port={port}", f"--ray-client-server-port={client}",
         f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}", "--include-dashboard=false",
         f"--temp-dir={folder / 'ray'}", f"--object-store-memory={100 * 2**20}", f"--autoscaling-config={config}",
-        "--disable-usage-stats",
+        "--disable-usage-stats", "--include-log-monitor=false",
     ]  # fmt: skip
     variables = {**environment, **_VARIABLES, "RAY_TMPDIR": str(folder)}
     with (folder / "head.log").open("wb") as log:
         head = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
     try:
-        started = wait_for(lambda: head.poll() is not None or "Ray runtime started" in _text(log.name), 60)
+        started = wait_for(lambda: head.poll() is not None or "Ray runtime started" in _text(log.name), 120)
         assert started, _text(log.name)
         assert head.poll() is None, _text(log.name)
         yield address
     finally:
         head.send_signal(signal.SIGTERM)
-        head.wait(timeout=60)
+        with suppress(subprocess.TimeoutExpired):
+            head.wait(timeout=60)
         _end_all(environment[MARK], folder)
+        head.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -36,7 +36,7 @@ class Disturbed:
         folder: for all that the sweep writes.
         spec: the spec's file.
         arguments: of ``backtune run``, beside the usual ones.
-        pace: seconds that an evaluation sleeps, so that a fault strikes in the middle.
+        pace: seconds that an evaluation sleeps, so that a fault strikes in the middle, until it is told to ``hurry``.
         variables: more environment.
         runs: the runs folder, below ``folder`` unless it is absolute or in S3.
         before: put before the command line of the driver.
@@ -70,6 +70,7 @@ class Disturbed:
                 "TMPDIR": str(self.folder / "temporary"),
                 "FAULTS_JOURNAL": str(self.folder / "journal"),
                 "FAULTS_PACE": str(self.pace),
+                "FAULTS_HURRY": str(self.folder / "hurry"),
                 **self.variables,
             },
         )
@@ -98,6 +99,10 @@ class Disturbed:
         with self.running() as driver:
             out, err = driver.communicate(timeout=seconds)
             return subprocess.CompletedProcess(driver.args, driver.returncode, out, err)
+
+    def hurry(self) -> None:
+        """Let evaluations sleep no longer: what there was to see in the middle has been seen."""
+        (self.folder / "hurry").touch()
 
     def end(self) -> None:
         """End the driver if it is running. What it leaves is for ``assert_unharmed`` to see."""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,8 +24,18 @@ _RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 _PORT = 6379
 _STORE_BYTES = 100 * 2**20
 # Ended with the process that starts it.
-_TIED = ["setpriv", "--pdeathsig", "TERM"]
-# A host that does not answer is taken for dead after two seconds, and not after thirty.
+TIED = ["setpriv", "--pdeathsig", "TERM"]
+# What is run, and where Debian has it.
+_TOOLS = {
+    "ip": "iproute2",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+    "umount": "mount",
+    "unshare": "util-linux",
+}
+_MOUNT_NOTHING = ["mount", "-t", "tmpfs", "none"]
+# A host that does not answer is taken for dead after four seconds, and not after thirty.
 _HASTY = {
     "RAY_health_check_initial_delay_ms": "0",
     "RAY_health_check_period_ms": "500",
@@ -37,17 +47,17 @@ _HASTY = {
 @cache
 def why_not() -> str:
     """Why there can be no hosts here; empty where there can."""
-    missing = [
-        name for name in ("ip", "mount", "nsenter", "setpriv", "unshare") if shutil.which(name) is None
-    ]
+    missing = [f"{name} ({package})" for name, package in _TOOLS.items() if shutil.which(name) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
     try:
-        with switched(1):
+        with switched(1) as (host,):
+            host.folder.mkdir()
+            _run(["unshare", "--mount", *_MOUNT_NOTHING, str(host.folder)])
             return ""
-    except (subprocess.CalledProcessError, AssertionError) as error:
-        said = getattr(error, "stderr", "") or str(error)
-        return f"network namespaces are not permitted here: {said.strip().splitlines()[-1]}"
+    except (subprocess.SubprocessError, AssertionError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        return f"namespaces are not permitted here: {said.strip().splitlines()[-1]}"
 
 
 @dataclass
@@ -81,6 +91,19 @@ class Host:
         """The wire is whole again."""
         _run([*_inside(self.switch), "ip", "link", "set", self.port, "up"])
 
+    @contextmanager
+    def without(self, folder: Path) -> Iterator[None]:
+        """In the block, its latest Ray finds the folder empty, as one that nobody has mounted there."""
+        there = ["nsenter", f"--mount=/proc/{self.rays[-1].pid}/ns/mnt"]
+        _run([*there, *_MOUNT_NOTHING, str(folder)])
+        yield
+        _run([*there, "umount", "--lazy", str(folder)])
+
+    def gave_up(self, other: Host) -> bool:
+        """Whether the Ray of this head has taken the other host for dead."""
+        log = self.folder / "r0" / "session_latest" / "logs" / "gcs_server.out"
+        return f"node name: {other.address} has been marked dead" in log.read_text()
+
     def reaches(self, other: Host) -> bool:
         """Whether the other host's Ray answers from here."""
         program = f"import socket; socket.create_connection(({other.address!r}, {_PORT}), timeout=1).close()"
@@ -88,23 +111,9 @@ class Host:
         return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
     def start_ray(
-        self,
-        environment: dict[str, str],
-        *,
-        head: Host | None = None,
-        cpus: int = 1,
-        without: Path | None = None,
+        self, environment: dict[str, str], *, head: Host | None = None, cpus: int = 1
     ) -> subprocess.Popen[bytes]:
-        """Start Ray, as a head or to join one.
-
-        Args:
-            without: a folder that is empty on this host, as one is that nobody has mounted.
-        """
-        blind = (
-            ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(without)]
-            if without is not None
-            else []
-        )
+        """Start Ray, as a head or to join one, with mounts of its own."""
         temporary = self.folder / f"r{len(self.rays)}"
         temporary.mkdir(parents=True)
         role = (
@@ -113,8 +122,9 @@ class Host:
             else [f"--address={head.address}:{_PORT}"]
         )
         command = [
-            *_TIED, *self.inside, *blind, *_RAY, "start", *role, "--block", f"--node-ip-address={self.address}", f"--num-cpus={cpus}",
+            *TIED, *self.inside, "unshare", "--mount", *_RAY, "start", *role, "--block", f"--node-ip-address={self.address}", f"--num-cpus={cpus}",
             f"--object-store-memory={_STORE_BYTES}", f"--temp-dir={temporary}", "--disable-usage-stats",
+            "--include-log-monitor=false",
         ]  # fmt: skip
         with (temporary / "start.log").open("wb") as log:
             process = subprocess.Popen(
@@ -123,21 +133,22 @@ class Host:
         self.rays.append(process)
         return process
 
-    def end(self) -> None:
-        """End its Ray."""
-        for ray in self.rays:
-            if ray.poll() is None:
-                ray.send_signal(signal.SIGTERM)
-        for ray in self.rays:
-            try:
-                ray.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                ray.kill()
-                ray.wait()
-
     def log(self) -> str:
         """What its Ray said when it started."""
         return "\n".join(path.read_text() for path in sorted(self.folder.glob("r*/start.log")))
+
+
+def end(*hosts: Host) -> None:
+    """End the Rays of these hosts, all at a time."""
+    rays = [ray for host in hosts for ray in host.rays if ray.poll() is None]
+    for ray in rays:
+        ray.send_signal(signal.SIGTERM)
+    for ray in rays:
+        try:
+            ray.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            ray.kill()
+            ray.wait()
 
 
 @contextmanager
@@ -150,12 +161,12 @@ def switched(n: int) -> Iterator[list[Host]]:
         switch = _namespace(ended)
         _run([*_inside(switch), "ip", "link", "add", "lan", "type", "bridge"])
         _run([*_inside(switch), "ip", "link", "set", "lan", "up"])
-        hosts = []
+        hosts: list[Host] = []
         for k in range(1, n + 1):
             host = Host(_namespace(ended), f"10.231.0.{k}", switch, f"port{k}", folder / str(k))
             _wire(host)
             hosts.append(host)
-            ended.callback(host.end)
+        ended.callback(end, *hosts)
         yield hosts
 
 
@@ -165,7 +176,7 @@ def cluster(environment: dict[str, str], n: int = 3) -> Iterator[list[Host]]:
     with switched(n) as hosts:
         head = hosts[0]
         ray = head.start_ray(environment, cpus=0)
-        up = wait_for(lambda: ray.poll() is not None or head.reaches(head), 60)
+        up = wait_for(lambda: ray.poll() is not None or head.reaches(head), 120)
         assert up, head.log()
         assert ray.poll() is None, head.log()
         yield hosts
@@ -183,16 +194,19 @@ def _wire(host: Host) -> None:
 
 def _namespace(ended: ExitStack) -> subprocess.Popen[bytes]:
     own = os.readlink("/proc/self/ns/net")  # noqa: PTH115
-    holder = subprocess.Popen([*_TIED, "unshare", "--net", "sleep", "infinity"], stderr=subprocess.PIPE)
+    holder = subprocess.Popen([*TIED, "unshare", "--net", "sleep", "infinity"], stderr=subprocess.PIPE)
     ended.callback(_end, holder)
 
     def is_there() -> bool:
-        return holder.poll() is not None or os.readlink(f"/proc/{holder.pid}/ns/net") != own  # noqa: PTH115
+        with suppress(OSError):
+            return os.readlink(f"/proc/{holder.pid}/ns/net") != own  # noqa: PTH115
+        return False
 
-    assert wait_for(is_there, 10)
+    wait_for(lambda: holder.poll() is not None or is_there(), 60)
     if holder.poll() is not None:
         assert holder.stderr is not None
-        raise AssertionError(holder.stderr.read().decode())
+        raise AssertionError(holder.stderr.read().decode() or f"unshare ended with {holder.returncode}")
+    assert is_there(), "unshare takes more than a minute"
     return holder
 
 
@@ -208,4 +222,4 @@ def _inside(holder: subprocess.Popen[bytes]) -> tuple[str, ...]:
 
 
 def _run(command: Sequence[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=20)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)

@@ -1,7 +1,7 @@
 """A strategy that takes as long as it is told, and keeps a journal of what it was asked to evaluate.
 
-``FAULTS_PACE`` is the seconds that an evaluation sleeps; ``FAULTS_JOURNAL`` a folder with a file for each process. Both
-come from the environment, so that a hurried and an undisturbed sweep are the same sweep.
+``FAULTS_PACE`` is the seconds that an evaluation sleeps, until there is a file ``FAULTS_HURRY``; ``FAULTS_JOURNAL`` a folder
+with a file for each process. All come from the environment, so that a hurried and an undisturbed sweep are the same sweep.
 """
 
 import os
@@ -25,8 +25,13 @@ class Paced(BaseStrategy):
 
     def positions(self, bars):
         note(f"{bars.asset} {bars.timeframe} {len(bars)} {self.level!r} {self.other!r}")
-        time.sleep(float(os.environ.get("FAULTS_PACE", "0")))
+        time.sleep(pace())
         return np.where(bars.close > bars.open * (1 + self.level / 100), 1.0, -self.other)
+
+
+def pace():
+    hurry = os.environ.get("FAULTS_HURRY")
+    return 0.0 if hurry is not None and Path(hurry).exists() else float(os.environ.get("FAULTS_PACE", "0"))
 
 
 # The planner times a few candidates at every start, and winners are looked at again, with what lies around them, when
