@@ -29,6 +29,7 @@ _VARIABLES = {
     "RAY_enable_autoscaler_v2": "1",
     # A node that was killed refuses to answer, and is missed after seconds; one that is only slow is not.
     "RAY_health_check_period_ms": "500",
+    "RAY_worker_niceness": "0",
 }
 
 

@@ -35,12 +35,13 @@ _TOOLS = {
     "unshare": "util-linux",
 }
 _MOUNT_NOTHING = ["mount", "-t", "tmpfs", "none"]
-# A host that does not answer is taken for dead after four seconds, and not after thirty.
+# A host that does not answer is taken for dead after four seconds, and not after thirty; workers wait for nobody.
 _HASTY = {
     "RAY_health_check_initial_delay_ms": "0",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "500",
     "RAY_health_check_failure_threshold": "4",
+    "RAY_worker_niceness": "0",
 }
 
 
