@@ -93,7 +93,7 @@ def _run_all(setting: Setting, common: Sequence[Study], folder: Path, skip: set[
             {engine: _timed_units(replace(setting, engine=engine), folder) for engine in engines}
         )
     if "bare" not in skip:
-        tables.print_bare({n: bare.rate(common, processes=n) for n in (1, 2)})
+        tables.print_bare({n: bare.rate(setting.studies(), processes=n) for n in (1, 2)})
     if "memory" not in skip:
         tables.print_memory({name: _driver_memory(setting.market, name) for name in driver_memory.TRIALS})
 

@@ -44,6 +44,8 @@ def test_leaderboard_for_people_fits_a_narrow_terminal(undisturbed, tmp_path):
 @pytest.mark.parametrize("arguments", [("status",), ("status", "RUN")])
 def test_status(undisturbed, tmp_path, arguments):
     folder = undisturbed.run.folder
+    # As the tracking database, which lies there too.
+    (folder.parent / "notes.txt").touch()
     one = [str(folder) if part == "RUN" else part for part in arguments]
     rows = json.loads(printed(*one, "--runs", folder.parent, "--json", cwd=tmp_path))
     small = next(row for row in rows if row["sweep_id"] == undisturbed.run.sweep_id)

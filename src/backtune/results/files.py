@@ -76,7 +76,7 @@ def read_bytes(path: Location) -> bytes | None:
             return _bucket(path).read(path.key)
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error}") from error
@@ -155,7 +155,7 @@ def stamp_of(path: Location) -> tuple[int, int] | None:
             return _bucket(path).stamp(path.key)
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_mtime_ns, status.st_ino
 

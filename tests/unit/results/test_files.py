@@ -6,7 +6,15 @@ import stat
 import pytest
 
 from backtune.errors import ResultsError
-from backtune.results.files import write_atomically
+from backtune.results.files import (
+    exists,
+    names_in,
+    read_bytes,
+    read_json,
+    stamp_of,
+    write_atomically,
+    written_at,
+)
 
 
 @pytest.fixture
@@ -41,3 +49,19 @@ def test_on_failure_nothing_changes_and_nothing_stays(tmp_path):
     assert path.read_bytes() == b"whole"
     with pytest.raises(ResultsError, match="cannot be written"):
         write_atomically(path / "below.html", fail)
+
+
+@pytest.mark.parametrize(
+    ("look", "nothing"),
+    [
+        (read_bytes, None),
+        (read_json, None),
+        (stamp_of, None),
+        (written_at, None),
+        (exists, False),
+        (names_in, []),
+    ],
+)
+def test_below_a_file_there_is_nothing(tmp_path, look, nothing):
+    (tmp_path / "mlflow.db").touch()
+    assert look(tmp_path / "mlflow.db" / "sweep.json") == nothing
