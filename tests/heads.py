@@ -28,6 +28,8 @@ def ray_head(cpus: int, **variables: str) -> Iterator[str]:
         *RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={cpus}",
         "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}",
         f"--temp-dir={scratch}", f"--object-store-memory={2**27}", "--disable-usage-stats",
+        # By default every head wants the same ones, and takes no jobs where it does not get them.
+        "--dashboard-agent-listen-port=0", "--metrics-export-port=0",
     ]  # fmt: skip
     with (scratch / "head.log").open("wb") as log:
         head = subprocess.Popen(
