@@ -12,7 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _BUSY = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>"
 # They belong to one connection, and are set by each side for its own.
-_OF_A_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+_OF_A_CONNECTION = {
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "content-length",
+    "date",
+    "expect",
+    "server",
+}
 
 
 @dataclass
@@ -95,8 +103,9 @@ def _requests_to(s3: BusyS3) -> type[BaseHTTPRequestHandler]:
             return b"".join(pieces)
 
         def _headers(self, length: int) -> dict[str, str]:
-            mine = {"connection", "transfer-encoding", "content-length", "expect"}
-            others = {name: value for name, value in self.headers.items() if name.lower() not in mine}
+            others = {
+                name: value for name, value in self.headers.items() if name.lower() not in _OF_A_CONNECTION
+            }
             return {**others, "Content-Length": str(length)}
 
         def _send(self, status: int, headers: dict[str, str], content: bytes, length: int) -> None:
