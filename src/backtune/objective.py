@@ -28,6 +28,8 @@ State = Literal["complete", "infeasible", "failed"]
 Metrics = dict[str, float | None]
 
 A_TRADE = Constraint(metric="total_trades", at_least=True, bound=1.0)
+# Maximized, they are at most 0, which is what a candidate has that never trades.
+_LOSSES = frozenset({"average_loss", "largest_loss"})
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,21 @@ class Objective:
     def violations(self, metrics: Metrics) -> tuple[float, ...]:
         """One number per constraint, at most 0 where it holds: ruin, a closed trade, then those of the spec."""
         return (_ruin(metrics), *[bound.violation(metrics[bound.metric]) for bound in self._all_bounds])
+
+    def told(self, metrics: Metrics) -> tuple[float, ...]:
+        """What of :meth:`violations` a search is told: not that a candidate never trades, where its value of 0 says enough.
+
+        Good candidates often trade rarely, and are found beside those that never do. Told that all of these are
+        infeasible, TPE keeps away from both. It has to be told where 0 is the best there is, and where constraints of
+        the spec would else make of it the only candidate that keeps them.
+        """
+        ruin, never_trades, *others = self.violations(metrics)
+        return (ruin, never_trades, *others) if self._tells_of_no_trade else (ruin, *others)
+
+    @cached_property
+    def _tells_of_no_trade(self) -> bool:
+        zero_is_best = any(goal.minimize or goal.metric in _LOSSES for goal in self.goals)
+        return zero_is_best or bool(self.bounds)
 
     def _judged(self, number: int, params: Params, scored: _Scored, seconds: float) -> Trial:
         score = scored.whole

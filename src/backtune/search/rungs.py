@@ -119,7 +119,7 @@ class Yardstick:
 def told_of_stopped(trial: Trial, goals: Sequence[Goal]) -> Told:
     """What a suggester is told of a stopped trial: infeasible, by less the further it came and the better it was there.
 
-    The violation is a function of the row alone, and between 0 and 1, the violation of a candidate without a trade.
+    The violation is a function of the row alone, and between 0 and 1.
     """
     rung, values = next(
         (k, values) for k, values in reversed([*enumerate(trial.rungs)]) if values is not None

@@ -258,7 +258,7 @@ class _Search:
     def _told(self, trial: Trial) -> Told:
         if trial.is_stopped:
             return told_of_stopped(trial, self.objective.goals)
-        return Told(trial.values, self.objective.violations(trial.metrics))
+        return Told(trial.values, self.objective.told(trial.metrics))
 
     def _check_replay(self, logged: Trial, params: Params) -> None:
         if logged.params != params:

@@ -1,0 +1,47 @@
+"""What a search is told of a candidate that never trades."""
+
+import numpy as np
+import pytest
+
+from backtune.engine.window import Window
+from backtune.objective import Objective
+from backtune.space import Int, Space
+from backtune.spec import Constraint, Execution, Goal
+from backtune.strategy.base import BaseStrategy
+from backtune.strategy.registry import StrategyRef
+from oracles import make_bars
+
+BARS = make_bars(np.full(50, 100.0), np.full(50, 101.0))
+
+
+class Idle(BaseStrategy):
+    @classmethod
+    def space(cls):
+        return Space({"period": Int(1, 9)})
+
+    def positions(self, bars):
+        return np.zeros(len(bars))
+
+
+@pytest.mark.parametrize(
+    ("goals", "constraints", "violations"),
+    [
+        (["sharpe_ratio"], {}, ()),
+        (["sharpe_ratio", "total_return"], {}, ()),
+        # Else it would look as if it kept them.
+        (["sharpe_ratio"], {"max_drawdown": "<= 0.4"}, (1.0,)),
+        (["sharpe_ratio"], {"total_trades": ">= 30"}, (1.0, 1.0)),
+        # To lose nothing is the best that these know.
+        (["-max_drawdown"], {}, (1.0,)),
+        (["sharpe_ratio", "-volatility"], {}, (1.0,)),
+        (["largest_loss"], {}, (1.0,)),
+        (["average_loss"], {"total_trades": ">= 30"}, (1.0, 1.0)),
+    ],
+)
+def test_that_it_never_trades_is_told_where_it_would_win(goals, constraints, violations):
+    bounds = tuple(Constraint.parse(*item) for item in constraints.items())
+    objective = Objective(StrategyRef("Idle", cls=Idle), Execution(), tuple(map(Goal.parse, goals)), bounds)
+    (trial,) = objective.trials([(0, {"period": 3})], Window.of(BARS, 0))
+    assert (trial.state, trial.values) == ("infeasible", (0.0,) * len(goals))
+    assert trial.reason.startswith("total_trades >= 1 does not hold")
+    assert tuple(one for one in objective.told(trial.metrics) if one > 0) == violations
