@@ -32,8 +32,7 @@ A_TRADE = Constraint(metric="total_trades", at_least=True, bound=1.0)
 _LOSSES = frozenset({"average_loss", "largest_loss"})
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(NamedTuple):
     """A candidate with its result.
 
     Attributes:
@@ -227,18 +226,24 @@ class Objective:
             return _in_one_line(error)
 
     def violations(self, metrics: Metrics) -> tuple[float, ...]:
-        """One number per constraint, at most 0 where it holds: ruin, a closed trade, then those of the spec."""
+        """One number per constraint, 0 where it holds: ruin, a closed trade, then those of the spec."""
         return (_ruin(metrics), *[bound.violation(metrics[bound.metric]) for bound in self._all_bounds])
 
-    def told(self, metrics: Metrics) -> tuple[float, ...]:
+    def told(self, trial: Trial) -> tuple[float, ...]:
         """What of :meth:`violations` a search is told: not that a candidate never trades, where its value of 0 says enough.
 
         Good candidates often trade rarely, and are found beside those that never do. Told that all of these are
         infeasible, TPE keeps away from both. It has to be told where 0 is the best there is, and where constraints of
         the spec would else make of it the only candidate that keeps them.
         """
-        ruin, never_trades, *others = self.violations(metrics)
+        if trial.state == "complete":
+            return self._nothing_violated
+        ruin, never_trades, *others = self.violations(trial.metrics)
         return (ruin, never_trades, *others) if self._tells_of_no_trade else (ruin, *others)
+
+    @cached_property
+    def _nothing_violated(self) -> tuple[float, ...]:
+        return (0.0,) * (1 + self._tells_of_no_trade + len(self.bounds))
 
     @cached_property
     def _tells_of_no_trade(self) -> bool:
@@ -272,14 +277,14 @@ class Objective:
         return float(values.mean()) + (worse if goal.minimize else -worse)
 
     def _infeasibility(self, metrics: Metrics) -> str:
-        ruin, *violations = self.violations(metrics)
+        ruin, *violations = found = self.violations(metrics)
+        if not any(found):
+            return ""
         if ruin > 0:
             return "ruined: equity reached zero"
-        for bound, violation in zip(self._all_bounds, violations, strict=True):
-            if violation > 0:
-                value = metrics[bound.metric]
-                return f"{bound} does not hold ({'undefined' if value is None else f'{value:.6g}'})"
-        return ""
+        bound = next(b for b, violation in zip(self._all_bounds, violations, strict=True) if violation > 0)
+        value = metrics[bound.metric]
+        return f"{bound} does not hold ({'undefined' if value is None else f'{value:.6g}'})"
 
     def failed(self, number: int, params: Params, reason: str, seconds: float = 0.0) -> Trial:
         """A trial without a result."""

@@ -44,4 +44,4 @@ def test_that_it_never_trades_is_told_where_it_would_win(goals, constraints, vio
     (trial,) = objective.trials([(0, {"period": 3})], Window.of(BARS, 0))
     assert (trial.state, trial.values) == ("infeasible", (0.0,) * len(goals))
     assert trial.reason.startswith("total_trades >= 1 does not hold")
-    assert tuple(one for one in objective.told(trial.metrics) if one > 0) == violations
+    assert tuple(one for one in objective.told(trial) if one > 0) == violations

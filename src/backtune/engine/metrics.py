@@ -194,12 +194,11 @@ METRICS: dict[str, Callable[[Outcome], float | None]] = {
 
 def metrics_of(outcome: Outcome) -> dict[str, float | None]:
     """All metrics; one that is undefined or not finite is None."""
-    isfinite = math.isfinite
-    values = [metric(outcome) for metric in METRICS.values()]
-    return {
-        name: value if value is not None and isfinite(value) else None
-        for name, value in zip(METRICS, values, strict=True)
-    }
+    found: dict[str, float | None] = {}
+    for name, metric in METRICS.items():
+        value = metric(outcome)
+        found[name] = value if value is not None and math.isfinite(value) else None
+    return found
 
 
 def _growth(ratio: float, elapsed_seconds: float) -> float | None:

@@ -24,9 +24,9 @@ def front(values: Sequence[Sequence[float]], goals: Sequence[Goal]) -> list[int]
     """Places of the best value, or of the Pareto front, best in the first objective first; of equal ones the first."""
     signs = np.array([-1.0 if goal.minimize else 1.0 for goal in goals])
     gains = signs * np.array(values, dtype=float).reshape(-1, len(goals))
-    ranked = sorted(range(len(gains)), key=lambda k: (*(-gains[k]).tolist(), k))
     if len(goals) == 1:
-        return ranked[:1]
+        return [int(np.argmax(gains))] if len(gains) else []
+    ranked = sorted(range(len(gains)), key=lambda k: (*(-gains[k]).tolist(), k))
     found: list[int] = []
     for k in ranked:
         # Sorted by the first objective: a later one can be dominated by an earlier one, never dominate it.

@@ -5,7 +5,7 @@ them, none of them wins, and they are not counted among what was tried.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from backtune.errors import ResultsError
 from backtune.location import Location
@@ -43,7 +43,7 @@ def write_probes(folder: Location, probes: Sequence[Probe]) -> None:
     Raises:
         ResultsError: the file cannot be written.
     """
-    write_json(folder / _FILE, [asdict(probe) for probe in probes])
+    write_json(folder / _FILE, [vars(probe) for probe in probes])
 
 
 def read_probes(folder: Location) -> list[Probe]:

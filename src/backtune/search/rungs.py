@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -56,7 +55,7 @@ class Rungs:
             started = time.perf_counter()
             trial = self._trial(number, params)
             self._yardstick.learn(trial)
-            yield replace(trial, duration_seconds=time.perf_counter() - started)
+            yield trial._replace(duration_seconds=time.perf_counter() - started)
 
     def _trial(self, number: int, params: Params) -> Trial:
         reached: list[Values | None] = [None] * len(self._windows)
@@ -65,7 +64,7 @@ class Rungs:
             if values is not None and self._yardstick.is_hopeless(k, values):
                 return _stopped(number, params, self._reason(k, values), tuple(reached))
         (trial,) = self._objective.trials([(number, params)], self._window)
-        return replace(trial, rungs=tuple(reached))
+        return trial._replace(rungs=tuple(reached))
 
     def _reason(self, k: int, values: Values) -> str:
         fraction = f"{100 * self._setting.rungs[k]:g} %"

@@ -195,7 +195,7 @@ class _Search:
             else:
                 known = self.answers.get(key)
                 trial = (
-                    next(evaluated) if known is None else replace(known, number=number, duration_seconds=0.0)
+                    next(evaluated) if known is None else known._replace(number=number, duration_seconds=0.0)
                 )
                 self.answers[key] = trial
                 self.trials.append(trial)
@@ -258,7 +258,7 @@ class _Search:
     def _told(self, trial: Trial) -> Told:
         if trial.is_stopped:
             return told_of_stopped(trial, self.objective.goals)
-        return Told(trial.values, self.objective.told(trial.metrics))
+        return Told(trial.values, self.objective.told(trial))
 
     def _check_replay(self, logged: Trial, params: Params) -> None:
         if logged.params != params:

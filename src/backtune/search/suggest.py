@@ -6,13 +6,13 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from backtune.space import Params, Space
 from backtune.spec import Goal
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What a suggester learns of one candidate.
 
     Attributes:

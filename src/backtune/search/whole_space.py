@@ -64,5 +64,5 @@ class WholeSpace(Suggester):
             raise SearchError(
                 f"result {i} has {len(result.values)} values for {self._n_objectives} objectives: {result}"
             )
-        if not all(math.isfinite(number) for number in (*(result.values or ()), *result.violations)):
+        if not all(map(math.isfinite, (*(result.values or ()), *result.violations))):
             raise SearchError(f"result {i} is not finite: {result}; tell a failed candidate as values=None")

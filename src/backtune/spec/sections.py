@@ -294,7 +294,7 @@ class Constraint(Section):
         if value is None:
             return 1.0
         distance = self.bound - value if self.at_least else value - self.bound
-        return max(0.0, distance) / (abs(self.bound) or 1.0)
+        return distance / (abs(self.bound) or 1.0) if distance > 0.0 else 0.0
 
 
 class EarlyStopping(Section):

@@ -17,8 +17,12 @@ ROUNDING = 1e-14
 def bar_returns(equity: np.ndarray, initial_cash: float) -> np.ndarray:
     """(n,) returns from close to close of (n,) equity, the first from the initial cash; 0 after ruin."""
     before = np.concatenate([[initial_cash], equity[:-1]])
-    returns: np.ndarray = np.divide(equity - before, before, out=np.zeros(len(equity)), where=before > 0.0)
-    return returns
+    returns: np.ndarray = equity - before
+    if before.min() > 0.0:
+        # Ten times as fast as where some are left out.
+        returns /= before
+        return returns
+    return np.divide(returns, before, out=np.zeros(len(equity)), where=before > 0.0)  # type: ignore[no-any-return]
 
 
 def block_moments(returns: np.ndarray, edges: np.ndarray) -> np.ndarray:

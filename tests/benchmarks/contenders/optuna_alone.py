@@ -36,7 +36,7 @@ def _optimized(study: Study) -> list[float]:
         params = {name: live._suggest(name, axis) for name, axis in axes.items()}
         (trial,) = study.objective.trials([(live.number, params)], window)
         # What ours is told too: ruin, constraints of the spec.
-        for i, violation in enumerate(study.objective.told(trial.metrics)):
+        for i, violation in enumerate(study.objective.told(trial)):
             live.set_constraint(str(i), violation)
         if trial.values is None:
             raise optuna.TrialPruned(trial.reason)

@@ -46,10 +46,11 @@ def log(tmp_path) -> TrialLog:
 
 def same(one: Trial, other: Trial) -> bool:
     types = [type(v) for v in one.params.values()] == [type(v) for v in other.params.values()]
-    plain = {k: v for k, v in vars(one).items() if k != "blocks"} == {
-        k: v for k, v in vars(other).items() if k != "blocks"
-    }
-    return types and plain and np.array_equal(one.blocks, other.blocks)
+    plain = [
+        [value for name, value in zip(Trial._fields, each, strict=True) if name != "blocks"]
+        for each in (one, other)
+    ]
+    return types and plain[0] == plain[1] and np.array_equal(one.blocks, other.blocks)
 
 
 def test_what_is_written_is_read_to_the_last_bit_and_type(log):
