@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_LAST_TURNS_SECONDS: Final = 0.05
 
 
 class Draining:
@@ -39,3 +45,18 @@ class ClosingConnections:
             await send(message)
 
         await self._app(scope, receive, closing)
+
+
+async def stop_accepting(servers: Sequence[asyncio.Server]) -> None:
+    """Close servers whose sockets somebody else goes on with, and lose no connection.
+
+    What was accepted last becomes a connection in the next turns of the event loop, and is dropped without a word where its
+    server is closed by then.
+    """
+    loop = asyncio.get_running_loop()
+    for server in servers:
+        for listening in server.sockets:
+            loop.remove_reader(listening)
+    await asyncio.sleep(_LAST_TURNS_SECONDS)
+    for server in servers:
+        server.close()

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from backtune.errors import SpecError
 from backtune.gateway.app import create_app
+from backtune.gateway.draining import stop_accepting
 from backtune.gateway.handover import Handover, Predecessor
 from backtune.gateway.head import LocalHead
 from backtune.gateway.observing.logs import configure, log
@@ -27,8 +28,6 @@ _KEEP_ALIVE_SECONDS: Final = 30
 _SHUTDOWN_SECONDS: Final = 10
 _BACKLOG: Final = 2048
 _LOOK_SECONDS: Final = 0.05
-# What was accepted last is known as a connection some turns of the event loop later.
-_EMPTY_LOOKS: Final = 5
 
 
 def serve(settings: Settings, *, replace: bool = False, drain_seconds: float = 0.0) -> None:
@@ -72,6 +71,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         port=settings.port,
         # Whatever else is installed; and strict, so that a proxy in front and this server read a request alike.
         http="h11",
+        loop="asyncio",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -149,18 +149,15 @@ class _Service:
         log().info("another gateway has taken over")
         self._parts.draining.begin()
         self._leave()
-        for one in self._server.servers:
-            one.close()
-        self._leaving = asyncio.ensure_future(self._await_connections())
+        self._leaving = asyncio.ensure_future(self._end_after_the_last_connection())
 
-    async def _await_connections(self) -> None:
+    async def _end_after_the_last_connection(self) -> None:
+        await stop_accepting(self._server.servers)
         # An idle connection is closed after this time by itself, and nothing takes longer than a report.
         longest = _KEEP_ALIVE_SECONDS + self._parts.settings.limits.report_seconds
         until = asyncio.get_running_loop().time() + longest
-        n_empty = 0
-        while n_empty < _EMPTY_LOOKS and asyncio.get_running_loop().time() < until:
+        while self._has_requests() and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(_LOOK_SECONDS)
-            n_empty = 0 if self._has_requests() else n_empty + 1
         self._end()
 
     def _has_requests(self) -> bool:
