@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backtune.data.ingest import import_bars
+from backtune.data.ingest.importer import import_bars
 from backtune.data.synthetic import make_market
 from backtune.results.summary import StudySummary
 from backtune.search.plan import studies_of

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from backtune.data.bars import Bars
-from backtune.data.ingest import import_bars
+from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
 from backtune.data.synthetic import make_market
 from backtune.space import Float, Int, Space

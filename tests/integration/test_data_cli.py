@@ -61,8 +61,8 @@ def test_import_of_good_and_bad_files(root, tmp_path):
     result = _run("import", str(folder), "--root", root)
     assert result.exit_code == 1
     assert "GOOD_1h.csv" in result.stdout
-    assert "no volume column: volume is 0" in result.stdout
-    assert "WORSE_1h.csv, row 0, column 'high': high is below low (value 1.0)" in result.stderr
+    assert "volume     none in the file: 0" in result.stdout
+    assert "WORSE_1h.csv, row 0, column 'high': high is below low (value 1.0, low 3.0)" in result.stderr
     reports = json.loads(_run("import", str(folder), "--root", root, "--json").stdout)
     assert [report["error"] is None for report in reports] == [True, False]
 
@@ -73,7 +73,7 @@ def test_import_options(root, tmp_path):
     options = ("--asset", "POINTS", "--timeframe", "1h", "--price-scale", "1e-2", "--repair", "--replace")
     result = _run("import", str(source), "--root", root, *options)
     assert result.exit_code == 0
-    assert "dropped 1 exact duplicates" in result.stdout
+    assert "dropped 1 exact duplicate" in result.stdout
 
 
 def test_import_list_and_check_of_funding(root, tmp_path):
@@ -116,7 +116,7 @@ def test_check_names_bad_files_and_exits_with_1(root):
         (("check",), CatalogError, "holds no market data"),
         (("import", "absent.csv"), CatalogError, "there is no such file or folder"),
         (("make", "--start", "soon"), SpecError, "start: 'soon' is not an ISO date"),
-        (("make", "--timeframe", "1y"), SpecError, "timeframe: '1y' is not a timeframe"),
+        (("make", "--timeframe", "1x"), SpecError, "timeframe: '1x' is not a timeframe"),
     ],
 )
 def test_errors_go_up_to_the_main_command(root, arguments, error, message):

@@ -5,7 +5,7 @@ import random
 import polars as pl
 import pytest
 
-from backtune.data.ingest import import_bars
+from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
 from backtune.engine.metrics import METRICS
 from backtune.objective import leading_window, search_window

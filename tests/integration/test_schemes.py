@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 import backtune
-from backtune.data.bars import COLUMNS
 from backtune.data.catalog import Catalog
+from backtune.data.schema import COLUMNS
 from backtune.engine.simulation import result_of
 from backtune.engine.window import Window
 from backtune.errors import CatalogError

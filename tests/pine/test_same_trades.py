@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backtune.data.bars import Bars
-from backtune.data.ingest import import_bars
+from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
 from backtune.data.synthetic import synthetic_bars
 from backtune.engine.backtest import backtest

@@ -11,14 +11,14 @@ import polars as pl
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from backtune.data.bars import PRICES, SCHEMA, check_bars
 from backtune.data.catalog import Catalog
-from backtune.data.ingest import import_bars
+from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
 from backtune.data.parquet import decode, encode
 from backtune.data.resample import resample
-from backtune.data.table import scaled
-from backtune.data.times import to_utc
+from backtune.data.schema import PRICES, SCHEMA, check_bars
+from backtune.data.ingest.table import scale_prices
+from backtune.data.ingest.times import read_times
 from backtune.data.window import Window
 from backtune.timeframe import Timeframe
 
@@ -121,7 +121,7 @@ def test_repaired_import_of_a_mess_is_the_clean_import(frame, random):
 
 @given(st.integers(1, 10**9), st.integers(1, 8))
 def test_points_give_the_double_that_is_written(points, digits):
-    price = scaled(pl.Series([float(points)]), float(f"1e-{digits}"))[0]
+    price = scale_prices(pl.Series([float(points)]), float(f"1e-{digits}"))[0]
     text = str(points).rjust(digits + 1, "0")
     assert price == float(f"{text[:-digits]}.{text[-digits:]}")
 
@@ -132,11 +132,11 @@ def test_points_give_the_double_that_is_written(points, digits):
                      "%Y%m%d %H%M%S", "%Y-%m-%d %H:%M:%S+00:00", "%b %d, %Y %H:%M:%S"]),
 )  # fmt: skip
 def test_every_form_of_a_time_is_read_back(moment, form):
-    time = to_utc(pl.Series([moment.strftime(form)]), source="x")[0]
+    time = read_times(pl.Series([moment.strftime(form)]), source="x").utc[0]
     assert time.replace(tzinfo=None) == moment.replace(microsecond=0)
 
 
 @given(st.integers(631_152_000, 4_000_000_000), st.sampled_from([1, 10**3, 10**6, 10**9]))
 def test_every_unit_of_an_epoch_is_told(seconds, per_second):
     for value in (seconds * per_second, str(seconds * per_second)):
-        assert to_utc(pl.Series([value]), source="x").to_physical()[0] == seconds * 10**6
+        assert read_times(pl.Series([value]), source="x").utc.to_physical()[0] == seconds * 10**6

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backtune.data.bars import Bars, check_bars
+from backtune.data.bars import Bars
+from backtune.data.schema import check_bars
 from backtune.data.synthetic import synthetic_bars
 from backtune.space import Int, Params, Space
 from backtune.spec import StrategyFile

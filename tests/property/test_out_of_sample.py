@@ -11,8 +11,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtune.data.bars import COLUMNS
 from backtune.data.catalog import Catalog
+from backtune.data.schema import COLUMNS
 from backtune.data.synthetic import synthetic_bars
 from backtune.results.probes import read_probes
 from backtune.results.segments import read_log

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from backtune.data.catalog import Catalog
     from backtune.data.check import FileReport
-    from backtune.data.ingest import ImportReport
+    from backtune.data.ingest.report import ImportReport
     from backtune.timeframe import Timeframe
 
 app = typer.Typer(
@@ -27,43 +28,121 @@ Replace = Annotated[bool, typer.Option("--replace", help="Take the new values wh
 
 DEFAULT_ROOT = "data/market"
 _WIDTH_OF_A_PIPE = 200
+_MOST_GROUPS = 8
+_SUBJECTS = ("time", "zone", "label", "timeframe", "prices", "numbers", "scale", "volume", "calendar")
+
+
+class Label(StrEnum):
+    """The moment of a bar that its time names."""
+
+    OPEN = "open"
+    CLOSE = "close"
+
+
+class Adjust(StrEnum):
+    """The treatment of splits and dividends."""
+
+    ALL = "all"
+    SPLITS = "splits"
+    NONE = "none"
+
+
+class DecimalMark(StrEnum):
+    """The decimal mark of numbers."""
+
+    POINT = "point"
+    COMMA = "comma"
+
+
+class DateOrder(StrEnum):
+    """The order of day and month in dates."""
+
+    DMY = "dmy"
+    MDY = "mdy"
 
 
 @app.command("import")
 def import_(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="CSV or Parquet files, or folders.")
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...", help="Files (CSV, Parquet, Feather, JSON, also zipped), or folders."
+        ),
     ],
     root: Root = DEFAULT_ROOT,
     asset: Annotated[str | None, typer.Option(help="Name of the asset; else the file's name tells.")] = None,
     funding: Annotated[
         bool, typer.Option("--funding", help="The files hold funding payments: a time and a rate.")
     ] = False,
-    timeframe: Annotated[str | None, typer.Option(help="As in 15m; else the name or the rows tell.")] = None,
+    timeframe: Annotated[
+        str | None,
+        typer.Option(help="Length of a bar, as in 15m or 1mo; else the file's name or its rows tell."),
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            help="Zone of times without an offset, as in America/New_York or UTC-5; else they are taken as UTC."
+        ),
+    ] = None,
+    label: Annotated[Label, typer.Option(help="The moment of a bar that its time names.")] = Label.OPEN,
+    adjust: Annotated[
+        Adjust,
+        typer.Option(
+            help="Splits and dividends that a file tells of: adjust prices for all, for splits, or for none."
+        ),
+    ] = Adjust.ALL,
+    decimal: Annotated[DecimalMark | None, typer.Option(help="Decimal mark; else the numbers tell.")] = None,
+    date_order: Annotated[
+        DateOrder | None,
+        typer.Option(help="Order of day and month in dates such as 01/02/2020; else they tell."),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns by name or number, as in time=Date+Clock,open=First; else their names tell."
+        ),
+    ] = None,
     price_scale: Annotated[float, typer.Option(help="Multiplies prices, as 1e-5 for points.")] = 1.0,
-    repair: Annotated[bool, typer.Option("--repair", help="Sort rows and drop exact duplicates.")] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Sort rows, drop duplicates and rows without prices, mend slips; each is said."
+        ),
+    ] = False,
     replace: Replace = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Show how files are understood, with their first bars; write nothing."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Import bars, or funding. Layouts of the usual vendors are recognised; files that cannot be used are reported."""
-    from backtune.data.ingest import import_bars, import_funding
+    """Import bars, or funding. Layouts of the usual vendors are recognised; every assumption is said, and every file is
+    either imported or listed with the reason why not.
+    """
+    from backtune.data.ingest.importer import ImportOptions, import_bars, import_funding
 
-    if funding:
-        if timeframe is not None or price_scale != 1:
-            raise typer.BadParameter("--timeframe and --price-scale do not go with --funding")
-        rates = import_funding(sources, root, asset=asset, repair=repair, replace=replace)
-        _show_imports(rates, as_json=as_json)
-        return
-    reports = import_bars(
-        sources,
-        root,
+    if funding and (timeframe is not None or price_scale != 1 or label is not Label.OPEN):
+        raise typer.BadParameter("timeframe, label and price scale do not go with --funding")
+    options = ImportOptions(
         asset=asset,
         timeframe=timeframe,
         price_scale=price_scale,
+        timezone=timezone,
+        label=label.value,
+        adjust=adjust.value,
+        decimal=None if decimal is None else decimal.value,
+        date_order=None if date_order is None else date_order.value,
+        columns=columns,
         repair=repair,
         replace=replace,
+        dry_run=dry_run,
     )
+    reports = (import_funding if funding else import_bars)(sources, root, options)
     _show_imports(reports, as_json=as_json)
+    if dry_run and not as_json:
+        typer.echo("nothing was written (--dry-run)")
 
 
 @app.command()
@@ -123,11 +202,62 @@ def _show_imports(reports: Sequence[ImportReport], *, as_json: bool) -> None:
     if as_json:
         _print_json([report.to_json() for report in reports])
     else:
+        imported = [report for report in reports if not report.error and not report.unread]
         columns = ("source", "asset", "timeframe", "rows", "start", "end", "gaps", "notes")
-        _print_table(columns, [_import_row(report) for report in reports if not report.error])
+        _print_table(columns, [_import_row(report) for report in imported])
+        for report in imported:
+            if report.preview is not None:
+                _print_preview(report)
+        _print_assumptions(imported)
+        _print_unread([report for report in reports if report.unread])
         _print_problems([report.error for report in reports if report.error])
     if any(report.error for report in reports):
         raise typer.Exit(1)
+
+
+def _print_preview(report: ImportReport) -> None:
+    frame = report.preview
+    if frame is None:
+        return
+    import polars as pl
+
+    typer.echo(f"\n{report.asset} {report.timeframe}: the first rows and the last of {report.rows:,}")
+    rows = [
+        [f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else f"{value:g}" for value in row]
+        for row in frame.with_columns(pl.col("timestamp").dt.replace_time_zone(None)).rows()
+    ]
+    _print_table(["open time, UTC", *frame.columns[1:]], rows)
+
+
+def _print_assumptions(reports: Sequence[ImportReport]) -> None:
+    """Print under which assumptions files were read, once for all files that share them."""
+    groups: dict[tuple[tuple[str, str], ...], list[ImportReport]] = {}
+    for report in reports:
+        if report.assumed:
+            groups.setdefault(tuple(sorted(report.assumed.items())), []).append(report)
+    for number, (assumed, files) in enumerate(groups.items()):
+        if number == _MOST_GROUPS:
+            typer.echo(f"\n... and {len(groups) - number} more ways of reading; --json lists all")
+            break
+        names = [f"{report.asset} {report.timeframe}" for report in files]
+        shown = ", ".join(dict.fromkeys(names[:3])) + (
+            f" and {len(names) - 3} more" if len(names) > 3 else ""
+        )
+        typer.echo(f"\nread as follows: {shown}")
+        for subject, text in sorted(assumed, key=_subject_order):
+            typer.echo(f"  {subject:<10} {text}")
+
+
+def _subject_order(entry: tuple[str, str]) -> int:
+    return _SUBJECTS.index(entry[0]) if entry[0] in _SUBJECTS else len(_SUBJECTS)
+
+
+def _print_unread(reports: Sequence[ImportReport]) -> None:
+    if not reports:
+        return
+    typer.echo(f"\nnot read: {len(reports)} file{'' if len(reports) == 1 else 's'}")
+    for report in reports:
+        typer.echo(f"  {report.source}: {report.unread}")
 
 
 def _stored(catalog: Catalog, asset: str, timeframe: Timeframe) -> dict[str, Any]:

@@ -9,19 +9,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from backtune.data.bars import SCHEMA, check_bars
 from backtune.data.funding import RATES, check_rates
 from backtune.data.manifest import MANIFEST, Manifest, Partition, digest, partition_path
 from backtune.data.merge import check_spacing, merge
 from backtune.data.parquet import decode, encode
+from backtune.data.provenance import Provenance, add_source, series_key
+from backtune.data.schema import SCHEMA, check_bars
 from backtune.data.store import Store, open_store
 from backtune.data.window import Moment, Window, iso, to_datetime
 from backtune.errors import CatalogError, FingerprintError
@@ -31,6 +34,20 @@ from backtune.timeframe import Timeframe
 _MEND: Final = "restore it from a copy, or import its source again with --replace"
 
 
+@dataclass(frozen=True)
+class StoredBars:
+    """Stored bars beside new ones.
+
+    Attributes:
+        frame: the stored bars of the years that the new ones are of, in the schema.
+        first, last: the open time of the first stored bar of all years, and the end of the last.
+    """
+
+    frame: pl.DataFrame
+    first: datetime
+    last: datetime
+
+
 class Catalog:
     """The market data below one root.
 
@@ -38,9 +55,10 @@ class Catalog:
     and ``write`` touch other files.
     """
 
-    def __init__(self, store: Store, partitions: Mapping[str, Partition]) -> None:
+    def __init__(self, store: Store, manifest: Manifest) -> None:
         self.store = store
-        self._partitions = dict(partitions)
+        self._partitions = dict(manifest.files)
+        self._sources = dict(manifest.sources)
 
     @classmethod
     def open(cls, root: str | Path) -> Catalog:
@@ -50,20 +68,20 @@ class Catalog:
             CatalogError: there is no manifest, or it cannot be read.
         """
         store = open_store(root)
-        partitions = _read_manifest(store)
-        if partitions is None:
+        manifest = _read_manifest(store)
+        if manifest is None:
             raise CatalogError(
                 f"{store.describe()}: holds no market data (no {MANIFEST}); bring some in with "
                 f"`backtune data import FILE --root {root}`, or make a synthetic market with "
                 f"`backtune data make --root {root}`"
             )
-        return cls(store, partitions)
+        return cls(store, manifest)
 
     @classmethod
     def open_or_create(cls, root: str | Path) -> Catalog:
         """Open what is there, or an empty catalog to write to. Nothing is created before the first write."""
         store = open_store(root)
-        return cls(store, _read_manifest(store) or {})
+        return cls(store, _read_manifest(store) or Manifest())
 
     def assets(self) -> list[str]:
         """Names of those with bars, sorted."""
@@ -151,6 +169,25 @@ class Catalog:
             )
         return [p for p in series if window.overlaps(p.start, p.end + 1)]
 
+    def sources(self, asset: str, timeframe: Timeframe | None) -> tuple[Provenance, ...]:
+        """Where the rows of a stored timeframe come from, or without one the funding payments; the oldest import first."""
+        return self._sources.get(series_key(asset, timeframe), ())
+
+    def stored_bars(self, asset: str, timeframe: Timeframe, frame: pl.DataFrame) -> StoredBars | None:
+        """The stored bars of the years of ``frame``, None where nothing is stored; damaged files are left out."""
+        partitions = self.partitions_in(asset, timeframe, Window())
+        if not partitions:
+            return None
+        paths = {partition_path(asset, timeframe, year) for year in frame["timestamp"].dt.year().unique()}
+        frames = [SCHEMA.to_frame()]
+        for partition in partitions:
+            if partition.path in paths:
+                with contextlib.suppress(CatalogError, FingerprintError):
+                    frames.append(decode(self.read_partition(partition), source=partition.path))
+        return StoredBars(
+            pl.concat(frames), to_datetime(partitions[0].start), to_datetime(max(p.end for p in partitions))
+        )
+
     def all_partitions(self) -> list[Partition]:
         """Every file of the catalog, by path."""
         return sorted(self._partitions.values(), key=lambda partition: partition.path)
@@ -227,6 +264,7 @@ class Catalog:
         *,
         replace: bool = False,
         source: str = "the new bars",
+        provenance: Provenance | None = None,
     ) -> list[Partition]:
         """Merge bars into the files of their years, and return the files that changed.
 
@@ -237,6 +275,7 @@ class Catalog:
             replace: take the new values where a row is there with other values, and write anew a file that
                 is damaged or lost.
             source: what stands for the frame in messages.
+            provenance: where the rows come from, kept in the manifest if they change anything.
 
         Raises:
             BarsError: a bar breaks the schema, bars overlap, or (without ``replace``) a row is there with
@@ -246,21 +285,37 @@ class Catalog:
         """
         target = _parsed(timeframe)
         check_spacing(check_bars(frame, source=source), target, source=source)
-        return self._write(asset, target, frame.select(SCHEMA.names()), replace=replace, source=source)
+        new = frame.select(SCHEMA.names())
+        return self._write(asset, target, new, replace=replace, source=source, provenance=provenance)
 
     def write_funding(
-        self, asset: str, frame: pl.DataFrame, *, replace: bool = False, source: str = "the new payments"
+        self,
+        asset: str,
+        frame: pl.DataFrame,
+        *,
+        replace: bool = False,
+        source: str = "the new payments",
+        provenance: Provenance | None = None,
     ) -> list[Partition]:
         """As :meth:`write`, for funding payments in the columns of ``RATES``."""
         check_rates(frame, source=source)
-        return self._write(asset, None, frame.select(RATES.names()), replace=replace, source=source)
+        new = frame.select(RATES.names())
+        return self._write(asset, None, new, replace=replace, source=source, provenance=provenance)
 
     def _write(
-        self, asset: str, timeframe: Timeframe | None, frame: pl.DataFrame, *, replace: bool, source: str
+        self,
+        asset: str,
+        timeframe: Timeframe | None,
+        frame: pl.DataFrame,
+        *,
+        replace: bool,
+        source: str,
+        provenance: Provenance | None,
     ) -> list[Partition]:
         year_of = frame["timestamp"].dt.year()
         with self.store.exclusive():
-            self._partitions = _read_manifest(self.store) or {}
+            manifest = _read_manifest(self.store) or Manifest()
+            self._partitions, self._sources = dict(manifest.files), dict(manifest.sources)
             contents: dict[Partition, bytes] = {}
             for year in year_of.unique().sort():
                 path = partition_path(asset, timeframe, year)
@@ -271,6 +326,9 @@ class Catalog:
                 if stored is None or not merged.equals(stored):
                     content = encode(merged, SCHEMA if timeframe else RATES)
                     contents[Partition.of(path, merged, content)] = content
+            if contents and provenance is not None:
+                key = series_key(asset, timeframe)
+                self._sources[key] = add_source(self._sources.get(key, ()), provenance)
             self._commit(contents)
         return list(contents)
 
@@ -294,15 +352,15 @@ class Catalog:
         if not contents:
             return
         pending = {partition.path: partition for partition in contents}
-        self.store.write(MANIFEST, Manifest(self._partitions, pending).to_bytes())
+        self.store.write(MANIFEST, Manifest(self._partitions, pending, self._sources).to_bytes())
         for partition, content in contents.items():
             self.store.write(partition.path, content)
         self._partitions.update(pending)
-        self.store.write(MANIFEST, Manifest(self._partitions).to_bytes())
+        self.store.write(MANIFEST, Manifest(self._partitions, {}, self._sources).to_bytes())
 
 
-def _read_manifest(store: Store) -> dict[str, Partition] | None:
-    """The files of the catalog, or None without a manifest. What an interrupted write left is sorted out."""
+def _read_manifest(store: Store) -> Manifest | None:
+    """The manifest of the catalog, or None without one. What an interrupted write left is sorted out."""
     content = store.read(MANIFEST)
     if content is None:
         return None
@@ -312,7 +370,7 @@ def _read_manifest(store: Store) -> dict[str, Partition] | None:
         written = store.read(path)
         if written is not None and digest(written) == announced.sha256:
             partitions[path] = announced
-    return partitions
+    return Manifest(partitions, {}, manifest.sources)
 
 
 def _parsed(timeframe: Timeframe | str) -> Timeframe:

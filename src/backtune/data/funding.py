@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from backtune.data.bars import SCHEMA, check_rows, time_rules
+from backtune.data.schema import SCHEMA, Rule, check_rows, time_rules
 
 # timestamp: when it is paid; rate: the fraction of the notional that a long pays, negative where it receives.
 RATES: Final = pl.Schema({"timestamp": SCHEMA["timestamp"], "rate": pl.Float64()})
 
 
 def check_rates(frame: pl.DataFrame, *, source: str | Path, rows: pl.Series | None = None) -> pl.DataFrame:
-    """As :func:`backtune.data.bars.check_bars`, for payments in the columns of ``RATES``."""
+    """As :func:`backtune.data.schema.check_bars`, for payments in the columns of ``RATES``."""
     return check_rows(frame, _rules(), source=source, rows=rows)
 
 
@@ -43,7 +43,7 @@ def rates_at_opens(rates: pl.DataFrame, opens: np.ndarray) -> np.ndarray:
     return funding
 
 
-def _rules() -> Iterable[tuple[str, str, pl.Expr]]:
+def _rules() -> Iterator[Rule]:
     yield from time_rules()
-    yield "rate", "is not a finite number", ~pl.col("rate").is_finite()
-    yield "rate", "a rate must be a fraction above -1 and below 1", pl.col("rate").abs() >= 1
+    yield Rule("rate", "is not a finite number", ~pl.col("rate").is_finite())
+    yield Rule("rate", "a rate must be a fraction above -1 and below 1", pl.col("rate").abs() >= 1)

@@ -9,13 +9,14 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from backtune.data.bars import COLUMNS, Bars
+from backtune.data.bars import Bars
 from backtune.data.cache import ByteCache
 from backtune.data.catalog import Catalog
 from backtune.data.funding import RATES, rates_at_opens
 from backtune.data.manifest import Partition
 from backtune.data.parquet import decode
 from backtune.data.resample import resample
+from backtune.data.schema import COLUMNS, check_bars
 from backtune.data.window import Moment, Window, iso, to_microseconds
 from backtune.errors import BarsError, CatalogError, FingerprintError
 from backtune.timeframe import Timeframe
@@ -126,7 +127,7 @@ def _load(
         )
     if target != source:
         frame = resample(frame, target)
-    bars = Bars.from_frame(frame, timeframe=target, calendar=calendar, asset=asset)
+    bars = Bars.from_checked(check_bars(frame, source=asset), target, calendar=calendar, asset=asset)
     return replace(bars, funding=_funding(catalog, bars)) if funding else bars
 
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from backtune.data.bars import SCHEMA, check_bars
 from backtune.data.funding import RATES, check_rates
+from backtune.data.provenance import Provenance
+from backtune.data.schema import SCHEMA, check_bars
 from backtune.data.window import iso, to_microseconds
 from backtune.errors import CatalogError
 from backtune.timeframe import Timeframe
@@ -103,15 +104,21 @@ class Manifest:
         files: as they were when the last write ended.
         pending: as a write that has begun will leave them. Both are recorded before a file changes, so that
             a crash at any moment leaves files that match one of the two.
+        sources: where the rows of each series come from, by :func:`backtune.data.provenance.series_key`.
     """
 
     files: Mapping[str, Partition] = field(default_factory=dict)
     pending: Mapping[str, Partition] = field(default_factory=dict)
+    sources: Mapping[str, tuple[Provenance, ...]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         document: dict[str, Any] = {"version": _VERSION, "files": _entries(self.files)}
         if self.pending:
             document["pending"] = _entries(self.pending)
+        if self.sources:
+            document["sources"] = {
+                key: [source.to_json() for source in self.sources[key]] for key in sorted(self.sources)
+            }
         return (json.dumps(document, indent=1) + "\n").encode()
 
     @classmethod
@@ -133,12 +140,16 @@ class Manifest:
                 {path: Partition.from_json(path, entry) for path, entry in section.items()}
                 for section in sections
             )
+            sources = {
+                key: tuple(Provenance.from_json(entry) for entry in entries)
+                for key, entries in document.get("sources", {}).items()
+            }
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise CatalogError(
                 f"{source}: is not a manifest ({type(error).__name__}: {error}); "
                 "restore it from a copy, or remove it and import the data again"
             ) from error
-        return cls(files, pending)
+        return cls(files, pending, sources)
 
 
 def partition_path(asset: str, timeframe: Timeframe | None, year: int) -> str:

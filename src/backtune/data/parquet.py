@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from backtune.data.bars import SCHEMA
+from backtune.data.schema import SCHEMA
 from backtune.errors import BarsError
 
 # A month or two of one-minute bars: a window reads only the groups that it touches.

@@ -17,7 +17,7 @@ import polars as pl
 
 from backtune.data.bars import SECONDS_PER_YEAR, Bars
 from backtune.data.catalog import Catalog
-from backtune.data.ingest import ImportReport, filled
+from backtune.data.ingest.report import ImportReport, describe_bars
 from backtune.data.window import Moment, Window
 from backtune.errors import SpecError
 from backtune.timeframe import Timeframe
@@ -95,7 +95,7 @@ def make_market(
         source = f"synthetic {asset} (seed {seed})"
         catalog.write(asset, bars.timeframe, frame, replace=replace, source=source)
         report = ImportReport(source, asset=asset, timeframe=str(bars.timeframe))
-        reports.append(filled(report, frame, bars.timeframe))
+        reports.append(describe_bars(report, frame, bars.timeframe))
     return reports
 
 

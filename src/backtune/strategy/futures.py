@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from backtune.data.bars import PRICES, Bars
+from backtune.data.bars import Bars
+from backtune.data.schema import PRICES
 
 
 def _truncated(bars: Bars, cut: int, random: np.random.Generator) -> Bars:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backtune.data.ingest import import_bars
+from backtune.data.ingest.importer import import_bars
 from backtune.search.plan import studies_of
 from backtune.search.study import Study
 from backtune.spec import SweepSpec

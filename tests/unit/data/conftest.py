@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from backtune.data.bars import SCHEMA
+from backtune.data.schema import SCHEMA
 
 MakeFrame = Callable[..., pl.DataFrame]
 

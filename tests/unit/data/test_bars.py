@@ -4,7 +4,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from backtune.data.bars import Bars, check_bars
+from backtune.data.bars import Bars
+from backtune.data.schema import check_bars
 from backtune.errors import BarsError
 
 

@@ -13,7 +13,7 @@ from backtune.data.bars import Bars
 from backtune.data.catalog import Catalog
 from backtune.data.check import check_catalog
 from backtune.data.funding import RATES, rates_at_opens
-from backtune.data.ingest import import_funding
+from backtune.data.ingest.importer import import_funding
 from backtune.data.load import cached_bars, load_bars
 from backtune.errors import BarsError, CatalogError, FingerprintError
 
@@ -226,7 +226,7 @@ def test_repair_sorts_and_drops_exact_duplicates(tmp_path, write_file):
     rows = "time,rate\n2018-01-01 08:00,0.25\n2018-01-01 00:00,0.5\n2018-01-01 08:00,0.25\n"
     (report,) = import_funding(write_file("BTCUSD.csv", rows), tmp_path, repair=True)
     assert report.notes[:2] == (
-        "dropped 1 exact duplicates", "sorted: 1 rows were older than the row before",
+        "dropped 1 exact duplicate", "sorted: 1 row older than the row before",
     )  # fmt: skip
     assert pl.read_parquet(tmp_path / PATH_2018).equals(_rates({0: 0.5, 8: 0.25}))
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from backtune.data.bars import SCHEMA
 from backtune.data.catalog import Catalog
-from backtune.data.ingest import import_bars, read_csv, read_parquet
+from backtune.data.ingest.importer import import_bars, read_bars
 from backtune.data.load import load_bars
+from backtune.data.schema import SCHEMA
 from backtune.errors import BarsError, CatalogError, SpecError
 
 # The same three hourly bars in the layouts of many vendors.
@@ -36,9 +36,9 @@ LAYOUTS = {
         """,
     "Yahoo: quoted, adjusted close": """\
         "Datetime","Open","High","Low","Close","Adj Close","Volume"
-        "2018-01-01 14:00:00+01:00","1.5","1.75","1.25","1.625","9","10"
-        "2018-01-01 15:00:00+01:00","1.625","2","1.5","1.75","9","20"
-        "2018-01-01 16:00:00+01:00","1.75","2.25","1","2","9","30"
+        "2018-01-01 14:00:00+01:00","1.5","1.75","1.25","1.625","1.625","10"
+        "2018-01-01 15:00:00+01:00","1.625","2","1.5","1.75","1.75","20"
+        "2018-01-01 16:00:00+01:00","1.75","2.25","1","2","2","30"
         """,
     "MetaTrader 5: tabs, split time, zero volume beside ticks": """\
         <DATE>	<TIME>	<OPEN>	<HIGH>	<LOW>	<CLOSE>	<TICKVOL>	<VOL>	<SPREAD>
@@ -123,7 +123,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_layouts_of_vendors(write_file, layout, newline):
     text = textwrap.dedent(LAYOUTS[layout]).replace("\n", newline)
-    frame = read_csv(write_file("BTCUSD_1h.csv", text))
+    frame = read_bars(write_file("BTCUSD_1h.csv", text))
     assert frame.schema == SCHEMA
     assert frame.rows() == EXPECTED
 
@@ -132,7 +132,7 @@ def test_layouts_of_vendors(write_file, layout, newline):
 def test_marks_of_encodings(tmp_path, encoding):
     path = tmp_path / "x.csv"
     path.write_bytes(textwrap.dedent(LAYOUTS["plain"]).encode(encoding))
-    assert read_csv(path).rows() == EXPECTED
+    assert read_bars(path).rows() == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -151,13 +151,13 @@ def test_marks_of_encodings(tmp_path, encoding):
 def test_parquet_of_others(tmp_path, change):
     frame = pl.DataFrame(EXPECTED, schema=SCHEMA, orient="row")
     change(frame).write_parquet(tmp_path / "x.parquet")
-    assert read_parquet(tmp_path / "x.parquet").equals(frame)
+    assert read_bars(tmp_path / "x.parquet").equals(frame)
 
 
 def test_pandas_index_is_the_time(tmp_path):
     frame = pl.DataFrame(EXPECTED, schema=SCHEMA, orient="row")
     frame.to_pandas().set_index("timestamp").to_parquet(tmp_path / "x.parquet")
-    assert read_parquet(tmp_path / "x.parquet").equals(frame)
+    assert read_bars(tmp_path / "x.parquet").equals(frame)
 
 
 @pytest.mark.parametrize(
@@ -174,14 +174,14 @@ def test_pandas_index_is_the_time(tmp_path):
 )
 def test_points_become_the_nearest_double(write_file, points, scale, price):
     text = f"time,open,high,low,close\n2018-01-01,{points},{points},{points},{points}\n"
-    assert read_csv(write_file("x.csv", text), price_scale=scale)["open"][0] == price
+    assert read_bars(write_file("x.csv", text), price_scale=scale)["open"][0] == price
 
 
 def test_every_price_in_points_is_exact(write_file):
     rows = "\n".join(
         f"{1_500_000_000 + i * 60},{p},{p},{p},{p}" for i, p in enumerate(range(99_000, 101_000))
     )
-    frame = read_csv(write_file("x.csv", f"unix,open,high,low,close\n{rows}\n"), price_scale=1e-5)
+    frame = read_bars(write_file("x.csv", f"unix,open,high,low,close\n{rows}\n"), price_scale=1e-5)
     assert frame["close"].to_list() == [float(f"{p / 1e5:.5f}") for p in range(99_000, 101_000)]
 
 
@@ -243,10 +243,11 @@ def test_one_bad_file_does_not_lose_the_others(write_file, tmp_path):
     write_file("C_1h.csv", HEADER + GOOD)
     write_file("notes.md", "not imported")
     reports = import_bars(folder, tmp_path / "root")
-    assert [(report.asset, report.error is None) for report in reports] == [
-        ("A", True),
-        ("B", False),
-        ("C", True),
+    assert [(report.asset, report.error is None, report.unread) for report in reports] == [
+        ("A", True, None),
+        ("B", False, None),
+        ("C", True, None),
+        (None, True, "is a document"),
     ]
     assert Catalog.open(tmp_path / "root").assets() == ["A", "C"]
 
@@ -267,7 +268,7 @@ def test_repair_sorts_drops_and_says_so(write_file, tmp_path):
     assert "unsorted" in refused.error or "duplicate" in refused.error
     (report,) = import_bars(path, tmp_path / "root", repair=True)
     assert report.error is None
-    assert report.notes == ("dropped 3 exact duplicates", "sorted: 1 rows were older than the row before")
+    assert report.notes == ("dropped 3 exact duplicates", "sorted: 1 row older than the row before")
     assert len(load_bars(tmp_path / "root", "BTCUSD", "1h")) == 4
 
 
@@ -295,8 +296,8 @@ def test_name_options_and_rows_tell(write_file, tmp_path, name, options, asset, 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("BTCUSD_1m.csv", {}, "said to be 1m, but the rows are 1h apart at the least and 1h usually"),
-        ("BTCUSD_1h.csv", {"timeframe": "1d"}, "said to be 1d, but the rows are 1h apart"),
+        ("BTCUSD_7m.csv", {}, "said to be 7m (from the file's name), but the rows are 1h apart at the least and 1h usually"),
+        ("BTCUSD_1h.csv", {"timeframe": "1d"}, "said to be 1d (as chosen), but the rows are 1h apart"),
         ("bars.csv", {}, "the file's name does not tell the asset; pass --asset"),
         ("BTCUSD_1h.csv", {"asset": "a/b"}, "'a/b' cannot name an asset"),
     ],
@@ -309,7 +310,7 @@ def test_what_does_not_fit_together(write_file, tmp_path, name, options, message
 def test_absent_volume_is_0_and_said(write_file, tmp_path):
     text = "time,open,high,low,close\n2018-01-01 00:00,2,3,1,2\n2018-01-01 01:00,2,3,1,2\n"
     (report,) = import_bars(write_file("BTCUSD_1h.csv", text), tmp_path / "root")
-    assert report.notes == ("no volume column: volume is 0",)
+    assert report.assumed["volume"] == "none in the file: 0"
     assert load_bars(tmp_path / "root", "BTCUSD", "1h").volume.tolist() == [0, 0]
 
 
@@ -330,12 +331,14 @@ def test_second_import_changes_nothing_and_says_so(write_file, tmp_path):
     [
         ("absent.csv", "there is no such file or folder"),
         ("empty", "the folder holds no file to import"),
-        ("x.xlsx", "cannot be imported; it has to be one of .csv"),
+        ("x.xlsx", "is a spreadsheet; save the sheet with the bars as CSV; it has to be one of .csv"),
+        ("x.xyz", "cannot be imported: .xyz is not a kind of file that is read; it has to be one of .csv"),
     ],
 )
 def test_sources_that_are_none(tmp_path, name, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "x.xlsx").touch()
+    (tmp_path / "x.xyz").touch()
     with pytest.raises(CatalogError, match=message):
         import_bars(tmp_path / name, tmp_path / "root")
 
@@ -343,12 +346,12 @@ def test_sources_that_are_none(tmp_path, name, message):
 def test_unreadable_sources_are_bars_errors(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"\xff\x00\x81time,open")
     with pytest.raises(BarsError, match="is not text in UTF-8"):
-        read_csv(tmp_path / "x.csv")
+        read_bars(tmp_path / "x.csv")
     (tmp_path / "x.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(BarsError, match="cannot be read as Parquet"):
-        read_parquet(tmp_path / "x.parquet")
-    with pytest.raises(BarsError, match="cannot be read: No such file"):
-        read_csv(tmp_path / "absent.csv")
+        read_bars(tmp_path / "x.parquet")
+    with pytest.raises(CatalogError, match="there is no such file or folder"):
+        read_bars(tmp_path / "absent.csv")
 
 
 @pytest.mark.parametrize(
@@ -361,6 +364,6 @@ def test_unreadable_sources_are_bars_errors(tmp_path):
 def test_real_points(market, tmp_path, name, scale, asset, timeframe, rows, first, gaps):
     (report,) = import_bars(market / "csv" / name, tmp_path, price_scale=scale)
     assert (report.asset, report.timeframe, report.rows, report.gaps) == (asset, timeframe, rows, gaps)
-    assert report.notes == ("volume is 'tick_volume'",)
+    assert report.assumed["volume"].startswith("'tick_volume'")
     bars = load_bars(tmp_path, asset, timeframe)
     assert (len(bars), bars.open[0]) == (rows, first)

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtune.data.bars import SCHEMA
 from backtune.data.resample import resample
+from backtune.data.schema import SCHEMA
 from backtune.timeframe import Timeframe
 
 

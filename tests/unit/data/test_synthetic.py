@@ -5,9 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from backtune.data.bars import PRICES, Bars
+from backtune.data.bars import Bars
 from backtune.data.check import check_catalog
 from backtune.data.load import load_bars
+from backtune.data.schema import PRICES
 from backtune.data.synthetic import make_market, synthetic_bars
 from backtune.errors import BarsError, SpecError
 

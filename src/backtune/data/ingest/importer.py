@@ -1,0 +1,375 @@
+"""Bars and funding from vendors' files into a catalog."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from backtune.data.catalog import Catalog
+from backtune.data.funding import check_rates
+from backtune.data.ingest.adjustments import Adjust
+from backtune.data.ingest.columns import parse_columns
+from backtune.data.ingest.numbers import Decimal
+from backtune.data.ingest.repair import describe_empty_rows, mend_rows, sort_rows
+from backtune.data.ingest.report import ImportReport, describe_bars, describe_rates
+from backtune.data.ingest.sheet import read_sheet
+from backtune.data.ingest.sources import Source, Unread, find_sources
+from backtune.data.ingest.spacing import (
+    Label,
+    Length,
+    check_plausible,
+    find_length,
+    fit_to_length,
+    label_by_open,
+)
+from backtune.data.ingest.table import Reading, Table, read_rates, read_tables
+from backtune.data.ingest.times import DateOrder, Zone
+from backtune.data.naming import asset_of_funding, read_name, require_asset
+from backtune.data.provenance import Provenance
+from backtune.data.schema import SCHEMA, check_bars, check_rows, time_rules
+from backtune.errors import BacktuneError, BarsError, CatalogError
+from backtune.timeframe import Timeframe
+
+FUNDING: Final = "funding"  # stands for the timeframe in reports of funding payments
+
+_PREVIEW_ROWS: Final = 3
+# HistData stamps its bars in Eastern Standard Time all year, and its files say so nowhere.
+_ZONES_OF_VENDORS: Final = ((re.compile(r"DAT_(?:ASCII|MT|NT|XLSX)_.*", re.IGNORECASE), "EST", "HistData"),)
+# New rows at another level than stored ones at the same times, by this share, were adjusted otherwise.
+_OTHER_LEVEL: Final = 0.05
+_SYMBOL_MARKS = re.compile(r"[/:\s]")
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """The user's choices for an import; None leaves one to the files.
+
+    Attributes:
+        asset, timeframe: The asset and the length of bars of all files.
+        price_scale: The factor for prices.
+        timezone: The zone of times that carry none, as in ``America/New_York``; UTC without it.
+        label: ``open`` or ``close``, the moment of a bar that its time names.
+        adjust: ``all``, ``splits`` or ``none``, the treatment of splits and dividends.
+        decimal: ``point`` or ``comma``, the decimal mark.
+        date_order: ``dmy`` or ``mdy``, the order of day and month.
+        columns: Columns by part, as in ``time=Date,open=First``.
+        repair: True to mend files, see :mod:`backtune.data.ingest.repair`.
+        replace: True to take the new values where the catalog has others for the same time.
+        dry_run: True to write nothing and show the first bars.
+    """
+
+    asset: str | None = None
+    timeframe: str | None = None
+    price_scale: float = 1.0
+    timezone: str | None = None
+    label: Label = "open"
+    adjust: Adjust = "all"
+    decimal: Decimal | None = None
+    date_order: DateOrder | None = None
+    columns: str | None = None
+    repair: bool = False
+    replace: bool = False
+    dry_run: bool = False
+    reading: Reading = field(init=False)
+    length: Timeframe | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        reading = Reading(
+            zone=None if self.timezone is None else Zone.parse(self.timezone),
+            decimal=self.decimal,
+            date_order=self.date_order,
+            adjust=self.adjust,
+            columns=parse_columns(self.columns) if self.columns else {},
+            price_scale=self.price_scale,
+        )
+        object.__setattr__(self, "reading", reading)
+        object.__setattr__(
+            self, "length", None if self.timeframe is None else Timeframe.parse(self.timeframe)
+        )
+
+
+def read_bars(path: str | Path, options: ImportOptions | None = None, **choices: Any) -> pl.DataFrame:
+    """Read the bars of a file of one asset, in the schema, oldest first and not checked.
+
+    Raises:
+        BarsError: The file cannot be read, holds several assets, or a column, a time or a number in it cannot be read.
+        CatalogError: The file does not exist, or is of a kind that is not read.
+    """
+    tables = [
+        table
+        for source in find_sources([path])
+        if isinstance(source, Source)
+        for table in read_tables(read_sheet(source), (options or ImportOptions(**choices)).reading)
+    ]
+    if len(tables) != 1:
+        raise BarsError(f"holds {len(tables)} assets, not one", source=path)
+    return tables[0].frame.select(SCHEMA.names())
+
+
+def import_bars(
+    sources: str | Path | Iterable[str | Path],
+    root: str | Path,
+    options: ImportOptions | None = None,
+    **choices: Any,
+) -> list[ImportReport]:
+    """Import files, folders of them and archives into the catalog at ``root``.
+
+    A file that cannot be used is reported and leaves the others alone; so is a file in a folder that is not read.
+
+    Args:
+        options: The choices; or each by its name, as in ``asset="BTCUSD"``.
+
+    Returns:
+        A report for each file, and for each asset of a file, in the order of the files.
+
+    Raises:
+        CatalogError: A source does not exist, or the catalog cannot be opened.
+        SpecError: A choice is not possible.
+    """
+    options = options or ImportOptions(**choices)
+    found = find_sources([sources] if isinstance(sources, str | Path) else sources)
+    catalog = Catalog.open_or_create(root)
+    return [report for source in found for report in _import_source(source, catalog, options, _import_tables)]
+
+
+def import_funding(
+    sources: str | Path | Iterable[str | Path],
+    root: str | Path,
+    options: ImportOptions | None = None,
+    **choices: Any,
+) -> list[ImportReport]:
+    """Import files of funding payments, a column of times and one of the rates that longs pay; see :func:`import_bars`."""
+    options = options or ImportOptions(**choices)
+    found = find_sources([sources] if isinstance(sources, str | Path) else sources)
+    catalog = Catalog.open_or_create(root)
+    return [report for source in found for report in _import_source(source, catalog, options, _import_rates)]
+
+
+_Importer = Callable[[Source, bytes, Catalog, ImportOptions], Iterator[ImportReport]]
+
+
+def _import_source(
+    source: Source | Unread, catalog: Catalog, options: ImportOptions, import_: _Importer
+) -> Iterator[ImportReport]:
+    if isinstance(source, Unread):
+        if source.is_error:
+            yield ImportReport(source.label, error=f"{source.label}: {source.reason}")
+        else:
+            yield ImportReport(source.label, unread=source.reason)
+        return
+    try:
+        content = source.read()
+        yield from import_(replace(source, read=lambda: content), content, catalog, options)
+    except BacktuneError as error:
+        yield ImportReport(
+            source.label,
+            asset=options.asset or read_name(source.path).asset,
+            error=_named(error, source.label),
+        )
+    except (
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+        ValueError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        # A file can hold what no one thought of; it must not take the others along.
+        reason = next(iter(str(error).splitlines()), "")
+        yield ImportReport(
+            source.label,
+            error=f"{source.label}: cannot be read as bars: {type(error).__name__}: {reason}",
+        )
+
+
+def _import_tables(
+    source: Source, content: bytes, catalog: Catalog, options: ImportOptions
+) -> Iterator[ImportReport]:
+    reading, notes = _with_zone_of_vendor(source, options.reading)
+    tables = read_tables(read_sheet(source), reading)
+    if len(tables) > 1 and options.asset is not None:
+        symbols = ", ".join(str(table.symbol) for table in tables[:5])
+        raise CatalogError(
+            f"{source.label}: holds {len(tables)} assets ({symbols}{', ...' if len(tables) > 5 else ''}), which --asset "
+            f"{options.asset} would make one; leave it out, and each gets the name that it has in the file"
+        )
+    for table in tables:
+        table = replace(table, notes=(*notes, *table.notes))  # noqa: PLW2901
+        report = ImportReport(
+            source.label, asset=options.asset or _asset_of(table, source, n_tables=len(tables))
+        )
+        try:
+            yield _import_table(table, report, source, content, catalog, options)
+        except BacktuneError as error:
+            yield replace(report, error=_named(error, source.label))
+
+
+def _import_table(
+    table: Table,
+    report: ImportReport,
+    source: Source,
+    content: bytes,
+    catalog: Catalog,
+    options: ImportOptions,
+) -> ImportReport:
+    asset = require_asset(report.asset, source.label)
+    table, length = _understand_bars(table, source, options)
+    frame = table.frame.select(SCHEMA.names())
+    timeframe = length.timeframe
+    assumed = {**table.assumed, "timeframe": f"{timeframe}, {length.origin}"}
+    report = replace(report, timeframe=str(timeframe), assumed=assumed)
+    _check_meant(asset, timeframe, source, catalog, options)
+    level = _describe_level(asset, timeframe, frame, catalog, source, replaces=options.replace)
+    report = describe_bars(replace(report, notes=(*table.notes, *level)), frame, timeframe)
+    if options.dry_run:
+        return replace(report, preview=pl.concat([frame.head(_PREVIEW_ROWS), frame[_PREVIEW_ROWS:].tail(1)]))
+    provenance = _provenance(report, source, content)
+    changed = catalog.write(
+        asset, timeframe, frame, replace=options.replace, source=source.label, provenance=provenance
+    )
+    return report if changed else replace(report, notes=(*report.notes, "the catalog has these bars already"))
+
+
+def _understand_bars(table: Table, source: Source, options: ImportOptions) -> tuple[Table, Length]:
+    """Return checked bars, oldest first and labelled by their opens, and their length."""
+    label = source.label
+    if options.repair:
+        table = mend_rows(sort_rows(table))
+    else:
+        describe_empty_rows(table, source=label)
+    _check_times(table, label)
+    length = _stated_length(source, options) or find_length(table, label)
+    table = fit_to_length(
+        label_by_open(table, length.timeframe, options.label), length, repair=options.repair, source=label
+    )
+    check_plausible(table, length.timeframe, label)
+    check_bars(table.frame.select(SCHEMA.names()), source=label, rows=table.frame["row"])
+    return table, length
+
+
+def _check_times(table: Table, label: str) -> None:
+    """Refuse missing, unsorted and duplicate times before a length is told from them."""
+    check_rows(table.frame, time_rules(), source=label, rows=table.frame["row"])
+
+
+def _stated_length(source: Source, options: ImportOptions) -> Length | None:
+    if options.length is not None:
+        return Length(options.length, "as chosen", is_chosen=True)
+    named = read_name(source.path).timeframe
+    return None if named is None else Length(Timeframe.parse(named), "from the file's name")
+
+
+def _asset_of(table: Table, source: Source, *, n_tables: int) -> str | None:
+    """Return the asset's name: where a file holds several, the one in its rows, else the one in the file's name."""
+    symbol = None if table.symbol is None else _SYMBOL_MARKS.sub("", table.symbol)
+    named = read_name(source.path).asset
+    return symbol if n_tables > 1 or named is None else named
+
+
+def _with_zone_of_vendor(source: Source, reading: Reading) -> tuple[Reading, tuple[str, ...]]:
+    if reading.zone is None:
+        for name, zone, vendor in _ZONES_OF_VENDORS:
+            if name.fullmatch(source.path.stem):
+                return replace(reading, zone=Zone.parse(zone)), (
+                    f"times are {zone}, as {vendor} stamps them",
+                )
+    return reading, ()
+
+
+def _check_meant(
+    asset: str, timeframe: Timeframe | None, source: Source, catalog: Catalog, options: ImportOptions
+) -> None:
+    """Refuse a file whose name differs from those that gave the asset's bars so far, unless --asset says that it is meant."""
+    if options.asset is not None:
+        return
+    own = _letters(source.path)
+    for other in catalog.sources(asset, timeframe):
+        if other.sha256 is not None and _letters(Path(other.name)) != own:
+            raise CatalogError(
+                f"{source.label}: {asset} {timeframe or FUNDING} has bars from files named like {other.name!r}; pass --asset {asset} if this "
+                "file holds the same market, or another name for --asset if it does not"
+            )
+
+
+def _letters(path: Path) -> str:
+    """Return what files of one series share in their names: the letters, without the numbers of periods."""
+    stem = path.name
+    while Path(stem).suffix and len(Path(stem).suffix) <= 8 and Path(stem).suffix[1:].isalpha():
+        stem = Path(stem).stem
+    stem = re.sub(r"(?: ?\(\d{1,3}\)| - (?:Copy|Kopie|Copie|Copia))+$", "", stem, flags=re.IGNORECASE)
+    return "".join(character for character in stem.lower() if character.isalpha())
+
+
+def _describe_level(
+    asset: str, timeframe: Timeframe, frame: pl.DataFrame, catalog: Catalog, source: Source, *, replaces: bool
+) -> tuple[str, ...]:
+    """Compare new bars with stored ones at the same times: prices at another level were adjusted otherwise.
+
+    Raises:
+        BarsError: They would replace a part of the stored bars and leave a step at the border.
+    """
+    stored = catalog.stored_bars(asset, timeframe, frame)
+    if stored is None or stored.frame.is_empty():
+        return ()
+    both = frame.join(stored.frame, on="timestamp", suffix="_stored")
+    if both.height == 0:
+        return ()
+    ratio = float((both["close"] / both["close_stored"]).median() or 1.0)  # type: ignore[arg-type]
+    if abs(ratio - 1) <= _OTHER_LEVEL:
+        return ()
+    times = frame["timestamp"]
+    covers = stored.first >= times[0] and stored.last <= times[-1]
+    if replaces and not covers:
+        raise BarsError(
+            f"its prices are {ratio:.4g} times those that the catalog has of {asset} at the same times (adjusted for a split, or "
+            f"in another unit?), and the catalog has bars from {stored.first:%Y-%m-%d} to {stored.last:%Y-%m-%d}, of which this "
+            "file would replace a part and leave a step at the border; import a file with the whole history",
+            source=source.label,
+            column="close",
+        )
+    return (f"prices are {ratio:.4g} times those that the catalog had",)
+
+
+def _provenance(report: ImportReport, source: Source, content: bytes) -> Provenance:
+    start, end = report.to_json()["start"], report.to_json()["end"]
+    return Provenance(
+        name=source.path.name, rows=report.rows, start=start, end=end, sha256=hashlib.sha256(content).hexdigest(),
+        assumed=report.assumed, notes=report.notes,
+    )  # fmt: skip
+
+
+def _named(error: BacktuneError, label: str) -> str:
+    """Return the error's text, with the file's name in front where it does not begin with it."""
+    text = str(error)
+    return text if text.startswith(label) else f"{label}: {text}"
+
+
+def _import_rates(
+    source: Source, content: bytes, catalog: Catalog, options: ImportOptions
+) -> Iterator[ImportReport]:
+    report = ImportReport(
+        source.label, asset=options.asset or asset_of_funding(source.path), timeframe=FUNDING
+    )
+    asset = require_asset(report.asset, source.label)
+    table = read_rates(read_sheet(source), options.reading)
+    if options.repair:
+        table = sort_rows(table)
+    frame = check_rates(table.frame.drop("row"), source=source.label, rows=table.frame["row"])
+    _check_meant(asset, None, source, catalog, options)
+    report = describe_rates(replace(report, assumed=table.assumed, notes=table.notes), frame)
+    if options.dry_run:
+        yield replace(report, preview=pl.concat([frame.head(_PREVIEW_ROWS), frame[_PREVIEW_ROWS:].tail(1)]))
+        return
+    provenance = _provenance(report, source, content)
+    changed = catalog.write_funding(
+        asset, frame, replace=options.replace, source=source.label, provenance=provenance
+    )
+    notes = report.notes if changed else (*report.notes, "the catalog has these payments already")
+    if asset not in catalog.assets():
+        notes = (*notes, f"the catalog has no bars of {asset} yet")
+    yield replace(report, notes=notes)

@@ -1,0 +1,190 @@
+"""The content of a file or a frame as a table of named columns, before anything in it is understood."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from backtune.data.ingest.json_table import read_json_table
+from backtune.data.ingest.sources import Source
+from backtune.data.ingest.text import read_text_table
+from backtune.errors import BarsError
+
+_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+# How pandas writes the columns of two levels into Parquet: ('Close', 'ACME').
+_PAIR = re.compile(r"""\(\s*(['"])(.*?)\1\s*,\s*(['"])(.*?)\3\s*\)""")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The rows of a file or frame below its header, if it has one.
+
+    Attributes:
+        source: The name of the file or frame that messages show.
+        frame: The columns by position, text from a text file, of any type from elsewhere. Never empty.
+        names: The name of each column, empty where it has none.
+        tickers: The asset of each column in a table that holds several assets side by side; None for a column of all.
+        has_header: True if the names come from the file.
+        delimiter: The mark between the columns of a text file.
+        notes: Remarks on how the file was read.
+    """
+
+    source: str
+    frame: pl.DataFrame
+    names: tuple[str, ...]
+    tickers: tuple[str | None, ...]
+    has_header: bool = True
+    delimiter: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_sheet(source: Source) -> Sheet:
+    """Read a file by its suffix.
+
+    Raises:
+        BarsError: The file cannot be read, or holds no table or no row.
+    """
+    return _READERS[source.suffix](source.read(), source.label)
+
+
+def sheet_of_frame(frame: Any, source: str) -> Sheet:
+    """Take a Polars or pandas frame; the index of a pandas frame becomes its first column, unless it merely counts rows.
+
+    Raises:
+        BarsError: It is neither, or has no row.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return _of_polars(frame, source)
+    if not hasattr(frame, "reset_index"):
+        raise BarsError(f"a {type(frame).__name__} is not a Polars or pandas frame", source=source)
+    return _of_pandas(frame, source)
+
+
+def _of_polars(frame: pl.DataFrame, source: str, names: tuple[str, ...] | None = None) -> Sheet:
+    if frame.is_empty():
+        raise BarsError("has no rows", source=source)
+    fields, tickers = _split_pairs(names or tuple(frame.columns))
+    return Sheet(source, frame, fields, tickers)
+
+
+def _of_pandas(frame: Any, source: str) -> Sheet:
+    import pandas as pd
+
+    index = frame.index
+    columns = [str(tuple(name)) if isinstance(name, tuple) else str(name) for name in frame.columns]
+    values = [frame.iloc[:, i] for i in range(frame.shape[1])]
+    counts_rows = pd.api.types.is_numeric_dtype(index.dtype) and index.name is None
+    if not isinstance(index, pd.MultiIndex) and not counts_rows:
+        columns.insert(0, str(index.name) if index.name is not None else "")
+        values.insert(0, index.to_series())
+    elif isinstance(index, pd.MultiIndex):
+        columns[:0] = ["" if name is None else str(name) for name in index.names]
+        values[:0] = [index.get_level_values(i).to_series() for i in range(index.nlevels)]
+    try:
+        series = [_polars_series(column, f"column_{i}") for i, column in enumerate(values)]
+    except (pl.exceptions.PolarsError, TypeError, ValueError, ArithmeticError) as error:
+        raise BarsError(f"cannot be read as bars: {str(error).splitlines()[0]}", source=source) from error
+    return _of_polars(pl.DataFrame(series), source, tuple(columns))
+
+
+def _polars_series(column: Any, name: str) -> pl.Series:
+    import pandas as pd
+
+    column = column.reset_index(drop=True)
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
+    zone = getattr(column.dtype, "tz", None)
+    if zone is None:
+        return pl.Series(name, pl.from_pandas(column))
+    # Through UTC, for Polars reads zones of pandas in a way that pandas retires; the zone is put back for its midnights.
+    naive = pl.Series(name, pl.from_pandas(column.dt.tz_convert("UTC").dt.tz_localize(None)))
+    utc = naive.dt.replace_time_zone("UTC")
+    key = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    return utc.dt.convert_time_zone(key) if key else utc
+
+
+def _split_pairs(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """Take apart names of two levels, a field and an asset in either order."""
+    pairs = [_PAIR.fullmatch(name.strip()) for name in names]
+    if not any(pairs):
+        return names, (None,) * len(names)
+    levels = [(match[2], match[4]) if match else (name, "") for match, name in zip(pairs, names, strict=True)]
+    return split_levels([list(level) for level in zip(*levels, strict=True)])
+
+
+def split_levels(rows: list[list[str]]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """Tell the fields from the assets in a header of two lines and more.
+
+    Args:
+        rows: (n_lines, n_columns) the lines; a line whose cells but the first are empty names the index.
+
+    Returns:
+        The field of each column, and its asset, or None where no line holds assets.
+    """
+    fields = max(rows, key=lambda row: len(_PRICE_NAMES & {cell.strip().lower() for cell in row}))
+    index_line = next((row for row in rows if row[0].strip() and not any(c.strip() for c in row[1:])), None)
+    others = [row for row in rows if row is not fields and row is not index_line]
+    names = [cell.strip() for cell in fields]
+    if index_line is not None:
+        names[0] = index_line[0].strip()
+    assets = next((row for row in others if len({c.strip() for c in row[1:]} - {""}) >= 1), None)
+    if assets is None:
+        return tuple(names), (None,) * len(names)
+    tickers = [cell.strip() or None for cell in assets]
+    tickers[0] = None if names[0].strip().lower() not in _PRICE_NAMES else tickers[0]
+    return tuple(names), tuple(tickers)
+
+
+_PRICE_NAMES: Final = frozenset({"open", "high", "low", "close", "adj close", "volume"})
+
+
+def _read_text(content: bytes, source: str) -> Sheet:
+    table = read_text_table(content, source)
+    names, tickers = (
+        (
+            split_levels(table.header)
+            if len(table.header) > 1
+            else (tuple(table.header[0]), (None,) * table.frame.width)
+        )
+        if table.header
+        else (tuple("" for _ in table.frame.columns), (None,) * table.frame.width)
+    )
+    return Sheet(source, table.frame, names, tickers, bool(table.header), table.delimiter, table.notes)
+
+
+def _read_parquet(content: bytes, source: str) -> Sheet:
+    try:
+        return _of_polars(pl.read_parquet(content), source)
+    except _UNREADABLE as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BarsError(
+            f"cannot be read as Parquet (damaged or cut off?): {reason}", source=source
+        ) from error
+
+
+def _read_feather(content: bytes, source: str) -> Sheet:
+    try:
+        return _of_polars(pl.read_ipc(io.BytesIO(content)), source)
+    except _UNREADABLE as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BarsError(
+            f"cannot be read as Feather (damaged or cut off?): {reason}", source=source
+        ) from error
+
+
+def _read_json(content: bytes, source: str) -> Sheet:
+    names, frame = read_json_table(content, source)
+    return Sheet(source, frame, names or ("",) * frame.width, (None,) * frame.width, names is not None)
+
+
+_READERS: Final[Mapping[str, Callable[[bytes, str], Sheet]]] = {
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".prn", ".asc"), _read_text),
+    **dict.fromkeys((".parquet", ".pq"), _read_parquet),
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), _read_feather),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), _read_json),
+}

@@ -1,0 +1,335 @@
+"""Bars and funding out of a sheet: parts told, times and numbers read, assets split, prices adjusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from backtune.data.funding import RATES
+from backtune.data.ingest.adjustments import Actions, Adjust, adjust_bars
+from backtune.data.ingest.columns import Columns, find_columns, find_rate_columns
+from backtune.data.ingest.numbers import (
+    Convention,
+    Decimal,
+    find_convention,
+    is_explicitly_none,
+    read_numbers,
+)
+from backtune.data.ingest.sheet import Sheet
+from backtune.data.ingest.times import DateOrder, Times, Zone, join_date_and_clock, read_times
+from backtune.data.schema import PRICES, SCHEMA
+from backtune.errors import BarsError, SpecError
+
+# A second volume is taken for the first where it has so many fewer empty bars, as a share of all.
+_FEWER_ZEROS: Final = 0.01
+_HISTDATA_ZONE: Final = "EST"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The user's choices of how files are read; None leaves one to what the file shows.
+
+    Attributes:
+        zone: The zone of times that carry none.
+        decimal: The decimal mark of numbers.
+        date_order: The order of day and month in dates that leave it open.
+        adjust: The treatment of splits and dividends; None refuses where it would matter.
+        columns: Columns by the part that they play, see :func:`backtune.data.ingest.columns.parse_columns`.
+        price_scale: The factor for prices; 1e-5 reads 158611 as exactly 1.58611.
+    """
+
+    zone: Zone | None = None
+    decimal: Decimal | None = None
+    date_order: DateOrder | None = None
+    adjust: Adjust | None = "all"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    price_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_scale(self.price_scale)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The bars of one asset, or its funding payments, oldest first and not yet checked.
+
+    Attributes:
+        frame: The columns of the schema, null where the file has no value, and ``row``, the row in the file.
+        symbol: The asset's name in the file, None where no column tells it.
+        assumed: The assumptions that were made, by subject.
+        notes: Remarks on what was not plain.
+        is_date: True if the times are dates.
+        stamps_are_ends: True if the times are known to be those at which bars end.
+        length: The usual time from a bar's open to its end in microseconds, where the file tells ends; else None.
+    """
+
+    frame: pl.DataFrame
+    symbol: str | None = None
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    is_date: bool = False
+    stamps_are_ends: bool = False
+    length: int | None = None
+
+
+def read_tables(sheet: Sheet, reading: Reading) -> list[Table]:
+    """Read the bars of a sheet, a table for each asset in it.
+
+    Raises:
+        BarsError: A column is missing, a time or a number cannot be read, or a choice is left open.
+    """
+    return [table for part in _split_tickers(sheet) for table in _tables_of(part, reading)]
+
+
+def read_rates(sheet: Sheet, reading: Reading) -> Table:
+    """Read the funding payments of a sheet.
+
+    Raises:
+        BarsError: A column is missing, or a time or a number cannot be read.
+    """
+    if not sheet.has_header:
+        raise BarsError("has no header; put a line such as timestamp,rate on top", source=sheet.source)
+    candidates, rate = find_rate_columns(sheet)
+    times = _read_first(sheet, candidates, reading)
+    values = sheet.frame.to_series(rate)
+    convention = find_convention((), (values,), source=sheet.source, chosen=reading.decimal)
+    frame = pl.DataFrame(
+        [times.utc.alias("timestamp"), read_numbers(values, convention, source=sheet.source, role="rate")],
+        schema=RATES,
+    )
+    return _oldest_first(Table(frame.with_row_index("row"), assumed=_said_of_times(times), notes=sheet.notes))
+
+
+def check_scale(scale: float) -> None:
+    """Raise a SpecError unless prices can be multiplied with ``scale``."""
+    if not 0 < scale < float("inf"):
+        raise SpecError("price_scale", f"{scale} is not a number above 0", value=scale)
+
+
+def scale_prices(prices: pl.Series, scale: float) -> pl.Series:
+    """Multiply prices by ``scale``. Points, as in 1e-5, are divided by their exact number per unit instead, so that
+    158611 gives the double 1.58611 and not its neighbour.
+    """
+    values = prices.to_numpy()
+    per_unit = round(1 / scale)
+    # By NumPy: Polars turns a division by a constant into a product with its inexact reciprocal.
+    exact = scale < 1 and abs(per_unit * scale - 1) < 1e-9
+    return pl.Series(prices.name, np.divide(values, per_unit) if exact else values * scale).fill_nan(None)
+
+
+def _split_tickers(sheet: Sheet) -> Iterator[Sheet]:
+    """Yield a sheet for each asset of those that stand side by side."""
+    tickers = list(dict.fromkeys(ticker for ticker in sheet.tickers if ticker is not None))
+    if not tickers:
+        yield sheet
+        return
+    for ticker in tickers:
+        at = [i for i, owner in enumerate(sheet.tickers) if owner in (None, ticker)]
+        columns = [sheet.frame.to_series(i).alias(f"column_{i}") for i in at]
+        yield replace(
+            sheet,
+            frame=pl.DataFrame(columns),
+            names=tuple(sheet.names[i] for i in at),
+            tickers=tuple(ticker for _ in at),
+        )
+
+
+def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
+    columns = find_columns(sheet, reading.columns)
+    _check_single_period(sheet, columns)
+    times = _read_first(sheet, columns.times, reading)
+    convention = _find_convention(sheet, columns, reading)
+    numbers = _Numbers(sheet, convention)
+    volume, said_of_volume, notes = _read_volume(sheet, columns, numbers)
+    assumed = {**_said_of_times(times), "volume": said_of_volume}
+    if (text := convention.describe()) is not None:
+        assumed["numbers"] = text
+    # columns: row, timestamp, open, high, low, close, volume, and what adjusts them
+    frame = pl.DataFrame(
+        [
+            times.utc.alias("timestamp"),
+            *(numbers.read(at, part) for part, at in zip(PRICES, columns.prices, strict=True)),
+            volume.alias("volume"),
+            *_columns_of_actions(columns, numbers),
+        ]
+    ).with_row_index("row")
+    if columns.end_time is not None and not columns.stamps_are_ends:
+        frame = frame.with_columns(_lengths(sheet, columns.end_time, times).alias("_length"))
+    symbols = _read_symbols(sheet, columns)
+    table = Table(
+        frame, symbol=next((t for t in sheet.tickers if t), None), assumed=assumed, is_date=times.is_date,
+        notes=(*sheet.notes, *columns.notes, *notes), stamps_are_ends=columns.stamps_are_ends,
+    )  # fmt: skip
+    parts = [table] if symbols is None else _split_by_symbol(table, symbols)
+    name = sheet.names[columns.adjusted[-1]] if columns.adjusted else ""
+    return [_finish(_oldest_first(part), name, reading, sheet.source) for part in parts]
+
+
+def _finish(table: Table, adjusted_name: str, reading: Reading, source: str) -> Table:
+    """Adjust and scale prices, and keep the columns of the schema."""
+    extra = [c for c in table.frame.columns if c.startswith("_")]
+    actions = Actions(
+        adjusted=tuple(
+            table.frame[c] for c in extra if c.startswith("_adjusted_") and c != "_adjusted_volume"
+        ),
+        adjusted_volume=table.frame["_adjusted_volume"] if "_adjusted_volume" in extra else None,
+        splits=table.frame["_split"] if "_split" in extra else None,
+        dividends=table.frame["_dividend"] if "_dividend" in extra else None,
+        name=adjusted_name,
+    )
+    adjusted, phrase = adjust_bars(table.frame, actions, reading.adjust, source=source)
+    assumed = dict(table.assumed)
+    assumed["prices"] = phrase or "as they stand"
+    length = None
+    if "_length" in extra and not (lengths := table.frame["_length"].drop_nulls()).is_empty():
+        length = int(lengths.mode().min())  # type: ignore[arg-type]
+    frame = adjusted.select("row", *SCHEMA.names())
+    if reading.price_scale != 1:
+        frame = frame.with_columns(scale_prices(frame[name], reading.price_scale) for name in PRICES)
+        assumed["scale"] = f"prices multiplied by {reading.price_scale:g}"
+    return replace(table, frame=frame, assumed=assumed, length=length)
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """The reader of a sheet's number columns."""
+
+    sheet: Sheet
+    convention: Convention
+
+    def read(self, at: int, role: str) -> pl.Series:
+        return read_numbers(
+            self.sheet.frame.to_series(at), self.convention, source=self.sheet.source, role=role
+        )
+
+
+def _find_convention(sheet: Sheet, columns: Columns, reading: Reading) -> Convention:
+    prices = [sheet.frame.to_series(at) for at in dict.fromkeys(columns.prices)]
+    volumes = [sheet.frame.to_series(at) for at in columns.volumes]
+    return find_convention(prices, volumes, source=sheet.source, chosen=reading.decimal)
+
+
+def _read_first(sheet: Sheet, candidates: Sequence[tuple[int, ...]], reading: Reading) -> Times:
+    """Read the first candidate that holds times; where none does, the first one's error tells why."""
+    zone = reading.zone
+    first_error: BarsError | None = None
+    for at in candidates:
+        values = sheet.frame.to_series(at[0])
+        try:
+            if len(at) == 2:
+                values = join_date_and_clock(values, sheet.frame.to_series(at[1]), source=sheet.source)
+            return read_times(values, source=sheet.source, zone=zone, date_order=reading.date_order)
+        except BarsError as error:
+            first_error = first_error or error
+    assert first_error is not None  # noqa: S101
+    raise first_error
+
+
+def _said_of_times(times: Times) -> dict[str, str]:
+    return {"time": times.form, "zone": times.zone}
+
+
+def _check_single_period(sheet: Sheet, columns: Columns) -> None:
+    if columns.period is None:
+        return
+    periods = sheet.frame.to_series(columns.period).drop_nulls().cast(pl.String).unique().sort().to_list()
+    if len(periods) > 1:
+        raise BarsError(
+            f"holds bars of several lengths, {', '.join(map(repr, periods[:5]))}; split it into a file for each",
+            source=sheet.source,
+            column=sheet.names[columns.period],
+        )
+
+
+def _read_volume(sheet: Sheet, columns: Columns, numbers: _Numbers) -> tuple[pl.Series, str, tuple[str, ...]]:
+    """Return the volume with the fewest empty bars, what it is, and remarks.
+
+    Cells that say that there is no volume, and columns without any, are 0; other empty cells stay null.
+    """
+    if not columns.volumes:
+        zeros = pl.zeros(sheet.frame.height, dtype=pl.Float64, eager=True)
+        return zeros, "none in the file: 0", ()
+    read = [numbers.read(at, "volume") for at in columns.volumes]
+    none = [is_explicitly_none(sheet.frame.to_series(at)) for at in columns.volumes]
+    empty = [float((v.fill_null(0.0) == 0).mean() or 0.0) for v in read]  # type: ignore[arg-type]
+    best = 0
+    for i in range(1, len(read)):
+        if empty[i] < empty[best] - _FEWER_ZEROS:
+            best = i
+    volume, name = read[best], sheet.names[columns.volumes[best]] or f"column {columns.volumes[best] + 1}"
+    said = f"{name!r}"
+    if len(read) > 1:
+        others = [
+            f"{sheet.names[at]!r} ({empty[i]:.0%})" for i, at in enumerate(columns.volumes) if i != best
+        ]
+        said = f"{name!r} (empty in {empty[best]:.0%} of the bars) rather than {' or '.join(others)}"
+    if volume.is_null().all():
+        return volume.fill_null(0.0), f"{name!r} is empty: 0", ()
+    explicit = int((none[best] & volume.is_null()).sum())
+    if explicit:
+        volume = pl.select(pl.when(none[best]).then(volume.fill_null(0.0)).otherwise(volume)).to_series()
+        return volume, said, (f"{explicit} bars without a volume, as the file says: 0",)
+    return volume, said, ()
+
+
+def _columns_of_actions(columns: Columns, numbers: _Numbers) -> Iterator[pl.Series]:
+    parts = PRICES if len(columns.adjusted) > 1 else ("close",)
+    named = [
+        *zip(columns.adjusted, (f"_adjusted_{part}" for part in parts), strict=False),
+        (columns.adjusted_volume, "_adjusted_volume"),
+        (columns.split, "_split"),
+        (columns.dividend, "_dividend"),
+    ]
+    for at, name in named:
+        if at is None:
+            continue
+        values = numbers.sheet.frame.to_series(at)
+        if name == "_split" and values.dtype == pl.String:
+            values = _ratios_from_text(values)
+        role = numbers.sheet.names[at]
+        yield read_numbers(values, numbers.convention, source=numbers.sheet.source, role=role).alias(name)
+
+
+def _ratios_from_text(values: pl.Series) -> pl.Series:
+    """Write ``4:1`` and ``4/1`` as their quotient."""
+    parts = values.str.extract_groups(r"^\s*([\d.]+)\s*[:/]\s*([\d.]+)\s*$").struct.unnest().cast(pl.Float64)
+    quotient = (parts.to_series(0) / parts.to_series(1)).cast(pl.String)
+    return pl.select(pl.coalesce(quotient, values)).to_series()
+
+
+def _lengths(sheet: Sheet, at: int, times: Times) -> pl.Series:
+    """Return the time from each bar's open to its end; ends such as 12:59:59.999 are those of 13:00."""
+    try:
+        ends = read_times(sheet.frame.to_series(at), source=sheet.source).utc
+    except BarsError:
+        return pl.repeat(None, len(times.utc), dtype=pl.Int64, eager=True)
+    seconds = (ends.to_physical() - times.utc.to_physical() + 999_999) // 1_000_000
+    return seconds * 1_000_000
+
+
+def _read_symbols(sheet: Sheet, columns: Columns) -> pl.Series | None:
+    if columns.symbol is None:
+        return None
+    symbols = sheet.frame.to_series(columns.symbol)
+    if symbols.dtype.is_float():
+        return None
+    return symbols.cast(pl.String).str.strip_chars()
+
+
+def _split_by_symbol(table: Table, symbols: pl.Series) -> list[Table]:
+    distinct = symbols.drop_nulls().unique(maintain_order=True).to_list()
+    if len(distinct) <= 1:
+        return [replace(table, symbol=table.symbol or (distinct[0] if distinct else None))]
+    return [replace(table, frame=table.frame.filter(symbols == symbol), symbol=symbol) for symbol in distinct]
+
+
+def _oldest_first(table: Table) -> Table:
+    """Reverse rows that run strictly backwards, as some vendors lay files out."""
+    steps = table.frame["timestamp"].diff().drop_nulls().to_physical()
+    if len(steps) and bool((steps < 0).all()):
+        return replace(table, frame=table.frame.reverse(), notes=(*table.notes, "newest first: reversed"))
+    return table
