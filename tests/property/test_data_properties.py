@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from backtune.data.catalog import Catalog
 from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
+from backtune.data.naming import read_name
 from backtune.data.parquet import decode, encode
 from backtune.data.resample import resample
 from backtune.data.schema import PRICES, SCHEMA, check_bars
@@ -140,3 +142,40 @@ def test_every_form_of_a_time_is_read_back(moment, form):
 def test_every_unit_of_an_epoch_is_told(seconds, per_second):
     for value in (seconds * per_second, str(seconds * per_second)):
         assert read_times(pl.Series([value]), source="x").utc.to_physical()[0] == seconds * 10**6
+
+
+ASSETS = (
+    "BTCUSDT", "BTC-USD", "BTC_USDT", "BTC_USDT_USDT", "BTCUSDT_240329", "BTCUSDT_200925", "2015.HK", "2020.HK", "7203.T",
+    "600519", "2330", "ESZ2023", "ESH24", "BRK-B", "BRK.B", "D", "M", "W", "H", "A", "MT", "DATA", "SPOT", "aapl.us",
+    "XBTUSD", "US500", "1INCHUSDT", "^GSPC", "GC=F", "EURUSD=X", "Russell_2000", "DATA_USDT", "binance-coin",
+)  # fmt: skip
+LENGTHS = {
+    "1m": "1m", "1min": "1m", "M1": "1m", "minute": "1m", "15m": "15m", "M15": "15m", "60min": "1h", "1h": "1h",
+    "H4": "4h", "4hour": "4h", "1d": "1d", "1D": "1d", "D1": "1d", "daily": "1d", "1w": "1w", "W1": "1w", "1M": "1mo",
+    "1mo": "1mo", "MN1": "1mo", "monthly": "1mo", "3M": "3mo",
+}  # fmt: skip
+PERIODS = (
+    "", "2018", "2018-03", "2018-03-09", "20180309", "201803", "09.03.2018", "20180309-20191231", "2018_2019",
+    "2018-01-01_to_2019-01-01", "201801020000_201912310000", "01.01.2018-31.12.2018", "2018-2019",
+)  # fmt: skip
+SUFFIXES = (".csv", ".CSV", ".txt", ".parquet", ".csv.gz", ".csv.zip", ".json.gz", " (1).csv", " - Copy.csv")
+
+
+@given(
+    st.sampled_from(ASSETS),
+    st.sampled_from(sorted(LENGTHS)),
+    st.sampled_from(PERIODS),
+    st.sampled_from("_- "),
+    st.sampled_from("_- "),
+    st.sampled_from(SUFFIXES),
+)
+def test_names_of_files_are_read_as_they_were_put_together(asset, length, period, before, after, suffix):
+    name = asset + before + length + (after + period if period else "") + suffix
+    assert read_name(Path(name)) == (asset, LENGTHS[length])
+
+
+@given(st.text(max_size=80).filter(lambda name: not set(name) & set("/\0")))
+def test_any_name_of_a_file_is_read(name):
+    asset, timeframe = read_name(Path("folder") / name)
+    assert asset != ""
+    assert timeframe is None or re.fullmatch(r"[1-9]\d*(s|m|h|d|w|mo)", timeframe)

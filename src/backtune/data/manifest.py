@@ -152,13 +152,18 @@ class Manifest:
         return cls(files, pending, sources)
 
 
+def is_asset_name(text: str) -> bool:
+    """Tell whether an asset can have this name in a catalog."""
+    return re.fullmatch(_NAME, text) is not None
+
+
 def partition_path(asset: str, timeframe: Timeframe | None, year: int) -> str:
     """Where the bars of a year belong, or without a timeframe its funding payments, below a catalog's root.
 
     Raises:
         CatalogError: the name cannot be that of an asset.
     """
-    if re.fullmatch(_NAME, asset) is None:
+    if not is_asset_name(asset):
         raise CatalogError(
             f"{asset!r} cannot name an asset; use up to 64 letters, digits, '.', '_' and '-', as in BTCUSD"
         )

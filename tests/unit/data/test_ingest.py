@@ -300,6 +300,7 @@ def test_name_options_and_rows_tell(write_file, tmp_path, name, options, asset, 
         ("BTCUSD_1h.csv", {"timeframe": "1d"}, "said to be 1d (as chosen), but the rows are 1h apart"),
         ("bars.csv", {}, "the file's name does not tell the asset; pass --asset"),
         ("BTCUSD_1h.csv", {"asset": "a/b"}, "'a/b' cannot name an asset"),
+        ("^GSPC_1h.csv", {}, "^GSPC_1h.csv: '^GSPC' cannot name an asset"),
     ],
 )
 def test_what_does_not_fit_together(write_file, tmp_path, name, options, message):
