@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backtune.data.catalog import Catalog
-from backtune.data.window import to_microseconds
+from backtune.data.window import Window, to_datetime, to_microseconds
 from backtune.engine.metrics import METRICS
 from backtune.errors import CatalogError, SpecError
+from backtune.origin import Origin
 from backtune.space import Space
 from backtune.spec import SweepSpec
 from backtune.strategy.base import lookback_of
@@ -22,7 +23,7 @@ class Cell:
     """A strategy on an asset in a timeframe.
 
     Attributes:
-        start, end: of its bars: the spec's window, or all that there are.
+        start, end: of its bars: the spec's window; where it has no bound, the open of the first bar or the end of the last.
         space: what is searched: the strategy's, with the spec's changes.
         folds: one search each.
     """
@@ -46,25 +47,39 @@ def cells_of(spec: SweepSpec, catalog: Catalog) -> list[Cell]:
     """
     _check_metrics(spec)
     refs = [strategy_ref(entry) for entry in spec.grid.strategies]
+    origin = Origin.parse(spec.data.origin, key="data.origin")
     windows = {
-        (asset, timeframe): _window(spec, catalog, asset, timeframe)
+        (asset, timeframe): _window(spec, catalog, asset, timeframe, origin)
         for asset in spec.grid.assets
         for timeframe in spec.grid.timeframes
     }
-    return [_cell(spec, ref, *names, *window) for ref in refs for names, window in windows.items()]
+    return [_cell(spec, ref, *names, window) for ref in refs for names, window in windows.items()]
 
 
-def _cell(
-    spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str, start: datetime, end: datetime
-) -> Cell:
+@dataclass(frozen=True)
+class _Bounds:
+    """Where the bars of an asset in a timeframe begin and end.
+
+    Attributes:
+        bars: around whole bars.
+        data: where a bound is the data's, that of the stored bars, which all timeframes built from them share.
+    """
+
+    bars: Span
+    data: Span
+
+
+def _cell(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str, bounds: _Bounds) -> Cell:
     space = _space(spec, ref, asset, timeframe)
-    span = Span(to_microseconds(start), to_microseconds(end))
-    bar = Timeframe.parse(timeframe).microseconds
+    bar = Timeframe.parse(timeframe).longest_microseconds
     try:
-        folds = folds_of(spec.validation, span, bar=bar, lookback=lookback_of(ref.load(), space))
+        # Cut where the data is, so that cuts are the same for all timeframes.
+        folds = folds_of(spec.validation, bounds.data, bar=bar, lookback=lookback_of(ref.load(), space))
     except CatalogError as error:
         raise CatalogError(f"validation: {asset} {timeframe}: {error}") from None
-    return Cell(ref, asset, timeframe, start, end, space, tuple(folds))
+    start, end = to_datetime(bounds.bars.start), to_datetime(bounds.bars.end)
+    whole = tuple(fold.widened(bounds.data, bounds.bars) for fold in folds)
+    return Cell(ref, asset, timeframe, start, end, space, whole)
 
 
 def _space(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str) -> Space:
@@ -74,22 +89,31 @@ def _space(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str) -> Spa
     return whole.with_rules(spec.rules(*cell), key=f"space.{ref.name}")
 
 
-def _window(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str) -> tuple[datetime, datetime]:
+def _window(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str, origin: Origin) -> _Bounds:
     if asset not in catalog.assets():
         raise SpecError(
             "grid.assets", f"{asset!r} is not in {spec.data.location}", value=asset, allowed=catalog.assets()
         )
     try:
-        first, last = catalog.span(asset, timeframe)
+        source = catalog.source_timeframe(asset, timeframe)
     except CatalogError as error:
         raise SpecError("grid.timeframes", str(error), value=timeframe) from None
-    start, end = spec.data.start or first, spec.data.end or last
-    if start >= end or not catalog.rows(asset, timeframe, start, end):
-        raise CatalogError(
-            f"data.start, data.end: {asset} {timeframe} has no bars from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}; "
-            f"it has them from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+    stored, built = catalog.span(asset, source), catalog.span_of_bars(asset, timeframe, origin)
+    data, bars = (_bounded(spec, *span) for span in (stored, built))
+    opens = Window(bars.start, bars.end).opens(Timeframe.parse(timeframe), source, origin)
+    if opens.is_empty or not catalog.partitions_in(asset, source, opens):
+        start, end, first, last = (
+            f"{moment:%Y-%m-%d %H:%M}" for moment in (*map(to_datetime, (bars.start, bars.end)), *stored)
         )
-    return start, end
+        raise CatalogError(
+            f"data.start, data.end: {asset} {timeframe} has no bars from {start} to {end}; it has bars of {source} from {first} to "
+            f"{last}"
+        )
+    return _Bounds(bars, data)
+
+
+def _bounded(spec: SweepSpec, first: datetime, end: datetime) -> Span:
+    return Span(to_microseconds(spec.data.start or first), to_microseconds(spec.data.end or end))
 
 
 def _check_metrics(spec: SweepSpec) -> None:

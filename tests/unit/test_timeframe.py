@@ -35,7 +35,24 @@ def test_read_and_written(text: str, seconds: int, written: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "m", "15", "0m", "-1m", "1.5h", "1M", "1 h", " 1h", "1h\n", "1h30m", "01m", "1y", "1min", "\u0661m"],
+    [
+        "",
+        "m",
+        "15",
+        "0m",
+        "-1m",
+        "1.5h",
+        "1Mo",
+        "1 h",
+        " 1h",
+        "1h\n",
+        "1h30m",
+        "01m",
+        "1Y",
+        "01mo",
+        "1min",
+        "\u0661m",
+    ],
 )
 def test_not_a_timeframe(text: str) -> None:
     with pytest.raises(SpecError, match="is not a timeframe; write a whole number and a unit") as caught:

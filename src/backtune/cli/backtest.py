@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from backtune.cli.options import Json, SpecPath, print_json, stdout_console
 
@@ -35,6 +36,8 @@ def backtest(
 
 
 def _print(evaluation: Evaluation) -> None:
+    from backtune.data.unfinished import describe_unfinished
+
     values = " ".join(f"{name}={value}" for name, value in evaluation.params.items())
     table = Table(
         title=f"{evaluation.strategy} {evaluation.asset} {evaluation.timeframe} {values}",
@@ -47,7 +50,10 @@ def _print(evaluation: Evaluation) -> None:
     for name, inside in evaluation.is_metrics.items():
         outside = () if evaluation.oos_metrics is None else (_number(evaluation.oos_metrics[name]),)
         table.add_row(name, _number(inside), *outside)
-    stdout_console().print(table)
+    out = stdout_console()
+    out.print(table)
+    for sentence in describe_unfinished(evaluation.unfinished):
+        out.print(Text(sentence, style="dim"), soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

@@ -74,8 +74,13 @@ def _bars(data: str | None, asset: str | None, timeframe: str | None, n_bars: in
     if asset is not None:
         raise SpecError("--asset", "needs --data, the catalog that has it", value=asset)
     length = Timeframe.parse(timeframe or _SYNTHETIC_TIMEFRAME, key="--timeframe")
-    end = _SYNTHETIC_START + n_bars * timedelta(seconds=length.seconds)
-    return synthetic_bars(_SYNTHETIC, length, _SYNTHETIC_START, end, seed=seed)
+    try:
+        end = _SYNTHETIC_START + n_bars * timedelta(microseconds=length.longest_microseconds)
+    except OverflowError:
+        raise SpecError(
+            "--bars", f"{n_bars} bars of {length} end after the year 9999; ask for fewer", value=n_bars
+        ) from None
+    return synthetic_bars(_SYNTHETIC, length, _SYNTHETIC_START, end, seed=seed)[:n_bars]
 
 
 def _strategies(strategy: str, class_name: str | None) -> list[type[BaseStrategy]]:

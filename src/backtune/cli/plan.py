@@ -21,6 +21,7 @@ from backtune.location import location
 from backtune.spec import SweepSpec
 
 if TYPE_CHECKING:
+    from backtune.data.unfinished import UnfinishedBar
     from backtune.results.runs import Run
     from backtune.search.cost import Cost
     from backtune.search.estimate import Estimate
@@ -48,6 +49,8 @@ def plan(
     """What a sweep would take, from where it is. Nothing is run or written."""
     offer = _Offer.of(price, cpus, machine)
     sweep_spec = SweepSpec.load(spec)
+    from backtune.data.catalog import Catalog
+    from backtune.data.unfinished import unfinished_bars
     from backtune.search.calibration import calibrate
     from backtune.search.estimate import estimate
     from backtune.search.plan import run_of, studies_of
@@ -58,7 +61,10 @@ def plan(
     n_cpus = workers or (offer.cpus if offer else len(os.sched_getaffinity(0)))
     found = estimate(sweep_spec, run, studies, prices, n_cpus)
     guessed = tuple(sorted({study.strategy.name for study in studies} - set(prices.evaluation)))
-    outlook = _Outlook(sweep_spec, run, found, n_cpus, guessed, offer)
+    catalog = Catalog.open(sweep_spec.data.location)
+    windows = dict.fromkeys(study.bars for study in studies)
+    unfinished = tuple(bar for window in windows for bar in unfinished_bars(window, catalog))
+    outlook = _Outlook(sweep_spec, run, found, n_cpus, guessed, unfinished, offer)
     if json:
         print_json(outlook.to_json())
     else:
@@ -106,6 +112,7 @@ class _Outlook:
     Attributes:
         n_cpus: that the estimate is for.
         guessed: strategies that could not be timed.
+        unfinished: bars at the ends of the windows that are built from a part of their time.
     """
 
     spec: SweepSpec
@@ -113,6 +120,7 @@ class _Outlook:
     found: Estimate
     n_cpus: int
     guessed: tuple[str, ...]
+    unfinished: tuple[UnfinishedBar, ...]
     offer: _Offer | None
 
     @property
@@ -126,6 +134,7 @@ class _Outlook:
             "sweep_id": self.run.sweep_id, "folder": str(self.run.folder), "n_units": len(found.pop("unit_seconds")),
             "longest_unit_seconds": max(self.found.unit_seconds, default=0.0), "core_hours": self.found.core_seconds / 3600,
             "n_cpus": self.n_cpus, "guessed": list(self.guessed), "n_looking_ahead": self.n_looking_ahead, **found,
+            "unfinished_bars": [bar.to_json() for bar in self.unfinished],
         }  # fmt: skip
         if self.offer is not None:
             seconds = self.found.wall_seconds
@@ -184,6 +193,8 @@ def _table(found: Estimate) -> Table:
 
 
 def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
+    from backtune.data.unfinished import describe_unfinished
+
     found, folder = outlook.found, outlook.run.folder
     yield "log", f"{found.n_logged:,} of {found.n_candidates:,} candidates are in the log of {folder}"
     if outlook.n_looking_ahead:
@@ -192,6 +203,8 @@ def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
             f"what {outlook.spec.search.warm_start} found on bars of their tests, which then prove nothing"
         )
         yield "ahead", f"{studies} with {found_by}"
+    for sentence in describe_unfinished(outlook.unfinished):
+        yield "bars", sentence
     if not found.n_open:
         yield "left", "nothing"
         return

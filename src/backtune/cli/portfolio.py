@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from backtune.results.members import Part
     from backtune.results.portfolio import Mix, SweepPortfolio
+    from backtune.timeframe import Timeframe
 
 # Of a column of correlations, and of the numbers before them.
 _CELL_WIDTH, _HEAD_WIDTH = 6, 5
@@ -51,10 +52,9 @@ def portfolio(
 
 def print_portfolio(out: Console, name: str, found: SweepPortfolio) -> None:
     """Scores and weights of all methods, and correlations where they fit."""
-    from backtune.timeframe import Timeframe
-
-    step = Timeframe(found.step // 1_000_000)
-    out.print(f"{name}: {len(found.members)} winners, returns over {step}", highlight=False, markup=False)
+    out.print(
+        f"{name}: {len(found.members)} winners, returns over {found.step}", highlight=False, markup=False
+    )
     for part in found.parts:
         out.print(Text(_windows(part, found.step), style="dim"))
     out.print(_scores(found))
@@ -67,12 +67,12 @@ def print_portfolio(out: Console, name: str, found: SweepPortfolio) -> None:
         out.print(Text(f"! {warning}", style="yellow"))
 
 
-def _windows(part: Part, step: int) -> str:
+def _windows(part: Part, step: Timeframe) -> str:
     from backtune.data.window import to_datetime
 
     samples = {"in": part.moments, "out": part.oos_moments}
     told = (
-        f"{name} {to_datetime(int(moments[0]) - step):%Y-%m-%d} to {to_datetime(int(moments[-1]) - 1):%Y-%m-%d} "
+        f"{name} {to_datetime(int(step.shift(moments[:1], -1)[0])):%Y-%m-%d} to {to_datetime(int(moments[-1]) - 1):%Y-%m-%d} "
         f"({len(moments):,})"
         for name, moments in samples.items()
     )

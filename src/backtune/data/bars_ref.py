@@ -7,11 +7,18 @@ from datetime import datetime
 
 from backtune.data.bars import Bars
 from backtune.data.load import cached_bars
+from backtune.origin import UTC_MIDNIGHT
 
 
 @dataclass(frozen=True)
 class BarsRef:
-    """Bars by name, so that a study is small and every worker reads its own partitions."""
+    """Bars by name, so that a study is small and every worker reads its own partitions.
+
+    Attributes:
+        start, end: bounds of the window: the spec's, or those of the asset's bars where it has none, so that a window stays
+            the same when bars are added to the catalog.
+        origin: the local time at which the days of built bars begin.
+    """
 
     root: str
     asset: str
@@ -21,6 +28,7 @@ class BarsRef:
     calendar: str
     fingerprint: str
     funding: bool = False
+    origin: str = str(UTC_MIDNIGHT)
 
     def load(self) -> Bars:
         """The bars, from this process's cache where they are.
@@ -30,5 +38,5 @@ class BarsRef:
         """
         return cached_bars(
             self.root, self.asset, self.timeframe, self.start, self.end, self.calendar, self.fingerprint,
-            funding=self.funding,
+            funding=self.funding, origin=self.origin,
         )  # fmt: skip

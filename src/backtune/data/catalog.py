@@ -19,6 +19,7 @@ from typing import Final
 
 import polars as pl
 
+from backtune.data.bar_grid import BarGrid
 from backtune.data.funding import RATES, check_rates
 from backtune.data.manifest import MANIFEST, Manifest, Partition, digest, partition_path
 from backtune.data.merge import check_spacing, merge
@@ -26,8 +27,9 @@ from backtune.data.parquet import decode, encode
 from backtune.data.provenance import Provenance, add_source, series_key
 from backtune.data.schema import SCHEMA, check_bars
 from backtune.data.store import Store, open_store
-from backtune.data.window import Moment, Window, iso, to_datetime
+from backtune.data.window import Moment, Window, iso, to_datetime, to_microseconds
 from backtune.errors import CatalogError, FingerprintError
+from backtune.origin import UTC_MIDNIGHT, Origin
 from backtune.spec import content_hash
 from backtune.timeframe import Timeframe
 
@@ -57,8 +59,7 @@ class Catalog:
 
     def __init__(self, store: Store, manifest: Manifest) -> None:
         self.store = store
-        self._partitions = dict(manifest.files)
-        self._sources = dict(manifest.sources)
+        self._take(manifest)
 
     @classmethod
     def open(cls, root: str | Path) -> Catalog:
@@ -85,11 +86,11 @@ class Catalog:
 
     def assets(self) -> list[str]:
         """Names of those with bars, sorted."""
-        return sorted({p.asset for p in self._partitions.values() if p.timeframe is not None})
+        return sorted(asset for asset, series in self._series.items() if set(series) != {None})
 
     def assets_with_funding(self) -> list[str]:
         """Names of those with funding payments, sorted."""
-        return sorted({p.asset for p in self._partitions.values() if p.timeframe is None})
+        return sorted(asset for asset, series in self._series.items() if None in series)
 
     def timeframes(self, asset: str) -> list[Timeframe]:
         """The stored timeframes of an asset, finest first.
@@ -97,9 +98,7 @@ class Catalog:
         Raises:
             CatalogError: the asset is not there.
         """
-        stored = {
-            p.timeframe for p in self._partitions.values() if p.asset == asset and p.timeframe is not None
-        }
+        stored = [timeframe for timeframe in self._series.get(asset, {}) if timeframe is not None]
         if not stored:
             close = difflib.get_close_matches(asset, self.assets(), n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
@@ -118,11 +117,14 @@ class Catalog:
         if target in stored:
             return target
         for candidate in stored:
-            if target.seconds % candidate.seconds == 0:
+            if candidate.divides(target):
                 return candidate
+        possible = "whole multiples of these can be built"
+        if target.months:
+            possible = "months can be built from bars that divide a day, or from months that divide them"
         raise CatalogError(
             f"{self.store.describe()}: {asset} has no bars of {target}, and they cannot be built; stored: "
-            f"{', '.join(map(str, stored))}; whole multiples of these can be built"
+            f"{', '.join(map(str, stored))}; {possible}"
         )
 
     def partitions(
@@ -133,12 +135,8 @@ class Catalog:
 
     def partitions_in(self, asset: str, source_timeframe: Timeframe, window: Window) -> list[Partition]:
         """The files of a stored timeframe that have bars in the window, in time order."""
-        found = (
-            p
-            for p in self._partitions.values()
-            if (p.asset, p.timeframe) == (asset, source_timeframe) and window.overlaps(p.start, p.end)
-        )
-        return sorted(found, key=lambda partition: partition.start)
+        series = self._series.get(asset, {}).get(source_timeframe, [])
+        return [p for p in series if window.overlaps(p.start, p.end)]
 
     def funding(self, asset: str) -> list[Partition]:
         """The files of an asset's funding payments, in time order.
@@ -146,14 +144,14 @@ class Catalog:
         Raises:
             CatalogError: there are none.
         """
-        found = [p for p in self._partitions.values() if (p.asset, p.timeframe) == (asset, None)]
+        found = self._series.get(asset, {}).get(None, [])
         if not found:
             root = self.store.describe()
             raise CatalogError(
                 f"{root}: {asset} has no funding payments; bring some in with "
                 f"`backtune data import FILE --funding --asset {asset} --root {root}`"
             )
-        return sorted(found, key=lambda partition: partition.start)
+        return list(found)
 
     def funding_in(self, asset: str, window: Window) -> list[Partition]:
         """The files of an asset's funding payments in the window, in time order; none if it lies between two payments.
@@ -200,19 +198,22 @@ class Catalog:
         end: Moment = None,
         *,
         funding: bool = False,
+        origin: Origin = UTC_MIDNIGHT,
     ) -> str:
         """SHA-256 over the files that a window needs, with ``funding`` those of the payments too, and the timeframe
-        that the bars are read in.
+        that the bars are read in; where they are built from another origin than the default, over that too.
 
         The same for the same data under any root. Bars added outside of the window's years do not change it.
         """
         target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
-        window = Window.of(start, end).opens(target, source)
+        window = Window.of(start, end).opens(target, source, origin)
         needed = self.partitions_in(asset, source, window)
         content: dict[str, object] = {
             "source_timeframe": str(source),
             "files": {p.path: p.sha256 for p in needed},
         }
+        if target != source and origin != UTC_MIDNIGHT:
+            content["origin"] = str(origin)
         if funding:
             content["funding"] = {p.path: p.sha256 for p in self.funding_in(asset, window)}
         return content_hash(content)
@@ -222,6 +223,20 @@ class Catalog:
         partitions = self.partitions(asset, self.source_timeframe(asset, timeframe))
         return to_datetime(partitions[0].start), to_datetime(max(p.end for p in partitions))
 
+    def span_of_bars(
+        self, asset: str, timeframe: Timeframe | str, origin: Origin = UTC_MIDNIGHT
+    ) -> tuple[datetime, datetime]:
+        """Open of the first bar of ``timeframe`` and end of the last, where both may be built from a part of their time.
+
+        A window with these bounds has the bars that one without bounds has.
+        """
+        target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
+        first, end = self.span(asset, source)
+        if target == source:
+            return first, end
+        grid = BarGrid(target, origin)
+        return to_datetime(grid.floor(to_microseconds(first))), to_datetime(grid.ceil(to_microseconds(end)))
+
     def rows(self, asset: str, timeframe: Timeframe | str, start: Moment = None, end: Moment = None) -> int:
         """About how many bars of ``timeframe`` a window has, for planning; reads no file.
 
@@ -229,11 +244,17 @@ class Catalog:
         """
         target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
         window = Window.of(start, end)
+        partitions = self.partitions_in(asset, source, window)
         total = 0.0
-        for p in self.partitions_in(asset, source, window):
-            first = p.start if window.start is None else max(p.start, window.start)
-            last = p.end if window.end is None else min(p.end, window.end)
+        for i, p in enumerate(partitions):
+            first, last = window.clip(p.start, p.end)
             stored = p.rows * (last - first) / (p.end - p.start)
+            if target != source:
+                # Where the data begins or ends within a bar, the bar counts whole.
+                grid = BarGrid(target)
+                opens_at = grid.floor(first) if i == 0 else first
+                ends_at = grid.ceil(last) if i == len(partitions) - 1 else last
+                first, last = window.clip(opens_at, ends_at)
             total += min(stored, (last - first) / target.microseconds)
         return round(total)
 
@@ -314,8 +335,7 @@ class Catalog:
     ) -> list[Partition]:
         year_of = frame["timestamp"].dt.year()
         with self.store.exclusive():
-            manifest = _read_manifest(self.store) or Manifest()
-            self._partitions, self._sources = dict(manifest.files), dict(manifest.sources)
+            self._take(_read_manifest(self.store) or Manifest())
             contents: dict[Partition, bytes] = {}
             for year in year_of.unique().sort():
                 path = partition_path(asset, timeframe, year)
@@ -355,8 +375,18 @@ class Catalog:
         self.store.write(MANIFEST, Manifest(self._partitions, pending, self._sources).to_bytes())
         for partition, content in contents.items():
             self.store.write(partition.path, content)
-        self._partitions.update(pending)
-        self.store.write(MANIFEST, Manifest(self._partitions, {}, self._sources).to_bytes())
+        done = Manifest({**self._partitions, **pending}, {}, self._sources)
+        self._take(done)
+        self.store.write(MANIFEST, done.to_bytes())
+
+    def _take(self, manifest: Manifest) -> None:
+        """Keep the files of the catalog, by path, and by asset and timeframe in time order."""
+        partitions = manifest.files
+        self._partitions = dict(partitions)
+        self._sources = dict(manifest.sources)
+        self._series: dict[str, dict[Timeframe | None, list[Partition]]] = {}
+        for partition in sorted(partitions.values(), key=lambda partition: partition.start):
+            self._series.setdefault(partition.asset, {}).setdefault(partition.timeframe, []).append(partition)
 
 
 def _read_manifest(store: Store) -> Manifest | None:

@@ -8,6 +8,9 @@ import polars as pl
 
 from backtune.timeframe import Timeframe
 
+_MICROSECONDS = 1_000_000
+_DAY = 86_400 * _MICROSECONDS
+
 
 @dataclass(frozen=True)
 class Gaps:
@@ -25,19 +28,11 @@ class Gaps:
 
 
 def find_gaps(frame: pl.DataFrame, timeframe: Timeframe) -> Gaps:
-    """The gaps of sorted bars of ``timeframe``."""
+    """Find the gaps of sorted bars of ``timeframe``."""
     if frame.height < 2:
         return Gaps()
-    opens = frame["timestamp"].to_physical()
-    missing = opens.diff().drop_nulls() - timeframe.microseconds
-    longest = int(missing.max())  # type: ignore[arg-type]
-    full = (int(opens[-1]) - int(opens[0])) // timeframe.microseconds + 1
-    return Gaps(int((missing > 0).sum()), longest // 1_000_000, max(0.0, 1 - frame.height / full))
-
-
-def common_step(frame: pl.DataFrame) -> tuple[int, int] | None:
-    """The smallest and the most common step of sorted rows in seconds, or None for fewer than two rows."""
-    if frame.height < 2:
-        return None
-    steps = frame["timestamp"].to_physical().diff().drop_nulls() // 1_000_000
-    return int(steps.min()), int(steps.mode().min())  # type: ignore[arg-type]
+    opens = frame["timestamp"].to_physical().to_numpy()
+    missing = (opens[1:] - timeframe.ends(opens[:-1]))[timeframe.steps(opens) > 1]
+    longest = int(missing.max()) if len(missing) else 0
+    full = int(timeframe.steps(opens[[0, -1]])[0]) + 1
+    return Gaps(len(missing), longest // _MICROSECONDS, max(0.0, 1 - frame.height / full))

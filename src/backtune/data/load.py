@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import polars as pl
 
+from backtune.data.bar_grid import BarGrid
 from backtune.data.bars import Bars
 from backtune.data.cache import ByteCache
 from backtune.data.catalog import Catalog
@@ -19,6 +20,7 @@ from backtune.data.resample import resample
 from backtune.data.schema import COLUMNS, check_bars
 from backtune.data.window import Moment, Window, iso, to_microseconds
 from backtune.errors import BarsError, CatalogError, FingerprintError
+from backtune.origin import UTC_MIDNIGHT, Origin
 from backtune.timeframe import Timeframe
 
 CACHE_BYTES: Final = 2**30
@@ -34,28 +36,32 @@ def load_bars(
     calendar: str = "24/7",
     *,
     funding: bool = False,
+    origin: str = str(UTC_MIDNIGHT),
 ) -> Bars:
     """The bars of an asset that lie wholly in [start, end).
 
     Args:
         root: a catalog's folder, or ``s3://bucket/prefix``.
-        timeframe: such as ``15m``; built from the finest stored one that divides it where it is not stored.
-        start, end: dates, datetimes or ISO text, UTC where no offset is given; None for no bound. A built bar
-            that sticks out of the window is left out; at the ends of the data it is built from what there is.
+        timeframe: such as ``15m``, ``1d`` or ``1mo``; built from the finest stored one that divides it where it is not stored.
+        start, end: dates, datetimes or ISO text, UTC where no offset is given; None for no bound. A bar that sticks out
+            of a bound is left out. Where the data begins or ends within a built bar, it is built from what there is.
         calendar: ``24/7`` or ``sessions-N``, see :func:`backtune.data.bars.bars_per_year`.
         funding: attach the asset's funding payments, see :func:`backtune.data.funding.rates_at_opens`.
+        origin: the local time at which the days of built bars begin, such as ``09:15 Asia/Kolkata``, see
+            :class:`backtune.data.bar_grid.BarGrid`. A stored timeframe is read as it is, whatever the origin.
 
     Raises:
         CatalogError: the catalog, the asset, the timeframe or its funding is not there, or the window has no bars,
             or all of it lies before the first funding payment or after the last.
         FingerprintError: a file is not the one that the manifest describes.
-        BarsError: a file cannot be read, or a bar breaks the schema.
-        SpecError: a time, the timeframe or the calendar is not one.
+        BarsError: a file cannot be read, a bar breaks the schema, or the origin cuts through stored bars.
+        SpecError: a time, the timeframe, the calendar or the origin is not one.
     """
     window = Window.of(start, end)
     catalog = Catalog.open(root)
     target = Timeframe.parse(str(timeframe))
-    return _load(catalog, asset, target, window, calendar, funding=funding, keep=False)
+    request = _Request(asset, target, window, calendar, Origin.parse(origin), funding)
+    return _load(catalog, request, keep=False)
 
 
 def cached_bars(
@@ -68,6 +74,7 @@ def cached_bars(
     fingerprint: str,
     *,
     funding: bool = False,
+    origin: str = str(UTC_MIDNIGHT),
 ) -> Bars:
     """As :func:`load_bars`, kept in this process up to ``CACHE_BYTES``, the least used given up first.
 
@@ -77,11 +84,21 @@ def cached_bars(
     Raises:
         FingerprintError: the catalog holds other data now than the fingerprint stands for.
     """
-    key = (str(root), asset, str(timeframe), str(start), str(end), calendar, fingerprint, str(funding))
+    key = (
+        str(root),
+        asset,
+        str(timeframe),
+        str(start),
+        str(end),
+        calendar,
+        fingerprint,
+        str(funding),
+        origin,
+    )
     bars = _CACHE.get(key)
     if bars is None:
-        catalog = Catalog.open(root)
-        found = catalog.fingerprint(asset, timeframe, start, end, funding=funding)
+        catalog, begins = Catalog.open(root), Origin.parse(origin)
+        found = catalog.fingerprint(asset, timeframe, start, end, funding=funding, origin=begins)
         if found != fingerprint:
             raise FingerprintError(
                 f"{catalog.store.describe()}: the bars of {asset} {timeframe} have fingerprint {found[:12]}, "
@@ -90,7 +107,7 @@ def cached_bars(
             )
         window = Window.of(start, end)
         target = Timeframe.parse(str(timeframe))
-        bars = _load(catalog, asset, target, window, calendar, funding=funding, keep=True)
+        bars = _load(catalog, _Request(asset, target, window, calendar, begins, funding), keep=True)
         _CACHE.put(key, bars)
     return bars
 
@@ -105,18 +122,22 @@ _CACHE: Final = ByteCache(CACHE_BYTES, _n_bytes)
 _SOURCES: Final = ByteCache[pl.DataFrame](_SOURCE_BYTES, lambda frame: int(frame.estimated_size()))
 
 
-def _load(
-    catalog: Catalog,
-    asset: str,
-    target: Timeframe,
-    window: Window,
-    calendar: str,
-    *,
-    funding: bool,
-    keep: bool,
-) -> Bars:
+@dataclass(frozen=True)
+class _Request:
+    """The bars that were asked for."""
+
+    asset: str
+    target: Timeframe
+    window: Window
+    calendar: str
+    origin: Origin
+    funding: bool
+
+
+def _load(catalog: Catalog, request: _Request, *, keep: bool) -> Bars:
+    asset, target, window, origin = request.asset, request.target, request.window, request.origin
     source = catalog.source_timeframe(asset, target)
-    opens = window.opens(target, source)
+    opens = window.opens(target, source, origin)
     read = _kept if keep else _stored
     frame = read(catalog, asset, source, opens)
     if frame.is_empty():
@@ -126,9 +147,33 @@ def _load(
             f"{source} from {first} to {end}"
         )
     if target != source:
-        frame = resample(frame, target)
-    bars = Bars.from_checked(check_bars(frame, source=asset), target, calendar=calendar, asset=asset)
-    return replace(bars, funding=_funding(catalog, bars)) if funding else bars
+        if origin != UTC_MIDNIGHT:
+            _check_not_cut(frame, source, BarGrid(target, origin), asset)
+        frame = resample(frame, target, origin)
+    table = check_bars(frame, source=asset)
+    bars = Bars.from_checked(table, target, calendar=request.calendar, asset=asset)
+    return replace(bars, funding=_funding(catalog, bars)) if request.funding else bars
+
+
+def _check_not_cut(frame: pl.DataFrame, source: Timeframe, grid: BarGrid, asset: str) -> None:
+    """Check that each stored bar lies in one bar of the grid, which an origin that somebody chose is expected to see to.
+
+    Raises:
+        BarsError: a bar ends after the bar of the grid in which it opens.
+    """
+    opens = frame["timestamp"].to_physical().to_numpy()
+    # A bar that the next one cuts short ends there.
+    lasts = np.minimum(source.ends(opens), np.append(opens[1:], np.iinfo(np.int64).max)) - 1
+    cut = np.flatnonzero(grid.opens_of(lasts) != grid.opens_of(opens))
+    if len(cut):
+        row = int(cut[0])
+        inside = iso(int(grid.opens_of(lasts[[row]])[0]))
+        raise BarsError(
+            f"the bar of {source} that opens at {iso(int(opens[row]))} is cut by data.origin {grid.origin}, where a bar of "
+            f"{grid.timeframe} opens at {inside}; import bars short enough to end there, or leave data.origin out",
+            source=asset,
+            column="timestamp",
+        )
 
 
 def _kept(catalog: Catalog, asset: str, source: Timeframe, opens: Window) -> pl.DataFrame:

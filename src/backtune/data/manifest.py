@@ -22,7 +22,7 @@ from backtune.timeframe import Timeframe
 MANIFEST: Final = "manifest.json"
 _VERSION: Final = 1
 _NAME: Final = r"[A-Za-z0-9._-]{1,64}"
-_BARS: Final = r"timeframe=([1-9]\d*[smhdw])/year=\d{4}/bars\.parquet"
+_BARS: Final = r"timeframe=([1-9]\d*(?:mo|[smhdwy]))/year=\d{4}/bars\.parquet"
 _RATES: Final = r"funding/year=\d{4}/rates\.parquet"
 _PATH = re.compile(rf"asset=({_NAME})/(?:{_BARS}|{_RATES})")
 
@@ -49,11 +49,12 @@ class Partition:
     def of(cls, path: str, frame: pl.DataFrame, content: bytes) -> Partition:
         """The entry for ``frame`` (sorted, not empty) written as ``content``."""
         opens, timeframe = frame["timestamp"].to_physical(), _timeframe_in(path)
+        last = int(opens[-1])
         return cls(
             path,
             rows=frame.height,
             start=int(opens[0]),
-            end=int(opens[-1]) + (timeframe.microseconds if timeframe else 0),
+            end=timeframe.end_of(last) if timeframe else last,
             sha256=digest(content),
             n_bytes=len(content),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from backtune.data.window import iso
@@ -29,10 +30,9 @@ def check_spacing(frame: pl.DataFrame, timeframe: Timeframe, *, source: str) -> 
     Raises:
         BarsError: a bar opens before the one before it has ended.
     """
-    step = pl.duration(microseconds=timeframe.microseconds)
-    rows = frame.select((pl.col("timestamp").diff() < step).fill_null(value=False).arg_true()).to_series()
-    if len(rows):
-        row = int(rows[0])
+    overlaps = np.flatnonzero(timeframe.steps(frame["timestamp"].to_physical().to_numpy()) < 1)
+    if len(overlaps):
+        row = int(overlaps[0]) + 1
         raise BarsError(
             f"opens {frame['timestamp'][row] - frame['timestamp'][row - 1]} after the bar before it, so these "
             f"are not bars of {timeframe}; pass the right --timeframe, or keep them under another asset name",

@@ -6,21 +6,39 @@ import numpy as np
 import polars as pl
 from numba import njit
 
-from backtune.data.window import grid_offset
+from backtune.data.bar_grid import BarGrid
+from backtune.origin import UTC_MIDNIGHT, Origin
 from backtune.timeframe import Timeframe
 
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
-def resample(frame: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
-    """Bars of ``timeframe`` from sorted bars of a timeframe that divides it.
+def resample(frame: pl.DataFrame, timeframe: Timeframe, origin: Origin = UTC_MIDNIGHT) -> pl.DataFrame:
+    """Build bars of ``timeframe`` from sorted bars of a timeframe that divides it.
 
-    Bars are labelled by their open time, hold [open, open + timeframe), and lie on a grid from the epoch in
-    UTC; whole weeks open on Monday. A bar without a single row is absent, as in the source.
+    Bars are labelled by their open time in UTC and lie on the grid of :class:`~backtune.data.bar_grid.BarGrid`; a row belongs
+    to the bar that holds its open. A bar without a single row is absent, as in the source.
+
+    Args:
+        frame: columns of the schema.
+        origin: the local time at which days begin.
     """
     times = frame["timestamp"].to_physical().to_numpy()
-    every, offset = timeframe.microseconds, grid_offset(timeframe) * 1_000_000
-    room = min(len(times), int(times[-1] - times[0]) // every + 2) if len(times) > 0 else 0
+    grid = BarGrid(timeframe, origin)
+    if grid.uniform is not None:
+        every, offset = grid.uniform
+        room = min(len(times), int(times[-1] - times[0]) // every + 2) if len(times) > 0 else 0
+        return _built(frame, times, every, offset, room)
+    opens = grid.opens_of(times)
+    # The same pass over numbers of bars instead of times, so that sums are the same to the last digit.
+    is_first = np.concatenate([[True], opens[1:] != opens[:-1]])[: len(opens)]
+    numbers = np.cumsum(is_first) - 1
+    numbers.flags.writeable = False  # as columns of frames are: compiled once for both
+    built = _built(frame, numbers, 1, 0, int(is_first.sum()))
+    return built.with_columns(pl.Series("timestamp", opens[is_first]).cast(frame.schema["timestamp"]))
+
+
+def _built(frame: pl.DataFrame, times: np.ndarray, every: int, offset: int, room: int) -> pl.DataFrame:
     # Numpy asks for large pages, compiled code does not: touching this memory first would take longer than to fill it.
     opens, bars = np.empty(room, np.int64), np.empty((len(_COLUMNS), room))
     open_, high, low, close, volume = (frame[name].to_numpy() for name in _COLUMNS)

@@ -7,15 +7,15 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 
+from backtune.data.bar_grid import BarGrid
 from backtune.errors import SpecError
+from backtune.origin import UTC_MIDNIGHT, Origin
 from backtune.timeframe import Timeframe
 
 Moment = datetime | date | str | None
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_WEEK = 7 * 86_400
-_FIRST_MONDAY = 4 * 86_400  # 1970-01-05, in seconds after the epoch
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,35 @@ class Window:
             raise SpecError("end", f"{iso(window.end)} is not after the start {iso(window.start)}", value=end)
         return window
 
-    def opens(self, target: Timeframe, source: Timeframe) -> Window:
-        """The open times of those ``source`` bars that make up the ``target`` bars lying wholly inside."""
+    def opens(self, target: Timeframe, source: Timeframe, origin: Origin = UTC_MIDNIGHT) -> Window:
+        """The open times of those ``source`` bars that make up the ``target`` bars lying wholly inside.
+
+        Args:
+            origin: of bars that are built; where ``target`` is ``source`` it does nothing.
+        """
         if target == source:
-            return Window(self.start, None if self.end is None else self.end - target.microseconds + 1)
+            return Window(self.start, None if self.end is None else target.latest_open(self.end) + 1)
+        grid = BarGrid(target, origin)
         return Window(
-            None if self.start is None else _floor(self.start + target.microseconds - 1, target),
-            None if self.end is None else _floor(self.end, target),
+            None if self.start is None else grid.ceil(self.start),
+            None if self.end is None else grid.floor(self.end),
         )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether both bounds are there and no moment lies between them."""
+        return self.start is not None and self.end is not None and self.start >= self.end
 
     def overlaps(self, start: int, end: int) -> bool:
         """Whether [start, end) and the window share a moment."""
         return (self.end is None or start < self.end) and (self.start is None or end > self.start)
+
+    def clip(self, start: int, end: int) -> tuple[int, int]:
+        """The part of [start, end) that lies in the window, where there is one."""
+        return (
+            start if self.start is None else max(start, self.start),
+            end if self.end is None else min(end, self.end),
+        )
 
     def contains(self, column: str) -> list[pl.Expr]:
         """The bounds as predicates. A missing time is let through, for the checks to find."""
@@ -63,11 +80,6 @@ class Window:
     def __str__(self) -> str:
         start = "the beginning" if self.start is None else iso(self.start)
         return f"{start} to {'the end' if self.end is None else iso(self.end)}"
-
-
-def grid_offset(timeframe: Timeframe) -> int:
-    """Seconds after the epoch at which a bar opens: 0, or the first Monday for whole weeks."""
-    return _FIRST_MONDAY if timeframe.seconds % _WEEK == 0 else 0
 
 
 def iso(microseconds: int) -> str:
@@ -98,12 +110,6 @@ def _microseconds(moment: Moment, key: str) -> int | None:
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time(), tzinfo=UTC)
     return to_microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-
-
-def _floor(microseconds: int, timeframe: Timeframe) -> int:
-    """The last open time at or before a moment."""
-    offset = grid_offset(timeframe) * 1_000_000
-    return (microseconds - offset) // timeframe.microseconds * timeframe.microseconds + offset
 
 
 def _literal(microseconds: int) -> pl.Expr:

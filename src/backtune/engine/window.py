@@ -43,7 +43,7 @@ class Window:
         if start >= len(bars):
             raise BarsError("there is no bar to trade on", source=bars.asset or "bars")
         times = bars.timestamp[start:]
-        elapsed = int(times[-1] - times[0]) + bars.timeframe.microseconds
+        elapsed = bars.timeframe.end_of(int(times[-1])) - int(times[0])
         cuts = times[0] + (np.arange(1, N_BLOCKS) * elapsed) // N_BLOCKS
         edges = np.concatenate([[0], np.searchsorted(times, cuts), [len(times)]]).astype(np.int64)
         return cls(bars, start, edges, elapsed / 1e6)

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from backtune.data.catalog import Catalog
+from backtune.data.unfinished import UnfinishedBar, unfinished_bars
 from backtune.engine.costs import split_params
 from backtune.errors import ReportError, SpecError
 from backtune.objective import Metrics, search_window, validation_window
@@ -101,6 +103,7 @@ class Evaluation:
         params: all values, defaults filled in.
         is_metrics: on the bars that the search sees.
         oos_metrics: on those that it does not; None without validation.
+        unfinished: the bars at the ends of the window that are built from a part of their time.
     """
 
     strategy: str
@@ -110,6 +113,7 @@ class Evaluation:
     params: Params
     is_metrics: Metrics
     oos_metrics: Metrics | None
+    unfinished: tuple[UnfinishedBar, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``, as in a row of the leaderboard."""
@@ -119,6 +123,7 @@ class Evaluation:
             "params": self.params,
             **{f"is_{name}": value for name, value in self.is_metrics.items()},
             **{f"oos_{name}": value for name, value in outside.items()},
+            "unfinished_bars": [bar.to_json() for bar in self.unfinished],
         }  # fmt: skip
 
 
@@ -139,6 +144,7 @@ def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
     return Evaluation(
         strategy=study.strategy.name, asset=study.bars.asset, timeframe=study.bars.timeframe, fold=study.fold.name,
         params=params, is_metrics=inside.metrics, oos_metrics=None if outside is None else outside.metrics,
+        unfinished=tuple(unfinished_bars(study.bars, Catalog.open(study.bars.root))),
     )  # fmt: skip
 
 

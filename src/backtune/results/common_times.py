@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DAY = 86_400_000_000
+from backtune.timeframe import Timeframe, month_numbers, month_starts
+
+DAY = Timeframe(86_400)
 # Weeks begin on a Monday, and days at midnight: 1970-01-05.
-_FIRST_MONDAY = 4 * DAY
+_FIRST_MONDAY = 4 * DAY.microseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +29,16 @@ class Curve:
     initial_cash: float
 
 
-def step_of(bar_microseconds: Sequence[int]) -> int:
-    """A day, or the longest of these bars where that is longer.
+def step_of(timeframes: Sequence[Timeframe]) -> Timeframe:
+    """A day, or the longest of these timeframes where that is longer.
 
     Assets do not trade at the same moments: over minutes, what moves together seems not to, the more so the shorter the bar (T.
     Epps, "Comovements in Stock Prices in the Very Short Run", JASA 74, 1979).
     """
-    return max(DAY, *bar_microseconds)
+    return max(DAY, *timeframes)
 
 
-def common_returns(curves: Sequence[Curve], step: int) -> tuple[np.ndarray, np.ndarray]:
+def common_returns(curves: Sequence[Curve], step: Timeframe) -> tuple[np.ndarray, np.ndarray]:
     """Returns of all curves over the same steps of time.
 
     A step counts where a bar of any curve closes in it; a curve without one keeps its equity. What lies before the latest
@@ -55,11 +57,20 @@ def common_returns(curves: Sequence[Curve], step: int) -> tuple[np.ndarray, np.n
         n_before = int(np.searchsorted(own, first))
         before = np.concatenate([[equity[n_before - 1] if n_before else curve.initial_cash], here[:-1]])
         columns.append(np.divide(here, before, out=np.ones(len(here)), where=before > 0.0) - 1.0)
-    return (steps + 1) * step + _FIRST_MONDAY, np.column_stack(columns)
+    return _ends(steps, step), np.column_stack(columns)
 
 
-def _last_of_steps(curve: Curve, step: int) -> tuple[np.ndarray, np.ndarray]:
+def _ends(steps: np.ndarray, step: Timeframe) -> np.ndarray:
+    if step.months:
+        return month_starts((steps + 1) * step.months)
+    return (steps + 1) * step.microseconds + _FIRST_MONDAY
+
+
+def _last_of_steps(curve: Curve, step: Timeframe) -> tuple[np.ndarray, np.ndarray]:
     """The steps in which bars close, and the equity at the last of these closes."""
-    steps = (curve.closes - 1 - _FIRST_MONDAY) // step
+    if step.months:
+        steps = month_numbers(curve.closes - 1) // step.months
+    else:
+        steps = (curve.closes - 1 - _FIRST_MONDAY) // step.microseconds
     last = np.flatnonzero(np.diff(steps, append=steps[-1] + 1))
     return steps[last], curve.equity[last]

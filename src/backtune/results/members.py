@@ -59,8 +59,8 @@ def members_of(run: Run, top: int | None) -> tuple[Row, ...]:
     return tuple(ranked[:top])
 
 
-def parts_of(run: Run, members: Sequence[Row]) -> tuple[tuple[Part, ...], int]:
-    """The folds of all members at common times, and the step between these in microseconds.
+def parts_of(run: Run, members: Sequence[Row]) -> tuple[tuple[Part, ...], Timeframe]:
+    """The folds of all members at common times, and the step between these.
 
     Raises:
         ResultsError: there is too little time in common; the folder does not say which windows a study had; or the bars
@@ -68,7 +68,7 @@ def parts_of(run: Run, members: Sequence[Row]) -> tuple[tuple[Part, ...], int]:
         DataError, SpecError, StrategyError: they are not there.
     """
     stages, studies = Stages(run), {study.id: study for study in run.studies}
-    step = step_of([Timeframe.parse(row.timeframe).microseconds for row in members])
+    step = step_of([Timeframe.parse(row.timeframe) for row in members])
     found = []
     for folds in zip(*(row.folds or (row,) for row in members), strict=True):
         curves = [_curves(fold, stages.of(studies[fold.study])) for fold in folds]
@@ -77,7 +77,7 @@ def parts_of(run: Run, members: Sequence[Row]) -> tuple[tuple[Part, ...], int]:
         for what, (moments, _) in (("in sample", inside), ("out of sample", outside)):
             if len(moments) < LEAST_RETURNS:
                 raise ResultsError(
-                    f"{name}: the winners have {len(moments)} steps of {Timeframe(step // 1_000_000)} in common {what}, "
+                    f"{name}: the winners have {len(moments)} steps of {step} in common {what}, "
                     f"and a portfolio needs {LEAST_RETURNS}; choose fewer winners, or give the sweep more time"
                 )
         found.append(Part(name, *inside, *outside))
@@ -96,5 +96,5 @@ def _curve(fold: Row, stage: Stage, window: Window, metrics: Metrics) -> Curve:
     result = stage.objective.chained([(params, window)])
     if params is not None:
         check_same(result.metrics, metrics, fold.study)
-    closes = window.prices.timestamp + window.bars.timeframe.microseconds
+    closes = window.bars.timeframe.ends(window.prices.timestamp)
     return Curve(closes, result.equity, stage.objective.execution.initial_cash)

@@ -52,14 +52,14 @@ class SweepPortfolio:
         members: rows of the leaderboard, the best in-sample first.
         parts: one, or of a walk-forward one a fold.
         mixes: by method; without those that have no answer.
-        step: length of a step in microseconds.
+        step: length of a step.
         warnings: in words.
     """
 
     members: tuple[Row, ...]
     parts: tuple[Part, ...]
     mixes: dict[str, Mix]
-    step: int
+    step: Timeframe
     warnings: tuple[str, ...]
 
     @property
@@ -76,7 +76,7 @@ class SweepPortfolio:
         """Plain; what is undefined is null."""
         return {
             "members": [_member(row) for row in self.members],
-            "step": str(Timeframe(self.step // 1_000_000)),
+            "step": str(self.step),
             "folds": [
                 {
                     "fold": part.name, "in_sample": _span(part.moments, self.step), "out_of_sample": _span(part.oos_moments, self.step),
@@ -156,9 +156,9 @@ def _mixed(method: str, parts: Sequence[Part], a_year: float) -> Mix | None:
     )
 
 
-def _steps_per_year(run: Run, parts: Sequence[Part], step: int) -> float:
+def _steps_per_year(run: Run, parts: Sequence[Part], step: Timeframe) -> float:
     moments = np.concatenate([part.oos_moments for part in parts])
-    return bars_per_year(moments, Timeframe(step // 1_000_000), run.spec["data"]["calendar"])
+    return bars_per_year(moments, step, run.spec["data"]["calendar"])
 
 
 def _warnings(members: Sequence[Row], parts: Sequence[Part], mixes: dict[str, Mix | None]) -> Iterator[str]:
@@ -199,8 +199,8 @@ def mean_score(scores: Sequence[PortfolioScore]) -> dict[str, float | None]:
     return found
 
 
-def _span(moments: np.ndarray, step: int) -> list[str]:
-    return [iso(int(moments[0]) - step), iso(int(moments[-1]))]
+def _span(moments: np.ndarray, step: Timeframe) -> list[str]:
+    return [iso(int(step.shift(moments[:1], -1)[0])), iso(int(moments[-1]))]
 
 
 def _plain(matrix: np.ndarray) -> list[list[float | None]]:

@@ -121,4 +121,5 @@ class Stages:
             data.calendar,
             study.data_fingerprint,
             data.funding,
+            data.origin,
         )

@@ -100,8 +100,18 @@ class _Clock:
 def _first_bars(ref: BarsRef) -> tuple[Bars, float]:
     """The first bars, and the seconds that reading takes per second of market time."""
     started = time.perf_counter()
-    end = min(ref.end, ref.start + timedelta(seconds=_MOST_BARS * Timeframe.parse(ref.timeframe).seconds))
-    bars = load_bars(ref.root, ref.asset, ref.timeframe, ref.start, end, ref.calendar, funding=ref.funding)
+    longest = timedelta(seconds=_MOST_BARS * Timeframe.parse(ref.timeframe).seconds)
+    end = ref.end if ref.end - ref.start < longest else ref.start + longest
+    bars = load_bars(
+        ref.root,
+        ref.asset,
+        ref.timeframe,
+        ref.start,
+        end,
+        ref.calendar,
+        funding=ref.funding,
+        origin=ref.origin,
+    )
     return bars, (time.perf_counter() - started) / (end - ref.start).total_seconds()
 
 

@@ -10,6 +10,7 @@ from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
 from backtune.data.window import to_datetime, to_microseconds
 from backtune.location import Location, location
+from backtune.origin import Origin
 from backtune.results.runs import Run, StudyEntry, default_runs
 from backtune.search.identity import code_version, strategy_version, study_seed
 from backtune.search.samplers import engine_of, make_suggester
@@ -125,5 +126,6 @@ def _study_id(
 
 def _bars_ref(spec: SweepSpec, catalog: Catalog, cell: Cell) -> BarsRef:
     data, window = spec.data, (cell.asset, cell.timeframe, cell.start, cell.end)
-    fingerprint = catalog.fingerprint(*window, funding=data.funding)
-    return BarsRef(data.location, *window, data.calendar, fingerprint, data.funding)
+    origin = Origin.parse(data.origin)
+    fingerprint = catalog.fingerprint(*window, funding=data.funding, origin=origin)
+    return BarsRef(data.location, *window, data.calendar, fingerprint, data.funding, data.origin)

@@ -23,6 +23,7 @@ from pydantic import (
 
 from backtune.errors import SpecError
 from backtune.location import Location, joined, location
+from backtune.origin import UTC_MIDNIGHT, Origin
 from backtune.space import Parameter, parse_parameter
 from backtune.timeframe import Timeframe
 
@@ -75,10 +76,12 @@ class Data(Section):
     Attributes:
         root: the catalog: a folder, or ``s3://bucket/prefix``. A relative one starts at ``$BACKTUNE_HOME``, or at the current folder.
         start, end: the window as ISO dates or times in UTC, start inclusive, end exclusive; without one, from the first bar or to
-            the last.
+            the last. A bar that sticks out of a bound is left out; where the data begins or ends within a bar, the bar is kept.
         calendar: what annualises ratios: ``24/7``, a year full of bars, or ``sessions-252``, so many days of as many bars as a
             usual day of the data has.
         funding: whether positions pay the funding rates that the catalog holds beside the bars.
+        origin: the local time at which the days of built bars begin, and weeks, months and shorter bars with them, such as
+            ``09:15 Asia/Kolkata`` or ``17:00 America/New_York``. A timeframe that is stored is read as it is.
     """
 
     root: str = "data/market"
@@ -86,6 +89,13 @@ class Data(Section):
     end: UtcTime | None = None
     calendar: str = "24/7"
     funding: bool = False
+    # Left out where it is the default, so that such a spec has the content id that it had before there was the key.
+    origin: str = Field(default=str(UTC_MIDNIGHT), exclude_if=lambda origin: origin == str(UTC_MIDNIGHT))
+
+    @field_validator("origin")
+    @classmethod
+    def _readable_origin(cls, origin: str) -> str:
+        return str(Origin.parse(origin, key="data.origin"))
 
     @field_validator("root")
     @classmethod
@@ -139,8 +149,8 @@ class Grid(Section):
     Attributes:
         strategies: names, as ``backtune strategies`` lists them, or files.
         assets: names in the catalog, as ``backtune data list`` shows them.
-        timeframes: lengths of a bar, a whole number and one of s, m, h, d, w. One that is not stored is built from the finest
-            stored one that divides it.
+        timeframes: lengths of a bar, a whole number and one of s, m, h, d, w, mo, y; ``1M`` is a month too. One that is not
+            stored is built from the finest stored one that divides it; days divide months, weeks do not.
     """
 
     strategies: Annotated[tuple[str | StrategyFile, ...], Field(min_length=1)]

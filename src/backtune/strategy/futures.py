@@ -45,8 +45,8 @@ def _reversed(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
 
 
 def _delayed(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
-    gap = int(random.integers(1, 1_000)) * bars.timeframe.microseconds
-    return with_later(bars, cut, {"timestamp": bars.timestamp[cut:] + gap})
+    n_bars = int(random.integers(1, 1_000))
+    return with_later(bars, cut, {"timestamp": bars.timeframe.shift(bars.timestamp[cut:], n_bars)})
 
 
 FUTURES: dict[str, Callable[[Bars, int, np.random.Generator], Bars]] = {

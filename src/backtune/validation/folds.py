@@ -54,6 +54,18 @@ class Fold:
         """All windows that are scored, in order of time."""
         return (*(self.parts or (self.train,)), *([self.test] if self.test else []))
 
+    def widened(self, before: Span, after: Span) -> Fold:
+        """The fold with windows that reach to the ends of ``after`` where they reach to those of ``before``."""
+
+        def widen(window: Span) -> Span:
+            return Span(
+                after.start if window.start == before.start else window.start,
+                after.end if window.end == before.end else window.end,
+            )
+
+        test = widen(self.test) if self.test is not None else None
+        return replace(self, train=widen(self.train), test=test, parts=tuple(map(widen, self.parts)))
+
     def to_json(self) -> dict[str, Any]:
         """Plain data that :meth:`of_json` takes back; a window as its two ends."""
         return {
@@ -79,7 +91,7 @@ def folds_of(validation: Validation, span: Span, *, bar: int, lookback: int) -> 
     """The folds of a validation scheme over a window, in order of time.
 
     Args:
-        bar: length of a bar in microseconds.
+        bar: length of the longest bar in microseconds.
         lookback: bars before its own that a position depends on; k-fold and walk-forward purge at least as many, so that no
             position of a test depends on a bar of the search.
 

@@ -152,7 +152,7 @@ def _ratios(splits: pl.Series | None) -> np.ndarray:
 
 
 def _amounts(dividends: pl.Series | None, n: int) -> np.ndarray:
-    return np.zeros(n) if dividends is None else dividends.fill_null(0.0).to_numpy()
+    return np.zeros(n) if dividends is None else np.asarray(dividends.fill_null(0.0).to_numpy())
 
 
 def _unadjusted_splits(close: np.ndarray, splits: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ def _unadjusted_splits(close: np.ndarray, splits: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         step = np.concatenate([[np.nan], close[:-1] / close[1:]])
         is_nearer = np.abs(np.log(step / splits)) < np.abs(np.log(step))
-    return (splits != 1) & is_nearer & np.isfinite(step)
+    return np.asarray((splits != 1) & is_nearer & np.isfinite(step))
 
 
 def _differ(close: pl.Series, adjusted: pl.Series) -> bool:

@@ -1,0 +1,96 @@
+"""Built bars that the data fills only in part, because it begins or ends within them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any, Final, Literal
+
+from backtune.data.bar_grid import BarGrid
+from backtune.data.bars_ref import BarsRef
+from backtune.data.catalog import Catalog
+from backtune.data.window import iso, to_microseconds
+from backtune.origin import Origin
+from backtune.timeframe import Timeframe
+
+_UNITS: Final = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
+_MOST_NAMES: Final = 3
+
+
+@dataclass(frozen=True)
+class UnfinishedBar:
+    """The first or the last bar of a window, where the data begins or ends within it.
+
+    Attributes:
+        opens_at, ends_at: of the bar, microseconds since the epoch.
+        filled_seconds: the part of its time in which the data lies.
+    """
+
+    asset: str
+    timeframe: str
+    place: Literal["first", "last"]
+    opens_at: int
+    ends_at: int
+    filled_seconds: int
+
+    @property
+    def seconds(self) -> int:
+        """From its open to its end."""
+        return (self.ends_at - self.opens_at) // 1_000_000
+
+    @property
+    def description(self) -> str:
+        """``the last bar of 1w is built from 5 of 7 days``."""
+        unit, length = next(
+            (unit, length) for unit, length in _UNITS if self.seconds >= 2 * length or length == 1
+        )
+        parts = f"{self.filled_seconds / length:.4g} of {self.seconds / length:.4g} {unit}"
+        return f"the {self.place} bar of {self.timeframe} is built from {parts}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; times in ISO."""
+        return {
+            **asdict(self),
+            "opens_at": iso(self.opens_at),
+            "ends_at": iso(self.ends_at),
+            "seconds": self.seconds,
+        }
+
+
+def unfinished_bars(bars: BarsRef, catalog: Catalog) -> Iterator[UnfinishedBar]:
+    """Find the bars at the ends of a window that are built from a part of their time; reads no file.
+
+    Raises:
+        CatalogError: the catalog does not have the bars.
+    """
+    target = Timeframe.parse(bars.timeframe)
+    source = catalog.source_timeframe(bars.asset, target)
+    if target == source:
+        return
+    start, end = to_microseconds(bars.start), to_microseconds(bars.end)
+    first, last = map(to_microseconds, catalog.span(bars.asset, source))
+    grid = BarGrid(target, Origin.parse(bars.origin))
+    opens_at, ends_at = grid.floor(first), grid.ceil(last)
+    if start <= opens_at < first:
+        bar_end = grid.ceil(first)
+        filled = min(last, bar_end) - first
+        yield UnfinishedBar(bars.asset, bars.timeframe, "first", opens_at, bar_end, filled // 1_000_000)
+    if last < ends_at <= end:
+        bar_open = grid.floor(last - 1)
+        filled = last - max(first, bar_open)
+        yield UnfinishedBar(bars.asset, bars.timeframe, "last", bar_open, ends_at, filled // 1_000_000)
+
+
+def describe_unfinished(found: Sequence[UnfinishedBar]) -> list[str]:
+    """One sentence for all assets whose bars are alike: ``the last bar of 1w is built from 5 of 7 days: ACME, BCD``."""
+    sentences = []
+    for description, alike in groupby(sorted(found, key=_description), key=_description):
+        names = list(dict.fromkeys(bar.asset for bar in alike))
+        more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+        sentences.append(f"{description}: {', '.join(names[:_MOST_NAMES])}{more}")
+    return sentences
+
+
+def _description(bar: UnfinishedBar) -> str:
+    return bar.description
