@@ -11,9 +11,10 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -89,6 +90,20 @@ def make_bars(
     )
 
 
+def on_grid(value: float, step: float | None, direction: int) -> float:
+    """The multiple of a decimal step next to a value, up or down; the nearest one within 1e-12 of the value.
+
+    In exact fractions: a level is the double nearest to the decimal.
+    """
+    if step is None:
+        return value
+    exact, unit = Fraction(value), Fraction(repr(step))
+    nearest = round(exact / unit)
+    if abs(nearest * unit - exact) > Fraction(1, 10**12) * abs(exact):
+        nearest = math.ceil(exact / unit) if direction > 0 else math.floor(exact / unit)
+    return float(nearest * unit)
+
+
 @dataclass
 class Trade:
     """A position from its first fill until it is flat or reversed; ``best`` is its best price so far."""
@@ -129,13 +144,24 @@ class Trade:
             levels.append(self.best * (1 - self.side * execution.trailing_stop))
         if not levels:
             return None
-        return max(levels) if self.side > 0 else min(levels)
+        nearer = max(levels) if self.side > 0 else min(levels)
+        return on_grid(nearer, execution.tick_size, -self.side)
 
     def goal(self, execution: Execution) -> float | None:
         """The profit target."""
         if execution.take_profit is None:
             return None
-        return self.entry_price * (1 + self.side * execution.take_profit)
+        level = self.entry_price * (1 + self.side * execution.take_profit)
+        return on_grid(level, execution.tick_size, self.side)
+
+
+class Order(NamedTuple):
+    """A signed quantity at one price, with what it paid."""
+
+    quantity: float
+    price: float
+    fee: float
+    fee_bps: float
 
 
 @dataclass
@@ -146,6 +172,7 @@ class Account:
     cash: float
     quantity: float = 0.0
     traded: float = 0.0
+    orders: list[Order] = field(default_factory=list)
     open_trade: Trade | None = None
     closed: list[Trade] = field(default_factory=list)
 
@@ -164,12 +191,9 @@ class Account:
         money = self.execution.size * target * self.worth(price)
         direction = 1 if money > self.quantity * price else -1
         fill = self._slipped(price, direction)
-        wanted = money / fill
-        if (wanted - self.quantity) * direction <= 0:
-            return
-        if self.quantity * wanted < 0:
-            self._order(-self.quantity, bar, fill, self.execution.fee_bps)
-        self._order(wanted - self.quantity, bar, fill, self.execution.fee_bps)
+        wanted = on_grid(money / fill, self.execution.lot_size, -1 if money > 0 else 1)
+        if (wanted - self.quantity) * direction > 0:
+            self._order(wanted, bar, fill, self.execution.fee_bps)
 
     def watch(self, bar: int, open_: float, high: float, low: float) -> None:
         """Let the stops and the profit target act on a bar; without an exit, take its extreme as best price."""
@@ -191,21 +215,41 @@ class Account:
 
     def _stop_out(self, bar: int, price: float) -> None:
         fill = self._slipped(price, -1 if self.quantity > 0 else 1)
-        self._order(-self.quantity, bar, fill, self.execution.fee_bps)
+        self._order(0.0, bar, fill, self.execution.fee_bps)
 
     def _take_profit(self, bar: int, price: float) -> None:
         maker = self.execution.maker_fee_bps
-        self._order(-self.quantity, bar, price, self.execution.fee_bps if maker is None else maker)
+        fill = self._rounded(price, -1 if self.quantity > 0 else 1)
+        self._order(0.0, bar, fill, self.execution.fee_bps if maker is None else maker)
 
     def _slipped(self, price: float, direction: int) -> float:
-        return price * (1 + direction * self.execution.slippage_bps / 1e4)
+        return self._rounded(price * (1 + direction * self.execution.slippage_bps / 1e4), direction)
 
-    def _order(self, amount: float, bar: int, fill: float, fee_bps: float) -> None:
-        notional = abs(amount) * fill
-        fee = notional * fee_bps / 1e4
-        self.cash -= amount * fill + fee
+    def _rounded(self, price: float, direction: int) -> float:
+        """On a tick, against the order, and one tick at the least."""
+        return max(on_grid(price, self.execution.tick_size, direction), self.execution.tick_size or 0.0)
+
+    def _fee(self, quantity: float, price: float, fee_bps: float) -> float:
+        rules = self.execution
+        asked = rules.fee_per_order + rules.fee_per_share * quantity + quantity * price * fee_bps / 1e4
+        return max(asked, rules.minimum_fee)
+
+    def _order(self, wanted: float, bar: int, price: float, fee_bps: float) -> None:
+        """One order to the wanted quantity; one through zero fills in two parts, which share its fee."""
+        whole = wanted - self.quantity
+        fee = self._fee(abs(whole), price, fee_bps)
+        self.orders.append(Order(whole, price, fee, fee_bps))
+        if self.quantity * wanted < 0:
+            self._fill(0.0, bar, price, fee * abs(self.quantity / whole))
+            fee *= abs(wanted / whole)
+        self._fill(wanted, bar, price, fee)
+
+    def _fill(self, wanted: float, bar: int, price: float, fee: float) -> None:
+        amount = wanted - self.quantity
+        notional = abs(amount) * price
+        self.cash -= amount * price + fee
         self.traded += notional
-        trade = self.open_trade = self.open_trade or Trade(1 if amount > 0 else -1, bar, best=fill)
+        trade = self.open_trade = self.open_trade or Trade(1 if amount > 0 else -1, bar, best=price)
         trade.fees += fee
         if amount * trade.side > 0:
             trade.bought += abs(amount)
@@ -213,7 +257,7 @@ class Account:
         else:
             trade.left += abs(amount)
             trade.received += notional
-        self.quantity = self.quantity + amount
+        self.quantity = wanted
         if self.quantity == 0:
             trade.exit_bar = bar
             self.closed.append(trade)

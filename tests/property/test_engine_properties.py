@@ -8,7 +8,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from backtune.data.bars import Bars
 from backtune.engine.backtest import backtest_positions
@@ -38,6 +38,9 @@ LEVELS = {
     "sized": (-1.0, -0.6, -0.1, 0.0, 0.3, 0.31, 1.0),
     "any": None,
 }
+NO_TERMS: dict[str, Any] = {
+    "fee_per_order": 0.0, "fee_per_share": 0.0, "minimum_fee": 0.0, "lot_size": None, "tick_size": None,
+}  # fmt: skip
 NO_STOPS: dict[str, Any] = {"stop_loss": None, "take_profit": None, "trailing_stop": None}
 
 
@@ -62,12 +65,17 @@ def bars_of(draw: st.DrawFn) -> Bars:
     moves = random.normal(0, size, 2 * n)
     moves[random.random(2 * n) < 0.03] += draw(st.sampled_from([1.5, 0.0, -3.0]))
     levels = 100 * np.exp(np.cumsum(moves))
+    reaches = highs_and_lows(levels, size * draw(st.sampled_from([0.0, 0.5, 2.0])), random)
+    if draw(st.booleans()):
+        # Every price to the cent, where many are alike and levels are met exactly.
+        levels, *ends = (np.maximum(np.round(x, 2), 0.01) for x in (levels, *reaches.values()))
+        reaches = dict(zip(reaches, ends, strict=True))
     rate = draw(st.sampled_from([None, None, 0.0005, 0.02]))
     return make_bars(
         levels[0::2],
         levels[1::2],
         np.cumsum(random.integers(1, 5, n)) * DAY,
-        **highs_and_lows(levels, size * draw(st.sampled_from([0.0, 0.5, 2.0])), random),
+        **reaches,
         funding=None if rate is None else random.normal(rate / 4, rate, n),
     )
 
@@ -107,9 +115,23 @@ def distances(move: float) -> st.SearchStrategy[dict[str, float | None]]:
     return st.fixed_dictionaries({"stop_loss": distance, "take_profit": distance, "trailing_stop": distance})
 
 
+def terms() -> st.SearchStrategy[dict[str, float | None]]:
+    """Fees in money, lots and ticks, each often absent; amounts that nothing else comes to."""
+    return st.fixed_dictionaries(
+        {
+            "fee_per_order": st.sampled_from([0.0, 0.0, 0.37, 21.3]),
+            "fee_per_share": st.sampled_from([0.0, 0.0, 0.0041, 0.83]),
+            "minimum_fee": st.sampled_from([0.0, 0.0, 1.07, 33.1]),
+            "lot_size": st.sampled_from([None, None, 1.0, 0.1, 0.001, 7.0, 0.0003]),
+            "tick_size": st.sampled_from([None, None, 0.01, 0.05, 0.25, 1.0, 1e-5, 0.0003]),
+        }
+    )
+
+
 @st.composite
 def executions(draw: st.DrawFn, move: float = 0.03) -> Execution:
     return Execution(
+        **draw(st.one_of(st.just(NO_TERMS), terms())),
         initial_cash=draw(st.sampled_from([1.0, 10_000.0, 3.7e6])),
         **draw(
             st.sampled_from(
@@ -253,8 +275,10 @@ def test_the_last_target_is_never_filled(case: Case) -> None:
 def test_costs_never_help(bars: Bars, random: np.random.Generator, execution: Execution) -> None:
     # Without stops: slippage moves the entry price, and so a stop, perhaps to where it is not touched.
     targets = random.integers(0, 2, len(bars)).astype(np.float64)
-    costly = execution.model_copy(update={"size": 1.0, **NO_STOPS})
-    free = costly.model_copy(update={"fee_bps": 0.0, "maker_fee_bps": None, "slippage_bps": 0.0})
+    # Without lots: what costs leave may by chance buy one lot less before a fall. A tick beyond the price would be a gain.
+    costly = execution.model_copy(update={"size": 1.0, "lot_size": None, **NO_STOPS})
+    assume(costly.tick_size is None or costly.tick_size < bars.low.min() / 2)
+    free = costly.model_copy(update={"fee_bps": 0.0, "maker_fee_bps": None, "slippage_bps": 0.0, **NO_TERMS})
     with_costs, without = (backtest_positions(targets, bars, costs) for costs in (costly, free))
     assert (with_costs.equity <= without.equity * (1 + 1e-9)).all()
 
@@ -265,8 +289,10 @@ def test_fees_never_help_and_move_no_exit(
     bars: Bars, random: np.random.Generator, execution: Execution
 ) -> None:
     targets = random.integers(0, 2, len(bars)).astype(np.float64)
-    costly = execution.model_copy(update={"size": 1.0})
-    free = costly.model_copy(update={"fee_bps": 0.0, "maker_fee_bps": 0.0})
+    costly = execution.model_copy(update={"size": 1.0, "lot_size": None})
+    free = costly.model_copy(
+        update={"fee_bps": 0.0, "maker_fee_bps": 0.0, **NO_TERMS, "tick_size": costly.tick_size}
+    )
     with_fees, without = (backtest_positions(targets, bars, costs) for costs in (costly, free))
     assert (with_fees.equity <= without.equity * (1 + 1e-9)).all()
     if not with_fees.ruined:
@@ -307,6 +333,7 @@ def test_a_funding_of_zero_changes_nothing(case: Case) -> None:
 @given(cases(), st.sampled_from([2.0**-20, 2.0, 2.0**10]))
 def test_the_unit_of_price_changes_no_equity(case: Case, factor: float) -> None:
     # A power of two, so that scaling is exact.
+    case = replace(case, execution=case.execution.model_copy(update=NO_TERMS))
     prices = {name: getattr(case.bars, name) * factor for name in ("open", "high", "low", "close")}
     ours, theirs = (
         result_of(case.targets, Window.of(bars, case.start), case.execution)
@@ -366,6 +393,7 @@ def test_flat_targets_leave_the_cash_alone(bars: Bars, execution: Execution, sta
 @examples
 @given(cases(), st.sampled_from([1e-3, 2.0, 1e5]))
 def test_more_cash_scales_money_and_leaves_fractions(case: Case, factor: float) -> None:
+    case = replace(case, execution=case.execution.model_copy(update=NO_TERMS))
     window = Window.of(case.bars, case.start)
     rich = case.execution.model_copy(update={"initial_cash": case.execution.initial_cash * factor})
     ours, theirs = (result_of(case.targets, window, execution) for execution in (case.execution, rich))

@@ -5,7 +5,7 @@
    the fill price, equity taken at that open before the fill's own fee; ``size`` is at most ``leverage``. Between fills
    the quantity is constant.
 3. Every fill pays a fee on its notional: ``fee_bps``, or ``maker_fee_bps`` for a take-profit. Slippage moves every
-   fill but a take-profit against the order.
+   fill but a take-profit against the order. Rule 8 has fees in money.
 4. ``stop_loss`` and ``take_profit`` are distances from the average of all entry fills of the trade, ``trailing_stop``
    from its best price: the first fill, and the highs (lows for a short) of the trade's earlier bars. The nearer of the
    two stops counts. They act on every bar with a position, the bar of entry too, after an order at its open: an open
@@ -17,6 +17,18 @@
 6. Equity is marked at every close. A position that is open at the end is marked and is not a closed trade.
 7. Equity that reaches zero, at a close or at the open of an order, ends the run: it stays zero, and a position open at
    that moment is not a closed trade. A stop that fills beyond zero closes its trade, and the close ends the run.
+8. With fees in money, an order pays ``fee_per_order + fee_per_share * quantity`` beside the fee on its notional, and
+   ``minimum_fee`` where that is more than all of these. So does the order of a stop or a profit target. A reversal
+   is one order, for the quantity closed and opened; its two trades share the fee by quantity.
+9. With a ``lot_size``, the quantity of rule 2 is rounded toward zero to whole lots. Less than a lot is no position, so
+   no order and no trade, and a reversal into it only closes. A target that leaves the number of lots is no order.
+10. With a ``tick_size``, every fill is at a whole number of ticks, one at the least: after slippage, the price of a
+    purchase is rounded up and that of a sale down. A quantity is sized at this price. The levels of rule 4 are
+    rounded away from the position: stops of a long down and its profit target up, of a short the other way round. So a
+    stop costs no less than its distance, and bars whose prices are on ticks touch a level when they would touch the exact
+    one.
+
+A quantity or price that differs from a whole lot or tick by 1e-12 of itself is one: that much is rounding.
 """
 
 from __future__ import annotations

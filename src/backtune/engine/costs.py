@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from pydantic import ValidationError
 
-from backtune.engine.types import Costs
+from backtune.engine.types import Costs, Terms
 from backtune.spec import DISTANCES, Execution, spec_error
 
 _DISTANCES = frozenset(DISTANCES)
@@ -50,4 +51,19 @@ def costs_of(execution: Execution) -> Costs:
         maker_fee=fee if fixed.maker_fee_bps is None else fixed.maker_fee_bps / 10_000,
         slippage=fixed.slippage_bps / 10_000,
         **{name: float(getattr(fixed, name) or 0.0) for name in DISTANCES},
+        terms=_terms_of(fixed),
     )
+
+
+def _terms_of(execution: Execution) -> Terms | None:
+    """None where rates are all there is."""
+    fees = (execution.minimum_fee, execution.fee_per_order, execution.fee_per_share)
+    if not any(fees) and execution.lot_size is None and execution.tick_size is None:
+        return None
+    return Terms(*fees, *_ratio(execution.lot_size), *_ratio(execution.tick_size))
+
+
+def _ratio(increment: float | None) -> tuple[float, float]:
+    """Numerator and denominator of the decimal that was written: 0.01 is 1 / 100. (0, 1) for none."""
+    exact = Fraction(repr(increment or 0.0))
+    return float(exact.numerator), float(exact.denominator)

@@ -22,8 +22,12 @@ from backtune.engine.types import (
     Moves,
     Prices,
     Segments,
+    Terms,
     Trading,
 )
+
+# Share of a number of lots or ticks that counts as rounding: above that of sums of many fills, far below a tick of any price.
+_ROUNDING = 1e-12
 
 
 @njit(cache=True, error_model="numpy")
@@ -32,7 +36,8 @@ def trade(  # noqa: PLR0912, PLR0915
 ) -> tuple[Trading, Segments]:
     """Run the events of the first ``n_bars`` bars.
 
-    One loop with everything in registers: spread over functions, a fill would cost several times as much.
+    One loop with everything in registers: spread over functions, a fill would cost several times as much. It is compiled
+    twice, without ``costs.terms`` and with them: what a helper does of these is left out where they are None.
 
     Args:
         trades_out: (m, N_TRADE_COLUMNS) to be filled with closed trades as far as there is room.
@@ -71,6 +76,7 @@ def trade(  # noqa: PLR0912, PLR0915
             bar, time, new, buys = at, prices.timestamp[at], 0.0, held < 0.0
             if is_limit:
                 fee = costs.maker_fee
+                price = _on_tick(price, buys, costs.terms)
             else:
                 price = _slipped(price, buys, costs)
         elif bar >= n_bars:
@@ -98,17 +104,18 @@ def trade(  # noqa: PLR0912, PLR0915
                 if before * target <= 0.0:
                     buys = target > before
                     price = _slipped(price, buys, costs)
-                    new = share / price * worth
+                    new = _whole_lots(share / price * worth, costs.terms)
                 else:
                     buys = share * worth > held * price
                     price = _slipped(price, buys, costs)
-                    new = share / price * worth
+                    new = _whole_lots(share / price * worth, costs.terms)
                     # Slippage can turn a small resize around: then it is not worth an order.
                     if (new > held) != buys:
                         new = held
                 move += 1
         if new != held:
             change = abs(new - held)
+            fee = _fee_rate(fee, change, price, costs.terms)
             paid = price * (1.0 + fee if buys else 1.0 - fee)
             cash = cash + held * paid - new * paid
             traded += change * price
@@ -122,8 +129,10 @@ def trade(  # noqa: PLR0912, PLR0915
                 gain = pnl / entered_value
                 if n_trades < len(trades_out):
                     row = trades_out[n_trades]
-                    row[ENTRY_BAR], row[EXIT_BAR], row[SIDE], row[QUANTITY] = entry_bar, bar, side, entered
-                    row[ENTRY_PRICE], row[EXIT_PRICE] = entered_value / entered, exited_value / exited
+                    row[ENTRY_BAR], row[EXIT_BAR], row[SIDE] = entry_bar, bar, side
+                    row[QUANTITY] = _sum_of_lots(entered, costs.terms)
+                    row[ENTRY_PRICE] = _average_price(entered_value / entered, costs.terms)
+                    row[EXIT_PRICE] = _average_price(exited_value / exited, costs.terms)
                     row[PNL], row[RETURN] = pnl, gain
                 pnls[n_trades], gains[n_trades] = pnl, gain
                 n_trades += 1
@@ -143,7 +152,7 @@ def trade(  # noqa: PLR0912, PLR0915
             held = new
         starts[n_segments], segment_cash[n_segments], segment_quantity[n_segments] = bar, cash, held
         n_segments += 1
-    entry = entered_value / entered if held != 0.0 else np.nan
+    entry = _average_price(entered_value / entered, costs.terms) if held != 0.0 else np.nan
     trading = Trading(
         float(n_trades), *_wins_and_losses(pnls[:n_trades], gains[:n_trades]),
         sum_time, traded, cash, held, entry, ruined_bar,
@@ -153,8 +162,80 @@ def trade(  # noqa: PLR0912, PLR0915
 
 @njit(cache=True)
 def _slipped(price: float, buys: bool, costs: Costs) -> float:  # noqa: FBT001
-    """The price of a fill."""
-    return price * (1.0 + costs.slippage if buys else 1.0 - costs.slippage)
+    """The price of a fill: slippage and rounding are against the order."""
+    return _on_tick(price * (1.0 + costs.slippage if buys else 1.0 - costs.slippage), buys, costs.terms)
+
+
+@njit(cache=True)
+def _on_tick(price: float, buys: bool, terms: Terms | None) -> float:  # noqa: FBT001
+    """The next tick at or above the price of a purchase, at or below that of a sale, and the first one at the least."""
+    if terms is None:
+        return price
+    return max(
+        _multiple(price, terms.tick_units, terms.ticks_per, up=buys), terms.tick_units / terms.ticks_per
+    )
+
+
+@njit(cache=True)
+def _level(level: float, terms: Terms | None, up: bool) -> float:  # noqa: FBT001
+    """The tick that a stop or a profit target is at; one that is not used stays infinite."""
+    if terms is None:
+        return level
+    return _multiple(level, terms.tick_units, terms.ticks_per, up)
+
+
+@njit(cache=True)
+def _whole_lots(quantity: float, terms: Terms | None) -> float:
+    """A signed quantity in whole lots, rounded toward zero."""
+    if terms is None:
+        return quantity
+    # Adding zero takes the sign off a short of no lot.
+    return _multiple(quantity, terms.lot_units, terms.lots_per, up=quantity < 0.0) + 0.0
+
+
+@njit(cache=True)
+def _multiple(value: float, units: float, per: float, up: bool) -> float:  # noqa: FBT001
+    """The next multiple of ``units / per``, up or down; the nearest one where the value is that but for rounding."""
+    if units == 0.0:
+        return value
+    count = value * per / units
+    whole: float = np.rint(count)
+    if abs(count - whole) > _ROUNDING * abs(whole):
+        whole = np.ceil(count) if up else np.floor(count)
+    return whole * units / per
+
+
+@njit(cache=True)
+def _average_price(price: float, terms: Terms | None) -> float:
+    """The average of fills, without its rounding where all of them were at one tick."""
+    if terms is None:
+        return price
+    return _snapped(price, terms.tick_units, terms.ticks_per)
+
+
+@njit(cache=True)
+def _sum_of_lots(quantity: float, terms: Terms | None) -> float:
+    """A sum of whole lots, without its rounding."""
+    if terms is None:
+        return quantity
+    return _snapped(quantity, terms.lot_units, terms.lots_per)
+
+
+@njit(cache=True)
+def _snapped(value: float, units: float, per: float) -> float:
+    """The nearest multiple of ``units / per`` where the value is that but for rounding, else the value."""
+    nearest: float = _multiple(value, units, per, up=True)
+    return nearest if abs(nearest - value) <= _ROUNDING * value else value
+
+
+@njit(cache=True, error_model="numpy")
+def _fee_rate(rate: float, quantity: float, price: float, terms: Terms | None) -> float:
+    """The fee of an order as a fraction of its notional, so that the halves of a reversal share it by quantity."""
+    if terms is None:
+        return rate
+    notional = quantity * price
+    fee = terms.fee_per_order + terms.fee_per_share * quantity + rate * notional
+    return max(fee, terms.minimum_fee) / notional
 
 
 @njit(cache=True)
@@ -195,9 +276,12 @@ def _long_exit(
     """The first bar of [start, end) that ends a long position, or -1: its price, whether it is a limit, the best."""
     fixed = entry * (1.0 - costs.stop_loss) if costs.stop_loss > 0.0 else -np.inf
     goal = entry * (1.0 + costs.take_profit) if costs.take_profit > 0.0 else np.inf
+    fixed, goal = _level(fixed, costs.terms, up=False), _level(goal, costs.terms, up=True)
     trails = costs.trailing_stop > 0.0
     for i in range(start, end):
-        stop = max(fixed, best * (1.0 - costs.trailing_stop)) if trails else fixed
+        stop = fixed
+        if trails:
+            stop = max(fixed, _level(best * (1.0 - costs.trailing_stop), costs.terms, up=False))
         if prices.low[i] <= stop or prices.high[i] >= goal:
             if prices.open[i] <= stop:
                 return i, prices.open[i], False, best
@@ -216,9 +300,12 @@ def _short_exit(
 ) -> tuple[int, float, bool, float]:
     fixed = entry * (1.0 + costs.stop_loss) if costs.stop_loss > 0.0 else np.inf
     goal = entry * (1.0 - costs.take_profit) if costs.take_profit > 0.0 else -np.inf
+    fixed, goal = _level(fixed, costs.terms, up=True), _level(goal, costs.terms, up=False)
     trails = costs.trailing_stop > 0.0
     for i in range(start, end):
-        stop = min(fixed, best * (1.0 + costs.trailing_stop)) if trails else fixed
+        stop = fixed
+        if trails:
+            stop = min(fixed, _level(best * (1.0 + costs.trailing_stop), costs.terms, up=True))
         if prices.high[i] >= stop or prices.low[i] <= goal:
             if prices.open[i] >= stop:
                 return i, prices.open[i], False, best

@@ -41,8 +41,26 @@ class Moves(NamedTuple):
     targets: np.ndarray
 
 
+class Terms(NamedTuple):
+    """What an order is subject to beyond rates: fees in quote currency, whole lots, prices on ticks.
+
+    A lot is ``lot_units / lots_per`` and a tick ``tick_units / ticks_per``: a decimal such as 0.01 is no double, but the
+    quotient of two whole numbers is the double nearest to it. The units are 0 where any quantity or price will do.
+    """
+
+    minimum_fee: float
+    fee_per_order: float
+    fee_per_share: float
+    lot_units: float
+    lots_per: float
+    tick_units: float
+    ticks_per: float
+
+
 class Costs(NamedTuple):
-    """Fills and exits as fractions; a distance that is not used is 0."""
+    """Fills and exits as fractions; a distance that is not used is 0. Without ``terms``, rates are all there is, and the
+    kernel is compiled without the rest.
+    """
 
     initial_cash: float
     size: float
@@ -52,6 +70,7 @@ class Costs(NamedTuple):
     stop_loss: float
     take_profit: float
     trailing_stop: float
+    terms: Terms | None = None
 
 
 class Record(NamedTuple):

@@ -175,6 +175,17 @@ class Grid(Section):
 
 
 _Rate = Annotated[float, Field(ge=0, lt=10_000)]
+_Fee = Annotated[float, Field(ge=0, lt=1e12)]
+_Increment = Annotated[float, Field(ge=0, lt=1e12)]
+# Numbers are kept exactly as a ratio of two doubles, which smaller ones would not be.
+_SMALLEST_INCREMENT = 1e-18
+
+
+def _is_off(value: object) -> bool:
+    """Tell whether a key is not used: then it is left out of the content id, which is what it was before there was the key."""
+    return not value
+
+
 DISTANCES = ("stop_loss", "take_profit", "trailing_stop")
 
 
@@ -188,6 +199,11 @@ class Execution(Section):
         fee_bps: fee of a fill in basis points of its notional.
         maker_fee_bps: fee of a take-profit fill, a resting order; ``fee_bps`` where it is null.
         slippage_bps: how far a fill is moved against the order, in basis points of its price.
+        fee_per_order: fixed fee of an order, in quote currency, on top of ``fee_bps``.
+        fee_per_share: fee of a share, contract or coin of an order, in quote currency, on top of ``fee_bps``.
+        minimum_fee: least fee of an order, in quote currency: what all of its fees together come to is raised to it.
+        lot_size: quantities are whole multiples of it, rounded toward zero; null or 0 for any quantity.
+        tick_size: prices of fills, stops and profit targets are whole multiples of it; null or 0 for any price.
         allow_short: whether negative targets are taken; otherwise they mean flat.
         stop_loss: distance of the stop from the average entry price, as a fraction of it; null for none.
         take_profit: distance of the profit target from the average entry price, likewise.
@@ -203,6 +219,11 @@ class Execution(Section):
     fee_bps: _Rate = 10.0
     maker_fee_bps: _Rate | None = None
     slippage_bps: _Rate = 2.0
+    fee_per_order: _Fee = Field(default=0.0, exclude_if=_is_off)
+    fee_per_share: _Fee = Field(default=0.0, exclude_if=_is_off)
+    minimum_fee: _Fee = Field(default=0.0, exclude_if=_is_off)
+    lot_size: _Increment | None = Field(default=None, exclude_if=_is_off)
+    tick_size: _Increment | None = Field(default=None, exclude_if=_is_off)
     allow_short: bool = True
     stop_loss: float | dict[str, Any] | None = None
     take_profit: float | dict[str, Any] | None = None
@@ -221,6 +242,13 @@ class Execution(Section):
                     key, f"{end!r} is not a number between 0 and 1, nor a range of such", value=end
                 )
         return value
+
+    @field_validator("lot_size", "tick_size")
+    @classmethod
+    def _none_or_not_too_small(cls, increment: float | None) -> float | None:
+        if increment and increment < _SMALLEST_INCREMENT:
+            raise ValueError(f"must be at least {_SMALLEST_INCREMENT:g}, or null for none")
+        return increment or None
 
     @model_validator(mode="after")
     def _size_within_leverage(self) -> Execution:
