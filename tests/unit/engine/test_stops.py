@@ -1,13 +1,7 @@
-"""Stops, profit targets, leverage and funding by literal tables.
-
-Every table is held by the engine and by the event loop of ``oracles``, so that the loop can be trusted elsewhere.
-Bar 0 is flat at 100; a target given from there on is filled at the open of bar 1.
-"""
+"""Stops, profit targets, leverage and funding by literal tables; ``candles`` says of what and by whom."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,69 +10,8 @@ import pytest
 from backtune.data.bars import Bars
 from backtune.engine.backtest import backtest, backtest_positions
 from backtune.errors import SpecError
-from backtune.spec import Execution
-from oracles import DAY, make_bars, replay
-
-Candle = tuple[float, float, float, float]
-Numbers = tuple[float, ...]
-
-FLAT: Candle = (100, 100, 100, 100)
-QUIET: Candle = (100, 101, 99, 100)
-FREE_1000 = {"initial_cash": 1000, "fee_bps": 0, "slippage_bps": 0}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Trades as (side, entry bar, exit bar, quantity, entry price, exit price, pnl), and what is left."""
-
-    trades: list[Numbers]
-    equity: list[float]
-    quantity: float
-    ruined: bool
-
-
-def by_engine(targets: Any, bars: Bars, execution: Execution) -> Outcome:
-    result = backtest_positions(targets, bars, execution)
-    rows = [
-        (
-            1.0 if row["side"] == "long" else -1.0,
-            (row["entry_time"].timestamp() * 1e6) // DAY,
-            (row["exit_time"].timestamp() * 1e6) // DAY,
-            *(row[name] for name in ("quantity", "entry_price", "exit_price", "pnl")),
-        )
-        for row in result.trades.to_dicts()
-    ]
-    return Outcome(rows, result.equity.tolist(), result.quantity, result.ruined)
-
-
-def by_loop(targets: Any, bars: Bars, execution: Execution) -> Outcome:
-    run = replay(bars, targets, execution)
-    rows = [
-        (t.side, t.entry_bar, t.exit_bar, t.bought, t.entry_price, t.exit_price, t.pnl)
-        for t in run.account.closed
-    ]
-    return Outcome(rows, run.equity, 0.0 if run.ruined else run.account.quantity, run.ruined)
-
-
-@pytest.fixture(params=[by_engine, by_loop], ids=["engine", "event loop"])
-def run(request: pytest.FixtureRequest) -> Any:
-    def run(
-        candles: list[Candle], targets: Any, execution: Mapping[str, Any], funding: Any = None
-    ) -> Outcome:
-        rows = [FLAT, *candles]
-        open_, high, low, close = np.array(rows, dtype=np.float64).T
-        if np.isscalar(targets):
-            targets = [targets] * len(rows)
-        rates = None if funding is None else [0.0, *funding]
-        bars = make_bars(open_, close, high=high, low=low, funding=rates)
-        return request.param(np.array(targets, dtype=np.float64), bars, Execution(**execution))
-
-    return run
-
-
-def assert_trades(outcome: Outcome, expected: list[Numbers]) -> None:
-    assert outcome.trades == [pytest.approx(row) for row in expected]
-
+from candles import FLAT, FREE_1000, QUIET, Candle, Numbers, assert_trades
+from oracles import make_bars
 
 STOP, GOAL, TRAIL = {"stop_loss": 0.25}, {"take_profit": 0.25}, {"trailing_stop": 0.25}
 
