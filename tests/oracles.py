@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from backtune.data.bars import SECONDS_PER_YEAR, Bars
+from backtune.data.bars import Bars
+from backtune.data.calendar import SECONDS_PER_YEAR
 from backtune.spec import Execution
 from backtune.timeframe import Timeframe
 

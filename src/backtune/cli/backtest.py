@@ -54,6 +54,12 @@ def _print(evaluation: Evaluation) -> None:
     out.print(table)
     for sentence in describe_unfinished(evaluation.unfinished):
         out.print(Text(sentence, style="dim"), soft_wrap=True)
+    series = f"{evaluation.asset} {evaluation.timeframe}"
+    out.print(
+        f"a year  {evaluation.annualisation.describe(series)}", highlight=False, markup=False, soft_wrap=True
+    )
+    for warning in evaluation.warnings:
+        out.print(f"! {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

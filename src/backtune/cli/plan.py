@@ -21,10 +21,16 @@ from backtune.location import location
 from backtune.spec import SweepSpec
 
 if TYPE_CHECKING:
+    from backtune.data.calendar import Annualisation
     from backtune.data.unfinished import UnfinishedBar
     from backtune.results.runs import Run
+    from backtune.search.annualisations import Annualisations
     from backtune.search.cost import Cost
     from backtune.search.estimate import Estimate
+
+# Of a grid of thousands of assets, so many different numbers of bars a year are listed, with so many of their assets.
+_MOST_ANNUALISATIONS = 8
+_NAMED_ASSETS = 4
 
 
 def plan(
@@ -51,6 +57,7 @@ def plan(
     sweep_spec = SweepSpec.load(spec)
     from backtune.data.catalog import Catalog
     from backtune.data.unfinished import unfinished_bars
+    from backtune.search.annualisations import annualisations_of
     from backtune.search.calibration import calibrate
     from backtune.search.estimate import estimate
     from backtune.search.plan import run_of, studies_of
@@ -64,7 +71,7 @@ def plan(
     catalog = Catalog.open(sweep_spec.data.location)
     windows = dict.fromkeys(study.bars for study in studies)
     unfinished = tuple(bar for window in windows for bar in unfinished_bars(window, catalog))
-    outlook = _Outlook(sweep_spec, run, found, n_cpus, guessed, unfinished, offer)
+    outlook = _Outlook(sweep_spec, run, found, annualisations_of(studies), n_cpus, guessed, unfinished, offer)
     if json:
         print_json(outlook.to_json())
     else:
@@ -118,6 +125,7 @@ class _Outlook:
     spec: SweepSpec
     run: Run
     found: Estimate
+    annualisations: Annualisations
     n_cpus: int
     guessed: tuple[str, ...]
     unfinished: tuple[UnfinishedBar, ...]
@@ -133,8 +141,10 @@ class _Outlook:
         content: dict[str, Any] = {
             "sweep_id": self.run.sweep_id, "folder": str(self.run.folder), "n_units": len(found.pop("unit_seconds")),
             "longest_unit_seconds": max(self.found.unit_seconds, default=0.0), "core_hours": self.found.core_seconds / 3600,
-            "n_cpus": self.n_cpus, "guessed": list(self.guessed), "n_looking_ahead": self.n_looking_ahead, **found,
+            "n_cpus": self.n_cpus, "guessed": list(self.guessed), "n_looking_ahead": self.n_looking_ahead,
             "unfinished_bars": [bar.to_json() for bar in self.unfinished],
+            "annualisations": [found.to_json(*series) for series, found in self.annualisations.found.items()],
+            "n_series_unread": self.annualisations.n_unread, **found,
         }  # fmt: skip
         if self.offer is not None:
             seconds = self.found.wall_seconds
@@ -205,6 +215,7 @@ def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
         yield "ahead", f"{studies} with {found_by}"
     for sentence in describe_unfinished(outlook.unfinished):
         yield "bars", sentence
+    yield from _annualisation_lines(outlook.annualisations)
     if not found.n_open:
         yield "left", "nothing"
         return
@@ -223,6 +234,33 @@ def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
         )
     if outlook.guessed:
         yield "guessed", f"{', '.join(outlook.guessed)}: could not be timed, so the cost is a rough one"
+
+
+def _annualisation_lines(annualisations: Annualisations) -> Iterator[tuple[str, str]]:
+    """The numbers of bars a year, assets with the same one together, and where calendars and bars differ."""
+    from backtune.cli.tables import disagreement_lines
+    from backtune.data.calendar import format_count
+
+    alike: dict[tuple[str, ...], tuple[Annualisation, list[str]]] = {}
+    for (asset, timeframe), found in annualisations.found.items():
+        key = (timeframe, format_count(found.bars_per_year), found.sessions, found.assumed)
+        alike.setdefault(key, (found, []))[1].append(asset)
+    heading = "a year"
+    for (timeframe, *_), (found, assets) in list(alike.items())[:_MOST_ANNUALISATIONS]:
+        more = f" and {len(assets) - _NAMED_ASSETS} more" if len(assets) > _NAMED_ASSETS else ""
+        yield heading, found.describe(f"{', '.join(assets[:_NAMED_ASSETS])}{more} {timeframe}")
+        heading = ""
+    n_more = len(alike) - _MOST_ANNUALISATIONS
+    if n_more > 0:
+        yield "", f"{n_more:,} more numbers, see --json"
+    if annualisations.n_unread:
+        yield (
+            heading,
+            f"{annualisations.n_unread:,} series were not read for this; the leaderboard tells of them",
+        )
+    every = annualisations.found.items()
+    for line in disagreement_lines(found.disagreement(" ".join(series)) for series, found in every):
+        yield "warning", line
 
 
 def _cost(offer: _Offer, n_cpus: int, seconds: float) -> str:

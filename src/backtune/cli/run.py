@@ -113,11 +113,14 @@ def _own_name() -> str:
 
 
 def _plain(result: SweepResult) -> dict[str, object]:
+    rows = result.rows()
+    annualisations = {(row.asset, row.timeframe): row.annualisation for row in rows if row.annualisation}
     return {
         "sweep_id": result.run.sweep_id,
         "folder": str(result.run.folder),
         "status": result.exit_status,
         "failures": result.failures(),
         "problems": list(result.problems),
-        "leaderboard": [row.to_json() for row in result.rows()],
+        "annualisations": [found.to_json(*series) for series, found in annualisations.items()],
+        "leaderboard": [row.to_json() for row in rows],
     }

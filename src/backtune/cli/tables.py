@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -25,11 +25,15 @@ _WHERE_ROOM = ("total_return", "max_drawdown")
 # What the first column keeps for itself beside more columns, and where there are none.
 _STUDY_WIDTH, _LEAST_STUDY_WIDTH = 30, 22
 _ANY_WIDTH = 10_000
+# Of a grid of thousands of assets, so many calendars that disagree with the bars are listed.
+_MOST_DISAGREEMENTS = 10
 _SHORT = {"total_return": "return", "max_drawdown": "drawdown", "total_trades": "trades"}
 
 
 def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int) -> None:
-    """The first ``top`` rows (all for 0): objectives in-sample and out-of-sample, and evidence; below, the warnings."""
+    """The first ``top`` rows (all for 0): objectives in-sample and out-of-sample, and evidence; below, the warnings, those
+    about calendars once for each asset and timeframe.
+    """
     goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
     shown = rows[: top or None]
     more = [name for name in _WHERE_ROOM if name not in goals]
@@ -39,8 +43,10 @@ def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int)
         table = _table(shown, goals, more, _STUDY_WIDTH if more else _LEAST_STUDY_WIDTH)
     table.title, table.caption = _title(run), _caption(rows, top)
     console.print(table)
-    if any(row.warnings for row in shown):
+    if any(_own_warnings(row) for row in shown):
         console.print(_warnings(shown))
+    for line in disagreement_lines(row.disagreement for row in rows):
+        console.print(f" ! {line}", style="yellow", highlight=False, markup=False)
     if any(row.evidence.has_steadier for row in shown):
         console.print(_centres(shown, goals[0]))
 
@@ -138,9 +144,24 @@ def _warnings(rows: Sequence[Row]) -> Table:
     table.add_column("", justify="right", style="dim")
     table.add_column("", style="yellow")
     for place, row in enumerate(rows, start=1):
-        if row.warnings:
-            table.add_row(f" {place}", Text("! " + "; ".join(row.warnings)))
+        own = _own_warnings(row)
+        if own:
+            table.add_row(f" {place}", Text("! " + "; ".join(own)))
     return table
+
+
+def _own_warnings(row: Row) -> list[str]:
+    return [text for text in row.warnings if text != row.disagreement]
+
+
+def disagreement_lines(disagreements: Iterable[str]) -> list[str]:
+    """The sentences of several series on how their calendar and their bars differ, each once, and not too many of them."""
+    found = list(dict.fromkeys(text for text in disagreements if text))
+    more = len(found) - _MOST_DISAGREEMENTS
+    return [
+        *found[:_MOST_DISAGREEMENTS],
+        *([f"the same of {more:,} more series, see --json"] if more > 0 else []),
+    ]
 
 
 def _centres(rows: Sequence[Row], goal: str) -> Table:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
+from backtune.data.calendar import bars_per_year
 from backtune.data.schema import COLUMNS, PRICES, SCHEMA, check_bars
-from backtune.errors import SpecError
 from backtune.timeframe import Timeframe
-
-SECONDS_PER_YEAR = 365.25 * 86_400
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +55,7 @@ class Bars:
         frame: Any,
         *,
         timeframe: Timeframe | str | None = None,
-        calendar: str = "24/7",
+        calendar: str = "auto",
         asset: str = "",
         adjust: Literal["all", "splits", "none"] | None = None,
     ) -> Bars:
@@ -68,12 +65,13 @@ class Bars:
             frame: Rows in time order; a pandas frame may carry the time as its index. A column ``funding``, where there is one,
                 holds the rates that a long pays at each open.
             timeframe: The length of a bar; without it, the usual step between two rows.
-            calendar: ``24/7`` or ``sessions-N``, see :func:`bars_per_year`.
+            calendar: ``auto``, ``24/7`` or ``sessions-N``, see :func:`~backtune.data.calendar.annualise`.
             adjust: The treatment of adjusted prices, splits and dividends that the frame holds beside the prices; None refuses a
                 frame in which that matters.
 
         Raises:
             BarsError: A column is missing, a time or a number is not one, or a bar breaks the schema.
+            SpecError: The calendar is not one.
         """
         source = asset or "bars"
         length = Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe
@@ -86,7 +84,7 @@ class Bars:
 
     @classmethod
     def from_checked(
-        cls, frame: pl.DataFrame, timeframe: Timeframe, *, calendar: str = "24/7", asset: str = ""
+        cls, frame: pl.DataFrame, timeframe: Timeframe, *, calendar: str = "auto", asset: str = ""
     ) -> Bars:
         """Take a frame that :func:`backtune.data.schema.check_bars` has passed."""
         columns = {name: _read_only(frame[name]) for name in frame.columns if name != "timestamp"}
@@ -102,27 +100,6 @@ class Bars:
         timestamp = pl.Series("timestamp", self.timestamp).cast(SCHEMA["timestamp"])
         frame = pl.DataFrame({"timestamp": timestamp, **columns}, schema=SCHEMA)
         return frame if self.funding is None else frame.with_columns(pl.Series("funding", self.funding))
-
-
-def bars_per_year(timestamp: np.ndarray, timeframe: Timeframe, calendar: str) -> float:
-    """How many bars a year has.
-
-    ``24/7`` counts a year of 365.25 days filled with bars. ``sessions-N`` counts N session days of as many
-    bars as the median UTC day of the data has.
-
-    Raises:
-        SpecError: the calendar is neither.
-    """
-    if calendar == "24/7":
-        return SECONDS_PER_YEAR / timeframe.seconds
-    match = re.fullmatch(r"sessions-([1-9]\d*)", calendar)
-    if match is None:
-        raise SpecError(
-            "data.calendar", f"{calendar!r} is unknown", value=calendar, allowed=("24/7", "sessions-252")
-        )
-    days = timestamp // 86_400_000_000
-    per_day = float(np.median(np.unique(days, return_counts=True)[1])) if len(days) else 1.0
-    return int(match[1]) * per_day
 
 
 def _read_only(column: pl.Series) -> np.ndarray:

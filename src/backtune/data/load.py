@@ -33,7 +33,7 @@ def load_bars(
     timeframe: str | Timeframe,
     start: Moment = None,
     end: Moment = None,
-    calendar: str = "24/7",
+    calendar: str = "auto",
     *,
     funding: bool = False,
     origin: str = str(UTC_MIDNIGHT),
@@ -45,7 +45,7 @@ def load_bars(
         timeframe: such as ``15m``, ``1d`` or ``1mo``; built from the finest stored one that divides it where it is not stored.
         start, end: dates, datetimes or ISO text, UTC where no offset is given; None for no bound. A bar that sticks out
             of a bound is left out. Where the data begins or ends within a built bar, it is built from what there is.
-        calendar: ``24/7`` or ``sessions-N``, see :func:`backtune.data.bars.bars_per_year`.
+        calendar: ``auto``, ``24/7`` or ``sessions-N``, see :func:`backtune.data.calendar.annualise`.
         funding: attach the asset's funding payments, see :func:`backtune.data.funding.rates_at_opens`.
         origin: the local time at which the days of built bars begin, such as ``09:15 Asia/Kolkata``, see
             :class:`backtune.data.bar_grid.BarGrid`. A stored timeframe is read as it is, whatever the origin.

@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from backtune.data.bars import SECONDS_PER_YEAR, Bars
+from backtune.data.bars import Bars
+from backtune.data.calendar import SECONDS_PER_YEAR
 from backtune.data.catalog import Catalog
 from backtune.data.ingest.report import ImportReport, describe_bars
 from backtune.data.window import Moment, Window

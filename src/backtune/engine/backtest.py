@@ -42,16 +42,20 @@ from backtune.data.bars import Bars
 from backtune.engine.costs import as_execution, split_params
 from backtune.engine.simulation import Result, result_of
 from backtune.engine.window import Window
-from backtune.errors import BacktuneError, StrategyError
+from backtune.errors import BacktuneError, SpecError, StrategyError
 from backtune.spec import Execution
 from backtune.strategy.base import BaseStrategy, check_positions
 from backtune.strategy.registry import StrategyFactory, as_strategy
+from backtune.timeframe import Timeframe
 
 
 def backtest_positions(
     positions: Any,
     bars: Any,
     execution: Execution | Mapping[str, Any] | None = None,
+    *,
+    timeframe: Timeframe | str | None = None,
+    calendar: str | None = None,
 ) -> Result:
     """Backtest targets that were decided elsewhere.
 
@@ -59,13 +63,15 @@ def backtest_positions(
         positions: (n_bars,) target exposures in [-1, 1], each decided at its bar's close.
         bars: a :class:`Bars`, or a Polars or pandas frame with the columns timestamp, open, high, low, close, volume.
         execution: an :class:`Execution`, a mapping with the spec's keys, or None for the defaults.
+        timeframe, calendar: of a frame, as in :meth:`Bars.from_frame`; a :class:`Bars` has its own.
 
     Raises:
         StrategyError: the positions are not usable.
         BarsError: a bar breaks the schema, or there is none.
-        SpecError: an execution key is unknown or a value impossible.
+        SpecError: an execution key is unknown or a value impossible, the timeframe or the calendar is not one, or comes with a
+            :class:`Bars`.
     """
-    table = bars if isinstance(bars, Bars) else Bars.from_frame(bars)
+    table = _bars_of(bars, timeframe, calendar)
     targets = check_positions(positions, len(table), "positions")
     return result_of(targets, Window.of(table), as_execution(execution))
 
@@ -75,6 +81,9 @@ def backtest(
     params: Mapping[str, Any] | None,
     bars: Any,
     execution: Execution | Mapping[str, Any] | None = None,
+    *,
+    timeframe: Timeframe | str | None = None,
+    calendar: str | None = None,
 ) -> Result:
     """Backtest a strategy with given parameters on bars.
 
@@ -83,16 +92,30 @@ def backtest(
         params: values by name; those left out take their defaults. They may lie outside the space's ranges.
             ``stop_loss``, ``take_profit`` and ``trailing_stop`` among them replace those of ``execution``.
         bars: as in :func:`backtest_positions`.
-        execution: as in :func:`backtest_positions`.
+        execution, timeframe, calendar: as in :func:`backtest_positions`.
 
     Raises:
-        SpecError: the strategy or a parameter is unknown.
+        SpecError: the strategy or a parameter is unknown; or as in :func:`backtest_positions`.
+        BarsError: as in :func:`backtest_positions`.
         StrategyError: the strategy fails or its positions are not usable.
     """
-    table = bars if isinstance(bars, Bars) else Bars.from_frame(bars)
+    table = _bars_of(bars, timeframe, calendar)
     own, distances = split_params(params or {})
     rules = as_execution(execution).with_distances(distances)
     return result_of(_positions(strategy, own, table), Window.of(table), rules)
+
+
+def _bars_of(bars: Any, timeframe: Timeframe | str | None, calendar: str | None) -> Bars:
+    if not isinstance(bars, Bars):
+        return Bars.from_frame(bars, timeframe=timeframe, calendar=calendar or "auto")
+    for name, value in (("timeframe", timeframe), ("calendar", calendar)):
+        if value is not None:
+            raise SpecError(
+                name,
+                f"{str(value)!r} is for a frame, and these bars have their own; give it to load_bars or Bars.from_frame",
+                value=value,
+            )
+    return bars
 
 
 def _positions(strategy: str | type | BaseStrategy, params: Mapping[str, Any], bars: Bars) -> np.ndarray:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from backtune.data.bars import SECONDS_PER_YEAR
+from backtune.data.calendar import SECONDS_PER_YEAR
 from backtune.engine.types import Marks, Tally, Trading
 
 _SECONDS_PER_MONTH = SECONDS_PER_YEAR / 12

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from backtune.data.calendar import Annualisation, annualise
 from backtune.data.catalog import Catalog
 from backtune.data.unfinished import UnfinishedBar, unfinished_bars
 from backtune.engine.costs import split_params
@@ -104,6 +105,7 @@ class Evaluation:
         is_metrics: on the bars that the search sees.
         oos_metrics: on those that it does not; None without validation.
         unfinished: the bars at the ends of the window that are built from a part of their time.
+        annualisation: The number of bars a year.
     """
 
     strategy: str
@@ -113,7 +115,13 @@ class Evaluation:
     params: Params
     is_metrics: Metrics
     oos_metrics: Metrics | None
+    annualisation: Annualisation
     unfinished: tuple[UnfinishedBar, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for the reader, empty where there is nothing to warn of."""
+        return [text for text in [self.annualisation.disagreement(f"{self.asset} {self.timeframe}")] if text]
 
     def to_json(self) -> dict[str, Any]:
         """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``, as in a row of the leaderboard."""
@@ -124,6 +132,8 @@ class Evaluation:
             **{f"is_{name}": value for name, value in self.is_metrics.items()},
             **{f"oos_{name}": value for name, value in outside.items()},
             "unfinished_bars": [bar.to_json() for bar in self.unfinished],
+            "bars_per_year": self.annualisation.bars_per_year,
+            "warnings": self.warnings,
         }  # fmt: skip
 
 
@@ -145,6 +155,7 @@ def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
         strategy=study.strategy.name, asset=study.bars.asset, timeframe=study.bars.timeframe, fold=study.fold.name,
         params=params, is_metrics=inside.metrics, oos_metrics=None if outside is None else outside.metrics,
         unfinished=tuple(unfinished_bars(study.bars, Catalog.open(study.bars.root))),
+        annualisation=annualise(bars.timestamp, bars.timeframe, study.bars.calendar),
     )  # fmt: skip
 
 

@@ -178,11 +178,18 @@ def _front(run: Run, islands: Sequence[StudyEntry], goals: Sequence[Goal]) -> li
         for winner in (summary.winners if summary else ())
     ]
     warnings = tuple(dict.fromkeys(text for state in states for text in state))
+    annualisations = (summary.annualisation for summary in summaries if summary is not None)
+    annualisation = next((found for found in annualisations if found is not None), None)
     best: list[tuple[StudyEntry, Winner | None]] = [(islands[0], None)]
     if winners:
         best = [winners[k] for k in front([winner.values for _, winner in winners], goals)]
     return [
-        _Place(_row(study, winner, sum(counts), warnings), winner, islands, is_finished=None not in summaries)
+        _Place(
+            replace(_row(study, winner, sum(counts), warnings), annualisation=annualisation),
+            winner,
+            islands,
+            is_finished=None not in summaries,
+        )
         for study, winner in best
     ]
 
@@ -226,4 +233,6 @@ def _state(study: StudyEntry, summary: StudySummary | None, n_trials: int) -> li
         found.append(
             f"looks ahead: it began with parameters found on bars up to {until:%Y-%m-%d}, its test among them"
         )
+    if summary.annualisation is not None and summary.annualisation.disagrees:
+        found.append(summary.annualisation.disagreement(f"{study.asset} {study.timeframe}"))
     return found

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backtune.data.bars import bars_per_year
+from backtune.data.calendar import bars_per_year
 from backtune.data.window import iso
 from backtune.errors import BacktuneError, ResultsError, SpecError
 from backtune.results.members import Part, members_of, parts_of
@@ -157,11 +157,15 @@ def _mixed(method: str, parts: Sequence[Part], a_year: float) -> Mix | None:
 
 
 def _steps_per_year(run: Run, parts: Sequence[Part], step: Timeframe) -> float:
-    moments = np.concatenate([part.oos_moments for part in parts])
-    return bars_per_year(moments, step, run.spec["data"]["calendar"])
+    """The number of steps a year, from all windows; what lies between them was left out on purpose."""
+    windows = [moments for part in parts for moments in (part.moments, part.oos_moments)]
+    calendar = run.spec["data"]["calendar"]
+    years = [len(moments) / bars_per_year(moments, step, calendar) for moments in windows]
+    return sum(map(len, windows)) / sum(years)
 
 
 def _warnings(members: Sequence[Row], parts: Sequence[Part], mixes: dict[str, Mix | None]) -> Iterator[str]:
+    yield from dict.fromkeys(row.disagreement for row in members if row.disagreement)
     for part in parts:
         for k in np.flatnonzero(part.returns.std(axis=0) == 0.0).tolist():
             yield f"{' '.join(members[k].cell)} does not move in sample in {part.name}: without weight there"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from backtune.data.calendar import Annualisation
 from backtune.data.window import iso
 from backtune.objective import Metrics
 from backtune.results.evidence import NO_EVIDENCE, Evidence
@@ -32,6 +33,7 @@ class Row:
         evidence: how far the winner can be trusted.
         fold: name of the study's fold.
         train, test: the windows as planned; None without validation, and in folders of before they were kept.
+        annualisation: The number of bars a year of its series; None where no study of it has run, and in folders of before it was kept.
         folds: of a walk-forward the rows of its folds, in order of time, each about its own study; else empty.
     """
 
@@ -50,12 +52,23 @@ class Row:
     fold: str = ""
     train: Span | None = None
     test: Span | None = None
+    annualisation: Annualisation | None = None
     folds: tuple[Row, ...] = ()
 
     @property
     def cell(self) -> tuple[str, str, str]:
         """Strategy, asset and timeframe."""
         return self.strategy, self.asset, self.timeframe
+
+    @property
+    def series(self) -> str:
+        """Asset and timeframe."""
+        return f"{self.asset} {self.timeframe}"
+
+    @property
+    def disagreement(self) -> str:
+        """One of the warnings: how the calendar that the spec states and the bars differ; empty where they agree."""
+        return self.annualisation.disagreement(self.series) if self.annualisation else ""
 
     def to_json(self) -> dict[str, Any]:
         """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``, the evidence by its own names, windows as two ISO
@@ -69,6 +82,7 @@ class Row:
             **{f"is_{name}": value for name, value in self.is_metrics.items()},
             **{f"oos_{name}": value for name, value in self.oos_metrics.items()},
             **self.evidence.to_json(),
+            "bars_per_year": self.annualisation.bars_per_year if self.annualisation else None,
             "warnings": list(self.warnings),
             "folds": [fold.to_json() for fold in self.folds],
         }  # fmt: skip

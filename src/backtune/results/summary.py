@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from backtune.data.calendar import Annualisation
 from backtune.location import Location
 from backtune.objective import Metrics, Trial
 from backtune.results.files import read_json, write_json
@@ -64,6 +65,7 @@ class StudySummary:
         winners: the best trial, or the Pareto front; empty where no trial is complete.
         most_common_reason: why most trials are not complete, empty where all are.
         is_probed: False where it was stopped before it had looked around its best.
+        annualisation: The number of bars a year of its series; None where it could not be run, or in a folder of before it was kept.
     """
 
     state: Literal["complete", "partial", "failed"]
@@ -77,6 +79,7 @@ class StudySummary:
     winners: tuple[Winner, ...] = ()
     most_common_reason: str = ""
     is_probed: bool = True
+    annualisation: Annualisation | None = None
 
     def covers(self, budget: int) -> bool:
         """Whether there is nothing left to do for so many trials."""
@@ -93,7 +96,12 @@ class StudySummary:
         if content is None:
             return None
         winners = tuple(map(Winner.of_json, content.pop("winners")))
-        return cls(**content, winners=winners)
+        annualisation = content.pop("annualisation", None)
+        return cls(
+            **content,
+            winners=winners,
+            annualisation=Annualisation.of_json(annualisation) if annualisation else None,
+        )
 
 
 def summary_of(

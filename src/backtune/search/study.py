@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from backtune.data.bars_ref import BarsRef
+from backtune.data.calendar import annualise
 from backtune.engine.window import Window
 from backtune.errors import ResultsError, StrategyError
 from backtune.location import Location
@@ -105,7 +106,8 @@ def run_study(study: Study, folder: Location, stop: Stop, max_deaths: int = 1) -
         log.merge()
         write_probes(folder, probes or [])
     summary = summary_of(search.trials, winners, budget=study.search.trials, exhausted=exhausted)
-    replace(summary, is_probed=probes is not None).write(folder)
+    annualisation = annualise(bars.timestamp, bars.timeframe, study.bars.calendar)
+    replace(summary, is_probed=probes is not None, annualisation=annualisation).write(folder)
 
 
 @dataclass

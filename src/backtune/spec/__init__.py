@@ -14,6 +14,7 @@ from backtune.spec.sections import (
     Search,
     StrategyFile,
     base_folder,
+    sessions_of_calendar,
 )
 from backtune.spec.sweep_spec import SweepSpec
 from backtune.spec.validation import Validation
@@ -33,5 +34,6 @@ __all__ = [
     "Validation",
     "base_folder",
     "content_hash",
+    "sessions_of_calendar",
     "spec_error",
 ]

@@ -30,6 +30,9 @@ from backtune.timeframe import Timeframe
 SamplerName = Literal["tpe", "cma-es", "nsga2", "random", "grid", "qmc", "gp"]
 EngineName = Literal["auto", "optuna", "rustuna"]
 
+# Any number of sessions is allowed.
+CALENDARS = ("auto", "24/7", "sessions-252")
+
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -70,6 +73,20 @@ UtcTime = Annotated[datetime, BeforeValidator(_utc, json_schema_input_type=str)]
 Seconds = Annotated[float, Field(gt=0), BeforeValidator(_seconds, json_schema_input_type=float | str)]
 
 
+def sessions_of_calendar(calendar: str) -> int | None:
+    """Read the number of session days a year that ``sessions-N`` states; None for ``auto`` and ``24/7``.
+
+    Raises:
+        SpecError: The calendar is none of these.
+    """
+    if calendar in ("auto", "24/7"):
+        return None
+    match = re.fullmatch(r"sessions-([1-9]\d*)", calendar)
+    if match is None:
+        raise SpecError("data.calendar", f"{calendar!r} is unknown", value=calendar, allowed=CALENDARS)
+    return int(match[1])
+
+
 class Data(Section):
     """Which bars are traded.
 
@@ -77,8 +94,9 @@ class Data(Section):
         root: the catalog: a folder, or ``s3://bucket/prefix``. A relative one starts at ``$BACKTUNE_HOME``, or at the current folder.
         start, end: the window as ISO dates or times in UTC, start inclusive, end exclusive; without one, from the first bar or to
             the last. A bar that sticks out of a bound is left out; where the data begins or ends within a bar, the bar is kept.
-        calendar: what annualises ratios: ``24/7``, a year full of bars, or ``sessions-252``, so many days of as many bars as a
-            usual day of the data has.
+        calendar: the number of bars a year, which annualises ratios: ``auto``, as many as the bars show; ``24/7``, a year full of
+            bars; ``sessions-252``, so many days of as many bars as a usual day of the data has. Of a stated number and the one that
+            the bars show, the smaller one is used.
         funding: whether positions pay the funding rates that the catalog holds beside the bars.
         origin: the local time at which the days of built bars begin, and weeks, months and shorter bars with them, such as
             ``09:15 Asia/Kolkata`` or ``17:00 America/New_York``. A timeframe that is stored is read as it is.
@@ -87,7 +105,7 @@ class Data(Section):
     root: str = "data/market"
     start: UtcTime | None = None
     end: UtcTime | None = None
-    calendar: str = "24/7"
+    calendar: str = "auto"
     funding: bool = False
     # Left out where it is the default, so that such a spec has the content id that it had before there was the key.
     origin: str = Field(default=str(UTC_MIDNIGHT), exclude_if=lambda origin: origin == str(UTC_MIDNIGHT))
@@ -106,10 +124,7 @@ class Data(Section):
     @field_validator("calendar")
     @classmethod
     def _known_calendar(cls, calendar: str) -> str:
-        if re.fullmatch(r"24/7|sessions-[1-9]\d*", calendar) is None:
-            raise SpecError(
-                "data.calendar", f"{calendar!r} is unknown", value=calendar, allowed=("24/7", "sessions-252")
-            )
+        sessions_of_calendar(calendar)
         return calendar
 
     @property
