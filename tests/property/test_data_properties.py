@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from backtune.data.catalog import Catalog
 from backtune.data.ingest.importer import import_bars
+from backtune.data.ingest.table import scale_prices
+from backtune.data.ingest.times import read_times
 from backtune.data.load import load_bars
 from backtune.data.naming import read_name
 from backtune.data.parquet import decode, encode
 from backtune.data.resample import resample
 from backtune.data.schema import PRICES, SCHEMA, check_bars
-from backtune.data.ingest.table import scale_prices
-from backtune.data.ingest.times import read_times
 from backtune.data.window import Window
 from backtune.timeframe import Timeframe
 

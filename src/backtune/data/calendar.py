@@ -93,6 +93,11 @@ class Annualisation:
             f"{format_count(self.bars_per_year)} bars ({series}{f': {details}' if details else ''}{source})"
         )
 
+    def describe_short(self) -> str:
+        """Return a phrase on the number that is used and on what the bars show."""
+        details = "; ".join(text for text in (self.sessions, self.assumed) if text)
+        return f"{format_count(self.bars_per_year)} bars a year{f' ({details})' if details else ''}"
+
     def to_json(self, asset: str, timeframe: str) -> dict[str, Any]:
         """Flat and plain, with the warning of :meth:`disagreement`, null where there is none."""
         return {

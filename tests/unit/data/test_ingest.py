@@ -296,7 +296,11 @@ def test_name_options_and_rows_tell(write_file, tmp_path, name, options, asset, 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("BTCUSD_7m.csv", {}, "said to be 7m (from the file's name), but the rows are 1h apart at the least and 1h usually"),
+        (
+            "BTCUSD_7m.csv",
+            {},
+            "said to be 7m (from the file's name), but the rows are 1h apart at the least and 1h usually",
+        ),
         ("BTCUSD_1h.csv", {"timeframe": "1d"}, "said to be 1d (as chosen), but the rows are 1h apart"),
         ("bars.csv", {}, "the file's name does not tell the asset; pass --asset"),
         ("BTCUSD_1h.csv", {"asset": "a/b"}, "'a/b' cannot name an asset"),

@@ -81,6 +81,6 @@ def test_unit_is_told_for_each_epoch():
 )
 def test_what_is_no_time(values, message, row):
     with pytest.raises(BarsError, match=message) as caught:
-        read_times(pl.Series(values), source="x.csv").utc
+        read_times(pl.Series(values), source="x.csv")
     assert caught.value.row == row
     assert caught.value.source == "x.csv"

@@ -54,7 +54,7 @@ _CLOCKS: Final = (
 _PRICES: Final[Mapping[str, tuple[str, ...]]] = {
     "open": (
         "open", "o", "openprice", "opening", "openingprice", "priceopen", "first", "eroffnung", "offnung",
-        "eroffnungskurs", "erster", "ouverture", "ouv", "apertura", "abertura", "otwarcie", "开盘", "开盘价", "始値", "시가",
+        "eroffnungskurs", "eroffn", "erster", "ouverture", "ouv", "apertura", "abertura", "otwarcie", "开盘", "开盘价", "始値", "시가",
     ),
     "high": (
         "high", "h", "highprice", "pricehigh", "max", "highest", "hoch", "tageshoch", "haut", "plushaut", "maximo",
@@ -66,7 +66,7 @@ _PRICES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "close": (
         "close", "c", "closeprice", "closing", "closingprice", "priceclose", "closelast", "last", "lastprice", "price",
-        "settle", "settlement", "schluss", "schlusskurs", "letzter", "cloture", "fermeture", "dernier", "cierre", "ultimo",
+        "settle", "settlement", "schluss", "schlusskurs", "letzter", "zuletzt", "cloture", "fermeture", "dernier", "cierre", "ultimo",
         "chiusura", "fechamento", "zamkniecie", "收盘", "收盘价", "終値", "종가",
     ),
 }  # fmt: skip
@@ -313,6 +313,8 @@ def _by_position(sheet: Sheet) -> Columns:
     symbol = 0 if at > 0 else None
     rest = columns[at:]
     split = len(rest) >= 6 and looks_like_dates(rest[0]) and looks_like_clocks(rest[1])
+    # Whole prices of up to four digits look like clocks too, but then high and low enclose them.
+    split = split and (_encloses(rest[2:6]) or not _encloses(rest[1:5]))
     first = at + (2 if split else 1)
     if len(columns) < first + 4 or not all(_is_number(column) for column in columns[first : first + 4]):
         row = [str(value) for value in frame.row(0)]
@@ -350,19 +352,31 @@ def _is_number(column: pl.Series) -> bool:
     )
 
 
+def _encloses(columns: Sequence[pl.Series]) -> bool:
+    return _find_order(columns) is not None
+
+
 def _order_of_prices(columns: Sequence[pl.Series]) -> tuple[str, tuple[int, ...]]:
+    return _find_order(columns) or _ORDERS_WITHOUT_NAMES[0]
+
+
+def _find_order(columns: Sequence[pl.Series]) -> tuple[str, tuple[int, ...]] | None:
     """Return the first order of four columns in which high and low enclose open and close in nearly every row."""
+    if not all(column.dtype == pl.String or column.dtype.is_numeric() for column in columns):
+        return None
     text = [c.str.replace(",", ".", literal=True) if c.dtype == pl.String else c for c in columns]
-    values = np.column_stack(
-        [c.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy() for c in text]
-    )
+    numbers = [c.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy() for c in text]
+    values = np.column_stack(numbers)
+    is_absent = np.isnan(values).any(axis=1)
+    if is_absent.all():
+        return None
     for order, (open_, high, low, close) in _ORDERS_WITHOUT_NAMES:
-        inside = (values[:, low] <= np.minimum(values[:, open_], values[:, close])) & (
+        is_inside = (values[:, low] <= np.minimum(values[:, open_], values[:, close])) & (
             values[:, high] >= np.maximum(values[:, open_], values[:, close])
         )
-        if np.mean(inside | np.isnan(values).any(axis=1)) > 0.99:
+        if np.mean(is_inside | is_absent) > 0.99:
             return order, (open_, high, low, close)
-    return _ORDERS_WITHOUT_NAMES[0]
+    return None
 
 
 def _as_chosen(sheet: Sheet, chosen: Mapping[str, str]) -> Columns:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from backtune.data.calendar import annualise
 from backtune.data.catalog import Catalog
 from backtune.data.funding import check_rates
 from backtune.data.ingest.adjustments import Adjust
@@ -221,7 +222,12 @@ def _import_table(
     table, length = _understand_bars(table, source, options)
     frame = table.frame.select(SCHEMA.names())
     timeframe = length.timeframe
-    assumed = {**table.assumed, "timeframe": f"{timeframe}, {length.origin}"}
+    calendar = annualise(frame["timestamp"].to_physical().to_numpy(), timeframe, "auto")
+    assumed = {
+        **table.assumed,
+        "timeframe": f"{timeframe}, {length.origin}",
+        "calendar": calendar.describe_short(),
+    }
     report = replace(report, timeframe=str(timeframe), assumed=assumed)
     _check_meant(asset, timeframe, source, catalog, options)
     level = _describe_level(asset, timeframe, frame, catalog, source, replaces=options.replace)

@@ -113,8 +113,11 @@ def _split_pairs(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str | N
     pairs = [_PAIR.fullmatch(name.strip()) for name in names]
     if not any(pairs):
         return names, (None,) * len(names)
-    levels = [(match[2], match[4]) if match else (name, "") for match, name in zip(pairs, names, strict=True)]
-    return split_levels([list(level) for level in zip(*levels, strict=True)])
+    levels = [[match[2], match[4]] for match in pairs if match]
+    split = list(zip(*split_levels([["", *level] for level in zip(*levels, strict=True)]), strict=True))[1:]
+    rest = iter(split)
+    parts = [next(rest) if match else (name, None) for match, name in zip(pairs, names, strict=True)]
+    return tuple(field for field, _ in parts), tuple(ticker or None for _, ticker in parts)
 
 
 def split_levels(rows: list[list[str]]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
