@@ -34,6 +34,7 @@ from backtune.data.ingest.times import DateOrder, Zone
 from backtune.data.naming import asset_of_funding, read_name, require_asset
 from backtune.data.provenance import Provenance
 from backtune.data.schema import SCHEMA, check_bars, check_rows, time_rules
+from backtune.data.window import to_datetime
 from backtune.errors import BacktuneError, BarsError, CatalogError
 from backtune.timeframe import Timeframe
 
@@ -328,8 +329,8 @@ def _describe_level(
     ratio = float((both["close"] / both["close_stored"]).median() or 1.0)  # type: ignore[arg-type]
     if abs(ratio - 1) <= _OTHER_LEVEL:
         return ()
-    times = frame["timestamp"]
-    covers = stored.first >= times[0] and stored.last <= times[-1]
+    first, last = (int(moment) for moment in frame["timestamp"].to_physical()[[0, -1]])
+    covers = stored.first >= to_datetime(first) and stored.last <= to_datetime(timeframe.end_of(last))
     if replaces and not covers:
         raise BarsError(
             f"its prices are {ratio:.4g} times those that the catalog has of {asset} at the same times (adjusted for a split, or "

@@ -425,8 +425,18 @@ def _from_text(values: pl.Series, source: str, zone: Zone | None, date_order: Da
     shown = f"text of the form {_readable(form)}"
     naive = _parse_naive(values, form)
     if "%H" in form or "%I" in form:
+        naive = _fill_shorter_forms(naive, values, form)
         return _of_naive(naive, shown, zone, source)
     return _of_dates(naive, shown)
+
+
+def _fill_shorter_forms(naive: pl.Series, values: pl.Series, form: str) -> pl.Series:
+    """Read what is left of a column in the same form without seconds, or without a clock: spreadsheets drop midnights."""
+    date = re.split(r"(?:T|,? )?%[HI]", form, maxsplit=1)[0]
+    for shorter in (form.replace(":%S%.f", ""), date):
+        if shorter != form and (naive.is_null() & values.is_not_null()).any():
+            naive = naive.fill_null(_parse_naive(values, shorter))
+    return naive
 
 
 def _read_months(values: pl.Series, first: str) -> Times | None:
