@@ -117,6 +117,10 @@ def read_numbers(values: pl.Series, convention: Convention, *, source: str, role
             raise BarsError(
                 f"a column of {values.dtype} does not hold numbers", source=source, column=role
             ) from None
+    if convention.decimal != "comma" and not convention.grouped:
+        numbers = values.cast(pl.Float64, strict=False)
+        if numbers.null_count() == values.null_count():
+            return numbers.fill_nan(None).alias(role)
     text = _plain(values)
     if convention.decimal == "comma":
         text = text.str.replace_all(".", "", literal=True).str.replace_all(",", ".", literal=True)

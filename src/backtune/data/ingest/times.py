@@ -67,6 +67,7 @@ _CLOCKS: Final = (
 _OFFSET: Final = r"\s*(?:Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?)"
 _ZONE: Final = r"\s+[A-Za-z]+(?:/[A-Za-z_]+)+|\s+(?:EST|EDT|CST|CDT|MST|MDT|PST|PDT|CET|CEST|BST|JST|IST|HKT|EET|EEST|MSK)"
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE]\+?\d+)?")
+_NO_TIME: Final = ("", "nan", "nat", "null", "none")
 _FIXED_ZONE = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?")
 # Abbreviations say whether the clock is at summer time, so they are fixed offsets, in hours.
 _ABBREVIATIONS: Final = {
@@ -391,21 +392,17 @@ def _serial_days(values: pl.Series, *, whole: bool, zone: Zone | None, source: s
 
 
 def _from_text(values: pl.Series, source: str, zone: Zone | None, date_order: DateOrder | None) -> Times:
-    values = values.str.replace(r"^'+", "")
-    none = values.str.to_lowercase().is_in(["", "nan", "nat", "null", "none"])
-    values = pl.select(pl.when(none).then(None).otherwise(values)).to_series()
-    present = values.drop_nulls()
-    if present.is_empty():
-        raise BarsError("holds no time at all", source=source, column="timestamp")
-    if _NUMBER.fullmatch(str(present[0])) and _find_format(str(present[0])) is None:
-        whole = values.str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
+    values = _without_blanks(values, source)
+    first = str(values.drop_nulls()[0])
+    if _NUMBER.fullmatch(first) and _find_format(first) is None:
+        whole = values.cast(pl.Int64, strict=False)
+        if whole.null_count() > values.null_count():
+            whole = values.str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
         exact = whole.null_count() == values.null_count()
         return _from_numbers(whole if exact else values.cast(pl.Float64, strict=False), source, zone)
-    values = values.str.replace(r"-([AaPp][Mm])$", ":00 $1")  # 2020-01-01 12-AM
-    values = values.str.replace(r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? ", "")
-    values = values.str.replace(r"^(\d{8})-(\d{1,2}:)", "$1 $2").str.replace_all(r"\s{2,}", " ")
-    values = values.str.replace(r"(\.\d{6})\d+", "$1")
-    first = str(values.drop_nulls()[0])
+    if _find_format(first) is None:
+        values = _tidy(values)
+        first = str(values.drop_nulls()[0])
     month = _read_months(values, first)
     if month is not None:
         return month
@@ -428,6 +425,31 @@ def _from_text(values: pl.Series, source: str, zone: Zone | None, date_order: Da
         naive = _fill_shorter_forms(naive, values, form)
         return _of_naive(naive, shown, zone, source)
     return _of_dates(naive, shown)
+
+
+def _without_blanks(values: pl.Series, source: str) -> pl.Series:
+    """Return null for what stands for no time."""
+    if values.null_count() == len(values):
+        raise BarsError("holds no time at all", source=source, column="timestamp")
+    if values.str.len_chars().min() == values.str.len_chars().max():
+        return values
+    none = values.str.to_lowercase().is_in(_NO_TIME)
+    values = pl.select(pl.when(none).then(None).otherwise(values)).to_series()
+    if values.null_count() == len(values):
+        raise BarsError("holds no time at all", source=source, column="timestamp")
+    return values
+
+
+def _tidy(values: pl.Series) -> pl.Series:
+    """Bring rarer ways of writing times into usual ones."""
+    return (
+        values.str.replace(r"^'+", "")
+        .str.replace(r"-([AaPp][Mm])$", ":00 $1")  # 2020-01-01 12-AM
+        .str.replace(r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? ", "")
+        .str.replace(r"^(\d{8})-(\d{1,2}:)", "$1 $2")
+        .str.replace_all(r"\s{2,}", " ")
+        .str.replace(r"(\.\d{6})\d+", "$1")
+    )
 
 
 def _fill_shorter_forms(naive: pl.Series, values: pl.Series, form: str) -> pl.Series:
@@ -579,7 +601,7 @@ def _second_showings(naive: pl.Series, early: pl.Series, late: pl.Series) -> pl.
 def _check(times: pl.Series, values: pl.Series, source: str) -> None:
     unread = (times.is_null() & values.is_not_null()).arg_true()
     if values.dtype == pl.String and len(unread):
-        none = values.str.strip_chars().str.to_lowercase().is_in(["", "nan", "nat", "null", "none"])
+        none = values.str.strip_chars().str.to_lowercase().is_in(_NO_TIME)
         unread = (times.is_null() & values.is_not_null() & ~none).arg_true()
     if len(unread):
         row = int(unread[0])
