@@ -136,11 +136,11 @@ class Timeframe:
 
         if self.months:
             return np.diff(_nearest_months(opens)) / self.months
-        steps = np.diff(opens) / self.microseconds
+        times = np.diff(opens)
         if self.seconds % _DAY_SECONDS == 0:
-            whole = np.rint(steps)
-            return np.where(np.abs(steps - whole) * self.microseconds <= _HOUR, whole, steps)
-        return steps
+            beyond = (times + self.microseconds // 2) % self.microseconds - self.microseconds // 2
+            times = np.where(np.abs(beyond) <= _HOUR, times - beyond, times)
+        return times / self.microseconds
 
     def __str__(self) -> str:
         if self.months:

@@ -17,19 +17,22 @@ from backtune.timeframe import Timeframe
 _UNITS: Final = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
 _MOST_NAMES: Final = 3
 
+Place = Literal["first", "last", "only"]
+
 
 @dataclass(frozen=True)
 class UnfinishedBar:
-    """The first or the last bar of a window, where the data begins or ends within it.
+    """A bar in which the data of a window begins or ends.
 
     Attributes:
+        place: of the bar among those of its window.
         opens_at, ends_at: of the bar, microseconds since the epoch.
         filled_seconds: the part of its time in which the data lies.
     """
 
     asset: str
     timeframe: str
-    place: Literal["first", "last"]
+    place: Place
     opens_at: int
     ends_at: int
     filled_seconds: int
@@ -71,15 +74,13 @@ def unfinished_bars(bars: BarsRef, catalog: Catalog) -> Iterator[UnfinishedBar]:
     start, end = to_microseconds(bars.start), to_microseconds(bars.end)
     first, last = map(to_microseconds, catalog.span(bars.asset, source))
     grid = BarGrid(target, Origin.parse(bars.origin))
-    opens_at, ends_at = grid.floor(first), grid.ceil(last)
-    if start <= opens_at < first:
-        bar_end = grid.ceil(first)
-        filled = min(last, bar_end) - first
-        yield UnfinishedBar(bars.asset, bars.timeframe, "first", opens_at, bar_end, filled // 1_000_000)
-    if last < ends_at <= end:
-        bar_open = grid.floor(last - 1)
-        filled = last - max(first, bar_open)
-        yield UnfinishedBar(bars.asset, bars.timeframe, "last", bar_open, ends_at, filled // 1_000_000)
+    edges: dict[int, Place] = {grid.floor(first): "first", grid.floor(last - 1): "last"}
+    for opens_at, place in edges.items():
+        ends_at = grid.ceil(opens_at + 1)
+        filled = min(last, ends_at) - max(first, opens_at)
+        if start <= opens_at and ends_at <= end and filled < ends_at - opens_at:
+            named = place if len(edges) > 1 else "only"
+            yield UnfinishedBar(bars.asset, bars.timeframe, named, opens_at, ends_at, filled // 1_000_000)
 
 
 def describe_unfinished(found: Sequence[UnfinishedBar]) -> list[str]:

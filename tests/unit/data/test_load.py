@@ -16,6 +16,7 @@ from backtune.data.manifest import MANIFEST, Manifest, Partition, partition_path
 from backtune.data.parquet import encode
 from backtune.data.synthetic import make_market
 from backtune.errors import BarsError, CatalogError, FingerprintError, SpecError
+from backtune.origin import Origin
 from backtune.timeframe import Timeframe
 
 
@@ -141,6 +142,104 @@ def test_bytes_that_are_no_parquet_are_refused(tmp_path, make_frame, keep):
         load_bars(tmp_path, "BAD", "1m")
 
 
+def _months(make_frame, *months: str) -> pl.DataFrame:
+    """A bar for each of some months; opens 100, 101 and so on."""
+    times = pl.Series(months).str.to_datetime("%Y-%m", time_unit="us", time_zone="UTC")
+    return make_frame(range(len(months))).with_columns(timestamp=times)
+
+
+def test_stored_months(tmp_path, make_frame):
+    catalog = Catalog.open_or_create(tmp_path)
+    months = [f"{year}-{month:02d}" for year in (2019, 2020) for month in range(1, 13)]
+    catalog.write("X", "1M", _months(make_frame, *months))
+    assert (tmp_path / "asset=X" / "timeframe=1mo" / "year=2020" / "bars.parquet").is_file()
+    catalog = Catalog.open(tmp_path)
+    assert [f"{moment:%Y-%m-%d}" for moment in catalog.span("X", "1mo")] == ["2019-01-01", "2021-01-01"]
+    assert (catalog.rows("X", "1mo"), catalog.rows("X", "1y"), catalog.rows("X", "3mo")) == (24, 2, 8)
+    bars = load_bars(tmp_path, "X", "1mo", "2019-12-15", "2020-04-01")
+    assert [f"{t:%Y-%m}" for t in bars.to_frame()["timestamp"]] == ["2020-01", "2020-02", "2020-03"]
+    assert str(bars.timeframe) == "1mo"
+    years = load_bars(tmp_path, "X", "1y")
+    assert (years.open.tolist(), years.close.tolist(), years.volume.tolist()) == (
+        [100, 112],
+        [112, 124],
+        [12, 12],
+    )
+    # Counted from January 1970, as 588 is that of 2019.
+    assert load_bars(tmp_path, "X", "5mo").open.tolist() == [100.0, 102.0, 107.0, 112.0, 117.0, 122.0]
+    for text in ("1w", "1d", "365d"):
+        with pytest.raises(
+            CatalogError, match=f"X has no bars of {text}, and they cannot be built; stored: 1mo"
+        ):
+            load_bars(tmp_path, "X", text)
+
+
+def test_months_are_built_from_days_and_not_from_weeks(tmp_path, make_frame):
+    day = 1440
+    catalog = Catalog.open_or_create(tmp_path)
+    catalog.write("D", "1d", make_frame([day * k for k in range(366)], first="2020-01-01"))
+    catalog.write("W", "1w", make_frame([7 * day * k for k in range(52)], first="2020-01-06"))
+    assert load_bars(tmp_path, "D", "1mo").volume.tolist() == [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+    assert load_bars(tmp_path, "D", "3mo", "2020-01-02").volume.tolist() == [91, 92, 92]
+    assert load_bars(tmp_path, "D", "1y").volume.tolist() == [366]
+    with pytest.raises(
+        CatalogError, match="stored: 1w; months can be built from bars that divide a day, or from months"
+    ):
+        load_bars(tmp_path, "W", "1mo")
+
+
+def test_months_that_overlap_are_refused(tmp_path, make_frame):
+    catalog = Catalog.open_or_create(tmp_path)
+    with pytest.raises(BarsError, match="so these are not bars of 1mo"):
+        catalog.write("X", "1mo", make_frame([0, 1440 * 7]))
+    catalog.write("X", "1mo", _months(make_frame, "2020-01", "2020-02"))
+    with pytest.raises(BarsError, match="so these are not bars of 1mo"):
+        catalog.write("X", "1mo", make_frame([0], first="2020-02-03"))
+
+
+def test_origin(root):
+    # One-minute bars from 23:00 to 03:00 UTC, of 60 volumes an hour.
+    day = load_bars(root, "BTCUSD", "1d", origin="01:30 UTC")
+    assert (_span(day), day.volume.tolist()) == (("31 01:30", "01 01:30"), [150.0, 90.0])
+    paris = load_bars(root, "BTCUSD", "1h", origin="00:30 Europe/Paris")
+    assert (_span(paris), paris.volume.tolist()) == (("31 22:30", "01 02:30"), [30.0, 60.0, 60.0, 60.0, 30.0])
+    inside = load_bars(root, "BTCUSD", "1h", "2018-01-01", "2018-01-01T03:00", origin="00:30 Europe/Paris")
+    assert _span(inside) == ("01 00:30", "01 01:30")
+    with pytest.raises(SpecError, match="'dawn' is not a time of day and a time zone"):
+        load_bars(root, "BTCUSD", "1d", origin="dawn")
+    assert (
+        load_bars(root, "BTCUSD", "1m", origin="01:30 UTC").close.tolist()
+        == load_bars(root, "BTCUSD", "1m").close.tolist()
+    )
+
+
+def test_an_origin_that_cuts_through_stored_bars_is_refused(tmp_path, make_frame):
+    catalog = Catalog.open_or_create(tmp_path)
+    catalog.write("H", "1h", make_frame([60 * k for k in range(48)]))
+    catalog.write("D", "1d", make_frame([1440 * k for k in range(48)]))
+    message = (
+        "the bar of 1h that opens at 2018-01-01T03:00:00Z is cut by data.origin 09:15 Asia/Kolkata, where a bar of 1d opens at "
+        "2018-01-01T03:45:00Z"
+    )
+    with pytest.raises(BarsError, match=message):
+        load_bars(tmp_path, "H", "1d", origin="09:15 Asia/Kolkata")
+    with pytest.raises(BarsError, match=r"the bar of 1d that opens at .* is cut by data\.origin"):
+        load_bars(tmp_path, "D", "1mo", origin="09:15 Asia/Kolkata")
+    assert len(load_bars(tmp_path, "H", "1d", origin="17:00 America/New_York")) == 3
+    # A session that ends before the cut is not cut by it.
+    catalog.write("S", "1h", make_frame([60 * k + 24 * 60 * d for d in range(3) for k in range(14, 20)]))
+    assert load_bars(tmp_path, "S", "1d", origin="09:15 Asia/Kolkata").volume.tolist() == [6.0, 6.0, 6.0]
+
+
+def test_stored_days_of_a_zone_make_its_weeks_over_a_change_of_clocks(tmp_path, make_frame):
+    # Midnights of New York from Monday, 4 March 2024, the last week an hour earlier.
+    days = [5 * 60 + 1440 * k - (60 if k >= 7 else 0) for k in range(14)]
+    Catalog.open_or_create(tmp_path).write("NY", "1d", make_frame(days, first="2024-03-04"))
+    weeks = load_bars(tmp_path, "NY", "1w", origin="00:00 America/New_York")
+    assert [f"{t:%m-%d %H:%M}" for t in weeks.to_frame()["timestamp"]] == ["03-04 05:00", "03-11 04:00"]
+    assert weeks.volume.tolist() == [7.0, 7.0]
+
+
 class TestCache:
     @pytest.fixture(autouse=True)
     def own_cache(self, monkeypatch):
@@ -158,6 +257,20 @@ class TestCache:
         assert ask() is first
         with pytest.raises(ValueError, match="read-only"):
             first.close[0] = 1.0
+
+    def test_another_origin_is_another_entry(self, ask, root):
+        catalog, origin = Catalog.open(root), "00:05 UTC"
+        shifted = catalog.fingerprint("BTCUSD", "15m", origin=Origin.parse(origin))
+        assert shifted != catalog.fingerprint("BTCUSD", "15m")
+        bars = cached_bars(root, "BTCUSD", "15m", None, None, "24/7", shifted, origin=origin)
+        assert _span(bars) == ("31 22:50", "01 02:50")
+        assert _span(ask()) == ("31 23:00", "01 02:45")
+
+    def test_a_stored_timeframe_has_one_fingerprint_whatever_the_origin(self, root):
+        catalog = Catalog.open(root)
+        assert catalog.fingerprint("BTCUSD", "1m", origin=Origin.parse("00:05 UTC")) == catalog.fingerprint(
+            "BTCUSD", "1m"
+        )
 
     def test_other_data_than_planned_is_refused(self, ask, root, make_frame):
         Catalog.open(root).write("BTCUSD", "1m", make_frame([500]))
