@@ -12,6 +12,7 @@ import polars as pl
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from backtune.data.bar_grid import BarGrid
 from backtune.data.catalog import Catalog
 from backtune.data.ingest.importer import import_bars
 from backtune.data.ingest.table import scale_prices
@@ -22,6 +23,7 @@ from backtune.data.parquet import decode, encode
 from backtune.data.resample import resample
 from backtune.data.schema import PRICES, SCHEMA, check_bars
 from backtune.data.window import Window
+from backtune.origin import Origin
 from backtune.timeframe import Timeframe
 
 MINUTE = 60_000_000
@@ -70,21 +72,64 @@ def test_building_conserves(frame, text):
     np.testing.assert_allclose(built["volume"].sum(), frame["volume"].sum(), rtol=1e-12)
 
 
-@given(minute_bars(), st.integers(0, 400), st.integers(1, 400), st.sampled_from(["1m", "5m", "1h"]))
-def test_a_window_is_a_part_of_the_whole(frame, skip, length, text):
+ORIGINS = st.sampled_from(
+    [
+        "00:00 UTC", "22:00 UTC", "09:15 Asia/Kolkata", "17:00 America/New_York", "00:00 America/Sao_Paulo", "02:30 Europe/Berlin",
+    ]
+).map(Origin.parse)  # fmt: skip
+LENGTHS = st.sampled_from(["1m", "5m", "1h", "7h", "1d", "3d", "1w", "1mo", "3mo", "1y"]).map(Timeframe.parse)
+
+
+@given(minute_bars(), st.integers(-(10**6), 10**6), ORIGINS, LENGTHS)
+def test_built_bars_share_out_the_rows(frame, shift, origin, target):
+    """Every row lies in exactly one built bar, and every bar is made of the rows that lie in it."""
+    frame = frame.with_columns(pl.col("timestamp") + pl.duration(minutes=shift))
+    built = check_bars(resample(frame, target, origin), source="built")
+    opens, times = (rows["timestamp"].to_physical().to_numpy() for rows in (built, frame))
+    ends = BarGrid(target, origin).ends_of(opens)
+    assert (ends[:-1] <= opens[1:]).all()
+    bar = np.searchsorted(opens, times, side="right") - 1
+    assert ((opens[bar] <= times) & (times < ends[bar])).all()
+    assert set(bar.tolist()) == set(range(len(opens)))
+    # columns: bar, open, high, low, close, volume
+    expected = (
+        frame.with_columns(bar=pl.Series(bar))
+        .group_by("bar", maintain_order=True)
+        .agg(
+            pl.col("open").first(), pl.col("high").max(), pl.col("low").min(), pl.col("close").last(), pl.col("volume").sum()
+        )
+    )  # fmt: skip
+    assert built.select(PRICES).equals(expected.select(PRICES))
+    np.testing.assert_allclose(built["volume"], expected["volume"], rtol=1e-12)
+
+
+@given(minute_bars(), st.integers(0, 400_000), st.integers(1, 400_000), ORIGINS, LENGTHS)
+def test_a_window_is_a_part_of_the_whole(frame, skip, length, origin, target):
     """Bars of a window are those bars of the whole that lie in it: none is built from less."""
-    target, source = Timeframe.parse(text), Timeframe(60)
-    start = int(frame["timestamp"].to_physical()[0]) + skip * MINUTE
+    source = Timeframe(60)
+    start = int(frame["timestamp"].to_physical()[0]) + (skip - 200_000) * MINUTE
     window = Window(start, start + length * MINUTE)
 
     def build(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows if target == source or rows.is_empty() else resample(rows, target)
+        return rows if target == source or rows.is_empty() else resample(rows, target, origin)
 
-    part = build(frame.filter(window.opens(target, source).contains("timestamp")))
+    part = build(frame.filter(window.opens(target, source, origin).contains("timestamp")))
     whole = build(frame)
-    opens = whole["timestamp"].to_physical()
-    inside = (opens >= window.start) & (opens + target.microseconds <= window.end)
-    assert part.equals(whole.filter(inside))
+    opens = whole["timestamp"].to_physical().to_numpy()
+    ends = opens + MINUTE if target == source else BarGrid(target, origin).ends_of(opens)
+    assert part.equals(whole.filter(pl.Series((opens >= window.start) & (ends <= window.end))))
+
+
+@SLOW
+@given(minute_bars(max_size=60), ORIGINS, LENGTHS)
+def test_a_window_with_the_bounds_of_the_bars_is_one_without_bounds(frame, origin, target):
+    with tempfile.TemporaryDirectory() as root:
+        Catalog.open_or_create(root).write("X", "1m", frame)
+        start, end = Catalog.open(root).span_of_bars("X", target, origin)
+        within, without = (
+            load_bars(root, "X", target, *bounds, origin=str(origin)) for bounds in ((start, end), ())
+        )
+        assert within.to_frame().equals(without.to_frame())
 
 
 @given(minute_bars())

@@ -69,10 +69,10 @@ def test_assets_that_are_alike_share_a_sentence(tmp_path, make_frame):
         span = catalog.span_of_bars(name, "1w")
         found += unfinished_bars(BarsRef("", name, "1w", *span, "24/7", ""), catalog)
     assert describe_unfinished(found) == [
-        "the last bar of 1w is built from 4 of 7 days: E",
-        "the last bar of 1w is built from 5 of 7 days: A, B, C and 1 more",
+        "the only bar of 1w is built from 4 of 7 days: E",
+        "the only bar of 1w is built from 5 of 7 days: A, B, C and 1 more",
     ]
     assert found[0].to_json() == {
-        "asset": "A", "timeframe": "1w", "place": "last", "opens_at": "2018-01-08T00:00:00Z", "ends_at": "2018-01-15T00:00:00Z",
+        "asset": "A", "timeframe": "1w", "place": "only", "opens_at": "2018-01-08T00:00:00Z", "ends_at": "2018-01-15T00:00:00Z",
         "filled_seconds": 432_000, "seconds": 604_800,
     }  # fmt: skip
