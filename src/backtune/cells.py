@@ -37,6 +37,19 @@ class Cell:
     folds: tuple[Fold, ...]
 
 
+@dataclass(frozen=True)
+class _Bounds:
+    """Where the bars of an asset in a timeframe begin and end.
+
+    Attributes:
+        bars: around whole bars.
+        data: where a bound is the data's, that of the stored bars, which all timeframes built from them share.
+    """
+
+    bars: Span
+    data: Span
+
+
 def cells_of(spec: SweepSpec, catalog: Catalog) -> list[Cell]:
     """All cells, in the grid's order; reads no bars.
 
@@ -54,19 +67,6 @@ def cells_of(spec: SweepSpec, catalog: Catalog) -> list[Cell]:
         for timeframe in spec.grid.timeframes
     }
     return [_cell(spec, ref, *names, window) for ref in refs for names, window in windows.items()]
-
-
-@dataclass(frozen=True)
-class _Bounds:
-    """Where the bars of an asset in a timeframe begin and end.
-
-    Attributes:
-        bars: around whole bars.
-        data: where a bound is the data's, that of the stored bars, which all timeframes built from them share.
-    """
-
-    bars: Span
-    data: Span
 
 
 def _cell(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str, bounds: _Bounds) -> Cell:

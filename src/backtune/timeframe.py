@@ -76,6 +76,11 @@ class Timeframe:
         """A length that no bar exceeds: months count 31 days each."""
         return (self.months * _LONGEST_MONTH_SECONDS or self.seconds) * _SECOND
 
+    @property
+    def is_whole_days(self) -> bool:
+        """Whether bars are days or a multiple of them, of which a change of clocks takes or adds an hour."""
+        return not self.months and self.seconds % _DAY_SECONDS == 0
+
     def divides(self, longer: Timeframe) -> bool:
         """Return whether bars of ``longer`` can be built from bars of this length.
 
@@ -137,7 +142,7 @@ class Timeframe:
         if self.months:
             return np.diff(_nearest_months(opens)) / self.months
         times = np.diff(opens)
-        if self.seconds % _DAY_SECONDS == 0:
+        if self.is_whole_days:
             beyond = (times + self.microseconds // 2) % self.microseconds - self.microseconds // 2
             times = np.where(np.abs(beyond) <= _HOUR, times - beyond, times)
         return times / self.microseconds

@@ -68,10 +68,12 @@ class BarGrid:
         return self.timeframe.microseconds, _FIRST_MONDAY * _DAY if in_weeks else 0
 
     def opens_of(self, moments: np.ndarray) -> np.ndarray:
-        """(n,) opens of the bars that hold (n,) moments."""
+        """(n,) opens of the bars that hold (n,) moments, which do not decrease."""
         if self.uniform is not None:
             step, offset = self.uniform
             return np.asarray(moments - (moments - offset) % step)
+        if not len(moments):
+            return moments
         days = self._days
         numbers = days.numbers(moments)
         if not self.timeframe.months and self._n_days is None:
@@ -79,10 +81,13 @@ class BarGrid:
             return np.asarray(
                 starts + (moments - starts) // self.timeframe.microseconds * self.timeframe.microseconds
             )
-        return days.starts(self._first_days(numbers))
+        # Of every day once: there are many moments to a day.
+        first = numbers[0]
+        all_days = np.arange(first, numbers[-1] + 1)
+        return np.asarray(days.starts(self._first_days(all_days))[numbers - first])
 
     def ends_of(self, opens: np.ndarray) -> np.ndarray:
-        """(n,) ends of the bars that open at (n,) moments of the grid."""
+        """(n,) ends of the bars that open at (n,) moments of the grid, which increase."""
         if self.uniform is not None:
             return self.timeframe.shift(opens, 1)
         days = self._days
@@ -133,7 +138,7 @@ class _UtcDays:
     origin: Origin
 
     def numbers(self, moments: np.ndarray) -> np.ndarray:
-        """(n,) the days that hold (n,) moments."""
+        """(n,) the days that hold (n,) moments, which do not decrease."""
         return np.asarray((moments - _opening(self.origin)) // _DAY)
 
     def starts(self, numbers: np.ndarray) -> np.ndarray:
@@ -148,7 +153,12 @@ class _ZonedDays:
     origin: Origin
 
     def numbers(self, moments: np.ndarray) -> np.ndarray:
-        found = np.searchsorted(_table(self.origin), moments, side="right") - 1
+        table = _table(self.origin)
+        first, last = np.searchsorted(table, moments[[0, -1]], side="right")
+        # There are fewer days than moments, so the days are looked up among the moments.
+        begins = np.searchsorted(moments, table[first:last])
+        n_moments = np.diff(begins, prepend=0, append=len(moments))
+        found = np.repeat(np.arange(first - 1, last), n_moments)
         return np.asarray(np.clip(found, 0, _N_DATES - 1) + _FIRST_DATE)
 
     def starts(self, numbers: np.ndarray) -> np.ndarray:

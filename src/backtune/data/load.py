@@ -25,6 +25,7 @@ from backtune.timeframe import Timeframe
 
 CACHE_BYTES: Final = 2**30
 _SOURCE_BYTES: Final = 192 * 2**20
+_HOUR: Final = 3_600_000_000
 
 
 def load_bars(
@@ -84,17 +85,8 @@ def cached_bars(
     Raises:
         FingerprintError: the catalog holds other data now than the fingerprint stands for.
     """
-    key = (
-        str(root),
-        asset,
-        str(timeframe),
-        str(start),
-        str(end),
-        calendar,
-        fingerprint,
-        str(funding),
-        origin,
-    )
+    window_key = (asset, str(timeframe), str(start), str(end), origin)
+    key = (str(root), *window_key, calendar, fingerprint, str(funding))
     bars = _CACHE.get(key)
     if bars is None:
         catalog, begins = Catalog.open(root), Origin.parse(origin)
@@ -162,8 +154,9 @@ def _check_not_cut(frame: pl.DataFrame, source: Timeframe, grid: BarGrid, asset:
         BarsError: a bar ends after the bar of the grid in which it opens.
     """
     opens = frame["timestamp"].to_physical().to_numpy()
-    # A bar that the next one cuts short ends there.
-    lasts = np.minimum(source.ends(opens), np.append(opens[1:], np.iinfo(np.int64).max)) - 1
+    # A bar that the next one cuts short ends there, and a day may be an hour shorter.
+    ends = source.ends(opens) - (_HOUR if source.is_whole_days else 0)
+    lasts = np.minimum(ends, np.append(opens[1:], np.iinfo(np.int64).max)) - 1
     cut = np.flatnonzero(grid.opens_of(lasts) != grid.opens_of(opens))
     if len(cut):
         row = int(cut[0])

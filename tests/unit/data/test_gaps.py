@@ -49,5 +49,5 @@ def test_gaps(timeframe: str, moments: list[str], expected: Gaps) -> None:
     ],
 )
 def test_common_months(moments: list[str], expected: str | None) -> None:
-    found = common_months(_frame(*moments))
+    found = common_months(_frame(*moments)["timestamp"].to_physical().to_numpy())
     assert (str(found) if found else None) == expected
