@@ -170,7 +170,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("data.end", True, "data.end: must not be a truth value (given: True)"),
     ("data", {"start": "2020-01-01", "end": "2019-01-01"}, "data.end: 2019-01-01 00:00 is not after start 2020-01-01 00:00"),
     ("data", {"start": "2020-01-01", "end": "2020-01-01"}, "data.end: 2020-01-01 00:00 is not after start"),
-    ("data.calendar", "nyse", "data.calendar: 'nyse' is unknown; allowed: 24/7, sessions-252"),
+    ("data.calendar", "nyse", "data.calendar: 'nyse' is unknown; allowed: 24/7, sessions-252, auto"),
     ("data.calendar", "sessions-0", "data.calendar: 'sessions-0' is unknown"),
     ("data.root", 5, "data.root: must be text (given: 5)"),
     ("execution.fee_bps", -1, "execution.fee_bps: must be greater than or equal to 0 (given: -1)"),

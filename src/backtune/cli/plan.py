@@ -256,7 +256,7 @@ def _annualisation_lines(annualisations: Annualisations) -> Iterator[tuple[str, 
     if annualisations.n_unread:
         yield (
             heading,
-            f"{annualisations.n_unread:,} series were not read for this; the leaderboard tells of them",
+            f"not read for this: {annualisations.n_unread:,} series, which the leaderboard tells of",
         )
     every = annualisations.found.items()
     for line in disagreement_lines(found.disagreement(" ".join(series)) for series, found in every):

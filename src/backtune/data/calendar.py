@@ -87,10 +87,11 @@ class Annualisation:
         Args:
             series: As in :meth:`disagreement`.
         """
-        details = "; ".join(text for text in (self.sessions, self.assumed) if text)
-        source = "" if self.calendar == "auto" else f", calendar {self.calendar}"
+        # Nothing is assumed for a stated number.
+        details = self.sessions or (self.assumed if self.bars_per_year == self.shown else "")
+        stated = "" if self.calendar == "auto" else f", calendar {self.calendar}"
         return (
-            f"{format_count(self.bars_per_year)} bars ({series}{f': {details}' if details else ''}{source})"
+            f"{format_count(self.bars_per_year)} bars ({series}{f': {details}' if details else ''}{stated})"
         )
 
     def describe_short(self) -> str:
@@ -130,9 +131,9 @@ def annualise(timestamp: np.ndarray, timeframe: Timeframe, calendar: str) -> Ann
     elapsed. Where that is more than 1 %, other estimates take its place:
 
     - From one week on, the mean count over all windows of whole weeks inside the span. That is exact for a market whose week repeats
-      itself, whichever moment the span begins and ends at; a clock change within the span moves it by at most one session's
-      hour over the whole. A holiday counts as though it came back at the same rate: a day without bars in two weeks of five
-      takes a tenth off.
+      itself, whichever moment the span begins and ends at; a clock change within the span moves it by one hour of
+      sessions at most. A holiday counts as though it came back at the same rate: one of ten
+      weekdays takes a tenth off.
     - Below a week, the mean count over whole days, whole closed days cut out, times the days that the market is open
       in a week: seven, or five where a weekend or nights of four hours and more are closed. Five sessions of 7 hours give 7 x 5 x
       52.18 = 1,826, not 2,978. Bars without a gap in less than a week do not show whether the market closes: it is taken
@@ -177,7 +178,9 @@ def _stated(n_sessions: int | None, n_per_day: float, length: int) -> tuple[floa
 def _shown(timestamp: np.ndarray, length: int) -> tuple[float, str]:
     """The number of bars a year that the bars show, and what is assumed for it."""
     full, n = _YEAR / length, len(timestamp)
-    elapsed = int(timestamp[-1] - timestamp[0]) + length if n else 0
+    if n == 0:
+        return full, ""
+    elapsed = int(timestamp[-1] - timestamp[0]) + length
     # Months differ in length, and a step may be shorter than the nominal one.
     closures = np.maximum(np.diff(timestamp) - length, 0)
     period = _WEEK if length <= _DAY else math.lcm(length, _WEEK)
@@ -211,7 +214,9 @@ def _shown_by_days(timestamp: np.ndarray, elapsed: int, closures: np.ndarray) ->
 
 
 def _never_closes(elapsed: int) -> str:
-    return f"less than a {'week' if elapsed > _DAY else 'day'} of bars, a market that never closes is assumed"
+    return (
+        f"less than a {'week' if elapsed >= _DAY else 'day'} of bars, a market that never closes is assumed"
+    )
 
 
 def _has_weekend(start: int, elapsed: int) -> bool:

@@ -11,7 +11,7 @@ from backtune.data.calendar import Annualisation, annualise
 from backtune.errors import BacktuneError
 from backtune.search.study import Study
 
-_SECONDS = 2.0
+_SECONDS = 3.0
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ SamplerName = Literal["tpe", "cma-es", "nsga2", "random", "grid", "qmc", "gp"]
 EngineName = Literal["auto", "optuna", "rustuna"]
 
 # Any number of sessions is allowed.
-CALENDARS = ("auto", "24/7", "sessions-252")
+CALENDARS = ("24/7", "sessions-252", "auto")
 
 
 class Section(BaseModel):

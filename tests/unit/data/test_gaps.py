@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from backtune.data.gaps import Gaps, common_months, find_gaps
+from backtune.data.gaps import Gaps, find_gaps
 from backtune.timeframe import Timeframe
 
 HOUR, DAY = 3_600, 86_400
@@ -31,23 +31,3 @@ def _frame(*moments: str) -> pl.DataFrame:
 )
 def test_gaps(timeframe: str, moments: list[str], expected: Gaps) -> None:
     assert find_gaps(_frame(*moments), Timeframe.parse(timeframe)) == expected
-
-
-@pytest.mark.parametrize(
-    ("moments", "expected"),
-    [
-        (["2024-01-01 00:00"], None),
-        (["2024-01-01 00:00", "2024-01-02 00:00"], None),
-        (["2024-02-01 00:00", "2024-03-01 00:00"], "1mo"),
-        (["2024-01-31 22:00", "2024-02-29 22:00", "2024-03-31 21:00"], "1mo"),
-        (["2024-01-02 00:00", "2024-02-01 00:00", "2024-03-01 00:00", "2024-06-03 00:00"], "1mo"),
-        (["2023-01-01 00:00", "2023-04-01 00:00", "2023-07-01 00:00"], "3mo"),
-        (["2022-01-01 00:00", "2023-01-01 00:00"], "1y"),
-        # Every fourth Monday.
-        (["2024-01-01 00:00", "2024-01-29 00:00", "2024-02-26 00:00"], None),
-        (["2024-01-01 00:00", "2024-01-15 00:00", "2024-02-01 00:00"], None),
-    ],
-)
-def test_common_months(moments: list[str], expected: str | None) -> None:
-    found = common_months(_frame(*moments)["timestamp"].to_physical().to_numpy())
-    assert (str(found) if found else None) == expected

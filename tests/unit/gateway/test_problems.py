@@ -16,6 +16,8 @@ from backtune.gateway.problems import without_paths
         ("[Errno 13] denied: '/root/.ssh/id'", "[Errno 13] denied: '<path>'"),
         # Not a place of this machine.
         ("calendar must be 24/7 or sessions-252", "calendar must be 24/7 or sessions-252"),
+        ("data.calendar: 'nyse' is unknown; allowed: 24/7, sessions-252, auto",) * 2,
+        ("calendar 24/7 counts 365 bars a year, the bars of ACME 1d show 261; 261 is used",) * 2,
         ("must be Strategy, Strategy/ASSET or Strategy/ASSET/TIMEFRAME",) * 2,
         ("*/AAA/1h is not in the grid",) * 2,
         ("3 / 4 of the trials",) * 2,

@@ -36,6 +36,9 @@ LENGTHS = {
     "months by their last day of trade": ("A.csv", ["2022-01-31", "2022-02-28", "2022-03-31", "2022-04-29"], "1mo"),
     "months by their first day of trade": ("A.csv", ["2022-01-03", "2022-02-01", "2022-03-01", "2022-04-04"], "1mo"),
     "months as YYYY-MM": ("A.csv", ["2022-01", "2022-02", "2022-03", "2022-05"], "1mo"),
+    "months that open on the evening before, in UTC": ("A.csv", ["2024-01-31 22:00", "2024-02-29 22:00", "2024-03-31 21:00"], "1mo"),
+    "months with a gap": ("A.csv", ["2024-01-02", "2024-02-01", "2024-03-01", "2024-06-03"], "1mo"),
+    "every fourth Monday": ("A.csv", ["2024-01-01", "2024-01-29", "2024-02-26"], "4w"),
     "quarters": ("A.csv", ["2021-01-01", "2021-04-01", "2021-07-01", "2021-10-01"], "3mo"),
     "years": ("A.csv", ["2019-01-01", "2020-01-01", "2021-01-01", "2022-01-01"], "1y"),
     "days at local midnight, over a change of clocks": (
