@@ -36,6 +36,7 @@ def backtest(
 
 
 def _print(evaluation: Evaluation) -> None:
+    from backtune.data.calendar import describe
     from backtune.data.unfinished import describe_unfinished
 
     values = " ".join(f"{name}={value}" for name, value in evaluation.params.items())
@@ -55,9 +56,8 @@ def _print(evaluation: Evaluation) -> None:
     for sentence in describe_unfinished(evaluation.unfinished):
         out.print(Text(sentence, style="dim"), soft_wrap=True)
     series = f"{evaluation.asset} {evaluation.timeframe}"
-    out.print(
-        f"a year  {evaluation.annualisation.describe(series)}", highlight=False, markup=False, soft_wrap=True
-    )
+    line = f"a year  {describe([evaluation.annualisation], series)}"
+    out.print(line, highlight=False, markup=False, soft_wrap=True)
     for warning in evaluation.warnings:
         out.print(f"! {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from backtune.search.cost import Cost
     from backtune.search.estimate import Estimate
 
-# Of a grid of thousands of assets, so many different numbers of bars a year are listed, with so many of their assets.
+# Of a grid of thousands of assets, so many kinds of market are listed, with so many of their assets.
 _MOST_ANNUALISATIONS = 8
 _NAMED_ASSETS = 4
 
@@ -237,22 +237,24 @@ def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
 
 
 def _annualisation_lines(annualisations: Annualisations) -> Iterator[tuple[str, str]]:
-    """The numbers of bars a year, assets with the same one together, and where calendars and bars differ."""
+    """The numbers of bars a year, assets with the same sessions together, and where calendars and bars differ."""
     from backtune.cli.tables import disagreement_lines
-    from backtune.data.calendar import format_count
+    from backtune.data.calendar import describe
 
-    alike: dict[tuple[str, ...], tuple[Annualisation, list[str]]] = {}
+    alike: dict[tuple[str, ...], dict[str, Annualisation]] = {}
     for (asset, timeframe), found in annualisations.found.items():
-        key = (timeframe, format_count(found.bars_per_year), found.sessions, found.assumed)
-        alike.setdefault(key, (found, []))[1].append(asset)
+        alike.setdefault((timeframe, found.sessions, found.assumed), {})[asset] = found
     heading = "a year"
-    for (timeframe, *_), (found, assets) in list(alike.items())[:_MOST_ANNUALISATIONS]:
-        more = f" and {len(assets) - _NAMED_ASSETS} more" if len(assets) > _NAMED_ASSETS else ""
-        yield heading, found.describe(f"{', '.join(assets[:_NAMED_ASSETS])}{more} {timeframe}")
+    for (timeframe, *_), group in list(alike.items())[:_MOST_ANNUALISATIONS]:
+        more = f" and {len(group) - _NAMED_ASSETS} more" if len(group) > _NAMED_ASSETS else ""
+        yield (
+            heading,
+            describe(list(group.values()), f"{', '.join(list(group)[:_NAMED_ASSETS])}{more} {timeframe}"),
+        )
         heading = ""
     n_more = len(alike) - _MOST_ANNUALISATIONS
     if n_more > 0:
-        yield "", f"{n_more:,} more numbers, see --json"
+        yield "", f"{n_more:,} more kinds of market, see --json"
     if annualisations.n_unread:
         yield (
             heading,

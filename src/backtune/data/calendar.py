@@ -7,6 +7,7 @@ for seven hours on weekdays comes 1,826 times a year and not 8,766 times.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -81,19 +82,6 @@ class Annualisation:
             f"{format_count(self.bars_per_year)} is used"
         )
 
-    def describe(self, series: str) -> str:
-        """A line on the number that is used and on what the bars show.
-
-        Args:
-            series: As in :meth:`disagreement`.
-        """
-        # Nothing is assumed for a stated number.
-        details = self.sessions or (self.assumed if self.bars_per_year == self.shown else "")
-        stated = "" if self.calendar == "auto" else f", calendar {self.calendar}"
-        return (
-            f"{format_count(self.bars_per_year)} bars ({series}{f': {details}' if details else ''}{stated})"
-        )
-
     def describe_short(self) -> str:
         """Return a phrase on the number that is used and on what the bars show."""
         details = "; ".join(text for text in (self.sessions, self.assumed) if text)
@@ -105,6 +93,22 @@ class Annualisation:
             "asset": asset, "timeframe": timeframe, **asdict(self),
             "warning": self.disagreement(f"{asset} {timeframe}") or None,
         }  # fmt: skip
+
+
+def describe(alike: Sequence[Annualisation], series: str) -> str:
+    """A line on the numbers that are used and on what the bars show.
+
+    Args:
+        alike: One at least, of the same calendar; of all of them the first one's sessions are told.
+        series: Their assets and timeframe.
+    """
+    numbers = [found.bars_per_year for found in alike]
+    counts = " to ".join(dict.fromkeys(map(format_count, (min(numbers), max(numbers)))))
+    first = alike[0]
+    # Nothing is assumed for a stated number.
+    details = first.sessions or (first.assumed if first.bars_per_year == first.shown else "")
+    stated = "" if first.calendar == "auto" else f", calendar {first.calendar}"
+    return f"{counts} bars ({series}{f': {details}' if details else ''}{stated})"
 
 
 def format_count(number: float) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from backtune import Bars, backtest, backtest_positions
-from backtune.data.calendar import Annualisation, annualise, bars_per_year, format_count
+from backtune.data.calendar import Annualisation, annualise, bars_per_year, describe, format_count
 from backtune.data.resample import resample
 from backtune.errors import SpecError
 from backtune.results.summary import StudySummary
@@ -312,7 +312,14 @@ def test_a_calendar_that_the_bars_do_not_bear_out_is_said(calendar, timeframe, t
 )  # fmt: skip
 def test_what_was_found_is_said(calendar, timeframe, times, line):
     found = annualise(times, Timeframe.parse(timeframe), calendar)
-    assert found.describe(f"ACME {timeframe}") == line
+    assert describe([found], f"ACME {timeframe}") == line
+
+
+def test_alike_markets_are_told_of_together():
+    found = [annualise(CRYPTO[first:], Timeframe(3600), "auto") for first in (0, 5)]
+    assert describe(found, "A, B 1h") == "8,766 bars (A, B 1h: 7 days a week of 24 bars)"
+    found.append(annualise(np.delete(CRYPTO, slice(0, None, 50)), Timeframe(3600), "auto"))
+    assert describe(found, "A, B, C 1h") == "8,591 to 8,766 bars (A, B, C 1h: 7 days a week of 24 bars)"
 
 
 def test_a_number_of_bars_is_written_with_as_many_digits_as_matter():
