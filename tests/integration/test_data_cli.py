@@ -109,6 +109,35 @@ def test_check_names_bad_files_and_exits_with_1(root):
     assert [problem is None for problem in problems] == [False, True, False]
 
 
+def test_check_says_what_may_be_wrong_with_sound_files(root, tmp_path):
+    days = [
+        f"2022-01-{day:02d},{x},{x * 1.03},{x * 0.99},{x},9"
+        for day, x in enumerate([101] * 6 + [10100] + [101] * 6, 1)
+    ]
+    source = tmp_path / "SPIKE_1d.csv"
+    source.write_text("\n".join(["date,open,high,low,close,volume", *days]))
+    _run("import", str(source), "--root", root)
+    checked = _run("check", "--root", root)
+    assert checked.exit_code == 0
+    assert "+9,900.0%" in checked.stdout.splitlines()[1]
+    path = "asset=SPIKE/timeframe=1d/year=2022/bars.parquet"
+    assert (
+        f"{path}: certain: 1 price is far out and comes back, the largest by +9,900.0% at 2022-01-07"
+        in checked.stdout
+    )
+    assert _run("check", "--root", root, "--strict").exit_code == 1
+    (report,) = json.loads(_run("check", "--root", root, "--json").stdout)
+    assert (report["problem"], report["extremes"]["equal_closes"]) == (None, 6)
+    assert report["findings"][0]["kind"] == "spike"
+
+
+def test_nothing_is_said_of_a_market_without_findings(root):
+    _run(*MAKE, "--root", root, "--assets", "AAA")
+    checked = _run("check", "--root", root, "--strict")
+    assert checked.exit_code == 0
+    assert len(checked.stdout.splitlines()) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

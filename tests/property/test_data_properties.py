@@ -20,6 +20,7 @@ from backtune.data.ingest.times import read_times
 from backtune.data.load import load_bars
 from backtune.data.naming import read_name
 from backtune.data.parquet import decode, encode
+from backtune.data.quality import judge_bars
 from backtune.data.resample import resample
 from backtune.data.schema import PRICES, SCHEMA, check_bars
 from backtune.data.window import Window
@@ -204,6 +205,14 @@ PERIODS = (
     "2018-01-01_to_2019-01-01", "201801020000_201912310000", "01.01.2018-31.12.2018", "2018-2019",
 )  # fmt: skip
 SUFFIXES = (".csv", ".CSV", ".txt", ".parquet", ".csv.gz", ".csv.zip", ".json.gz", " (1).csv", " - Copy.csv")
+
+
+@given(minute_bars())
+def test_any_bars_of_the_schema_can_be_judged(frame):
+    for finding in judge_bars(frame, Timeframe(60)):
+        assert finding.count >= 1
+        assert np.isfinite(finding.value)
+        assert frame["timestamp"].is_in([finding.first]).any()
 
 
 @given(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backtune.data.catalog import Catalog
     from backtune.data.check import FileReport
     from backtune.data.ingest.report import ImportReport
+    from backtune.data.quality import Extremes
     from backtune.timeframe import Timeframe
 
 app = typer.Typer(
@@ -30,6 +31,10 @@ DEFAULT_ROOT = "data/market"
 _WIDTH_OF_A_PIPE = 200
 _MOST_GROUPS = 8
 _SUBJECTS = ("time", "zone", "label", "timeframe", "prices", "numbers", "scale", "volume", "calendar")
+_CHECK_COLUMNS = (
+    "file", "rows", "start", "end", "gaps", "absent", "largest step", "largest range", "no volume", "equal closes",
+)  # fmt: skip
+_RIGHT = frozenset({"rows", "absent", "largest step", "largest range", "no volume", "equal closes"})
 
 
 class Label(StrEnum):
@@ -184,17 +189,26 @@ def list_(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def check(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
-    """Read every file and check it against the manifest and the schema; report gaps."""
+def check(
+    root: Root = DEFAULT_ROOT,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 on certain and likely findings too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read every file, check it against the manifest and the schema, and judge its bars: spikes, splits, frozen prices,
+    absent volumes, changes of unit, gaps. Exits with 1 if a file is not sound.
+    """
     from backtune.data.check import check_catalog
 
     reports = check_catalog(root)
     if as_json:
         _print_json([report.to_json() for report in reports])
     else:
-        _print_table(("file", "rows", "start", "end", "gaps", "absent"), [_check_row(r) for r in reports])
+        _print_table(_CHECK_COLUMNS, [_check_row(report) for report in reports])
+        _print_findings(reports)
         _print_problems([report.problem for report in reports if report.problem])
-    if any(report.problem for report in reports):
+    if any(report.problem or (strict and report.is_suspect) for report in reports):
         raise typer.Exit(1)
 
 
@@ -305,6 +319,27 @@ def _check_row(report: FileReport) -> tuple[str, ...]:
         _day(report.end),
         "" if report.problem else _gaps(report.gaps, report.longest_gap_seconds),
         "bad" if report.problem else f"{report.absent:.1%}",
+        *_extremes(report.extremes),
+    )
+
+
+def _extremes(found: Extremes | None) -> tuple[str, ...]:
+    if found is None:
+        return ("",) * 4
+    step = "" if found.largest_step is None else f"{found.largest_step:+,.1%}"
+    return step, f"{found.largest_range:,.1%}", f"{found.without_volume:.1%}", f"{found.equal_closes:,}"
+
+
+def _print_findings(reports: Sequence[FileReport]) -> None:
+    found = [(report.path, finding) for report in reports for finding in report.findings]
+    if not found:
+        return
+    typer.echo()
+    for path, finding in found:
+        typer.echo(f"{path}: {finding.confidence}: {finding.sentence}")
+    typer.echo(
+        "\ncertain: the numbers leave no other reading; likely: sound markets hardly ever show it; possible: they may. "
+        "Nothing was changed."
     )
 
 
@@ -328,8 +363,7 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         return
     table = Table(box=None)
     for column in columns:
-        right = column in ("rows", "absent")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+        table.add_column(column, justify="right" if column in _RIGHT else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     console = Console(markup=False, highlight=False)
