@@ -36,10 +36,11 @@ _AROUND: Final = 20  # bars on each side that show a level
 
 
 class _Step(NamedTuple):
-    """A lasting change of level by a round ratio."""
+    """A lasting change of level by a round ratio above 1, up or down."""
 
     row: int
     ratio: float
+    is_rise: bool
     confidence: Confidence
 
 
@@ -196,7 +197,7 @@ def _find_steps(columns: Columns, spiked: np.ndarray) -> list[_Step]:
         confidence: Confidence = "certain" if ratio >= 100 else "possible" if ratio < 2 else "likely"
         if confidence == "likely" and _volume_jumps(columns, int(row), ratio):
             confidence = "possible"
-        steps.append(_Step(int(row), ratio if size < 0 else 1 / ratio, confidence))
+        steps.append(_Step(int(row), ratio, size > 0, confidence))
     return steps
 
 
@@ -221,27 +222,25 @@ def _volume_jumps(columns: Columns, row: int, ratio: float) -> bool:
 
 def _describe_steps(columns: Columns, steps: list[_Step]) -> list[Finding]:
     findings = []
-    for ratio, confidence in dict.fromkeys((step.ratio, step.confidence) for step in steps):
-        rows = [step.row for step in steps if (step.ratio, step.confidence) == (ratio, confidence)]
-        size = ratio if ratio > 1 else 1 / ratio
-        is_unit = size in _UNITS
+    for ratio, is_rise, confidence in dict.fromkeys(step[1:] for step in steps):
+        rows = [step.row for step in steps if step[1:] == (ratio, is_rise, confidence)]
+        is_unit = ratio in _UNITS
         kind = "unit-change" if is_unit else "split"
-        change = "divided" if ratio > 1 else "multiplied"
-        looks = "a change of unit" if is_unit else f"an unadjusted split of {_split(ratio)}"
-        if size == 10:
+        looks = "a change of unit" if is_unit else f"an unadjusted split of {_split(ratio, is_rise=is_rise)}"
+        if ratio == 10:
             looks += ", or a change of unit"
         sentence = (
-            f"prices are {change} by {size:,g} at {columns.at(rows[0])} and stay there"
+            f"prices are {'multiplied' if is_rise else 'divided'} by {ratio:,g} at {columns.at(rows[0])} and stay there"
             f"{f' ({len(rows)} such steps)' if len(rows) > 1 else ''}: it looks like {looks}"
         )
-        findings.append(Finding(kind, confidence, columns.moment(rows[0]), len(rows), 1 / ratio, sentence))
+        factor = ratio if is_rise else 1 / ratio
+        findings.append(Finding(kind, confidence, columns.moment(rows[0]), len(rows), factor, sentence))
     return findings
 
 
-def _split(ratio: float) -> str:
-    if ratio in (1.5, 1 / 1.5):
-        return "3 for 2" if ratio > 1 else "2 for 3"
-    return f"{ratio:g} for 1" if ratio > 1 else f"1 for {1 / ratio:g}"
+def _split(ratio: float, *, is_rise: bool) -> str:
+    new, old = ("3", "2") if ratio == 1.5 else (f"{ratio:g}", "1")
+    return f"{old} for {new}" if is_rise else f"{new} for {old}"
 
 
 def _find_large_steps(columns: Columns, known: np.ndarray) -> list[Finding]:

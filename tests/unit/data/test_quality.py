@@ -115,6 +115,8 @@ def late_by_seven_minutes(frame: pl.DataFrame) -> pl.DataFrame:
         ("1m", prices(100, range(9_000, 40_000)), ("unit-change", "certain", 1)),
         ("1m", prices(0.01, range(9_000, 19_000)), ("unit-change", "certain", 1)),
         ("1d", prices(1_000, range(700)), ("unit-change", "certain", 1)),
+        ("1d", prices(1e5, range(700, 1_400)), ("unit-change", "certain", 1)),
+        ("1d", prices(1e-5, range(700, 1_400)), ("unit-change", "certain", 1)),
         ("1d", prices(4, range(700)), ("split", "likely", 1)),
         ("1d", prices(2, range(700)), ("split", "likely", 1)),
         ("1d", prices(0.1, range(700)), ("split", "likely", 1)),
