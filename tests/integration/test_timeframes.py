@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 import backtune
-from backtune.data.bars import SCHEMA
 from backtune.data.catalog import Catalog
+from backtune.data.schema import SCHEMA
 from backtune.errors import CatalogError, SpecError
 from backtune.report.parameters import Parameters, evaluate
 from backtune.results.portfolio import portfolio_of

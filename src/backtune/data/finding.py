@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import polars as pl
 
-from backtune.data.bars import PRICES
+from backtune.data.schema import PRICES
 from backtune.data.window import to_datetime
 from backtune.timeframe import Timeframe
 

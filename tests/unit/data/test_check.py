@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from backtune.data.bars import SCHEMA
 from backtune.data.catalog import Catalog
 from backtune.data.check import check_catalog
 from backtune.data.manifest import MANIFEST, Manifest, Partition, partition_path
 from backtune.data.parquet import encode
+from backtune.data.schema import SCHEMA
 from backtune.timeframe import Timeframe
 
 

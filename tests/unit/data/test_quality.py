@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtune.data.bars import PRICES, SCHEMA
-from backtune.data.ingest import read_csv
+from backtune.data.ingest.importer import read_csv
 from backtune.data.quality import judge_bars, measure_extremes
+from backtune.data.schema import PRICES, SCHEMA
 from backtune.data.synthetic import synthetic_bars
 from backtune.timeframe import Timeframe
 
