@@ -67,6 +67,21 @@ def test_import_of_good_and_bad_files(root, tmp_path):
     assert [report["error"] is None for report in reports] == [True, False]
 
 
+def test_dry_run_and_sources(root, tmp_path):
+    source = tmp_path / "X_1h.csv"
+    source.write_text(CSV)
+    shown = _run("import", str(source), "--root", root, "--dry-run")
+    assert "X 1h: the first rows and the last of" in shown.stdout
+    assert "nothing was written (--dry-run)" in shown.stdout
+    assert _run("list", "--root", root).exit_code == 1
+    _run("import", str(source), "--root", root, "--timezone", "UTC-5")
+    listed = _run("list", "--root", root, "--sources").stdout
+    assert "X 1h: from 1 sources" in listed
+    assert "    zone       UTC-5" in listed
+    (row,) = json.loads(_run("list", "--root", root, "--sources", "--json").stdout)
+    assert row["sources"][0]["assumed"]["zone"] == "UTC-5"
+
+
 def test_import_options(root, tmp_path):
     source = tmp_path / "x.csv"
     source.write_text(CSV + "2018-01-01 01:00,2,3,1,2\n")

@@ -172,20 +172,45 @@ def make(
 
 
 @app.command("list")
-def list_(root: Root = DEFAULT_ROOT, as_json: AsJson = False) -> None:
+def list_(
+    root: Root = DEFAULT_ROOT,
+    sources: Annotated[
+        bool,
+        typer.Option("--sources", help="Show the files of each, and under which assumptions they were read."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """List assets, stored timeframes and funding, and spans."""
     from backtune.data.catalog import Catalog
+    from backtune.timeframe import Timeframe
 
     catalog = Catalog.open(root)
     rows = [
         _stored(catalog, asset, length) for asset in catalog.assets() for length in catalog.timeframes(asset)
     ] + [_stored_funding(catalog, asset) for asset in catalog.assets_with_funding()]
     rows.sort(key=itemgetter("asset"))
+    if sources:
+        for row in rows:
+            length = None if row["timeframe"] == "funding" else Timeframe.parse(row["timeframe"])
+            row["sources"] = [source.to_json() for source in catalog.sources(row["asset"], length)]
     if as_json:
         _print_json(rows)
-    else:
-        columns = ("asset", "timeframe", "rows", "start", "end")
-        _print_table(columns, [[str(row[column]) for column in columns] for row in rows])
+        return
+    columns = ("asset", "timeframe", "rows", "start", "end")
+    _print_table(columns, [[str(row[column]) for column in columns] for row in rows])
+    for row in rows if sources else ():
+        _print_sources(row)
+
+
+def _print_sources(row: dict[str, Any]) -> None:
+    typer.echo(f"\n{row['asset']} {row['timeframe']}: from {len(row['sources'])} sources")
+    for source in row["sources"]:
+        typer.echo(f"  {source['name']}: {source['rows']:,} rows, {source['start']} to {source['end']}")
+        assumed = source.get("assumed", {})
+        for subject, text in sorted(assumed.items(), key=_subject_order):
+            typer.echo(f"    {subject:<10} {text}")
+        for note in source.get("notes", ()):
+            typer.echo(f"    note       {note}")
 
 
 @app.command()
@@ -223,6 +248,7 @@ def _show_imports(reports: Sequence[ImportReport], *, as_json: bool) -> None:
             if report.preview is not None:
                 _print_preview(report)
         _print_assumptions(imported)
+        _print_doubts(imported)
         _print_unread([report for report in reports if report.unread])
         _print_problems([report.error for report in reports if report.error])
     if any(report.error for report in reports):
@@ -260,6 +286,17 @@ def _print_assumptions(reports: Sequence[ImportReport]) -> None:
         typer.echo(f"\nread as follows: {shown}")
         for subject, text in sorted(assumed, key=_subject_order):
             typer.echo(f"  {subject:<10} {text}")
+
+
+def _print_doubts(reports: Sequence[ImportReport]) -> None:
+    """Print what looks wrong with bars that obey the schema."""
+    doubtful = [report for report in reports if report.findings]
+    for report in doubtful[:_MOST_GROUPS]:
+        typer.echo(f"\nlooks wrong: {report.asset} {report.timeframe} ({Path(report.source).name})")
+        for finding in report.findings[:_MOST_GROUPS]:
+            typer.echo(f"  {finding.confidence:<8} {finding.sentence}")
+    if len(doubtful) > _MOST_GROUPS:
+        typer.echo(f"\n... and {len(doubtful) - _MOST_GROUPS} more files; `backtune data check` lists all")
 
 
 def _subject_order(entry: tuple[str, str]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtune.data.ingest.importer import read_csv
+from backtune.data.ingest.importer import read_bars
 from backtune.data.quality import judge_bars, measure_extremes
 from backtune.data.schema import PRICES, SCHEMA
 from backtune.data.synthetic import synthetic_bars
@@ -288,7 +288,7 @@ def test_false_alarms_on_two_wild_years(request, asset, n_possible):
 )
 def test_real_shares_and_currencies(request, file, timeframe, expected):
     path: Path = request.getfixturevalue("market").parent / file
-    assert judge(read_csv(path), timeframe) == expected
+    assert judge(read_bars(path), timeframe) == expected
 
 
 def test_extremes():

@@ -33,6 +33,7 @@ from backtune.data.ingest.table import Reading, Table, read_rates, read_tables
 from backtune.data.ingest.times import DateOrder, Zone
 from backtune.data.naming import asset_of_funding, read_name, require_asset
 from backtune.data.provenance import Provenance
+from backtune.data.quality import judge_bars
 from backtune.data.schema import SCHEMA, check_bars, check_rows, time_rules
 from backtune.data.window import to_datetime
 from backtune.errors import BacktuneError, BarsError, CatalogError
@@ -232,7 +233,9 @@ def _import_table(
     report = replace(report, timeframe=str(timeframe), assumed=assumed)
     _check_meant(asset, timeframe, source, catalog, options)
     level = _describe_level(asset, timeframe, frame, catalog, source, replaces=options.replace)
-    report = describe_bars(replace(report, notes=(*table.notes, *level)), frame, timeframe)
+    findings = tuple(f for f in judge_bars(frame, timeframe) if f.confidence != "possible")
+    report = replace(report, notes=(*table.notes, *level), findings=findings)
+    report = describe_bars(report, frame, timeframe)
     if options.dry_run:
         return replace(report, preview=pl.concat([frame.head(_PREVIEW_ROWS), frame[_PREVIEW_ROWS:].tail(1)]))
     provenance = _provenance(report, source, content)

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from backtune.data.finding import Finding
 from backtune.data.gaps import find_gaps
 from backtune.data.window import to_datetime
 from backtune.timeframe import Timeframe
@@ -27,6 +28,7 @@ class ImportReport:
         gaps, longest_gap_seconds: The number of places where bars are absent, and the longest time without one.
         assumed: The assumptions under which the file was read, by subject, such as ``zone``.
         notes: Remarks on what was not plain, and what was mended.
+        findings: The faults that the bars show for sure or likely, the surest first.
         error: The reason why nothing of the file was imported, or None.
         unread: The reason why a file in a folder was not read at all, or None.
         preview: The first bars, and the last, of a dry run.
@@ -42,6 +44,7 @@ class ImportReport:
     longest_gap_seconds: int = 0
     assumed: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     error: str | None = None
     unread: str | None = None
     preview: pl.DataFrame | None = None
@@ -49,6 +52,7 @@ class ImportReport:
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON, with times in ISO."""
         plain: dict[str, Any] = {**vars(self), "assumed": dict(self.assumed), "notes": list(self.notes)}
+        plain["findings"] = [finding.to_json() for finding in self.findings]
         del plain["preview"]
         if self.preview is not None:
             rows = self.preview.with_columns(pl.col("timestamp").dt.to_string("iso:strict"))
