@@ -17,20 +17,28 @@ from textwrap import wrap
 from backtune.engine.costs import split_params
 from backtune.errors import ReportError
 from backtune.report.pine_differences import differences
+from backtune.report.pine_terms import (
+    commission_of,
+    fill_price,
+    function_lines,
+    level_lines,
+    quantity_lines,
+)
 from backtune.space import Choice, Float, Parameter, Params, Space, Value
 from backtune.spec import DISTANCES, Execution
 
 _TEMPLATES = Path(__file__).parent / "pine_templates"
 _WIDTH = 110
+_INCREMENTS = ("lot_size", "tick_size")
 _DECLARED = re.compile(r"^(?:var |const )?(?:int|float|bool) (\w+) =", flags=re.MULTILINE)
 # Words of the language, its namespaces, and variables that a parameter must not hide.
 _RESERVED = frozenset(
     re.findall(
         r"\w+",
         """allow_short and array bar_index bool box close color const continue else enum export false float for hl2 hlc3
-        high if import in input int label line linefill low map math matrix method na not nz ohlc4 open or order_size
-        plot polyline series side simple slippage_share str strategy string switch syminfo ta table ticker time
-        timeframe true type var varip volume while""",
+        high if import in input int label line linefill lot_size low map math matrix method na not nz ohlc4 on_tick
+        open or order_size plot polyline series side simple slippage_share str strategy string switch syminfo ta table
+        tick_size ticker time timeframe true type var varip volume while""",
     )
 )
 
@@ -71,15 +79,22 @@ def pine_script(source: PineSource) -> str:
     rules = source.execution.with_distances(source.params)
     has_exits = any(getattr(rules, name) for name in DISTANCES)
     points = [f"- {text}" for text in differences(rules, has_funding=source.has_funding)]
+    commission = commission_of(rules)
     return _template("frame").substitute(
         about=_comment([*source.about, "", "What differs from backtune:", *points]),
         title=pine_text(source.title),
         initial_cash=pine_number(rules.initial_cash),
-        commission_percent=pine_number(_percent(rules.fee_bps, rules.slippage_bps)),
+        commission_kind=commission.kind,
+        commission=pine_number(commission.value),
         inputs="\n".join(_inputs(source, rules, has_exits=has_exits)),
         strategy=_in_one_line(source.strategy),
         signal=source.signal.strip("\n"),
-        exits=_template("exits").template if has_exits else "",
+        functions=function_lines(rules),
+        fill_price=fill_price("close", "target", rules),
+        lots=quantity_lines(rules),
+        # An order for nothing would leave the position before.
+        is_some=" and quantity > 0" if rules.lot_size else "",
+        exits=_exits(rules) if has_exits else "",
     )
 
 
@@ -93,6 +108,11 @@ def pine_number(value: float) -> str:
     """A Pine number with every digit and without an exponent."""
     plain = format(Decimal(repr(value)), "f")
     return plain if isinstance(value, int) or "." in plain else f"{plain}.0"
+
+
+def _exits(rules: Execution) -> str:
+    entry = fill_price("strategy.position_avg_price", "held", rules)
+    return _template("exits").substitute(entry=entry, levels=level_lines(rules))
 
 
 def _inputs(source: PineSource, rules: Execution, *, has_exits: bool) -> list[str]:
@@ -111,6 +131,7 @@ def _inputs(source: PineSource, rules: Execution, *, has_exits: bool) -> list[st
         _input("order_size", rules.size, None),
         _input("slippage_share", rules.slippage_bps / 10_000, None),
         _input("allow_short", rules.allow_short, None),
+        *[_input(name, value, None) for name in _INCREMENTS if (value := getattr(rules, name))],
     ]
 
 
@@ -143,11 +164,6 @@ def _literal(value: Value, kind: str) -> str:
     if isinstance(value, str):
         return pine_text(value)
     return pine_number(float(value) if kind == "float" else value)
-
-
-def _percent(fee_bps: float, slippage_bps: float) -> float:
-    """Both as per cent of the notional; in decimals, so that 10 and 2 basis points are 0.12 and not 0.12000000000000001."""
-    return float((Decimal(repr(fee_bps)) + Decimal(repr(slippage_bps))) / 100)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backtune.report.pine_terms import commission_of, left_out
 from backtune.spec import Execution
 
 _SIZE = (
@@ -27,14 +28,33 @@ _FIRST_BAR = (
 )
 _BOTH = "A bar that touches both stop and target: Pine guesses from the open which was first; backtune takes the stop."
 _TARGET = "A fill at the target pays {:g} basis points as every fill does; in backtune it has no slippage and pays {:g}."
+_LEFT_OUT = (
+    "The script does not charge {}: Pine takes one kind of commission, per cent, money an order or money a contract. It "
+    "earns more than backtune by that."
+)
+_REVERSAL = "A reversal is one order in backtune, which pays {:g} once; TradingView may charge the close and the entry each."
+_TICKS = (
+    "Quantities and levels reckon with fills on ticks of {:g}; the fill itself is at the chart's price, without backtune's "
+    "rounding against the order."
+)
 
 
 def differences(rules: Execution, *, has_funding: bool) -> list[str]:
     """What to expect under these rules, the most important first."""
-    found = [_SIZE, *_slippage(rules), *_exits(rules)]
+    found = [*_fees(rules), _SIZE, *_slippage(rules), *_exits(rules)]
+    if rules.tick_size:
+        found.append(_TICKS.format(rules.tick_size))
     if has_funding:
         found.append("Funding payments are not in the script.")
     return [*found, _BARS, _RUIN]
+
+
+def _fees(rules: Execution) -> list[str]:
+    found = [_LEFT_OUT.format(" and ".join(fees))] if (fees := left_out(rules)) else []
+    commission = commission_of(rules)
+    if commission.kind == "cash_per_order":
+        found.append(_REVERSAL.format(commission.value))
+    return found
 
 
 def _slippage(rules: Execution) -> list[str]:

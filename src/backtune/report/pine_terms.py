@@ -1,0 +1,89 @@
+"""Fees in money, whole lots and ticks in Pine: what a script says of them, and what of them it cannot say.
+
+``strategy()`` takes one kind of commission: per cent, money an order, or money a contract. Lots and ticks are rounded by the
+script itself, for TradingView knows those of the symbol only.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from backtune.spec import Execution
+
+_ON_TICK = """
+// The tick at a price, or the next one up (direction 1) or down (-1).
+on_tick(float price, int direction) =>
+    float count = price / tick_size
+    float nearest = math.round(count)
+    float whole = math.abs(count - nearest) <= 1.0e-12 * nearest ? nearest : direction > 0 ? math.ceil(count) : math.floor(count)
+    whole * tick_size
+"""
+_LOTS = """
+// Whole lots, rounded down; what comes to none is no position.
+quantity := math.floor(quantity / lot_size * (1 + 1.0e-12)) * lot_size
+"""
+_LEVELS = """stop_level := on_tick(stop_level, -held)
+goal_level := on_tick(goal_level, held)
+"""
+
+
+class Commission(NamedTuple):
+    """The commission of a script: its kind as in ``strategy.commission``, and its value."""
+
+    kind: str
+    value: float
+
+
+def commission_of(rules: Execution) -> Commission:
+    """The kind that the script can be given; per cent as soon as there is any, for slippage is charged with it."""
+    percent = _percent(rules.fee_bps, rules.slippage_bps)
+    if percent == 0.0 and rules.fee_per_share > 0.0 and not _of_an_order(rules):
+        return Commission("cash_per_contract", rules.fee_per_share)
+    if percent == 0.0 and _of_an_order(rules):
+        return Commission("cash_per_order", _of_an_order(rules))
+    return Commission("percent", percent)
+
+
+def left_out(rules: Execution) -> list[str]:
+    """The fees in money that the script does not charge, in words."""
+    kind = commission_of(rules).kind
+    fees = []
+    if rules.fee_per_order and kind != "cash_per_order":
+        fees.append(f"{rules.fee_per_order:g} an order")
+    if rules.fee_per_share and kind != "cash_per_contract":
+        fees.append(f"{rules.fee_per_share:g} a share")
+    if rules.minimum_fee and (kind != "cash_per_order" or rules.fee_per_share):
+        fees.append(f"the minimum of {rules.minimum_fee:g} an order")
+    return fees
+
+
+def quantity_lines(rules: Execution) -> str:
+    """What rounds ``quantity`` to lots; empty without."""
+    return _LOTS if rules.lot_size else ""
+
+
+def function_lines(rules: Execution) -> str:
+    """The function that rounds to ticks; empty without."""
+    return _ON_TICK if rules.tick_size else ""
+
+
+def level_lines(rules: Execution) -> str:
+    """What puts levels on ticks; empty without."""
+    return _LEVELS if rules.tick_size else ""
+
+
+def fill_price(price: str, direction: str, rules: Execution) -> str:
+    """An expression for the price of a fill at ``price`` in Pine, with slippage and on a tick."""
+    slipped = f"{price} * (1 + {direction} * slippage_share)"
+    return f"on_tick({slipped}, {direction})" if rules.tick_size else slipped
+
+
+def _of_an_order(rules: Execution) -> float:
+    """What an order pays where neither its notional nor its quantity counts."""
+    return max(rules.fee_per_order, rules.minimum_fee)
+
+
+def _percent(fee_bps: float, slippage_bps: float) -> float:
+    """Both as per cent of the notional; in decimals, so that 10 and 2 basis points are 0.12 and not 0.12000000000000001."""
+    return float((Decimal(repr(fee_bps)) + Decimal(repr(slippage_bps))) / 100)
