@@ -105,6 +105,69 @@ def test_what_the_script_says_of_a_bar_that_touches_stop_and_target_is_so():
     assert [trade.exit_price for trade in run_one(bars, rules).trades] == pytest.approx([110.0])
 
 
+def test_lots_and_ticks_are_the_engines():
+    # 1e9 at 100.3 are 9970089.7 units: in lots of 250, and for a stop and a target on ticks of half a unit.
+    rules = Execution(
+        initial_cash=CASH, fee_bps=0, slippage_bps=0, lot_size=250, tick_size=0.5, stop_loss=0.0317, take_profit=0.0473
+    )  # fmt: skip
+    at = (100.5, 100.5, 100.5, 100.5)
+    cases = {
+        "long, stopped": ([1] * 5, [at, at, at, (100.5, 101, 97, 98), at], 3, 97.0),
+        "long, not stopped by the exact level": (
+            [1] * 5,
+            [at, at, at, (100.5, 101, 97.2, 98), at],
+            None,
+            None,
+        ),
+        "long, at the target": ([1] * 5, [at, at, at, (100.5, 105.5, 100, 101), at], 3, 105.5),
+        "short, stopped": ([-1] * 5, [at, at, at, (100.5, 104, 100, 101), at], 3, 104.0),
+        "short, at the target": ([-1] * 5, [at, at, at, (100.5, 101, 95.5, 98), at], 3, 95.5),
+        "reversed": ([1, 1, -1, -1, -1], [at, at, at, at, at], 3, 100.5),
+    }
+    runs = run_scripts([(bars_of(rows, targets), script(rules)) for targets, rows, *_ in cases.values()])
+    for (name, (targets, rows, bar, price)), run in zip(cases.items(), runs, strict=True):
+        bars = bars_of(rows, targets)
+        result = backtest_positions(bars.volume - 2, bars, rules)
+        first = run.trades[0]
+        assert (first.entry_bar, first.entry_price, first.exit_bar, first.exit_price) == (
+            1,
+            100.5,
+            bar,
+            price,
+        ), name
+        assert [trade[:3] for trade in run.trades] == [
+            trade[:3] for trade in trades_of(result, bars.volume - 2, bars, rules)
+        ]
+        if price is not None:
+            assert result.trades["exit_price"][0] == price
+            assert result.trades["quantity"][0] % 250 == 0
+        assert run.equity == pytest.approx(result.equity[-1], rel=1e-12), name
+
+
+def test_a_quantity_of_no_lot_is_no_order_and_a_reversal_into_it_closes():
+    # Half of 1000 at 100 is one lot of 5; half of 1300 at 160 would be 4.06.
+    rules = Execution(initial_cash=1_000, size=0.5, fee_bps=0, slippage_bps=0, lot_size=5)
+    rows = [(100, 100, 100, 100), (100, 100, 100, 100), (100, 160, 100, 160), *[(160, 160, 160, 160)] * 3]
+    bars = bars_of(rows, [1, 1, -1, -1, -1, -1])
+    run, result = run_one(bars, rules), backtest_positions(bars.volume - 2, bars, rules)
+    ((entry_bar, exit_bar, side, *_),) = run.trades
+    assert (entry_bar, exit_bar, side) == (1, 3, 1)
+    assert (result.quantity, len(result.trades)) == (0, 1)
+    assert run.equity == pytest.approx(1_300)
+    assert result.equity[-1] == pytest.approx(1_300)
+
+
+@pytest.mark.parametrize("fees", [{"fee_per_order": 7e5}, {"fee_per_share": 0.07}, {"minimum_fee": 7e5}])
+def test_commissions_in_money_are_the_engines(fees):
+    rules = Execution(initial_cash=CASH, size=0.5, fee_bps=0, slippage_bps=0, **fees)
+    rows = [FLAT, (100, 110, 100, 110), (110, 110, 105, 105), (105, 105, 105, 105)]
+    bars = bars_of(rows, [1, 0, 0, 0])
+    # 5e6 are bought at 100 and sold at 110: 0.07 a share and 7e5 an order are worth noticing.
+    result = backtest_positions(bars.volume - 2, bars, rules)
+    assert result.equity[-1] < 1.05e9 - 6e5
+    assert run_one(bars, rules).equity == pytest.approx(result.equity[-1], rel=1e-12)
+
+
 def test_a_ruin_ends_the_trading():
     rules = Execution(initial_cash=CASH, fee_bps=0, slippage_bps=0, size=3, leverage=3)
     bars = bars_of([*ENTERED, (100, 100, 50, 55), *[(55, 56, 54, 55)] * 4], [1, 1, 1, -1, 1, -1, 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from backtune.report.content import Content
 from backtune.report.wording import counted, day, metric_words
@@ -19,11 +20,8 @@ def facts(content: Content) -> Iterator[tuple[str, str]]:
         yield "Constraints", ", ".join(f"{name} {bound}" for name, bound in search["constraints"].items())
     yield "Data", _data(content)
     yield "Validation", _validation(validation)
-    yield "Costs", f"fee {rules['fee_bps']:g} bps and slippage {rules['slippage_bps']:g} bps a fill"
-    yield (
-        "Position",
-        f"{100 * rules['size']:g}% of equity, {'long and short' if rules['allow_short'] else 'long only'}",
-    )
+    yield "Costs", _costs(rules)
+    yield "Position", _position(rules)
     yield "Sweep", f"{content.run.sweep_id}, backtune {content.run.version}"
 
 
@@ -49,6 +47,22 @@ def cautions(content: Content) -> Iterator[str]:
 def sample_name(content: Content) -> str:
     """What the numbers to judge by are."""
     return "out of sample" if content.is_validated else "in sample"
+
+
+def _costs(rules: dict[str, Any]) -> str:
+    # Keys that are not used are not in a spec.
+    named = {"fee_per_order": "{:g} an order", "fee_per_share": "{:g} a share", "minimum_fee": "at least {:g} an order"}
+    parts = [words.format(rules[name]) for name, words in named.items() if rules.get(name)]
+    return "; ".join(
+        [f"fee {rules['fee_bps']:g} bps and slippage {rules['slippage_bps']:g} bps a fill", *parts]
+    )
+
+
+def _position(rules: dict[str, Any]) -> str:
+    named = {"lot_size": "in lots of {:g}", "tick_size": "at ticks of {:g}"}
+    parts = [words.format(rules[name]) for name, words in named.items() if rules.get(name)]
+    sides = "long and short" if rules["allow_short"] else "long only"
+    return ", ".join([f"{100 * rules['size']:g}% of equity", sides, *parts])
 
 
 def _goal(text: str) -> str:

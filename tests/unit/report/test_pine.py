@@ -89,6 +89,40 @@ def test_the_declaration_states_the_rules():
     assert "strategy.exit" not in script
 
 
+@pytest.mark.parametrize(
+    ("rules", "kind", "value"),
+    [
+        ({}, "percent", "0.12"),
+        ({"slippage_bps": 0, "fee_bps": 0}, "percent", "0.0"),
+        ({"slippage_bps": 0, "fee_bps": 0, "fee_per_order": 1.5}, "cash_per_order", "1.5"),
+        ({"slippage_bps": 0, "fee_bps": 0, "minimum_fee": 2}, "cash_per_order", "2.0"),
+        ({"slippage_bps": 0, "fee_bps": 0, "minimum_fee": 2, "fee_per_order": 3}, "cash_per_order", "3.0"),
+        ({"slippage_bps": 0, "fee_bps": 0, "fee_per_share": 0.005}, "cash_per_contract", "0.005"),
+        ({"slippage_bps": 0, "fee_bps": 0, "fee_per_share": 0.005, "minimum_fee": 1}, "cash_per_order", "1.0"),
+        ({"slippage_bps": 0, "fee_per_order": 1}, "percent", "0.1"),
+        ({"fee_bps": 0, "fee_per_share": 0.005}, "percent", "0.02"),
+    ],
+)  # fmt: skip
+def test_the_commission_is_of_the_kind_that_the_fees_are(rules, kind, value):
+    script = pine_script(source(execution=Execution(**rules)))
+    assert f"commission_type = strategy.commission.{kind}, commission_value = {value}," in script
+
+
+def test_lots_and_ticks_are_in_a_script_where_the_rules_have_them():
+    plain = pine_script(source(execution=Execution(stop_loss=0.1)))
+    assert not re.search(r"lot_size|on_tick|tick_size|quantity > 0", plain)
+    script = pine_script(source(execution=Execution(stop_loss=0.1, lot_size=0.001, tick_size=0.05)))
+    assert line_of(script, "lot_size") == 'lot_size = input.float(0.001, "lot_size", minval = 0.0)'
+    assert line_of(script, "tick_size") == 'tick_size = input.float(0.05, "tick_size", minval = 0.0)'
+    assert (
+        line_of(script, "quantity :=")
+        == "quantity := math.floor(quantity / lot_size * (1 + 1.0e-12)) * lot_size"
+    )
+    assert "(on_tick(close * (1 + target * slippage_share), target))" in script
+    assert "if target > 0 and quantity > 0" in script
+    assert line_of(script, "stop_level :=") == "stop_level := on_tick(stop_level, -held)"
+
+
 def test_searched_and_fixed_stops_become_inputs():
     rules = Execution(stop_loss={"type": "float", "low": 0.01, "high": 0.1}, trailing_stop=0.15)
     space = Space(n=Int(1, 9), stop_loss=Float(0.01, 0.1))
@@ -115,7 +149,21 @@ def test_what_is_said_at_the_top_stays_a_comment():
 
 @pytest.mark.parametrize(
     "name",
-    ["with space", "1st", "ünder", "for", "close", "side", "held", "allow_short", "EQUAL", "quantity", ""],
+    [
+        "with space",
+        "1st",
+        "ünder",
+        "for",
+        "close",
+        "side",
+        "held",
+        "allow_short",
+        "EQUAL",
+        "quantity",
+        "lot_size",
+        "on_tick",
+        "",
+    ],
 )
 def test_a_parameter_that_cannot_be_a_variable_is_refused(name):
     with pytest.raises(ReportError, match=re.escape(f"the parameter {name!r} cannot be a variable's name")):
@@ -145,6 +193,12 @@ STOPPED = {"stop_loss": 0.1, "take_profit": 0.1}
         ({"stop_loss": 0.1}, False, ["first bar of a position"], ["touches both", "A fill at the target"]),
         (STOPPED, False, ["touches both", "pays 12 basis points as every fill does", "pays 10."], []),
         ({**STOPPED, "slippage_bps": 0}, False, ["touches both"], ["A fill at the target"]),
+        ({"fee_per_order": 1, "minimum_fee": 2}, False, ["does not charge 1 an order and the minimum of 2 an order:"], ["A reversal"]),
+        ({"fee_per_share": 0.005}, False, ["does not charge 0.005 a share:"], []),
+        ({"slippage_bps": 0, "fee_bps": 0, "minimum_fee": 2}, False, ["A reversal is one order in backtune, which pays 2 once"], ["not charge"]),
+        ({"slippage_bps": 0, "fee_bps": 0, "fee_per_share": 2}, False, [], ["not charge", "A reversal"]),
+        ({"slippage_bps": 0, "fee_bps": 0, "fee_per_share": 2, "minimum_fee": 9}, False, ["charge 2 a share and the minimum of 9"], []),
+        ({"tick_size": 0.25, "lot_size": 1}, False, ["on ticks of 0.25"], ["not charge"]),
         ({**STOPPED, "slippage_bps": 0, "maker_fee_bps": 1}, False, ["pays 10 basis", "pays 1."], []),
     ],
 )  # fmt: skip
