@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backtune.report.content import Content
 from backtune.report.wording import counted, day, metric_words
+
+_FEES = {
+    "fee_per_order": "{:g} an order",
+    "fee_per_share": "{:g} a share",
+    "minimum_fee": "at least {:g} an order",
+}
+_INCREMENTS = {"lot_size": "in lots of {:g}", "tick_size": "at ticks of {:g}"}
 
 
 def facts(content: Content) -> Iterator[tuple[str, str]]:
@@ -20,8 +27,8 @@ def facts(content: Content) -> Iterator[tuple[str, str]]:
         yield "Constraints", ", ".join(f"{name} {bound}" for name, bound in search["constraints"].items())
     yield "Data", _data(content)
     yield "Validation", _validation(validation)
-    yield "Costs", _costs(rules)
-    yield "Position", _position(rules)
+    yield "Costs", cost_words(rules)
+    yield "Position", position_words(rules)
     yield "Sweep", f"{content.run.sweep_id}, backtune {content.run.version}"
 
 
@@ -44,25 +51,26 @@ def cautions(content: Content) -> Iterator[str]:
     yield "These are backtests of the past, with the costs above. They promise nothing."
 
 
+def cost_words(rules: Mapping[str, Any]) -> str:
+    """The fees and the slippage of the spec's execution section."""
+    words = [f"fee {rules['fee_bps']:g} bps and slippage {rules['slippage_bps']:g} bps a fill"]
+    return "; ".join([*words, *_used(rules, _FEES)])
+
+
+def position_words(rules: Mapping[str, Any]) -> str:
+    """The size of a position, its sides, and what quantities and prices are multiples of."""
+    sides = "long and short" if rules["allow_short"] else "long only"
+    return ", ".join([f"{100 * rules['size']:g}% of equity", sides, *_used(rules, _INCREMENTS)])
+
+
 def sample_name(content: Content) -> str:
     """What the numbers to judge by are."""
     return "out of sample" if content.is_validated else "in sample"
 
 
-def _costs(rules: dict[str, Any]) -> str:
-    # Keys that are not used are not in a spec.
-    named = {"fee_per_order": "{:g} an order", "fee_per_share": "{:g} a share", "minimum_fee": "at least {:g} an order"}
-    parts = [words.format(rules[name]) for name, words in named.items() if rules.get(name)]
-    return "; ".join(
-        [f"fee {rules['fee_bps']:g} bps and slippage {rules['slippage_bps']:g} bps a fill", *parts]
-    )
-
-
-def _position(rules: dict[str, Any]) -> str:
-    named = {"lot_size": "in lots of {:g}", "tick_size": "at ticks of {:g}"}
-    parts = [words.format(rules[name]) for name, words in named.items() if rules.get(name)]
-    sides = "long and short" if rules["allow_short"] else "long only"
-    return ", ".join([f"{100 * rules['size']:g}% of equity", sides, *parts])
+def _used(rules: Mapping[str, Any], words: Mapping[str, str]) -> list[str]:
+    # A key that is not used is not in a spec.
+    return [text.format(rules[name]) for name, text in words.items() if rules.get(name)]
 
 
 def _goal(text: str) -> str:

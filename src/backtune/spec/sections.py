@@ -192,7 +192,7 @@ class Grid(Section):
 _Rate = Annotated[float, Field(ge=0, lt=10_000)]
 _Fee = Annotated[float, Field(ge=0, lt=1e12)]
 _Increment = Annotated[float, Field(ge=0, lt=1e12)]
-# Numbers are kept exactly as a ratio of two doubles, which smaller ones would not be.
+# The kernel takes an increment as the quotient of two whole numbers, which doubles hold exactly down to this one.
 _SMALLEST_INCREMENT = 1e-18
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from backtune.engine.backtest import backtest_positions
+from backtune.engine.backtest import backtest, backtest_positions
 from backtune.engine.costs import costs_of
 from backtune.engine.types import Terms
-from backtune.spec import Execution
+from backtune.engine.window import Window
+from backtune.objective import Objective
+from backtune.spec import Execution, Goal
+from backtune.strategy.registry import StrategyFactory, strategy_ref
 from candles import FLAT, FREE_1000, QUIET, Candle, assert_trades
 from oracles import make_bars
 
@@ -253,6 +257,25 @@ def test_turnover_counts_what_was_filled() -> None:
     assert metrics["turnover"] == pytest.approx((900 + 990) * 365.25 / 3 / (3165 / 3))
     assert metrics["average_win"] == pytest.approx(80 / 900)
     assert metrics["total_trades"] == 1
+
+
+@pytest.mark.parametrize("strategy", ["MovingAverageCrossover", "RSIStrategy"])
+def test_a_search_its_winner_and_a_backtest_have_the_same_numbers(strategy: str) -> None:
+    closes = 100 + np.cumsum(np.random.default_rng(3).integers(-90, 91, 2_000)) / 100
+    bars = make_bars(np.concatenate([[100], closes[:-1]]), closes)
+    execution = Execution(
+        fee_per_order=0.5, fee_per_share=0.005, minimum_fee=1, lot_size=0.1, tick_size=0.05, stop_loss=0.03
+    )
+    objective = Objective(strategy_ref(strategy), execution, (Goal(metric="sharpe_ratio"),), ())
+    window = Window.of(bars)
+    params = StrategyFactory.get(strategy).space().defaults()
+    result = backtest(strategy, params, bars, execution)
+    (trial,) = objective.trials([(0, params)], window)
+    assert len(result.trades) > 10
+    assert trial.metrics == result.metrics
+    assert objective.equity(params, window).tolist() == result.equity.tolist()
+    assert objective.chained([(params, window)]).equity.tolist() == result.equity.tolist()
+    assert result.metrics != backtest(strategy, params, bars, {"stop_loss": 0.03}).metrics
 
 
 @pytest.mark.parametrize(

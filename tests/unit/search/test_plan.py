@@ -54,6 +54,8 @@ def test_what_changes_no_result_changes_no_id(market, changes):
         {"search": {"objectives": ["sortino_ratio"]}},
         {"search": {"constraints": {"total_trades": ">= 31"}}},
         {"execution": {"fee_bps": 11}},
+        {"execution": {"minimum_fee": 1}},
+        {"execution": {"lot_size": 1}},
         {"data": {"end": "2021-11-01"}},
         {"data": {"calendar": "sessions-252"}},
         {"validation": {"test_fraction": 0.2}},
