@@ -36,7 +36,7 @@ help:
 	@echo "make bench-scale   what a driver of 1,000 slots and 100,000 studies costs"
 	@echo "make bench-gateway  time to answer at 200 requests a second while a sweep runs"
 	@echo "make docs       the tables of docs/spec.md, from the code"
-	@echo "make head       a Ray head here for jobs (Ctrl-C ends it)"
+	@echo "make head       a Ray head for jobs, for this machine alone (Ctrl-C ends it)"
 	@echo "make lock       pin the dependencies again"
 
 $(READY): requirements.lock pyproject.toml
@@ -116,9 +116,9 @@ bench-gateway: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/tables.py
 
+# In place of the shell, so that make's own end is seen; options in HEAD, as in HEAD="--dashboard-port 8266".
 head: $(READY)
-	BACKTUNE_HOME=$(CURDIR) RAY_AUTH_MODE=$${RAY_AUTH_MODE:-disabled} PATH=$(CURDIR)/$(BIN):$$PATH \
-	  $(BIN)/ray start --head --block --include-dashboard true --dashboard-host 127.0.0.1 --node-ip-address 127.0.0.1 --disable-usage-stats
+	@exec env BACKTUNE_HOME="$(CURDIR)" $(BIN)/backtune cluster head --with-parent $(HEAD)
 
 lock:
 	$(PYTHON) -m venv $(VENV)

@@ -1,18 +1,16 @@
-"""A Ray head with its job server, on the loopback address."""
+"""A Ray head with its job server, as ``backtune cluster head`` runs it."""
 
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ports import free_ports
-from sweeps import environment, wait_for
+from sweeps import command, environment, wait_for
 
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 # The jobs' `python` is the one that runs the tests.
@@ -21,36 +19,29 @@ PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"
 
 @contextmanager
 def ray_head(cpus: int, **variables: str) -> Iterator[str]:
-    """The address of the dashboard; the head and its jobs have the given environment."""
-    scratch = Path(tempfile.mkdtemp(prefix="bt-head-", dir="/tmp"))
+    """The address of the dashboard; the head and its jobs have the given environment, ``HOME`` with the token among it."""
+    scratch = Path(tempfile.mkdtemp(prefix="bt-head-"))
     port, dashboard, client = free_ports(3)
-    command = [
-        *RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={cpus}",
-        "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}",
-        f"--temp-dir={scratch}", f"--object-store-memory={2**27}", "--disable-usage-stats",
-        # By default every head wants the same ones, and takes no jobs where it does not get them.
-        "--dashboard-agent-listen-port=0", "--metrics-export-port=0",
-    ]  # fmt: skip
-    with (scratch / "head.log").open("wb") as log:
+    options = (
+        f"--port={port}",
+        f"--dashboard-port={dashboard}",
+        f"--client-port={client}",
+        f"--cpus={cpus}",
+    )
+    said = scratch / "head.log"
+    with said.open("wb") as log:
         head = subprocess.Popen(
-            command, env=environment(PATH=PATH, **variables), cwd=scratch, stdout=log, stderr=log
+            command("cluster", "head", *options),
+            env=environment(PATH=PATH, **variables),
+            cwd=scratch,
+            stdout=log,
+            stderr=log,
         )
     try:
-        address = f"http://127.0.0.1:{dashboard}"
-        assert wait_for(lambda: _answers(address), 60), (scratch / "head.log").read_text()
-        yield address
+        assert wait_for(lambda: "is up" in said.read_text() or head.poll() is not None, 120)
+        assert head.poll() is None, said.read_text()
+        yield f"http://127.0.0.1:{dashboard}"
     finally:
         head.send_signal(signal.SIGTERM)
         head.wait(timeout=60)
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/api/version", timeout=2):  # noqa: S310
-            return True
-    except urllib.error.HTTPError:
-        # It asks for a token.
-        return True
-    except OSError:
-        return False

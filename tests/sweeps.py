@@ -87,6 +87,10 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "backtune", *map(str, arguments)]
 
 
+# Of a cluster that a test starts and the sweeps that join it.
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0f" * 32}
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment without what would lead a test to another's cluster, results or paths."""
     ours = ("BACKTUNE_", "RAY_", "MLFLOW_")

@@ -31,7 +31,6 @@ _ASSUMED_DRIVER_SECONDS = 0.012
 def main() -> None:
     """Measure, simulate, print."""
     chosen = _arguments()
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     # The parts that need a process of their own are started from here.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryDirectory() as name:

@@ -33,7 +33,6 @@ PARTS = ("peers", "optuna", "seeds", "shares", "bare", "memory")
 def main() -> None:
     """Compare outputs, measure, print."""
     chosen = _arguments()
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     # Other processes import the contenders by name.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryDirectory() as name:

@@ -51,7 +51,6 @@ class Timing:
 def main() -> None:
     """Compare outputs, measure, print."""
     chosen = _arguments()
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root = market(chosen.data, folder)

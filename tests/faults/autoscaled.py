@@ -22,7 +22,6 @@ _HEAD_ID = "f" * 51 + "00000"
 _PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
 _VARIABLES = {
     "AUTOSCALER_UPDATE_INTERVAL_S": "1",
-    "RAY_AUTH_MODE": "disabled",
     "RAY_CLOUD_INSTANCE_ID": _HEAD_ID,
     "RAY_FAKE_CLUSTER": "1",
     "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _HEAD_ID,

@@ -49,7 +49,7 @@ def raylets(folder: Path, environment: dict[str, str]) -> Iterator[Raylets]:
     (folder / "ray").mkdir()
     process = subprocess.Popen(
         [sys.executable, __file__, folder],
-        env={**environment, "RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": str(folder)},
+        env={**environment, "RAY_TMPDIR": str(folder)},
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

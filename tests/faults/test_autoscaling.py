@@ -6,15 +6,13 @@ from faults.autoscaled import autoscaled
 from faults.small import paced_document
 from faults.traces import processes
 from faults.unharmed import assert_unharmed
-from sweeps import wait_for
+from sweeps import TOKEN, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 
 def test_from_no_worker_to_two_and_back_while_one_is_taken_away(disturbed, market, expected):
-    sweep = disturbed(
-        document=paced_document(market, max_failures=20), pace=0.05, variables={"RAY_AUTH_MODE": "disabled"}
-    )
+    sweep = disturbed(document=paced_document(market, max_failures=20), pace=0.05, variables=TOKEN)
 
     def raylets() -> set[int]:
         return {process.pid for process in processes(sweep.mark) if process.is_raylet}

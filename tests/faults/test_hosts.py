@@ -5,7 +5,7 @@ import pytest
 from faults.hosts import cluster, end, why_not
 from faults.small import paced_document
 from faults.unharmed import assert_unharmed
-from sweeps import wait_for
+from sweeps import TOKEN, wait_for
 
 pytestmark = [
     pytest.mark.ray,
@@ -16,7 +16,7 @@ pytestmark = [
 
 def test_a_host_without_the_data_is_named_and_one_that_is_cut_off_comes_back(disturbed, market, expected):
     document = paced_document(market, max_failures=20)
-    sweep = disturbed(document=document, pace=0.05, variables={"RAY_AUTH_MODE": "disabled"})
+    sweep = disturbed(document=document, pace=0.05, variables=TOKEN)
     # The driver runs on the head, which has no cpu for units.
     with cluster(sweep.environment) as (head, first, second):
         sweep.before, sweep.arguments = head.inside, ("--address", f"{head.address}:6379")

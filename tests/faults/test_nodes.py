@@ -11,7 +11,7 @@ import pytest
 from faults.raylets import raylets
 from faults.small import paced_document
 from faults.unharmed import assert_unharmed
-from sweeps import wait_for
+from sweeps import TOKEN, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
 @pytest.fixture
 def sweep(disturbed, market):
     document = paced_document(market, max_failures=10)
-    return disturbed(document=document, pace=0.01, variables={"RAY_AUTH_MODE": "disabled"})
+    return disturbed(document=document, pace=0.01, variables=TOKEN)
 
 
 @pytest.fixture

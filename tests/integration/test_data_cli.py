@@ -73,7 +73,7 @@ def test_dry_run_and_sources(root, tmp_path):
     shown = _run("import", str(source), "--root", root, "--dry-run")
     assert "X 1h: the first rows and the last of" in shown.stdout
     assert "nothing was written (--dry-run)" in shown.stdout
-    assert _run("list", "--root", root).exit_code == 1
+    assert not (tmp_path / "market").exists()
     _run("import", str(source), "--root", root, "--timezone", "UTC-5")
     listed = _run("list", "--root", root, "--sources").stdout
     assert "X 1h: from 1 sources" in listed

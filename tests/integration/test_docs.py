@@ -144,7 +144,7 @@ def test_a_newcomers_walk_runs_as_it_is_written(tmp_path):
         elif not block.not_run:
             steps.append(block.text)
     done = subprocess.run(
-        ["bash", "-c", "\n".join(steps)], cwd=tmp_path, env=environment(RAY_AUTH_MODE="disabled"),
+        ["bash", "-c", "\n".join(steps)], cwd=tmp_path, env=environment(),
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

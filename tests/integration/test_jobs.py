@@ -2,10 +2,7 @@
 
 import json
 import shutil
-import signal
 import subprocess
-import sys
-import tempfile
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backtune.results.runs import Run
+from heads import PATH, RAY, ray_head
 from ports import free_ports
 from sweeps import (
     assert_same_rows,
@@ -28,7 +26,6 @@ from sweeps import (
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 REPOSITORY = Path(__file__).parents[2]
-RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 
 
 @pytest.fixture(scope="module")
@@ -38,44 +35,23 @@ def base(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def head(base):
-    """The address of the dashboard of a head of our own."""
-    scratch = Path(tempfile.mkdtemp(prefix="bt-head-", dir="/tmp"))
-    port, dashboard, client = free_ports(3)
-    arguments = [
-        "start",
-        "--head",
-        "--block",
-        "--node-ip-address=127.0.0.1",
-        f"--port={port}",
-        "--num-cpus=2",
-    ]
-    arguments += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--temp-dir={scratch}"]
-    arguments += [
-        f"--ray-client-server-port={client}",
-        "--disable-usage-stats",
-        f"--object-store-memory={2**27}",
-    ]
-    variables = environment(RAY_AUTH_MODE="disabled", BACKTUNE_HOME=str(base), PATH=_path())
-    with (base / "head.log").open("w") as log:
-        process = subprocess.Popen([*RAY, *arguments], env=variables, cwd=base, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{dashboard}"
-    try:
-        assert wait_for(lambda: _answers(f"{address}/api/version"), 60), (base / "head.log").read_text()
-        yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-        shutil.rmtree(scratch, ignore_errors=True)
+def home(tmp_path_factory):
+    """Of the user whose head it is: with the token, which the head makes."""
+    return str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
-def submitted(head, base, market):
+def head(base, home):
+    """The address of the dashboard of a head of our own."""
+    with ray_head(2, BACKTUNE_HOME=str(base), HOME=home) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def submitted(head, base, home, market):
     """The small sweep, submitted with `backtune submit --wait`."""
     spec = written(base / "spec.yaml", spec_document(market))
-    result = backtune(
-        "submit", spec, "--address", head, "--wait", cwd=base, RAY_AUTH_MODE="disabled", PATH=_path()
-    )
+    result = backtune("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "160 trials in the log" in result.stdout
     return Run.open(base / "runs" / parsed(market).id)
@@ -85,7 +61,7 @@ def test_backtune_submit_gives_the_rows_of_an_inline_run(submitted, undisturbed_
     assert_same_rows(rows_of(submitted), undisturbed_rows)
 
 
-def test_ray_job_submit_of_the_entry_script(head, base, market, undisturbed_rows):
+def test_ray_job_submit_of_the_entry_script(head, base, home, market, undisturbed_rows):
     folder = base / "checkout"
     (folder / "jobs").mkdir(parents=True)
     shutil.copy(REPOSITORY / "jobs" / "sweep.py", folder / "jobs")
@@ -94,7 +70,7 @@ def test_ray_job_submit_of_the_entry_script(head, base, market, undisturbed_rows
     job += ["--", "python", "jobs/sweep.py", "jobs/other.yaml"]
     done = subprocess.run(
         job,
-        env=environment(RAY_AUTH_MODE="disabled", PATH=_path()),
+        env=environment(RAY_AUTH_MODE="token", HOME=home, PATH=PATH),
         capture_output=True,
         text=True,
         timeout=170,
@@ -105,18 +81,35 @@ def test_ray_job_submit_of_the_entry_script(head, base, market, undisturbed_rows
     assert_same_rows(rows_of(run), undisturbed_rows)
 
 
-def test_a_job_whose_sweep_is_refused_says_why(head, base, market):
+def test_a_job_whose_sweep_is_refused_says_why(head, base, home, market):
     spec = written(base / "bad.yaml", spec_document(market, grid={"assets": ["NOPE"]}))
-    result = backtune(
-        "submit", spec, "--address", head, "--wait", cwd=base, RAY_AUTH_MODE="disabled", PATH=_path()
-    )
+    result = backtune("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
     assert result.returncode == 1
     assert "grid.assets: 'NOPE' is not in" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (None, "asks for a token, and there is none in"),
+        ("0f" * 32, "does not take the token"),
+    ],
+)
+def test_somebody_else_is_told_what_is_missing(head, base, market, tmp_path, token, said):
+    spec = written(base / "spec.yaml", spec_document(market))
+    if token is not None:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text(token)
+    result = backtune("submit", spec, "--address", head, cwd=base, HOME=str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {head} {said}")
+    assert result.stderr.count("\n") == 1
+    assert str(tmp_path / ".ray" / "auth_token") in result.stderr
+
+
 def test_an_address_where_nothing_answers(base, market):
     spec = written(base / "spec.yaml", spec_document(market))
-    result = backtune("submit", spec, "--address", "http://127.0.0.1:9", cwd=base, RAY_AUTH_MODE="disabled")
+    result = backtune("submit", spec, "--address", "http://127.0.0.1:9", cwd=base)
     assert result.returncode == 1
     assert result.stderr.startswith("error: http://127.0.0.1:9: ")
     assert result.stderr.count("\n") == 1
@@ -143,11 +136,6 @@ def test_the_ui_shows_a_run_for_the_sweep_and_one_for_every_study(submitted):
         metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
         assert metrics["n_trials"] == 40
         assert {"is_sharpe_ratio", "oos_sharpe_ratio", "best_so_far"} <= metrics.keys()
-
-
-def _path() -> str:
-    """The jobs' `python` is the one that runs the tests."""
-    return f"{Path(sys.executable).parent}:/usr/bin:/bin"
 
 
 def _answers(url: str) -> bool:

@@ -70,7 +70,7 @@ app.command("ui")(results.ui)
 app.command("strategies")(strategies.strategies)
 app.command("check-strategy")(check_strategy.check_strategy)
 app.add_typer(
-    cluster.app, name="cluster", help="Check the file of a cluster; start, show and end the cluster."
+    cluster.app, name="cluster", help="Check, start, show and end a cluster; run a head on this machine."
 )
 app.add_typer(keys.app, name="keys", help="Make, list, rotate and revoke keys of a gateway.")
 app.add_typer(audit.app, name="audit", help="Show and verify the audit log of a gateway.")

@@ -18,7 +18,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 
 @app.callback()
 def cluster() -> None:
-    """Cluster files, and the clusters that they describe."""
+    """Cluster files, the clusters that they describe, and a head on this machine."""
 
 
 @app.command("check")
@@ -39,6 +39,34 @@ def check(
         sys.stdout.write(f"{one.path}: {', '.join(one.kinds)}: good\n")
         for blank in one.blanks:
             sys.stdout.write(f"  to be filled in: {blank}\n")
+
+
+@app.command("head")
+def head(
+    port: Annotated[int, typer.Option(help="For drivers: backtune run --address 127.0.0.1:PORT.")] = 6379,
+    dashboard_port: Annotated[int, typer.Option(help="For jobs: backtune submit.")] = 8265,
+    client_port: Annotated[int, typer.Option(help="For Ray's client: ray://127.0.0.1:PORT.")] = 10001,
+    cpus: Annotated[
+        int | None,
+        typer.Option(help="For jobs and units; all of them by default.", min=0, show_default=False),
+    ] = None,
+    with_parent: Annotated[
+        bool, typer.Option("--with-parent", help="End also when the program that started this one does.")
+    ] = False,
+) -> None:
+    """Run a Ray head for jobs, here and for this machine alone, until Ctrl-C; makes its token if there is none."""
+    from backtune.cluster.foreground_head import run_head
+    from backtune.local_head import Ports
+
+    run_head(Ports(port, dashboard_port, client_port), cpus=cpus, with_parent=with_parent)
+
+
+@app.command("token")
+def token() -> None:
+    """Make the token that clusters ask for, readable by its user alone, or keep the one that is there."""
+    from backtune.ray_access import make_token_file
+
+    sys.stdout.write(f"{make_token_file()}\n")
 
 
 @app.command("up")

@@ -4,28 +4,25 @@ again by the next one."""
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import time
-import urllib.request
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Final
 
-from backtune import reaper
 from backtune.errors import ClusterError
 from backtune.gateway.observing.logs import log
-from backtune.results.files import read_json, write_json
+from backtune.local_head import LOOPBACK, Ports, free_ports, head_answers, head_command, head_environment
+from backtune.ray_access import ON_LOOPBACK, reread_environment
+from backtune.results.files import read_json
 from backtune.spec import base_folder
+from backtune.temporary_folder import clear_folder, make_folder
 
-# Ray puts sockets below its folder, and their paths are limited to 107 bytes: $TMPDIR may be too long.
-_TEMPORARY: Final = Path("/tmp")  # noqa: S108
 _STORE_BYTES: Final = 128 * 2**20
 _START_SECONDS: Final = 60.0
 _END_SECONDS: Final = 15.0
@@ -49,7 +46,16 @@ class _Running:
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def access(self) -> dict[str, str]:
+        """The environment of the head and of whoever asks it."""
+        return {**ON_LOOPBACK, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
+
+    @property
+    def answers(self) -> bool:
+        return head_answers(self.address, self.token)
 
 
 class LocalHead:
@@ -95,14 +101,14 @@ class LocalHead:
         while not self._take_lock():
             # Another gateway has it, or is just starting it.
             self._running = self._written()
-            if self._running is not None and _answers(self._running):
+            if self._running is not None and self._running.answers:
                 break
             if time.monotonic() > until:
                 raise ClusterError("the head of another gateway on this runs folder does not answer")
             time.sleep(0.2)
         else:
             self._running = self._written()
-            if self._running is None or not self._is_alive() or not _answers(self._running):
+            if self._running is None or not self._is_alive() or not self._running.answers:
                 self._begin()
                 self._wait()
         self._authenticate()
@@ -146,38 +152,22 @@ class LocalHead:
     def _begin(self) -> None:
         before = self._running
         self._reap()
-        folder = tempfile.mkdtemp(prefix="backtune-head-", dir=_TEMPORARY)
-        port, gcs_port, client_port = _free_ports(3)
-        token = secrets.token_hex(32)
+        ports, token = free_ports(), secrets.token_hex(32)
         if before is not None:
-            port, token = before.port, before.token
-        self._running = _Running(0, port, folder, token)
-        self._child = self._spawn(self._running, gcs_port, client_port)
-        self._running = _Running(self._child.pid, port, folder, token)
-        write_json(self._state, asdict(self._running))
-        self._state.chmod(0o600)
+            ports, token = replace(ports, dashboard=before.port), before.token
+        running = _Running(0, ports.dashboard, str(make_folder("backtune-head-")), token)
+        self._child = self._spawn(running, ports)
+        self._running = replace(running, pid=self._child.pid)
+        self._write(self._running)
         log().info("head", pid=self._running.pid, address=self._running.address)
 
-    def _spawn(self, running: _Running, gcs_port: int, client_port: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, running: _Running, ports: Ports) -> subprocess.Popen[bytes]:
         home = base_folder()
-        command = [
-            sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
-            "--node-ip-address=127.0.0.1", "--include-dashboard=true", "--dashboard-host=127.0.0.1",
-            f"--dashboard-port={running.port}", f"--temp-dir={running.folder}",
+        options = (
             f"--num-cpus={len(os.sched_getaffinity(0))}", f"--object-store-memory={_STORE_BYTES}",
-            f"--port={gcs_port}", f"--ray-client-server-port={client_port}",
-            # Whichever is free when it binds them: no job is taken where the agent finds its port in use.
-            "--dashboard-agent-listen-port=0", "--metrics-export-port=0",
-        ]  # fmt: skip
-        environment = {
-            **os.environ,
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": running.token,
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "BACKTUNE_HOME": str(home),
-            # The jobs' `python` is this one.
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
-        }
+        )  # fmt: skip
+        command = head_command(Path(running.folder), ports, *options)
+        environment = head_environment(home, running.access)
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as output:
             # In a session of its own: Ctrl-C is for the gateway, which ends the jobs in order first.
@@ -189,7 +179,7 @@ class LocalHead:
     def _wait(self) -> None:
         until = time.monotonic() + _START_SECONDS
         while self._running is not None and time.monotonic() < until:
-            if _answers(self._running):
+            if self._running.answers:
                 return
             if not self._is_alive():
                 break
@@ -211,8 +201,7 @@ class LocalHead:
         """End what is left of the head and its jobs, and remove its folder."""
         if self._running is None or not Path(self._running.folder).exists():
             return
-        command = [sys.executable, "-I", "-S", reaper.__file__, self._running.folder]
-        subprocess.run(command, stdin=subprocess.DEVNULL, check=False)  # noqa: S603
+        clear_folder(Path(self._running.folder))
 
     def _take_lock(self) -> bool:
         self._lock_path.parent.mkdir(parents=True, exist_ok=True)
@@ -225,6 +214,14 @@ class LocalHead:
         self._lock = file
         return True
 
+    def _write(self, running: _Running) -> None:
+        """Keep what the next gateway needs, from the first moment for its user alone."""
+        beside = self._state.with_suffix(".part")
+        beside.unlink(missing_ok=True)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(asdict(running), file)
+        beside.replace(self._state)
+
     def _written(self) -> _Running | None:
         content = read_json(self._state)
         return None if content is None else _Running(**content)
@@ -232,26 +229,5 @@ class LocalHead:
     def _authenticate(self) -> None:
         """Ray's client takes the token from the environment."""
         if self._running is not None:
-            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=self._running.token)
-
-
-def _answers(running: _Running) -> bool:
-    request = urllib.request.Request(  # noqa: S310
-        f"{running.address}/api/version", headers={"Authorization": f"Bearer {running.token}"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def _free_ports(n: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(n)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+            os.environ.update(self._running.access)
+            reread_environment()

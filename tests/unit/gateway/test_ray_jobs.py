@@ -11,8 +11,8 @@ from ports import free_port
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+def short(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(jobs, "_ANSWER_SECONDS", 0.3)
 
 

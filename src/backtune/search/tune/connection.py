@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backtune import reaper
 from backtune.errors import ClusterError
+from backtune.ray_access import client_variables, environment, private_variables
+from backtune.temporary_folder import temporary_folder
 
 _STORE_BYTES = 128 * 2**20
 _ENVIRONMENT = {
@@ -27,8 +25,6 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-# Ray puts sockets below its folder, and their paths are limited to 107 bytes: $TMPDIR may be too long.
-_TEMPORARY = Path("/tmp")  # noqa: S108
 
 
 @dataclass(frozen=True)
@@ -61,56 +57,39 @@ def connected(cluster: Cluster) -> Iterator[Connection]:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    _set_authentication(private=cluster.address is None)
-    import ray
+    with temporary_folder("backtune-") as scratch:
+        if _is_connected():
+            import ray
 
-    joined = ray.is_initialized()
-    with _scratch_folder() as scratch:
-        try:
-            if not joined:
-                _start(ray, cluster, scratch)
             yield Connection(_n_cpus(ray), scratch)
-        finally:
-            if not joined:
+            return
+        with environment(_access(cluster)):
+            import ray
+
+            try:
+                _start(ray, cluster, scratch)
+                yield Connection(_n_cpus(ray), scratch)
+            finally:
                 ray.shutdown()
+
+
+def _is_connected() -> bool:
+    """Return whether this process has a connection to Ray, without importing Ray for the answer."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def _access(cluster: Cluster) -> dict[str, str]:
+    """Return how Ray is told to authenticate, before it is imported.
+
+    A private cluster has a token of its own: by itself, Ray would leave one in the home directory, which changes how this
+    user's later clusters authenticate.
+    """
+    return private_variables() if cluster.address is None else client_variables(cluster.address)
 
 
 def _n_cpus(ray: Any) -> int:
     return int(ray.cluster_resources().get("CPU", 1))
-
-
-def _set_authentication(*, private: bool) -> None:
-    """Say explicitly how Ray authenticates, unless the user did.
-
-    A private cluster takes a token of its own: by itself, Ray would leave one in the home directory, which changes
-    how this user's later clusters authenticate.
-    """
-    if "RAY_AUTH_MODE" in os.environ:
-        return
-    if private:
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
-    else:
-        os.environ["RAY_AUTH_MODE"] = "disabled"
-
-
-@contextmanager
-def _scratch_folder() -> Iterator[Path]:
-    """A folder that goes away with this process, however it ends, and with it whoever writes there."""
-    folder = Path(tempfile.mkdtemp(prefix="backtune-", dir=_TEMPORARY))
-    command = [sys.executable, "-I", "-S", reaper.__file__, str(folder)]
-    # Without our output: of a job, that is a file of its head, and who ends a head ends all that write to its files.
-    with subprocess.Popen(  # noqa: S603
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as watching:
-        try:
-            yield folder
-        finally:
-            if watching.stdin is not None:
-                watching.stdin.close()
 
 
 def _start(ray: Any, cluster: Cluster, scratch: Path) -> None:
@@ -121,7 +100,8 @@ def _start(ray: Any, cluster: Cluster, scratch: Path) -> None:
         else:
             ray.init(
                 address="local", num_cpus=cluster.slots, include_dashboard=False,
-                object_store_memory=_STORE_BYTES, _temp_dir=str(scratch), **quiet,
+                # Everybody may connect to the sockets that Ray makes there, but for the folder around it.
+                object_store_memory=_STORE_BYTES, _temp_dir=str(scratch / "ray"), **quiet,
             )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         where = cluster.address or "on this machine"

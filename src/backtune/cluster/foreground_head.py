@@ -1,0 +1,119 @@
+"""``backtune cluster head``: a Ray head that runs as long as the command, and nothing of it longer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from backtune.errors import ClusterError
+from backtune.local_head import LOOPBACK, Ports, head_answers, head_command, head_environment, is_free
+from backtune.ray_access import find_token, head_variables, token_path
+from backtune.spec import base_folder
+from backtune.temporary_folder import temporary_folder
+
+_START_SECONDS: Final = 120.0
+_END_SECONDS: Final = 15.0
+_LOOK_SECONDS: Final = 0.2
+_SAID_LINES: Final = 15
+
+
+def run_head(ports: Ports, *, cpus: int | None = None, with_parent: bool = False) -> None:
+    """Run a head until this process is told to end, and leave nothing behind, however it ends.
+
+    Args:
+        cpus: that jobs and units may take; all of this machine's by default.
+        with_parent: whether to end also when the process that started this one does.
+
+    Raises:
+        ClusterError: a port is taken, the token cannot be kept, or the head does not come up or ends by itself.
+    """
+    parent = os.getppid() if with_parent else None
+    access = head_variables()
+    token = find_token()
+    if token is None:
+        raise ClusterError(f"there is no token in {token_path()}")
+    for port in (ports.gcs, ports.dashboard, ports.client):
+        if not is_free(port):
+            raise ClusterError(f"port {port} of {LOOPBACK} is taken, maybe by another head; give another one")
+    options = [] if cpus is None else [f"--num-cpus={cpus}"]
+    with _told_to_end() as told, temporary_folder("backtune-head-") as folder:
+        home = base_folder()
+        with (folder / "head.log").open("wb") as output:
+            # In a session of its own: Ctrl-C is for this process, which ends the head in order.
+            head = subprocess.Popen(  # noqa: S603
+                head_command(folder, ports, *options), env=head_environment(home, access),
+                cwd=home if isinstance(home, Path) else None, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+        try:
+            _follow(head, ports, token, told, parent)
+            if not told.is_set() and head.poll() is not None:
+                raise ClusterError(f"Ray's head ended with status {head.returncode}: {_end_of(folder)}")
+        finally:
+            _end(head)
+
+
+def _follow(
+    head: subprocess.Popen[bytes], ports: Ports, token: str, told: threading.Event, parent: int | None
+) -> None:
+    """Say when the head is up, and return when it has ended or is to end."""
+    is_up = False
+    until = time.monotonic() + _START_SECONDS
+    while head.poll() is None and not told.wait(_LOOK_SECONDS):
+        if parent is not None and os.getppid() != parent:
+            told.set()
+        elif not is_up and head_answers(ports.dashboard_address, token):
+            is_up = True
+            sys.stdout.write(_welcome(ports))
+            sys.stdout.flush()
+        elif not is_up and time.monotonic() > until:
+            raise ClusterError(f"Ray's head does not come up within {_START_SECONDS:.0f} seconds")
+
+
+def _welcome(ports: Ports) -> str:
+    kept = "$RAY_AUTH_TOKEN" if os.environ.get("RAY_AUTH_TOKEN") else str(token_path())
+    address = ports.dashboard_address
+    return (
+        f"Ray's head is up on {LOOPBACK} alone, for whoever has the token in {kept}; Ctrl-C ends it.\n"
+        f"  backtune submit SPEC --address {address} --wait\n"
+        f"  RAY_AUTH_MODE=token ray job submit --address {address} --working-dir . -- python jobs/sweep.py SPEC\n"
+        f"  backtune run SPEC --address {LOOPBACK}:{ports.gcs}\n"
+    )
+
+
+def _end(head: subprocess.Popen[bytes]) -> None:
+    """End the head in order. What is left of it goes with its folder."""
+    if head.poll() is not None:
+        return
+    head.terminate()
+    try:
+        head.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        head.kill()
+        head.wait()
+
+
+def _end_of(folder: Path) -> str:
+    lines = (folder / "head.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return "\n".join(lines[-_SAID_LINES:])
+
+
+@contextmanager
+def _told_to_end() -> Iterator[threading.Event]:
+    """Note the signals that end a program, in the block."""
+    told = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in numbers}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
