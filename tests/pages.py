@@ -109,6 +109,9 @@ def anchors(page: str) -> set[str]:
 
 
 def _command(words: list[str]) -> Command:
+    """Without the variables that are set for it alone."""
+    while re.match(r"[A-Z_]+=", words[0]):
+        words = words[1:]
     if len(words) > 2 and words[-2] == ">":
         return Command(tuple(words[:-2]), words[-1])
     return Command(tuple(words))

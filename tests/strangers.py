@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import grpc
 import psutil
@@ -20,15 +21,39 @@ _BUILT_IN = (
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 )
 _BINARIES = ("core/src/ray/gcs/gcs_server", "core/src/ray/raylet/raylet", "_raylet.so")
-_PATHS = (
-    "/", "/metrics", "/nodes?view=summary", "/timezone", "/logs", "/api/version", "/api/jobs/", "/api/healthz",
+_PAGES = (
+    "/", "/nodes?view=summary", "/timezone", "/logs", "/api/version", "/api/jobs/", "/api/healthz", "/api/gcs_healthz",
     "/api/local_raylet_healthz", "/api/authentication_mode", "/api/cluster_status", "/api/v0/tasks", "/api/v0/logs/file",
-    "/api/job_agent/jobs/", "/api/gcs_healthz", "/api/component_activities", "/worker/traceback", "/task/traceback",
-    "/api/profile/memory", "/api/serve/applications/", "/get_or_create_runtime_env",
+    "/api/component_activities", "/worker/traceback", "/api/serve/applications/",
 )  # fmt: skip
+_ORDERS = ("/api/jobs/", "/api/job_agent/jobs/", "/api/authenticate", "/get_or_create_runtime_env", "/upload")
 _SECONDS = 5.0
 # Ray 2.60 looks for the sender's id before it looks for the token, and its GCS ends where there is none.
 _METADATA = {"ray.rpc.syncer.RaySyncer/StartSync": (("node_id", "0f" * 28),)}
+
+# Refused for want of a token, and the few things that say no more than that something is there.
+_GRPC = {"gRPC UNAUTHENTICATED"}
+_HEALTH = {
+    "gRPC OK grpc.health.v1.Health/Check",
+    "gRPC OK grpc.health.v1.Health/Watch",
+    "gRPC OK grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+}
+_HTTP = {"HTTP 401", "HTTP 403", "HTTP 404", "HTTP 405"}
+_PAGE = {"HTTP 200 GET /", "HTTP 200 GET /api/authentication_mode", "HTTP 200 GET /api/gcs_healthz"}
+_ALIVE = {"HTTP 200 GET /api/healthz", "HTTP 200 GET /api/local_raylet_healthz"}
+# Numbers for Prometheus, to everybody who reaches the port.
+_METRICS = {"HTTP 200 metrics"}
+TOLD_TO_STRANGERS: Final = {
+    "gcs_server": [_GRPC | _HEALTH],
+    "raylet": [_GRPC | _HEALTH],
+    "worker": [_GRPC | _HEALTH],
+    "driver": [_GRPC | _HEALTH],
+    "ray.util.client.server": [_GRPC | _HEALTH],
+    "dashboard.py": [_HTTP | _PAGE, _METRICS],
+    "DashboardAgent": [_GRPC, _HTTP | _ALIVE, _METRICS],
+    "RuntimeEnvAgent": [_HTTP],
+    "monitor.py": [_METRICS],
+}
 
 
 @dataclass(frozen=True)
@@ -99,6 +124,17 @@ def answers(host: str, port: int) -> set[str]:
         return set(_grpc(channel))
 
 
+def surprises(found: list[Listener], host: str) -> dict[str, list[str]]:
+    """What strangers are told at these ports beyond what they may be, and ports where nobody asks for a token."""
+    told = {f"{one.program} at {one.port}": (one.program, answers(host, one.port)) for one in found}
+    return {
+        place: sorted(answer)
+        for place, (program, answer) in told.items()
+        if not any(answer <= allowed for allowed in TOLD_TO_STRANGERS.get(program, ()))
+        or not answer & (_GRPC | {"HTTP 401"} | _METRICS)
+    }
+
+
 def _grpc(channel: grpc.Channel) -> Iterator[str]:
     """Every method of every service of Ray, with an empty message."""
     for method in ray_methods():
@@ -118,24 +154,26 @@ def _grpc(channel: grpc.Channel) -> Iterator[str]:
 
 
 def _http(host: str, port: int) -> Iterator[str]:
-    for path in _PATHS:
-        for method in ("GET", "POST"):
-            connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
-            try:
-                connection.request(method, path, body=b"{}" if method == "POST" else None)
-                answer = connection.getresponse()
-                text = answer.read()
-            except (OSError, http.client.HTTPException) as error:
-                yield f"HTTP {type(error).__name__} {method} {path}"
-                continue
-            finally:
-                connection.close()
-            if answer.status == 200 and re.search(rb"^# TYPE \w+ \w+$", text, re.MULTILINE):
-                yield "HTTP 200 metrics"
-            elif answer.status in (401, 403, 404, 405):
-                yield f"HTTP {answer.status}"
-            else:
-                yield f"HTTP {answer.status} {method} {path}"
+    asked = [("GET", path) for path in _PAGES] + [("POST", path) for path in _ORDERS]
+    for method, path in asked:
+        connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+        try:
+            connection.request(method, path, body=b"{}" if method == "POST" else None)
+            answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            yield f"HTTP {type(error).__name__} {method} {path}"
+            continue
+        finally:
+            connection.close()
+        if answer.status == 200 and re.search(rb"^# TYPE \w+ \w+$", text, re.MULTILINE):
+            # Whatever is asked for.
+            yield "HTTP 200 metrics"
+            return
+        if answer.status in (401, 403, 404, 405, 429):
+            yield f"HTTP {answer.status}"
+        else:
+            yield f"HTTP {answer.status} {method} {path}"
 
 
 @cache
@@ -147,7 +185,7 @@ def ray_methods() -> tuple[str, ...]:
     folder = Path(ray.__file__).parent
     for binary in _BINARIES:
         content = (folder / binary).read_bytes()
-        found |= {name.decode() for name in re.findall(rb"(?<=\0/)ray\.[\w.]+/\w+(?=\0)", content)}
+        found |= {name.decode() for name in re.findall(rb"/(ray\.[\w.]+/\w+)\0", content)}
     for module in pkgutil.walk_packages(ray.core.generated.__path__, "ray.core.generated."):
         if module.name.endswith("_pb2"):
             services = importlib.import_module(module.name).DESCRIPTOR.services_by_name.values()

@@ -151,7 +151,8 @@ def reread_environment() -> None:
     constants: Any = ray._private.ray_constants
     compiled.Config.initialize("")
     compiled.AuthenticationTokenLoader.instance().reset_cache()
-    constants.ENABLE_RAY_CLUSTER = constants.env_bool(constants.ENABLE_RAY_CLUSTERS_ENV_VAR, True)
+    (name,) = ON_LOOPBACK
+    constants.ENABLE_RAY_CLUSTER = constants.env_bool(name, default=True)
 
 
 def _write_token(path: Path) -> None:

@@ -45,6 +45,7 @@ def run(tmp_path):
     (tmp_path / "requirements.lock").touch()
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text("0f" * 32)
+    (tmp_path / ".ray" / "auth_token").chmod(0o600)
     variables = environment(
         **{
             **s3_variables(SERVER), "HOME": str(tmp_path), "AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1",

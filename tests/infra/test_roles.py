@@ -9,12 +9,15 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from ports import free_ports
+from strangers import listeners, own_addresses, reaches, surprises
 from sweeps import environment, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
@@ -23,9 +26,21 @@ TOKEN = "t" * 64
 BOARDS = "".join(path.read_text() for path in (INFRA / "grafana" / "dashboards").glob("*.json"))
 
 
+@dataclass
+class Role:
+    """A container's command that runs.
+
+    Attributes:
+        health: gives the exit status of its health check.
+    """
+
+    pid: int
+    health: Callable[[], int]
+
+
 @contextmanager
 def role(folder, name, *options, ports, **variables):
-    """A container's command, ended at the end; gives a call of its health check. ``ports``: the fixed ones and those instead."""
+    """A container's command, ended at the end. ``ports``: the fixed ones and those instead."""
     folder.mkdir()
     script = (INFRA / "health.py").read_text()
     for fixed, free in ports.items():
@@ -45,7 +60,7 @@ def role(folder, name, *options, ports, **variables):
         return done.returncode
 
     try:
-        yield health
+        yield Role(process.pid, health)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -53,7 +68,7 @@ def role(folder, name, *options, ports, **variables):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Head and worker with a token; their health checks, and the ports of dashboard and metrics."""
+    """Head and worker with a token, and the ports of dashboard and metrics."""
     base = tmp_path_factory.mktemp("roles")
     scratch = Path(tempfile.mkdtemp(prefix="bt-role-", dir="/tmp"))
     port, dashboard, client, of_head, of_worker, agent, other = free_ports(7)
@@ -71,12 +86,12 @@ def cluster(tmp_path_factory):
     )
     try:
         with role(base / "head", "head", *head, ports={8265: dashboard}, **auth) as of_the_head:
-            assert wait_for(lambda: of_the_head() == 0, 120)
+            assert wait_for(lambda: of_the_head.health() == 0, 120)
             address = {"RAY_HEAD": f"127.0.0.1:{port}"}
             with role(
                 base / "worker", "worker", *worker, ports={8090: of_worker}, **auth, **address
             ) as of_the_worker:
-                assert wait_for(lambda: of_the_worker() == 0, 120)
+                assert wait_for(lambda: of_the_worker.health() == 0, 120)
                 yield of_the_head, of_the_worker, dashboard, (of_head, of_worker)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -96,10 +111,26 @@ def test_head_and_worker_come_up_and_are_one_cluster(cluster):
 
 
 def test_the_head_does_nothing_without_its_token(cluster):
-    health, _, dashboard, _ = cluster
+    head, _, dashboard, _ = cluster
     with pytest.raises(urllib.error.HTTPError, match="401"):
         _read(f"http://127.0.0.1:{dashboard}/api/jobs/")
-    assert health() == 0
+    assert head.health() == 0
+
+
+@pytest.mark.skipif(not own_addresses(), reason="this machine has no address but the loopback one")
+def test_who_comes_from_another_machine_without_the_token_is_told_no_more_than_metrics(cluster):
+    head, worker, *_ = cluster
+    (address, *_) = own_addresses()
+    found = {one for role in (head, worker) for one in listeners(role.pid)}
+    beyond = [one for one in found if reaches(address, one.port)]
+    assert {one.program for one in beyond} >= {
+        "gcs_server",
+        "raylet",
+        "DashboardAgent",
+        "ray.util.client.server",
+    }
+    assert surprises(beyond, address) == {}
+    assert head.health() == 0
 
 
 def test_every_metric_of_ray_that_is_asked_for_is_told_by_head_and_worker(cluster):
@@ -119,8 +150,8 @@ def test_mlflow_comes_up_and_answers_names_that_it_knows(tmp_path):
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }  # fmt: skip
     options = ("--host", "127.0.0.1", "--port", str(port))
-    with role(tmp_path / "mlflow", "mlflow", *options, ports={5000: port}, **variables) as health:
-        assert wait_for(lambda: health() == 0, 240)
+    with role(tmp_path / "mlflow", "mlflow", *options, ports={5000: port}, **variables) as mlflow:
+        assert wait_for(lambda: mlflow.health() == 0, 240)
         for host, status in (("localhost:5000", 200), ("mlflow:5000", 200), ("evil.example:5000", 403)):
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search", b'{"max_results": 1}',

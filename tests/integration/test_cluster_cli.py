@@ -43,6 +43,7 @@ def checkout(tmp_path):
     (tmp_path / "requirements.lock").touch()
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text("0f" * 32)
+    (tmp_path / ".ray" / "auth_token").chmod(0o600)
     return tmp_path
 
 
@@ -80,7 +81,7 @@ def test_a_file_that_is_wrong_goes_no_further(command, checkout):
         ("dist", "file_mounts./home/ray/backtune/dist: dist is not there; make it with `make wheel`, or"),
         (
             ".ray/auth_token",
-            "~/.ray/auth_token is not there; make it with `ray get-auth-token --generate`, or",
+            "~/.ray/auth_token is not there; make it with `backtune cluster token`, or",
         ),
         ("requirements.lock", "requirements.lock is not there; correct the path, or"),
     ],
@@ -90,6 +91,22 @@ def test_what_is_to_be_copied_has_to_be_there(checkout, absent, message):
     result = backtune("cluster", "up", "aws.yaml", "--yes", cwd=checkout, HOME=str(checkout))
     assert result.returncode == 2
     assert message in result.stderr
+
+
+def test_a_token_that_others_can_read_is_refused(checkout):
+    (checkout / ".ray" / "auth_token").chmod(0o640)
+    result = backtune("cluster", "up", "aws.yaml", "--yes", cwd=checkout, HOME=str(checkout))
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: file_mounts./home/ray/auth/token: ~/.ray/auth_token is open to other users of this machine; "
+        "chmod 600 ~/.ray/auth_token\n"
+    )
+
+
+def test_the_token_is_made_once(tmp_path):
+    said = {backtune("cluster", "token", cwd=tmp_path, HOME=str(tmp_path)).stdout for _ in range(2)}
+    assert said == {f"{tmp_path / '.ray' / 'auth_token'}\n"}
+    assert (tmp_path / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("program", ["ssh", "rsync"])

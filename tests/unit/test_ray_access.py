@@ -156,8 +156,7 @@ def test_a_head_without_a_token_is_refused(monkeypatch, mode):
 
 
 def test_the_environment_is_as_it_was_after_the_block(monkeypatch):
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "before")
-    with ray_access.environment({"RAY_AUTH_TOKEN": "in it", "RAY_AUTH_MODE": "token"}):
-        assert os.environ["RAY_AUTH_TOKEN"] == "in it"
-    assert os.environ["RAY_AUTH_TOKEN"] == "before"
-    assert "RAY_AUTH_MODE" not in os.environ
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "before")
+    with ray_access.environment({"RAY_AUTH_TOKEN_PATH": "in it", "RAY_AUTH_MODE": "token"}):
+        assert [os.environ.get(name) for name in VARIABLES] == ["token", None, "in it", None]
+    assert [os.environ.get(name) for name in VARIABLES] == [None, None, "before", None]

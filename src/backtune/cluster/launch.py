@@ -13,6 +13,7 @@ from typing import Any, Final
 from backtune.cluster.check import check_file
 from backtune.cluster.documents import read_documents
 from backtune.errors import ClusterError, SpecError
+from backtune.ray_access import is_readable_by_others
 
 # What Ray imports for a provider, and how it is had.
 _LIBRARIES: Final = {
@@ -24,7 +25,7 @@ _LIBRARIES: Final = {
 }
 # With what it reaches the machines.
 _PROGRAMS: Final = ("ssh", "rsync")
-_TOKEN: Final = "make it with `ray get-auth-token --generate`"  # noqa: S105
+_TOKEN: Final = "make it with `backtune cluster token`"  # noqa: S105
 _WHEEL: Final = "make it with `make wheel`"
 
 
@@ -80,7 +81,12 @@ def _launcher_file(path: Path) -> Mapping[str, Any]:
 def _check_mounts(document: Mapping[str, Any], path: Path) -> None:
     """Ray copies what is here to the machines; it would notice after it has paid for the first of them."""
     for there, here in document["file_mounts"].items():
-        if not Path(here).expanduser().exists():
+        path_here = Path(here).expanduser()
+        if path_here.is_file() and "token" in here and is_readable_by_others(path_here):
+            raise SpecError(
+                f"file_mounts.{there}", f"{here} is open to other users of this machine; chmod 600 {here}", value=str(path)
+            )  # fmt: skip
+        if not path_here.exists():
             way_out = _TOKEN if "token" in here else _WHEEL if here == "dist" else "correct the path"
             raise SpecError(
                 f"file_mounts.{there}", f"{here} is not there; {way_out}, or give the command where it is",
