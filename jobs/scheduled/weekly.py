@@ -16,9 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import yaml
-
 from backtune.client import HyperOptClient, Retries
+from backtune.documents import read_document
 from backtune.errors import BacktuneError
 
 COLUMNS = (
@@ -47,7 +46,7 @@ def main(spec_path: Path, out: Path) -> int:
             os.environ["BACKTUNE_GATEWAY"], os.environ.get("BACKTUNE_API_KEY") or None, retries=PATIENCE
         )
         with gateway as client:
-            rows, problems = grid(client, yaml.safe_load(spec_path.read_text(encoding="utf-8")), week, out)
+            rows, problems = grid(client, read_document(spec_path).value, week, out)
     except BacktuneError as error:
         rows, problems = [], [str(error)]
     write(out / "summary.csv", COLUMNS, summary(rows))

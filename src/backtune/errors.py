@@ -41,13 +41,25 @@ class SpecError(BacktuneError):
 
     Attributes:
         key: dotted path of the offending key, such as ``search.sampler``.
+        problem: the message without the key and the ways out.
         value: what was given.
         allowed: the values that would have been accepted, where they can be listed.
+        text_due: whether something else than text was given where text was due, which YAML makes of some bare words.
     """
 
-    def __init__(self, key: str, problem: str, *, value: object = None, allowed: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        key: str,
+        problem: str,
+        *,
+        value: object = None,
+        allowed: Iterable[str] = (),
+        text_due: bool = False,
+    ) -> None:
         self.key = key
+        self.problem = problem
         self.value = value
+        self.text_due = text_due
         self.allowed = tuple(allowed)
         super().__init__(f"{key}: {problem}{_ways_out(value, self.allowed)}")
 

@@ -18,7 +18,7 @@ from backtune.engine.simulation import Result, Score, chained, equity, score
 from backtune.engine.types import N_BLOCKS, Costs, Moves
 from backtune.engine.window import Window
 from backtune.errors import CatalogError, StrategyError
-from backtune.space import Params
+from backtune.space import Params, Space
 from backtune.spec import DISTANCES, Constraint, Execution, Goal
 from backtune.strategy.base import BaseStrategy, BatchedStrategy, check_positions
 from backtune.strategy.registry import StrategyRef
@@ -98,9 +98,14 @@ class Objective:
         return self.strategy.load()
 
     @cached_property
+    def _space(self) -> Space:
+        """The strategy's own."""
+        return self._strategy_class.space()
+
+    @cached_property
     def _defaults(self) -> Params:
         """For the parameters that a candidate leaves out."""
-        return self._strategy_class.space().defaults()
+        return self._space.defaults()
 
     @cached_property
     def _costs(self) -> Costs:
@@ -130,9 +135,10 @@ class Objective:
         """The metrics of a candidate on a window.
 
         Raises:
+            SpecError: a parameter is unknown, or its value not of its type.
             StrategyError: the strategy fails or its positions are not usable; says why.
         """
-        (scored,) = self._scores([params], window)
+        (scored,) = self._scores([self._typed(params)], window)
         if isinstance(scored, _Scored):
             return scored.whole
         raise StrategyError(f"{self.strategy.name}: {scored}")
@@ -153,6 +159,7 @@ class Objective:
         traded in that window.
 
         Raises:
+            SpecError: a parameter is unknown, or its value not of its type.
             StrategyError: the strategy fails or its positions are not usable; says why.
             ValueError: there is no piece, or windows are not side by side.
         """
@@ -162,6 +169,7 @@ class Objective:
         """(n_bars,) equity of a candidate at every close of a window.
 
         Raises:
+            SpecError: a parameter is unknown, or its value not of its type.
             StrategyError: the strategy fails or its positions are not usable; says why.
         """
         return equity(*self._run(params, window))
@@ -171,7 +179,7 @@ class Objective:
             # No distance matters where nothing is traded.
             undistanced = self.execution.model_copy(update=dict.fromkeys(DISTANCES))
             return window.moves(np.zeros(len(window.bars)), allow_short=True), window, costs_of(undistanced)
-        one = self._built(params)
+        one = self._built(self._typed(params))
         targets = one if isinstance(one, str) else self._targets(one, window)
         if isinstance(one, str) or isinstance(targets, str):
             raise StrategyError(f"{self.strategy.name}: {targets}")
@@ -205,6 +213,11 @@ class Objective:
             return score(moves, one, costs)
 
         return _Scored(scored(window), tuple(map(scored, window.parts)))
+
+    def _typed(self, params: Params) -> Params:
+        """Parameters that come from a file or a log; those of a search in progress are of their types."""
+        own, distances = split_params(params)
+        return {**self._space.complete(own), **distances}
 
     def _built(self, params: Params) -> _Candidate | str:
         own, distances = split_params(params)

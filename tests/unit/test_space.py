@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -226,6 +227,109 @@ def parameters(draw: st.DrawFn) -> Parameter:
     low, high = sorted(draw(st.tuples(*[st.floats(1e-6, 1e6)] * 2)))
     step = None if log else draw(st.none() | st.floats(0.1, 10))
     return Float(low, high, draw(st.none() | st.floats(low, high)), log, step)
+
+
+TYPED = Space(
+    period=Int(5, 50, default=14),
+    level=Float(0.0, 1.0, default=0.5),
+    kind=Choice(("sma", "ema", "off")),
+    weight=Choice((0.5, 1.0)),
+    days=Choice((5, 10)),
+    flag=Choice((False, True)),
+    mixed=Choice(("auto", 3)),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("period", 14, 14), ("period", 14.0, 14), ("period", 900, 900), ("period", -3, -3),
+        ("period", np.int64(14), 14), ("period", np.float64(14), 14),
+        ("level", 0.25, 0.25), ("level", 2, 2), ("level", np.float32(0.5), 0.5), ("level", np.int32(3), 3),
+        ("kind", "ema", "ema"), ("weight", 0.5, 0.5), ("weight", 0.25, 0.25), ("weight", 1, 1.0),
+        ("days", 10.0, 10), ("days", 7, 7), ("flag", True, True), ("mixed", 3.0, 3), ("mixed", "auto", "auto"),
+    ],
+)  # fmt: skip
+def test_values_of_a_parameters_type(name: str, given: object, read: object) -> None:
+    value = TYPED.complete({name: given})[name]
+    assert (value, type(value)) == (read, type(read))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "problem"),
+    [
+        ("period", 14.9, "14.9 is not a whole number"),
+        ("period", True, "True is not a number"),
+        ("period", "14", "'14' is not a number"),
+        ("period", None, "None is not a number"),
+        ("period", math.nan, "nan is not a finite number"),
+        ("period", math.inf, "inf is not a finite number"),
+        ("period", np.True_, "np.True_ is not a number"),
+        ("period", [14], "[14] is not a number"),
+        ("level", "0.5", "'0.5' is not a number"),
+        ("level", False, "False is not a number"),
+        ("level", math.nan, "nan is not a finite number"),
+        ("level", -math.inf, "-inf is not a finite number"),
+        ("level", 10**400, "000 is not a finite number"),
+        ("kind", "wma", "'wma' is not one of the choices; allowed: 'sma', 'ema', 'off'"),
+        ("kind", "smaa", "'smaa' is not one of the choices (did you mean"),
+        ("kind", False, "False is not one of the choices; quote words such as on and no, which YAML reads as true and false; allowed"),
+        ("kind", 3, "3 is not one of the choices; quote"),
+        ("kind", np.array([1, 2]), "array([1, 2]) is not one of the choices"),
+        ("weight", "0.5", "'0.5' is not a number"),
+        ("weight", True, "True is not a number"),
+        ("days", 7.5, "7.5 is not a whole number"),
+        ("flag", 1, "1 is not one of the choices; allowed: False, True"),
+        ("flag", "true", "'true' is not one of the choices"),
+        ("mixed", 4, "4 is not one of the choices"),
+    ],
+)  # fmt: skip
+def test_values_of_another_type(name: str, given: object, problem: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        TYPED.complete({name: given})
+    assert str(caught.value).startswith(f"params.{name}: ")
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "definition", "values"),
+    [
+        ("period", 20, (20,)), ("period", 20.0, (20,)), ("period", "2e1", (20,)), ("period", "1_000", (1000,)),
+        ("period", {"type": "int", "low": "1e1", "high": 12.0}, (10, 11, 12)), ("period", {"choices": [5, "7", 9.0]}, (5, 7, 9)),
+        ("level", "1e-3", (0.001,)), ("level", {"choices": ["1e-3", "5E-2", ".5"]}, (0.001, 0.05, 0.5)),
+        ("level", {"low": "1e-3", "high": ".5", "step": "0.499"}, (0.001, 0.5)),
+        ("kind", "off", ("off",)), ("kind", {"choices": ["ema", "sma"]}, ("ema", "sma")),
+        ("days", {"type": "int", "low": 3, "high": 4}, (3, 4)), ("weight", {"choices": ["1e-1", 2]}, (0.1, 2)),
+    ],
+)  # fmt: skip
+def test_changes_take_the_type_of_the_strategys_own(
+    name: str, definition: object, values: tuple[object, ...]
+) -> None:
+    changed = TYPED.override({name: parse_parameter(definition, key="x")})[name].grid()
+    assert changed == pytest.approx(values) if name == "level" else changed == values
+    assert [type(value) for value in changed] == [type(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("name", "definition", "problem"),
+    [
+        ("period", 14.5, "takes whole numbers: 14.5 is not a whole number"),
+        ("period", True, "takes whole numbers: True is not a number"),
+        ("period", "fast", "takes whole numbers: 'fast' is not a number"),
+        ("level", "high", "takes numbers: 'high' is not a number"),
+        ("level", True, "takes numbers: True is not a number"),
+        ("level", "nan", "takes numbers: 'nan' is not a number"),
+        ("kind", "wma", "'wma' is not one of the choices; allowed: 'sma'"),
+        ("kind", True, "True is not one of the choices; quote words such as on and no"),
+        ("kind", {"low": 1, "high": 2}, "1 is not one of the choices"),
+        ("days", {"low": 1, "high": 2}, "takes whole numbers: use type int"),
+        ("flag", 1, "1 is not one of the choices"),
+    ],
+)
+def test_changes_of_another_type(name: str, definition: object, problem: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        TYPED.override({name: parse_parameter(definition, key="x")}, key="space.S")
+    assert str(caught.value).startswith(f"space.S.{name}: {problem}")
 
 
 @given(parameters())

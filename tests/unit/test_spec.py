@@ -300,6 +300,77 @@ def test_unreadable_file(tmp_path: Path, content: bytes | None, fragment: str) -
     assert caught.value.key == str(path)
 
 
+WRITTEN: list[tuple[str, str]] = [
+    ("grid: {strategies: [S], assets: [ON, NO], timeframes: [1h]}", "grid.assets.0: ON is read as true in YAML; write 'ON' (line 2)"),
+    ("grid: {strategies: [S], assets: [x, no], timeframes: [1h]}", "grid.assets.1: no is read as false in YAML; write 'no'"),
+    ("grid: {strategies: [S], assets: [7203], timeframes: [1h]}", "grid.assets.0: 7203 is read as a number in YAML; write '7203'"),
+    ("grid: {strategies: [S], assets: [1E5], timeframes: [1h]}", "grid.assets.0: 1E5 is read as a number in YAML; write '1E5'"),
+    ("grid: {strategies: [S], assets: [0700], timeframes: [1h]}", "spec.yaml: grid.assets.0: 0700 is read as 448, an octal number"),
+    ("grid: {strategies: [S], assets: [12:30], timeframes: [1h]}", "spec.yaml: grid.assets.0: 12:30 is read as a number to base 60"),
+    ("grid: {strategies: [S], assets: [2018-01-01], timeframes: [1h]}", "grid.assets.0: 2018-01-01 is read as a date in YAML; write '2018-01-01'"),
+    ("grid: {strategies: [S], assets: [null], timeframes: [1h]}", "grid.assets.0: null is read as no value in YAML; write 'null'"),
+    ("grid:\n  strategies: [S]\n  assets:\n  -\n  timeframes: [1h]", "grid.assets.0: is left empty; write a text (line 5)"),
+    ("grid: {strategies: [yes], assets: [A], timeframes: [1h]}", "grid.strategies.0: yes is read as true in YAML; write 'yes'"),
+    ("grid: {strategies: [{file: 1e3, class: S}], assets: [A], timeframes: [1h]}", "grid.strategies.0.file: 1e3 is read as a number in YAML; write '1e3'"),
+    ("grid: {strategies: [S], assets: [A], timeframes: [on]}", "grid.timeframes.0: on is read as true in YAML; write 'on'"),
+    ("name: 2024-01-01", "name: 2024-01-01 is read as a date in YAML; write '2024-01-01' (line 2)"),
+    ("name:", "name: is left empty; write a text"),
+    ("data: {root: off}", "data.root: off is read as false in YAML; write 'off'"),
+    ("search: {objectives: [~]}", "search.objectives.0: ~ is read as no value in YAML; write '~'"),
+    ("search: {warm_start: 1_000}", "search.warm_start: 1_000 is read as a number in YAML; write '1_000'"),
+    ("search: {sampler: no}", "search.sampler: must not be a truth value (given: False) (line 2 has no, which YAML reads as false)"),
+    ("search: {trials: yes}", "search.trials: must not be a truth value (given: True) (line 2 has yes, which YAML reads as true)"),
+    ("search: {trials: 0100}", "spec.yaml: search.trials: 0100 is read as 64, an octal number, in YAML 1.1, and as 100 in 1.2; write '0100' if it is text, 100 if"),
+    ("execution: {fee_bps: 1}\nname: y\nexecution: {size: 1}", "spec.yaml: execution: stands twice, on lines 2 and 4"),
+    ("data: {start: 2022-02-30}", "spec.yaml: data.start: 2022-02-30 is read as a date, and there is no such day"),
+    ("space: {S: {p: {type: int, low: on, high: 3}}}", "space.S.p.low: True is not a finite number (line 2 has on, which YAML reads as true)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "message"), WRITTEN, ids=[message[:40] for _, message in WRITTEN])
+def test_what_yaml_makes_of_bare_words_is_told(tmp_path: Path, lines: str, message: str) -> None:
+    base = {"name": "name: x", "grid": "grid: {strategies: [S], assets: [A], timeframes: [1h]}"}
+    rest = [line for key, line in base.items() if f"{key}:" not in lines]
+    (tmp_path / "spec.yaml").write_text("\n".join(["# a spec", lines, *rest]))
+    with pytest.raises(SpecError) as caught:
+        SweepSpec.load(tmp_path / "spec.yaml")
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(message)
+
+
+def test_bare_words_in_the_short_form_are_told_under_its_keys(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("strategy_name: S\nasset: ON\ntimeframe: 1h\n")
+    with pytest.raises(SpecError, match=r"^asset: ON is read as true in YAML; write 'ON' \(line 2\)$"):
+        SweepSpec.load(tmp_path / "s.yaml")
+
+
+NUMBERS = """
+name: n
+grid: {strategies: [S], assets: [A], timeframes: [1h]}
+execution: {initial_cash: 1e5, fee_bps: 5e-1, slippage_bps: .5, stop_loss: 5e-2, take_profit: {low: 1e-2, high: 5E-2}}
+search: {trials: 1e3, seed: 1_000, constraints: {total_trades: ">= 1e1", max_drawdown: "<= 5_0e-2"}}
+space: {S: {p: 1e-3, q: {choices: [1e-3, 1E1]}, r: {range: [1e-4, 1e-2]}}}
+validation: {test_fraction: 3e-1}
+compute: {time_budget: 1e4}
+"""
+
+
+def test_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "n.yaml").write_text(NUMBERS)
+    spec = SweepSpec.load(tmp_path / "n.yaml")
+    rules = spec.execution
+    assert (rules.initial_cash, rules.fee_bps, rules.slippage_bps, rules.stop_loss) == (1e5, 0.5, 0.5, 0.05)
+    assert rules.searched == {"take_profit": Float(0.01, 0.05)}
+    assert (spec.search.trials, spec.search.seed) == (1000, 1000)
+    assert [str(bound) for bound in spec.search.bounds] == ["total_trades >= 10", "max_drawdown <= 0.5"]
+    assert spec.overrides("S", "A", "1h") == {
+        "p": Choice((0.001,)), "q": Choice((0.001, 10.0)), "r": Float(1e-4, 1e-2),
+    }  # fmt: skip
+    assert (spec.validation.test_fraction, spec.compute.time_budget) == (0.3, 1e4)
+    # As PyYAML has it, with texts, and as any client may send it; a duration in text has a unit.
+    sent = SweepSpec.parse(yaml.safe_load(NUMBERS.replace("time_budget: 1e4", "time_budget: 10000")))
+    assert (sent.execution, sent.search, sent.validation) == (spec.execution, spec.search, spec.validation)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -26,8 +26,7 @@ def best(
     ] = "yaml",
 ) -> None:
     """Print the best parameters, for `backtune backtest SPEC --params FILE` to read."""
-    import yaml
-
+    from backtune.documents import yaml_of
     from backtune.report.chosen import chosen_row
     from backtune.report.parameters import Parameters
     from backtune.results.runs import Run
@@ -38,4 +37,4 @@ def best(
     if output_format == "json":
         print_json(content)
     else:
-        sys.stdout.write(yaml.safe_dump(content, sort_keys=False))
+        sys.stdout.write(yaml_of(content))

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
-
+from backtune.documents import yaml_of
 from backtune.gateway.jobs import Job, RayJobs
 from backtune.location import joined
 from backtune.results.runs import default_runs
@@ -57,5 +56,5 @@ def _packed(spec: SweepSpec) -> Iterator[Path]:
                 strategies.append(entry)
         grid = spec.grid.model_copy(update={"strategies": tuple(strategies)})
         document = spec.model_copy(update={"grid": grid}).model_dump(mode="json", by_alias=True)
-        (folder / "spec.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+        (folder / "spec.yaml").write_text(yaml_of(document), encoding="utf-8")
         yield folder

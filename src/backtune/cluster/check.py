@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from backtune.cluster.documents import read_documents
 from backtune.cluster.kuberay import RayCluster, RayJob, check_ray_cluster, check_ray_job
 from backtune.cluster.launcher_file import BY_PROVIDER
 from backtune.cluster.launcher_rules import check_launcher_file
 from backtune.cluster.network_policy import NetworkPolicy
 from backtune.cluster.part import dotted, read
 from backtune.cluster.ray_launcher import check_with_ray
+from backtune.documents import read_documents
 from backtune.errors import SpecError
 
 _BLANK: Final = re.compile("CHANGE-ME|^192\\.0\\.2\\.")
@@ -47,7 +47,9 @@ def check_file(path: Path) -> Checked:
     Raises:
         SpecError: the first thing that is wrong, with the file and the key.
     """
-    documents = read_documents(path)
+    documents = [document.value for document in read_documents(path)]
+    if not documents:
+        raise SpecError(str(path), "is empty")
     kinds, blanks = [], []
     for i, document in enumerate(documents):
         where = f"{path}, document {i + 1}" if len(documents) > 1 else str(path)

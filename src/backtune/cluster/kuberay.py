@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field
 
 from backtune.cluster.part import CamelPart, Count, KebabPart, SnakePart, Text, read
 from backtune.cluster.pods import Metadata, PodTemplate, Resources, ValueFrom, Variable
 from backtune.cluster.settings import check_variables
+from backtune.documents import read_text
 from backtune.errors import SpecError
 
 
@@ -165,12 +165,9 @@ def _plain(variables: list[Variable]) -> dict[str, str]:
 
 def _check_runtime_environment(text: str) -> None:
     key = "spec.runtimeEnvYAML"
+    document = read_text(text, key)
     try:
-        document: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SpecError(key, f"is not YAML: {error}") from None
-    try:
-        environment = read(_RuntimeEnvironment, document)
+        environment = read(_RuntimeEnvironment, document.value)
     except SpecError as error:
         raise SpecError(key, str(error), value=error.value) from None
     needed = {"BACKTUNE_HOME": "-", "BACKTUNE_RUNS": "-", "RAY_JOB_STOP_WAIT_TIME_S": "60"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backtune.cluster.check import check_file
-from backtune.cluster.documents import read_documents
+from backtune.documents import read_documents
 from backtune.errors import ClusterError, SpecError
 from backtune.ray_access import is_readable_by_others
 
@@ -74,7 +74,7 @@ def _launcher_file(path: Path) -> Mapping[str, Any]:
         raise SpecError(
             str(path), f"is still to be filled in: {', '.join(checked.blanks)}", value=checked.blanks
         )
-    document: Mapping[str, Any] = read_documents(path)[0]
+    document: Mapping[str, Any] = read_documents(path)[0].value
     return document
 
 

@@ -89,13 +89,15 @@ def backtest(
 
     Args:
         strategy: a registered name, a class (of either form), or a strategy object, which is used as it is.
-        params: values by name; those left out take their defaults. They may lie outside the space's ranges.
+        params: values by name; those left out take their defaults. They may lie outside the space's ranges, and are of its
+            types: a whole number for an Int (14.0 is 14), a finite number for a Float, one of a Choice's texts or truth values.
             ``stop_loss``, ``take_profit`` and ``trailing_stop`` among them replace those of ``execution``.
         bars: as in :func:`backtest_positions`.
         execution, timeframe, calendar: as in :func:`backtest_positions`.
 
     Raises:
-        SpecError: the strategy or a parameter is unknown; or as in :func:`backtest_positions`.
+        SpecError: the strategy or a parameter is unknown, or a value is not of its parameter's type; or as in
+            :func:`backtest_positions`.
         BarsError: as in :func:`backtest_positions`.
         StrategyError: the strategy fails or its positions are not usable.
     """

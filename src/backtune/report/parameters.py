@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from backtune.data.calendar import Annualisation, annualise
 from backtune.data.catalog import Catalog
 from backtune.data.unfinished import UnfinishedBar, unfinished_bars
+from backtune.documents import read_document
 from backtune.engine.costs import split_params
 from backtune.errors import ReportError, SpecError
 from backtune.objective import Metrics, search_window, validation_window
@@ -21,7 +19,7 @@ from backtune.results.leaderboard import Row
 from backtune.results.runs import Run
 from backtune.search.plan import studies_of
 from backtune.search.study import Study
-from backtune.space import Choice, Params
+from backtune.space import Params
 from backtune.spec import SweepSpec
 from backtune.validation.folds import purged
 
@@ -85,14 +83,20 @@ class Parameters:
         Raises:
             SpecError: the file cannot be read, or holds something else; names the key.
         """
-        document = _document(path)
+        document = read_document(path)
+        content = document.value
         known = tuple(cls.__dataclass_fields__)
-        if not isinstance(document, Mapping) or not isinstance(document.get("params"), Mapping):
+        if not isinstance(content, Mapping) or not isinstance(content.get("params"), Mapping):
             raise SpecError(f"{path}: params", "is missing: a mapping of parameters to values")
-        for key in document:
+        for key in content:
             if key not in known:
                 raise SpecError(f"{path}: {key}", "unknown key", value=key, allowed=known)
-        return cls(**{**document, "params": dict(document["params"])})
+        for key in (*_CELL, "study"):
+            given = content.get(key)
+            if given is not None and not isinstance(given, str):
+                problem = f"must be text (given: {given!r})"
+                raise document.explained(SpecError(key, problem, value=given, text_due=True))
+        return cls(**{**content, "params": dict(content["params"])})
 
 
 @dataclass(frozen=True)
@@ -159,22 +163,6 @@ def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
     )  # fmt: skip
 
 
-def _document(path: Path) -> object:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    try:
-        # Not as YAML, where 1e-17, without a dot, is text.
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SpecError(str(path), f"is not YAML or JSON: {' '.join(str(error).split())}") from None
-
-
 def _study(spec: SweepSpec, parameters: Parameters) -> Study:
     studies = studies_of(spec)
     for name in _CELL:
@@ -198,15 +186,14 @@ def _cell(study: Study) -> dict[str, str]:
 def _complete(study: Study, params: Params) -> Params:
     """With defaults of the study's space for those left out; a stop may be given that the spec does not search."""
     own, distances = split_params(params)
-    searched = {name: value for name, value in distances.items() if name in study.space}
-    for name, value in own.items():
-        if not isinstance(study.space.get(name, value), Choice) and not _is_number(value):
-            raise SpecError(f"params.{name}", f"{value!r} is not a number", value=value)
-    complete = {**study.space.complete({**own, **searched}), **distances}
+    for name in own:
+        if name not in study.space:
+            raise SpecError(
+                f"params.{name}", "is not a parameter of the strategy", value=name, allowed=study.space
+            )
+    # The spec may have fixed a parameter or narrowed it; its type is the strategy's own.
+    typed = study.strategy.load().space().complete(own)
+    complete = {**study.space.defaults(), **{name: typed[name] for name in own}, **distances}
     # Refuses what is no distance.
     study.execution.with_distances(complete)
     return complete
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -20,16 +20,21 @@ def pine_source(run: Run, row: Row) -> PineSource:
 
     Raises:
         ReportError: the strategy has no Pine template.
-        SpecError: the run's spec is not one that this version reads.
+        SpecError: the run's spec is not one that this version reads, or a parameter is not of its type.
     """
     spec = SweepSpec.parse(run.spec)
     entry = next(entry for entry in spec.grid.strategies if str(entry) == row.strategy)
+    space = entry_of_row(run, row).parameters()
+    params = {
+        name: space[name].read(value, key=f"params.{name}") if name in space else value
+        for name, value in row.params.items()
+    }
     return PineSource(
         strategy=row.strategy,
         title=f"{row.strategy} {row.asset} {row.timeframe}",
         signal=signal_of(entry),
-        params=row.params,
-        space=entry_of_row(run, row).parameters(),
+        params=params,
+        space=space,
         execution=spec.execution,
         about=tuple(_about(run, row, spec)),
         has_funding=spec.data.funding,

@@ -12,7 +12,7 @@ from backtune.results.files import exists
 from backtune.results.runs import Run, StudyEntry, default_runs
 from backtune.search.coding import Coding
 from backtune.search.grid import level, n_levels
-from backtune.space import Choice, Parameter, Params, Space, Value
+from backtune.space import Choice, Parameter, Params, Space, Value, is_finite
 from backtune.spec import base_folder
 
 _KEY = "search.warm_start"
@@ -118,7 +118,7 @@ def _nearest(parameter: Parameter, value: Value) -> Value:
     if isinstance(parameter, Choice):
         kinds = [(type(choice), choice) for choice in parameter.choices]
         return value if (type(value), value) in kinds else (parameter.default or parameter.choices[0])
-    if isinstance(value, str):
+    if isinstance(value, str | bool) or not is_finite(value):
         return level(parameter, 0)
     levels = n_levels(parameter)
     if levels is None:

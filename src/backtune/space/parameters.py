@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any
 
 from backtune.errors import SpecError
+from backtune.space.numbers import as_number, is_finite, is_number
 
 Value = int | float | str | bool
 Params = dict[str, Value]
@@ -35,7 +37,15 @@ class Float:
         _read_condition(self)
 
     def __contains__(self, value: object) -> bool:
-        return is_number(value) and self.low <= float(value) <= self.high  # type: ignore[arg-type]
+        return is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    def read(self, value: object, *, key: str) -> Value:
+        """Return a number that may lie outside the range, which bounds a search only.
+
+        Raises:
+            SpecError: it is no finite number.
+        """
+        return _number(value, key)
 
     def ends(self) -> tuple[Value, ...]:
         """The lowest and the highest value."""
@@ -68,7 +78,15 @@ class Int:
         _read_condition(self)
 
     def __contains__(self, value: object) -> bool:
-        return is_number(value) and float(value).is_integer() and self.low <= value <= self.high  # type: ignore[arg-type, operator]
+        return is_number(value) and _is_whole(value) and self.low <= value <= self.high  # type: ignore[operator, arg-type]
+
+    def read(self, value: object, *, key: str) -> Value:
+        """Return a whole number that may lie outside the range; 10.0, as tables write it, is 10.
+
+        Raises:
+            SpecError: it is no whole number.
+        """
+        return _whole_number(value, key)
 
     def ends(self) -> tuple[Value, ...]:
         """The lowest and the highest value."""
@@ -92,7 +110,7 @@ class Choice:
         if not self.choices:
             raise SpecError("choices", "an empty list leaves nothing to choose")
         for choice in self.choices:
-            if not isinstance(choice, Value) or (isinstance(choice, float) and not math.isfinite(choice)):
+            if not isinstance(choice, Value) or (is_number(choice) and not is_finite(choice)):  # type: ignore[arg-type]
                 raise SpecError(
                     "choices", f"{choice!r} is not a finite number, a text or a truth value", value=choice
                 )
@@ -101,6 +119,33 @@ class Choice:
 
     def __contains__(self, value: object) -> bool:
         return value in self.choices
+
+    def read(self, value: object, *, key: str) -> Value:
+        """Return the choice that a value is; 1 is 1.0, and neither is True.
+
+        Where all choices are numbers, another number is one outside the range, as for :class:`Float` and :class:`Int`.
+
+        Raises:
+            SpecError: it is none of the choices, and not outside their range either.
+        """
+        for choice in self.choices if isinstance(value, str | Real) else ():
+            if value == choice and isinstance(value, bool) == isinstance(choice, bool):
+                return choice
+        if self.is_numeric:
+            return _whole_number(value, key) if self.is_whole else _number(value, key)
+        is_text_due = not isinstance(value, str) and any(isinstance(choice, str) for choice in self.choices)
+        hint = "; quote words such as on and no, which YAML reads as true and false" if is_text_due else ""
+        raise SpecError(
+            key, f"{value!r} is not one of the choices{hint}", value=value, allowed=map(repr, self.choices)
+        )
+
+    @property
+    def is_numeric(self) -> bool:
+        return all(map(is_number, self.choices))
+
+    @property
+    def is_whole(self) -> bool:
+        return self.is_numeric and all(_is_whole(choice) for choice in self.choices)  # type: ignore[arg-type]
 
     def ends(self) -> tuple[Value, ...]:
         """Every value."""
@@ -135,9 +180,9 @@ def _check_range(parameter: Float | Int) -> None:
     if parameter.default is not None:
         numbers["default"] = parameter.default
     for name, number in numbers.items():
-        if not is_number(number) or not math.isfinite(number):
+        if not is_number(number) or not is_finite(number):
             raise SpecError(name, f"{number!r} is not a finite number", value=number)
-        if isinstance(parameter, Int) and not float(number).is_integer():
+        if isinstance(parameter, Int) and not _is_whole(number):
             raise SpecError(name, f"{number!r} is not a whole number", value=number)
         if isinstance(parameter, Int):
             object.__setattr__(parameter, name, int(number))
@@ -159,8 +204,36 @@ def n_steps(low: float, high: float, step: float) -> int:
     return math.floor((high - low) / step + 1e-9) + 1
 
 
-def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def numeric(parameter: Parameter) -> Parameter:
+    """Return a parameter whose choices are numbers where their texts stand for some."""
+    if not isinstance(parameter, Choice):
+        return parameter
+    read: list[Any] = [as_number(choice) for choice in (*parameter.choices, parameter.default)]
+    if any(isinstance(value, float) and not math.isfinite(value) for value in read):
+        return parameter
+    return replace(parameter, choices=tuple(read[:-1]), default=read[-1])
+
+
+def _number(value: object, key: str) -> int | float:
+    """Return a number as one of Python's own; those of other libraries count too."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not is_finite(value):  # type: ignore[arg-type]
+        raise SpecError(
+            key,
+            f"{value!r} is not a finite number" if is_number(value) else f"{value!r} is not a number",
+            value=value,
+        )
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _whole_number(value: object, key: str) -> int:
+    number = _number(value, key)
+    if not _is_whole(number):
+        raise SpecError(key, f"{value!r} is not a whole number", value=value)
+    return int(number)
+
+
+def _is_whole(number: int | float) -> bool:
+    return isinstance(number, int) or number.is_integer()
 
 
 def _read_condition(parameter: Parameter) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from backtune.errors import SpecError
+from backtune.space.numbers import as_number
 from backtune.space.parameters import Choice, Float, Int, Parameter
 from backtune.space.space import RULES, Space
 
-_NUMBERS = ("low", "high", "step", "default")
+_NUMBERS = ("low", "high", "step")
 
 
 def parse_space(definitions: Mapping[str, Any], *, key: str) -> Space:
@@ -75,6 +76,19 @@ def parse_parameter(definition: object, *, key: str) -> Parameter:
     return _build(parameter, {k: v for k, v in fields.items() if v is not None}, key)
 
 
+def plain_definition(definition: object) -> object:
+    """Return a definition that :func:`parse_parameter` takes, with numbers for the texts that stand for bounds."""
+    if not isinstance(definition, Mapping):
+        return definition
+    plain = {name: as_number(value) if name in _NUMBERS else value for name, value in definition.items()}
+    bounds = plain.get("range")
+    return (
+        {**plain, "range": [as_number(bound) for bound in bounds]}
+        if isinstance(bounds, list | tuple)
+        else plain
+    )
+
+
 def _build(parameter: type[Parameter], fields: dict[str, Any], key: str) -> Parameter:
     if parameter is Choice:
         choices = fields.get("choices")
@@ -85,16 +99,11 @@ def _build(parameter: type[Parameter], fields: dict[str, Any], key: str) -> Para
         if parameter is not Choice and bound not in fields:
             raise SpecError(f"{key}.{bound}", "is missing")
     if parameter is not Choice:
-        # YAML reads 1e-3, without a dot, as text.
-        fields = {name: _number(value) if name in _NUMBERS else value for name, value in fields.items()}
+        fields = {
+            name: as_number(value) if name in (*_NUMBERS, "default") else value
+            for name, value in fields.items()
+        }
     try:
         return parameter(**fields)
     except SpecError as error:
         raise SpecError(f"{key}.{error.key}", str(error).split(": ", 1)[1], value=error.value) from None
-
-
-def _number(value: object) -> object:
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from backtune.errors import SpecError
-from backtune.space.parameters import Choice, Parameter, Params, is_number
+from backtune.space.numbers import NUMBER, is_number
+from backtune.space.parameters import Choice, Parameter, Params
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -16,8 +17,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_SIDE = re.compile(rf"\s*(?:({_NUMBER})\s*\*\s*)?([A-Za-z_]\w*)(?:\s*([-+])\s*({_NUMBER}))?\s*")
+_SIDE = re.compile(rf"\s*(?:({NUMBER})\s*\*\s*)?([A-Za-z_]\w*)(?:\s*([-+])\s*({NUMBER}))?\s*")
 
 
 @dataclass(frozen=True)

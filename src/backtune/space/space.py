@@ -15,8 +15,8 @@ from backtune.space.parameters import (
     Parameter,
     Params,
     Value,
-    is_number,
     n_steps,
+    numeric,
     parameter_to_json,
 )
 from backtune.space.rules import Rule
@@ -98,18 +98,16 @@ class Space(Mapping[str, Parameter]):
         A parameter that can no longer matter is left out, and the rules about it with it.
 
         Raises:
-            SpecError: a name is not a parameter of this space, or a whole number would become a fraction.
+            SpecError: a name is not a parameter of this space, or a value would be of another type: a fraction for a whole
+                number, a text for a number, or none of a choice's.
         """
-        for name, change in changes.items():
+        for name in changes:
             if name not in self:
                 raise SpecError(
                     f"{key}.{name}", "is not a parameter of the strategy", value=name, allowed=self
                 )
-            if isinstance(self[name], Int) and not _is_whole(change):
-                raise SpecError(
-                    f"{key}.{name}", f"takes whole numbers: use type int, not {change}", value=change
-                )
-        kept = {name: _conditioned(changes.get(name, old), old) for name, old in self.items()}
+        typed = {name: _typed(change, self[name], f"{key}.{name}") for name, change in changes.items()}
+        kept = {name: _conditioned(typed.get(name, old), old) for name, old in self.items()}
         left = _that_can_matter(kept)
         return _built(left, (str(rule) for rule in self._rules if left.keys() >= set(rule.names)), key)
 
@@ -140,14 +138,15 @@ class Space(Mapping[str, Parameter]):
         A whole number written as 10.0, as tables do, is read as 10.
 
         Raises:
-            SpecError: a name is not a parameter of this space.
+            SpecError: a name is not a parameter of this space, or a value is not of its type: no whole number, no number, or
+                none of the choices.
         """
         for name in params:
             if name not in self:
                 raise SpecError(
                     f"{key}.{name}", "is not a parameter of the strategy", value=name, allowed=self
                 )
-        given = {name: int(v) if _is_whole_float(self[name], v) else v for name, v in params.items()}
+        given = {name: self[name].read(value, key=f"{key}.{name}") for name, value in params.items()}
         return {**self.defaults(), **given}
 
     def to_json(self) -> dict[str, Any]:
@@ -169,14 +168,25 @@ def _default(parameter: Parameter) -> Value:
     return (parameter.low + parameter.high) / 2
 
 
-def _is_whole(parameter: Parameter) -> bool:
-    if isinstance(parameter, Choice):
-        return all(is_number(choice) and float(choice).is_integer() for choice in parameter.choices)
-    return isinstance(parameter, Int)
-
-
-def _is_whole_float(parameter: Parameter, value: object) -> bool:
-    return isinstance(parameter, Int) and isinstance(value, float) and value.is_integer()
+def _typed(change: Parameter, own: Parameter, key: str) -> Parameter:
+    """Return a change with values of the type that the strategy's own parameter has."""
+    if isinstance(own, Choice) and not own.is_numeric:
+        for value in change.grid() or change.ends():
+            own.read(value, key=key)
+        return change
+    change = numeric(change)
+    takes_whole = isinstance(own, Int) or (isinstance(own, Choice) and own.is_whole)
+    if takes_whole and isinstance(change, Float):
+        raise SpecError(key, f"takes whole numbers: use type int, not {change}", value=change)
+    if not isinstance(change, Choice):
+        return change
+    try:
+        choices = tuple(own.read(choice, key=key) for choice in change.choices)
+        default = None if change.default is None else own.read(change.default, key=key)
+    except SpecError as error:
+        due = "whole numbers" if takes_whole else "numbers"
+        raise SpecError(key, f"takes {due}: {error.problem}", value=error.value) from None
+    return replace(change, choices=choices, default=default)
 
 
 def _built(parameters: Mapping[str, Parameter], rules: Iterable[str], key: str) -> Space:

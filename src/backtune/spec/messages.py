@@ -47,7 +47,10 @@ def spec_error(error: ValidationError, model: type[BaseModel], key: str = "") ->
         return SpecError(key, f"{first['input']!r} is not known", value=first["input"], allowed=allowed)
     message = _PROBLEMS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     message = message.replace("Input should be", "must be")
-    return SpecError(key, f"{message} (given: {first['input']!r})", value=first["input"])
+    return SpecError(
+        key, f"{message} (given: {first['input']!r})", value=first["input"],
+        text_due=first["type"] in ("string_type", "strategy"),
+    )  # fmt: skip
 
 
 def _first_problem(error: ValidationError) -> ErrorDetails:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -24,7 +24,7 @@ from pydantic import (
 from backtune.errors import SpecError
 from backtune.location import Location, joined, location
 from backtune.origin import UTC_MIDNIGHT, Origin
-from backtune.space import Parameter, parse_parameter
+from backtune.space import NUMBER, Parameter, as_number, numeric, parse_parameter, plain_definition
 from backtune.timeframe import Timeframe
 
 SamplerName = Literal["tpe", "cma-es", "nsga2", "random", "grid", "qmc", "gp"]
@@ -40,9 +40,16 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        # Text that was due is missed below, in other words.
+        if isinstance(value, bool) and kind is not bool and not _is_text(kind):
             raise ValueError("must not be a truth value")
-        return value
+        # pydantic reads 1e3 as a number, and not as a whole one.
+        return as_number(value) if kind is int else value
+
+
+def _is_text(annotation: object) -> bool:
+    return annotation is str or any(map(_is_text, get_args(annotation)))
 
 
 def _utc(value: object) -> object:
@@ -52,7 +59,10 @@ def _utc(value: object) -> object:
         except ValueError:
             raise ValueError("must be an ISO date such as 2018-01-01 or 2018-01-01T12:00") from None
     if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        try:
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("must be a date of the years 1 to 9999 in UTC") from None
     if isinstance(value, date):
         return datetime.combine(value, time(), tzinfo=UTC)
     if value is not None:
@@ -177,7 +187,11 @@ class Grid(Section):
     def _known_units(cls, timeframes: object) -> object:
         if not isinstance(timeframes, list | tuple):
             return timeframes
-        return tuple(str(Timeframe.parse(str(text), key="grid.timeframes")) for text in timeframes)
+        # What is neither text nor a number is refused as what it is.
+        return tuple(
+            str(Timeframe.parse(str(given), key="grid.timeframes")) if type(given) in (str, int) else given
+            for given in timeframes
+        )
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Grid:
@@ -248,9 +262,10 @@ class Execution(Section):
     @classmethod
     def _distance_or_range(cls, value: object, info: ValidationInfo) -> object:
         key = f"execution.{info.field_name}"
+        value = plain_definition(as_number(value))
         ends: tuple[object, ...] = () if value is None else (value,)
         if isinstance(value, Mapping):
-            ends = parse_parameter(value, key=key).ends()
+            ends = numeric(parse_parameter(value, key=key)).ends()
         for end in ends:
             if not _is_distance(end):
                 raise SpecError(
@@ -279,7 +294,7 @@ class Execution(Section):
         """The distances that are ranges, by name."""
         ranges = {name: getattr(self, name) for name in DISTANCES}
         return {
-            name: parse_parameter(value, key=f"execution.{name}")
+            name: numeric(parse_parameter(value, key=f"execution.{name}"))
             for name, value in ranges.items()
             if isinstance(value, Mapping)
         }
@@ -330,7 +345,7 @@ class Constraint(Section):
 
     @classmethod
     def parse(cls, metric: str, text: object) -> Constraint:
-        match = re.fullmatch(r"\s*(>=|<=)\s*([-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*", str(text))
+        match = re.fullmatch(rf"\s*(>=|<=)\s*([-+]?{NUMBER})\s*", str(text))
         if match is None or not math.isfinite(float(match[2])):
             raise SpecError(
                 f"search.constraints.{metric}",

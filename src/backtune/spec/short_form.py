@@ -17,6 +17,16 @@ _METHODS = {
     "cmaes": "cma-es",
     "grid_search": "grid",
 }
+# Keys of the full form, as they are called in the short one.
+_NAMES = {
+    "grid.strategies.0": "strategy_name",
+    "grid.strategies": "strategy_name",
+    "grid.assets.0": "asset",
+    "grid.timeframes.0": "timeframe",
+    "grid.timeframes": "timeframe",
+    "search.sampler": "optimization.method",
+    "compute.time_budget": "optimization.timeout",
+}
 _KEYS = ("strategy_name", "asset", "timeframe", "parameters", "optimization")
 
 
@@ -56,6 +66,20 @@ def expand_short_form(document: Mapping[str, Any]) -> dict[str, Any]:
     if time_budget is not None:
         full["compute"] = {**(full.get("compute") or {}), "time_budget": time_budget}
     return full
+
+
+def short_form_error(error: SpecError) -> SpecError:
+    """Return an error about the full form under the key that the short form has for it."""
+    key = _NAMES.get(error.key)
+    if key is None and error.key.startswith("search."):
+        key = f"optimization.{error.key.removeprefix('search.')}"
+    if key is None and error.key.startswith("space."):
+        # The strategy's name stands between the two.
+        _, _, *rest = error.key.split(".")
+        key = ".".join(["parameters", *rest])
+    if key is None:
+        return error
+    return SpecError(key, error.problem, value=error.value, allowed=error.allowed, text_due=error.text_due)
 
 
 def _short_search(optimization: Mapping[str, Any]) -> tuple[dict[str, Any], object]:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from backtune.documents import read_document
 from backtune.errors import SpecError
-from backtune.space import RULES, Parameter, Rule, parse_parameter, parse_rules
+from backtune.space import RULES, Parameter, Rule, parse_parameter, parse_rules, plain_definition
 from backtune.spec.content import content_hash
 from backtune.spec.messages import spec_error
 from backtune.spec.sections import (
@@ -24,7 +24,7 @@ from backtune.spec.sections import (
     StrategyFile,
     Tracking,
 )
-from backtune.spec.short_form import expand_short_form
+from backtune.spec.short_form import expand_short_form, short_form_error
 from backtune.spec.validation import Validation
 
 
@@ -71,7 +71,11 @@ class SweepSpec(Section):
                 parse_parameter(definition, key=f"space.{pattern}.{name}")
             for rule in parse_rules(changes, key=f"space.{pattern}"):
                 Rule.parse(rule, key=f"space.{pattern}.{RULES}")
-        return space
+        # A number that came as text is the same number, and the content id is that of the same sweep.
+        return {
+            pattern: {name: plain_definition(definition) for name, definition in changes.items()}
+            for pattern, changes in space.items()
+        }
 
     @model_validator(mode="after")
     def _patterns_match(self) -> SweepSpec:
@@ -103,17 +107,13 @@ class SweepSpec(Section):
             SpecError: the file cannot be read, or the spec is not valid.
         """
         path = Path(path)
-        try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(
-                str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}"
-            ) from None
-        except yaml.YAMLError as error:
-            raise SpecError(str(path), f"is not YAML or JSON: {' '.join(str(error).split())}") from None
-        if not isinstance(document, Mapping):
+        document = read_document(path)
+        if not isinstance(document.value, Mapping):
             raise SpecError(str(path), "holds no mapping of keys")
-        return cls.parse(document, folder=path.parent)
+        try:
+            return cls.parse(document.value, folder=path.parent)
+        except SpecError as error:
+            raise document.explained(error) from None
 
     @classmethod
     def parse(cls, document: Mapping[str, Any], *, folder: Path | None = None) -> SweepSpec:
@@ -125,12 +125,19 @@ class SweepSpec(Section):
         Raises:
             SpecError: names the key, the value and what is allowed.
         """
+        try:
+            spec = cls._validated(document)
+        except SpecError as error:
+            raise short_form_error(error) if "strategy_name" in document else error from None
+        return spec._with_strategy_files_from(folder) if folder is not None else spec
+
+    @classmethod
+    def _validated(cls, document: Mapping[str, Any]) -> SweepSpec:
         full = expand_short_form(document) if "strategy_name" in document else dict(document)
         try:
-            spec = cls.model_validate(full)
+            return cls.model_validate(full)
         except ValidationError as error:
             raise spec_error(error, cls) from None
-        return spec._with_strategy_files_from(folder) if folder is not None else spec
 
     @property
     def id(self) -> str:

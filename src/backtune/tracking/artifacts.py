@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
-import yaml
 
+from backtune.documents import yaml_of
 from backtune.errors import ReportError, StrategyError
 from backtune.report.content import Content
 from backtune.report.parameters import Parameters
@@ -20,8 +20,7 @@ from backtune.results.runs import Run
 def put_spec(run: Run, folder: Path) -> None:
     """``spec.yaml``, of a sweep; without its tracker, whose address may hold a password."""
     spec = {section: value for section, value in run.spec.items() if section != "tracking"}
-    text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
-    (folder / "spec.yaml").write_text(text, encoding="utf-8")
+    (folder / "spec.yaml").write_text(yaml_of(spec), encoding="utf-8")
 
 
 def put_report(run: Run, folder: Path) -> None:
@@ -44,7 +43,7 @@ def put_study_files(run: Run, row: Row | None, trials: pl.DataFrame | None, fold
     if row is None or row.values is None:
         return
     parameters = Parameters.of(run, row).to_json()
-    (folder / "best.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False), encoding="utf-8")
+    (folder / "best.yaml").write_text(yaml_of(parameters), encoding="utf-8")
     try:
         script = pine_script(pine_source(run, row))
     except (ReportError, StrategyError):

@@ -159,8 +159,8 @@ def test_what_is_wrong_is_named_with_its_value_and_the_way_out(name, place, valu
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind: RayJob\nkind: RayCluster\n", "line 2, column 1: the key 'kind' stands twice"),
-        ("a: [", "is not YAML that can be read: line 1"),
+        ("kind: RayJob\nkind: RayCluster\n", "file.yaml: kind: stands twice, on lines 1 and 2; keep one"),
+        ("a: [", "is not YAML or JSON: while parsing a flow node"),
         ("- a\n", "file: must be a mapping of keys"),
         ("# nothing\n", "is empty"),
         ("apiVersion: v1\n", "kind: None is not known; allowed: RayCluster, RayJob, NetworkPolicy"),

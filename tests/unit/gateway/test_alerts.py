@@ -119,6 +119,8 @@ def test_many_are_told_together():
         ("targets: [{name: a, url_env: NOT_SET}]", "alerts.targets.0.url_env: is not set in the environment"),
         (f"targets: [{{name: a, url: 'json://{HIDDEN}'}}, {{name: a, url: 'json://y'}}]", "alerts.targets: two have"),
         (f"targets: [{{name: a, url: 'json://{HIDDEN}'", "--alerts: alerts.yaml is not YAML"),
+        (f"targets: [{{name: a, url: 'json://{HIDDEN}', url: 'json://y'}}]", "--alerts: alerts.yaml: targets.0.url stands twice, on line 1"),
+        (f"targets: [{{name: a, url: 0700, when: [{HIDDEN}]}}]", "--alerts: alerts.yaml is not YAML that can be read"),
         (f"targets: {HIDDEN}", "alerts.targets: Input should be a valid tuple"),
         ("max_drawdown: 30\ntargets: [{name: a, url: 'json://x'}]", "alerts.max_drawdown: Input should be less"),
     ],

@@ -199,6 +199,40 @@ def test_every_refusal_is_a_problem(client, method, path, content, status, told)
     assert answer.headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "where"),
+    [
+        ("single", '{"strategy_name": "RSIStrategy", "asset": "AAA", "timeframe": "1h", "asset": "BBB"}', "asset"),
+        ("single", '{"strategy_name": "S", "optimization_config": {"trials": 1,\n"trials": 2}}', "optimization_config.trials"),
+        ("batch", '{"name": "x", "execution": {"fee_bps": 50}, "execution": {"size": 1}}', "execution"),
+        ("batch", '{"space": {"S": {"p": [{"low": 1}, {"low": 1, "low": 2}]}}}', "space.S.p.1.low"),
+    ],
+)  # fmt: skip
+def test_a_key_that_stands_twice_in_a_body_is_refused(client, path, body, where):
+    answer = client.post(f"{API}/optimize/{path}", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["where"]) == (422, where)
+    assert answer.json()["detail"].startswith(f"{where}: stands twice, on line")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"period": 14.9}, "takes whole numbers: 14.9 is not a whole number"),
+        ({"period": True}, "takes whole numbers: True is not a number"),
+        ({"period": "fast"}, "takes whole numbers: 'fast' is not a number"),
+        ({"period": {"type": "int", "low": 5.5, "high": 9}}, "5.5 is not a whole number"),
+        ({"oversold": "low"}, "takes numbers: 'low' is not a number"),
+    ],
+)
+def test_parameters_of_another_type_are_refused(client, parameters, told):
+    answer = client.post(
+        f"{API}/optimize/single", json={**SINGLE, "optimization_config": {"parameters": parameters}}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["where"].startswith("optimization_config.parameters.")
+    assert told in answer.json()["detail"]
+
+
 def test_what_nobody_expected_is_a_problem_without_its_text(app, client, monkeypatch):
     def broken():
         raise ValueError("secret in /etc/passwd")

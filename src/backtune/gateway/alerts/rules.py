@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from backtune.documents import RepeatedKeyError, read_document
 from backtune.errors import SpecError
 
 Kind = Literal["finished", "failed", "drawdown", "sharpe"]
@@ -58,15 +58,17 @@ class AlertRules(_Section):
         Raises:
             SpecError: it cannot be read, a key is wrong, or a variable is not set; no address is told.
         """
+        if not path.is_file():
+            raise SpecError("--alerts", f"{path.name} cannot be read: there is no such file")
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError("--alerts", f"{path.name} cannot be read: {type(error).__name__}") from None
-        except yaml.YAMLError:
-            # Its message would quote the line, which may hold a secret.
-            raise SpecError("--alerts", f"{path.name} is not YAML") from None
+            document = read_document(path)
+        except RepeatedKeyError as error:
+            raise SpecError("--alerts", f"{path.name}: {error.path} {error.problem}") from None
+        except SpecError:
+            # Its message may quote what stands there, which may be a secret.
+            raise SpecError("--alerts", f"{path.name} is not YAML that can be read") from None
         try:
-            rules = cls.model_validate(document)
+            rules = cls.model_validate(document.value)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import yaml
-
+from backtune.documents import yaml_of
 from backtune.errors import ClusterError
 from backtune.gateway.jobs import Job, RayJobs
 from backtune.gateway.records.values import JobRecord
@@ -52,8 +51,7 @@ class Cluster:
         The spec goes by a file in the runs folder: nothing of a user's gets near the shell.
         """
         name = f"specs/{record.id}.yaml"
-        text = yaml.safe_dump(spec, sort_keys=False)
-        write_atomically(self._settings.own_folder / name, lambda file: file.write(text.encode()))
+        write_atomically(self._settings.own_folder / name, lambda file: file.write(yaml_of(spec).encode()))
         return self._jobs().submit(
             f'python -m backtune run "$BACKTUNE_RUNS/.gateway/{name}"',
             environment={

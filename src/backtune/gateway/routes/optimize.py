@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Header, Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
 
+from backtune.documents import RepeatedKeyError, check_json_keys
 from backtune.gateway.failpoints import failpoint
 from backtune.gateway.parts import Parts, TheParts
 from backtune.gateway.problems import Problem, declared
@@ -17,7 +21,24 @@ from backtune.gateway.security.principal import Principal
 from backtune.gateway.specs import batch_spec, single_spec
 from backtune.spec import SweepSpec, content_hash
 
-router = APIRouter(prefix="/optimize", tags=["optimize"])
+
+class _StrictRoute(APIRoute):
+    """A route that refuses a body in which a key stands twice, of which JSON's reader would keep the last."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            try:
+                check_json_keys(await request.body())
+            except RepeatedKeyError as error:
+                raise Problem(422, str(error), where=error.path) from None
+            return await handle(request)
+
+        return checked
+
+
+router = APIRouter(prefix="/optimize", tags=["optimize"], route_class=_StrictRoute)
 
 IdempotencyKey = Annotated[
     str | None,
