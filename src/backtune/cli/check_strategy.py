@@ -102,7 +102,7 @@ def _in_file(path: Path, class_name: str | None) -> list[type[BaseStrategy]]:
     from backtune.strategy.registry import StrategyRef
 
     try:
-        source = path.read_text(encoding="utf-8")
+        source = path.read_text(encoding="utf-8-sig")
         classes = [node.name for node in ast.parse(source, path.name).body if isinstance(node, ast.ClassDef)]
     except (OSError, SyntaxError, ValueError) as error:
         problem = getattr(error, "strerror", None) or error
@@ -111,7 +111,7 @@ def _in_file(path: Path, class_name: str | None) -> list[type[BaseStrategy]]:
     refused: list[StrategyError] = []
     for name in classes if class_name is None else [class_name]:
         try:
-            found.append(StrategyRef(name, source=source, path=str(path.resolve())).load())
+            found.append(StrategyRef.of_file(name, path).load())
         except StrategyError as error:
             refused.append(error)
         except SpecError as error:

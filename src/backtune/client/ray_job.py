@@ -14,6 +14,7 @@ from backtune.gateway.jobs import Job, RayJobs
 from backtune.location import joined
 from backtune.results.runs import default_runs
 from backtune.spec import StrategyFile, SweepSpec, base_folder
+from backtune.strategy.registry import file_ref
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ENTRYPOINT = "python -m backtune run spec.yaml"
@@ -43,18 +44,31 @@ def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: str | None 
 
 @contextmanager
 def _packed(spec: SweepSpec) -> Iterator[Path]:
-    """A folder with the spec and the strategy files that it names, and nothing else."""
+    """A folder with the spec, the strategy files that it names and the modules that they import, and nothing else."""
     with tempfile.TemporaryDirectory(prefix="backtune-submit-") as name:
         folder = Path(name)
         strategies: list[str | StrategyFile] = []
         for i, entry in enumerate(spec.grid.strategies):
             if isinstance(entry, StrategyFile):
-                target = f"strategy_{i}_{Path(entry.file).name}"
-                shutil.copy(entry.file, folder / target)
-                strategies.append(entry.model_copy(update={"file": target}))
+                target = _copied(entry, folder / f"strategy_{i}")
+                strategies.append(entry.model_copy(update={"file": str(target.relative_to(folder))}))
             else:
                 strategies.append(entry)
         grid = spec.grid.model_copy(update={"strategies": tuple(strategies)})
         document = spec.model_copy(update={"grid": grid}).model_dump(mode="json", by_alias=True)
         (folder / "spec.yaml").write_text(yaml_of(document), encoding="utf-8")
         yield folder
+
+
+def _copied(entry: StrategyFile, folder: Path) -> Path:
+    """Copy a strategy's file and its modules, each where it is beside the others; gives the file's place."""
+    ref = file_ref(entry)
+    file = Path(ref.path)
+    top = file.parents[len(ref.package.split("."))] if ref.package else file.parent
+    for path in (file, *(Path(module.path) for module in ref.modules)):
+        # A folder without __init__.py is a module too, and comes with what is in it.
+        if path.is_file():
+            target = folder / path.relative_to(top)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    return folder / file.relative_to(top)

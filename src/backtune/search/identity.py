@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 from backtune.spec import content_hash
+from backtune.strategy.modules import StrategyModule, modules_beside
 from backtune.strategy.registry import StrategyRef
 
 # Whatever decides a trial's parameters or values. Reports, commands and the cluster are not among them.
@@ -33,16 +36,32 @@ def code_version() -> str:
 
 @cache
 def strategy_version(ref: StrategyRef) -> str:
-    """Hash of a strategy's own code: the user's file, or the module that defines its class."""
+    """Hash of a strategy's own code: the user's file, or the module that defines its class, and the modules beside it that it
+    imports."""
     if ref.source is not None:
-        return _structure(ref.source)
+        return _with_modules(_structure(ref.source), ref.modules)
     assert ref.cls is not None  # noqa: S101
     try:
         module = inspect.getmodule(ref.cls)
-        return _structure(inspect.getsource(module if module and module.__name__ != "__main__" else ref.cls))
+        own = _structure(inspect.getsource(module if module and module.__name__ != "__main__" else ref.cls))
     except (OSError, TypeError):
         # Typed into a prompt: nothing but the name tells it apart.
         return ref.cls.__qualname__
+    return _with_modules(own, _modules_of(module))
+
+
+def _with_modules(own: str, modules: Sequence[StrategyModule]) -> str:
+    if not modules:
+        return own
+    return content_hash([own, *([one.name, _structure(one.source)] for one in modules)])
+
+
+def _modules_of(module: ModuleType | None) -> tuple[StrategyModule, ...]:
+    """The modules beside that of a registered class; those of backtune count in :func:`code_version`."""
+    file = getattr(module, "__file__", None)
+    if module is None or file is None or module.__name__.partition(".")[0] == "backtune":
+        return ()
+    return modules_beside(Path(file).resolve(), inspect.getsource(module))
 
 
 def study_seed(seed: int, *cell: str) -> int:
@@ -51,7 +70,11 @@ def study_seed(seed: int, *cell: str) -> int:
 
 
 def _structure(source: str) -> str:
-    tree = ast.parse(source)
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        # Imported where a failure is expected.
+        return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
     for node in ast.walk(tree):
         if isinstance(
             node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -11,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from backtune.errors import SpecError, StrategyError
-from backtune.spec import StrategyFile, content_hash
+from backtune.spec import StrategyFile
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.bollinger_bands import BollingerBandsStrategy
+from backtune.strategy.loading import load_module, without_namespace
 from backtune.strategy.macd import MACDStrategy
+from backtune.strategy.modules import StrategyModule, module_name, modules_beside, package_of
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
 from backtune.strategy.pandas_form import adapt, is_pandas_form
 from backtune.strategy.rsi import RSIStrategy
@@ -72,12 +72,29 @@ class StrategyRef:
         cls: the class itself, where it can be imported or pickled.
         source: text of the user's file, which travels with the ref; the class is built from it.
         path: where that file was, for messages and tracebacks.
+        package: dotted name of the package that its folder is; empty where it is none.
+        modules: the modules beside the file that it imports, which travel too.
     """
 
     name: str
     cls: type | None = None
     source: str | None = None
     path: str = ""
+    package: str = ""
+    modules: tuple[StrategyModule, ...] = ()
+
+    @classmethod
+    def of_file(cls, class_name: str, path: Path) -> StrategyRef:
+        """Read a class's file, and the modules beside it that it imports.
+
+        Raises:
+            OSError, UnicodeDecodeError: the file cannot be read.
+            StrategyError: a module that it imports cannot be read.
+        """
+        source = path.read_text(encoding="utf-8-sig")
+        place = path.resolve()
+        modules = modules_beside(place, source)
+        return cls(class_name, source=source, path=str(place), package=package_of(place), modules=modules)
 
     def load(self) -> type[BaseStrategy]:
         """The strategy class.
@@ -98,15 +115,23 @@ def strategy_ref(entry: str | StrategyFile) -> StrategyRef:
     """
     if isinstance(entry, str):
         return StrategyRef(entry, cls=_class_of(entry))
-    path = Path(entry.file)
+    ref = file_ref(entry)
+    ref.load()
+    return ref
+
+
+def file_ref(entry: StrategyFile) -> StrategyRef:
+    """Read a strategy's file and the modules that it imports; its code is not run.
+
+    Raises:
+        SpecError: there is no such file.
+        StrategyError: a module that it imports cannot be read.
+    """
     try:
-        source = path.read_text(encoding="utf-8")
+        return StrategyRef.of_file(entry.class_name, Path(entry.file))
     except (OSError, UnicodeDecodeError) as error:
         problem = getattr(error, "strerror", None) or error
         raise SpecError("grid.strategies", f"{entry.file}: {problem}", value=entry.file) from None
-    ref = StrategyRef(entry.class_name, source=source, path=str(path.resolve()))
-    ref.load()
-    return ref
 
 
 def as_strategy(name: str, cls: object) -> type[BaseStrategy]:
@@ -139,21 +164,13 @@ def _class_of(name: str) -> type:
 
 
 def _class_from_source(ref: StrategyRef) -> type:
-    # Named by content: two files of one name in one process do not mix, and a repeat is not run again.
-    module_name = f"backtune_strategy_{content_hash([ref.path, ref.source])[:16]}"
-    module = sys.modules.get(module_name)
-    if module is None:
-        module = types.ModuleType(module_name)
-        module.__file__ = ref.path
-        sys.modules[module_name] = module
-        try:
-            _guarded(ref.path, lambda: exec(compile(ref.source or "", ref.path, "exec"), module.__dict__))  # noqa: S102
-        except StrategyError:
-            del sys.modules[module_name]
-            raise
+    name = module_name(ref.path, ref.package)
+    main = StrategyModule(name, ref.source or "", is_package=False, path=ref.path)
+    module = _guarded(ref.path, lambda: load_module(main, ref.modules))
     cls = getattr(module, ref.name, None)
     if not isinstance(cls, type):
-        classes = [n for n, v in vars(module).items() if isinstance(v, type) and v.__module__ == module_name]
+        own = module.__name__
+        classes = [n for n, v in vars(module).items() if isinstance(v, type) and v.__module__ == own]
         raise SpecError(
             "grid.strategies", f"{ref.path} has no class {ref.name!r}", value=ref.name, allowed=classes
         )
@@ -164,4 +181,5 @@ def _guarded(what: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except Exception as error:
-        raise StrategyError(f"{what}: cannot be loaded: {type(error).__name__}: {error}") from error
+        problem = without_namespace(f"{type(error).__name__}: {error}")
+        raise StrategyError(f"{what}: cannot be loaded: {problem}") from error
