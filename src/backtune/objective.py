@@ -231,7 +231,10 @@ class Objective:
     def _targets(self, one: _Candidate, window: Window) -> np.ndarray | str:
         """Checked positions for all bars of a window, or why there are none."""
         try:
-            return check_positions(one.strategy.positions(window.bars), len(window.bars), self.strategy.name)
+            bars = window.bars
+            return check_positions(
+                one.strategy.positions(bars), len(bars), self.strategy.name, bars.timestamp
+            )
         except MemoryError:
             # The machine's fault, not the candidate's: a row would make it permanent.
             raise

@@ -72,7 +72,7 @@ def backtest_positions(
             :class:`Bars`.
     """
     table = _bars_of(bars, timeframe, calendar)
-    targets = check_positions(positions, len(table), "positions")
+    targets = check_positions(positions, len(table), "positions", table.timestamp)
     return result_of(targets, Window.of(table), as_execution(execution))
 
 
@@ -124,7 +124,7 @@ def _positions(strategy: str | type | BaseStrategy, params: Mapping[str, Any], b
     kind = type(strategy) if isinstance(strategy, BaseStrategy) else _class_of(strategy)
     try:
         built = strategy if isinstance(strategy, BaseStrategy) else kind(**kind.space().complete(params))
-        return check_positions(built.positions(bars), len(bars), kind.name)
+        return check_positions(built.positions(bars), len(bars), kind.name, bars.timestamp)
     except BacktuneError:
         raise
     except Exception as error:

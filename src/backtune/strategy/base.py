@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backtune.data.bars import Bars
+from backtune.data.window import to_datetime
 from backtune.errors import StrategyError
 from backtune.space import Space
 from backtune.strategy.columns import Columns
@@ -138,8 +139,13 @@ def check_periods(*periods: int) -> None:
         raise ValueError(f"a period must be 1 or more, not {min(periods)}")
 
 
-def check_positions(positions: object, n_bars: int, strategy: str) -> np.ndarray:
+def check_positions(
+    positions: object, n_bars: int, strategy: str, times: np.ndarray | None = None
+) -> np.ndarray:
     """Positions as (n_bars,) float64, contiguous.
+
+    Args:
+        times: (n_bars,) open times of the bars in microseconds, for messages.
 
     Raises:
         StrategyError: not numbers, another length, a value that is NaN or outside [-1, 1].
@@ -155,6 +161,34 @@ def check_positions(positions: object, n_bars: int, strategy: str) -> np.ndarray
     # NaN fails the comparison too.
     broken = ~(np.abs(targets) <= 1.0)
     if broken.any():
+        if np.isnan(targets).any():
+            problem = nan_problem(targets, times, "np.nan_to_num(positions)")
+            raise StrategyError(f"{strategy}: positions are {problem}")
         row = int(np.argmax(broken))
         raise StrategyError(f"{strategy}: position {targets[row]} at bar {row} is not in [-1, 1]")
     return targets
+
+
+def nan_problem(values: np.ndarray, times: np.ndarray | None, mended: str) -> str:
+    """Tell where values are NaN, at which times, and the way out.
+
+    Args:
+        values: (n_bars,) float64, of which one or more are NaN.
+        times: (n_bars,) open times of the bars in microseconds, where they are known.
+        mended: code that has 0 instead.
+    """
+    rows = np.flatnonzero(np.isnan(values))
+    first = int(rows[0])
+    n_together = int(np.argmax(np.diff(rows, append=rows[-1] + 2) > 1)) + 1
+    last, n_more = int(rows[n_together - 1]), len(rows) - n_together
+    where = f"bar {first}" if first == last else f"bars {first} to {last}"
+    if times is not None:
+        moments = dict.fromkeys(f"{to_datetime(int(times[row])):%Y-%m-%d %H:%M}" for row in (first, last))
+        where += f" ({' to '.join(moments)})"
+    if len(rows) == len(values):
+        where = f"every bar, {where}"
+    elif n_more:
+        where += f" and at {n_more:,} more"
+    elif first == 0:
+        where += ", the warm-up"
+    return f"NaN at {where}; return 0 where no position is known, as {mended} does"

@@ -234,7 +234,7 @@ class _Trial:
 
 def _positions_of(strategy: type[BaseStrategy], params: Params, bars: Bars) -> np.ndarray:
     try:
-        return check_positions(strategy(**params).positions(bars), len(bars), strategy.name)
+        return check_positions(strategy(**params).positions(bars), len(bars), strategy.name, bars.timestamp)
     except StrategyError:
         raise
     except Exception as error:

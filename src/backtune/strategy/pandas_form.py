@@ -16,7 +16,7 @@ import numpy as np
 from backtune.data.bars import Bars
 from backtune.errors import StrategyError
 from backtune.space import Space, parse_space
-from backtune.strategy.base import BaseStrategy
+from backtune.strategy.base import BaseStrategy, nan_problem
 
 
 def is_pandas_form(cls: type) -> bool:
@@ -41,7 +41,7 @@ def adapt(name: str, user_class: type) -> type[BaseStrategy]:
 
         def positions(self, bars: Bars) -> np.ndarray:
             user = _build(user_class, vars(self))
-            signal = _signal(name, user.generate_signals(_frame(bars)), len(bars))
+            signal = _signal(name, user.generate_signals(_frame(bars)), bars)
             positions: np.ndarray = signal * _fractions(name, user, signal)
             return positions
 
@@ -94,15 +94,18 @@ def _frame(bars: Bars) -> Any:
     return pd.DataFrame(columns, index=index)
 
 
-def _signal(name: str, frame: Any, n_bars: int) -> np.ndarray:
+def _signal(name: str, frame: Any, bars: Bars) -> np.ndarray:
     if "signal" not in getattr(frame, "columns", ()):
         raise StrategyError(f"{name}: generate_signals() returned no frame with a 'signal' column")
     try:
         signal = np.asarray(frame["signal"], dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise StrategyError(f"{name}: the 'signal' column does not hold numbers: {error}") from error
-    if len(signal) != n_bars:
-        raise StrategyError(f"{name}: generate_signals() returned {len(signal)} rows for {n_bars} bars")
+    if len(signal) != len(bars):
+        raise StrategyError(f"{name}: generate_signals() returned {len(signal)} rows for {len(bars)} bars")
+    if np.isnan(signal).any():
+        problem = nan_problem(signal, bars.timestamp, "data['signal'].fillna(0)")
+        raise StrategyError(f"{name}: the 'signal' column is {problem}")
     broken = ~np.isin(signal, (-1.0, 0.0, 1.0))
     if broken.any():
         row = int(np.argmax(broken))

@@ -38,17 +38,38 @@ def test_usable_positions(given: object) -> None:
     [
         ([0, 1], r"S: positions have shape \(2,\), expected \(3,\)"),
         ([[0, 1, 0]], r"shape \(1, 3\)"),
-        ([0, np.nan, 2], "position nan at bar 1 is not in"),
+        ([0, np.nan, 2], "S: positions are NaN at bar 1; return 0 where no position is known, as np"),
         ([0, 0, 1.0000001], "position 1.0000001 at bar 2"),
         ([0, -np.inf, 0], "position -inf at bar 1"),
         (["long", 0, 0], "positions are not numbers"),
-        ([None, 0, 0], "position nan at bar 0"),
+        ([None, 0, 0], "S: positions are NaN at bar 0, the warm-up; return 0"),
         (None, "shape"),
     ],
 )
 def test_unusable_positions(given: object, fragment: str) -> None:
     with pytest.raises(StrategyError, match=fragment):
         check_positions(given, 3, "S")
+
+
+NAN = np.nan
+NAN_AT = [
+    ([NAN, NAN, NAN, 0, 0], "NaN at bars 0 to 2 (2021-01-01 00:00 to 2021-01-01 02:00), the warm-up; return 0"),
+    ([NAN, 0, 0, 0, 0], "NaN at bar 0 (2021-01-01 00:00), the warm-up; return 0"),
+    ([0, 0, NAN, NAN, 0], "NaN at bars 2 to 3 (2021-01-01 02:00 to 2021-01-01 03:00); return 0"),
+    ([NAN, NAN, 0, 0, NAN], "NaN at bars 0 to 1 (2021-01-01 00:00 to 2021-01-01 01:00) and at 1 more; return 0"),
+    ([0, NAN, 0, NAN, NAN], "NaN at bar 1 (2021-01-01 01:00) and at 2 more; return 0"),
+    ([NAN] * 5, "NaN at every bar, bars 0 to 4 (2021-01-01 00:00 to 2021-01-01 04:00); return 0"),
+    ([NAN, 7, 0, 0, 0], "NaN at bar 0 (2021-01-01 00:00), the warm-up; return 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "told"), NAN_AT)
+def test_nan_is_told_with_its_bars_times_and_the_way_out(given: list[float], told: str) -> None:
+    times = 1_609_459_200_000_000 + np.arange(5) * 3_600_000_000
+    with pytest.raises(StrategyError) as caught:
+        check_positions(np.array(given), 5, "S", times)
+    assert str(caught.value).startswith(f"S: positions are {told}")
+    assert str(caught.value).endswith(" where no position is known, as np.nan_to_num(positions) does")
 
 
 class Raises(BaseStrategy):

@@ -68,7 +68,7 @@ def nan_from_falls(bars: Bars) -> np.ndarray:
     [
         (raises, "Mine: KeyError: 'volume2'"),
         (lambda bars: bars.close, "at bar 0 is not in [-1, 1]"),
-        (lambda bars: np.full(len(bars), math.nan), "Mine: position nan at bar 0 is not in"),
+        (lambda bars: np.full(len(bars), math.nan), "Mine: positions are NaN at every bar, bars 0 to "),
         (lambda bars: np.zeros(7), r"Mine: positions have shape (7,), expected (300,): one per bar"),
         (lambda bars: "up", "Mine: positions are not numbers"),
         (lambda bars: np.random.default_rng().random(len(bars)), "differs between two runs on the same bars"),

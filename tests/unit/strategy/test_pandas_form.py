@@ -141,7 +141,10 @@ def frame(signal: Any) -> Any:
     ("answer", "fragment"),
     [
         (frame(lambda n: [0] * (n - 1)), "returned 9 rows for 10 bars"),
-        (frame(lambda n: [0, 1, np.nan, *[0] * (n - 3)]), "signal nan at bar 2 is not -1, 0 or 1"),
+        (
+            frame(lambda n: [0, 1, np.nan, *[0] * (n - 3)]),
+            r"the 'signal' column is NaN at bar 2 \(.*\); return 0 where no position is known, as data\['signal'\]\.fillna",
+        ),
         (frame(lambda n: [0, 0.5, *[0] * (n - 2)]), "signal 0.5 at bar 1 is not -1, 0 or 1"),
         (frame(lambda n: [0] * (n - 1) + [2]), "signal 2.0 at bar 9"),
         (frame(lambda n: ["buy"] * n), "'signal' column does not hold numbers"),
