@@ -66,6 +66,14 @@ def test_a_bad_spec_is_one_line_and_exit_2(market, tmp_path, changes, line):
         ("name: [", "is not YAML or JSON"),
         ("just text", "holds no mapping"),
         ("{}", "name: is missing"),
+        (
+            "name: a\nexecution: {fee_bps: 50}\nexecution: {size: 1}",
+            "execution: stands twice, on lines 2 and 3",
+        ),
+        (
+            "name: a\ndata: {start: 2022-02-30}",
+            "data.start: 2022-02-30 is read as a date, and there is no such day",
+        ),
     ],
 )
 def test_a_file_that_is_no_spec(tmp_path, text, line):

@@ -61,6 +61,43 @@ def test_backtune_submit_gives_the_rows_of_an_inline_run(submitted, undisturbed_
     assert_same_rows(rows_of(submitted), undisturbed_rows)
 
 
+SLOPE = """
+from .trend import slope
+
+class Slope:
+    def get_parameters(self):
+        return {"n": {"type": "int", "low": 5, "high": 50, "default": 20}}
+
+    def generate_signals(self, data):
+        from helper_of_slope import sign
+        data["signal"] = sign(slope(data["close"], self.n))
+        return data
+"""
+
+
+def test_modules_beside_a_strategy_go_with_the_job(head, base, home, market):
+    """They are in a package, and gone here when the job runs them: the job's own are what it has."""
+    folder = base / "mine"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "slope.py").write_text(SLOPE)
+    (folder / "trend.py").write_text("def slope(x, n):\n    return (x - x.shift(n)).fillna(0)\n")
+    (folder / "helper_of_slope.py").write_text("def sign(x):\n    return (x > 0).astype(int)\n")
+    grid = {
+        "strategies": [{"file": "mine/slope.py", "class": "Slope"}],
+        "assets": ["AAA"],
+        "timeframes": ["1h"],
+    }
+    changes = {"name": "modules", "grid": grid, "space": {}, "search": {"trials": 6}}
+    spec = written(base / "modules.yaml", spec_document(market, **changes))
+    here = backtune("run", spec, "--executor", "inline", "--no-tracking", "--runs", "inline", cwd=base)
+    assert here.returncode == 0, here.stderr
+    result = backtune("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=_path())
+    assert result.returncode == 0, result.stdout + result.stderr
+    (inline,) = (base / "inline").iterdir()
+    assert_same_rows(rows_of(Run.open(base / "runs" / inline.name)), rows_of(Run.open(inline)))
+
+
 def test_ray_job_submit_of_the_entry_script(head, base, home, market, undisturbed_rows):
     folder = base / "checkout"
     (folder / "jobs").mkdir(parents=True)

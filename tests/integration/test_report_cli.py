@@ -98,6 +98,9 @@ def test_a_table_for_people(undisturbed, market, tmp_path):
         ({"strategy": "RSIStrategy", "asset": "AAA", "fold": "other"}, "fold: 'other' is not in the spec"),
         ({"strategy": "RSIStrategy", "asset": "AAA", "params": {"perod": 3}}, "params.perod: is not a parameter"),
         ({"strategy": "RSIStrategy", "asset": "AAA", "params": {"period": "1e1"}}, "params.period: '1e1' is not a number"),
+        ({"strategy": "RSIStrategy", "asset": "AAA", "params": {"period": 14.9}}, "params.period: 14.9 is not a whole number"),
+        ({"strategy": "RSIStrategy", "asset": "AAA", "params": {"period": True}}, "params.period: True is not a number"),
+        ({"strategy": "RSIStrategy", "asset": "AAA", "params": {"oversold": True}}, "params.oversold: True is not a number"),
         ({"strategy": "RSIStrategy", "asset": "AAA", "params": {"stop_loss": 2}}, "execution.stop_loss: 2 is not a number"),
     ],
 )  # fmt: skip
@@ -111,6 +114,10 @@ def test_parameters_left_out_take_their_defaults_and_a_stop_may_be_added(market)
     spec = parsed(market, space={"RSIStrategy": {"period": 9}})
     plain = evaluate(spec, Parameters({}, **cell))
     assert plain.params == {"period": 9, "oversold": 30.0, "overbought": 70.0}
+    # What a spec fixes is a range, of which a value may be outside; its type is the strategy's.
+    assert evaluate(spec, Parameters({"period": 12.0}, **cell)).params["period"] == 12
+    with pytest.raises(SpecError, match=r"params\.period: 9\.5 is not a whole number"):
+        evaluate(spec, Parameters({"period": 9.5}, **cell))
     stopped = evaluate(spec, Parameters({"stop_loss": 0.01}, **cell))
     assert stopped.is_metrics["total_trades"] >= plain.is_metrics["total_trades"]
     assert stopped.is_metrics["total_return"] != plain.is_metrics["total_return"]

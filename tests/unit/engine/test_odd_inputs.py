@@ -7,6 +7,7 @@ import pytest
 
 import backtune
 from backtune.engine.metrics import METRICS
+from backtune.errors import SpecError
 from backtune.strategy.registry import BUILT_IN
 from oracles import DAY, FREE, make_bars
 
@@ -30,6 +31,33 @@ ODD = {
     "huge prices": make_bars(walk(600) * 1e12, walk(600) * 1e12),
     "one spike": make_bars(np.where(np.arange(600) == 300, 1e4, 1.0), np.ones(600)),
 }
+
+
+@pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        ({"period": 14.9}, "params.period: 14.9 is not a whole number"),
+        ({"period": True}, "params.period: True is not a number"),
+        ({"period": "14"}, "params.period: '14' is not a number"),
+        ({"period": math.nan}, "params.period: nan is not a finite number"),
+        ({"oversold": "low"}, "params.oversold: 'low' is not a number"),
+        ({"overbought": False}, "params.overbought: False is not a number"),
+        ({"stop_loss": "0.05"}, "execution.stop_loss: '0.05' is not a number between 0 and 1"),
+        ({"stop_loss": True}, "execution.stop_loss: True is not a number between 0 and 1"),
+    ],
+)
+def test_parameters_of_another_type_are_refused(params, problem):
+    with pytest.raises(SpecError) as caught:
+        backtune.backtest("RSIStrategy", params, ODD["constant price"])
+    assert str(caught.value) == problem
+
+
+def test_a_whole_number_is_one_however_it_is_written():
+    market = make_bars(walk(300), walk(300))
+    results = [
+        backtune.backtest("RSIStrategy", {"period": n}, market, FREE) for n in (14, 14.0, np.int64(14))
+    ]
+    assert results[0].metrics == results[1].metrics == results[2].metrics
 
 
 @pytest.mark.parametrize("strategy", BUILT_IN)
