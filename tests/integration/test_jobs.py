@@ -92,7 +92,7 @@ def test_modules_beside_a_strategy_go_with_the_job(head, base, home, market):
     spec = written(base / "modules.yaml", spec_document(market, **changes))
     here = backtune("run", spec, "--executor", "inline", "--no-tracking", "--runs", "inline", cwd=base)
     assert here.returncode == 0, here.stderr
-    result = backtune("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=_path())
+    result = backtune("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
     assert result.returncode == 0, result.stdout + result.stderr
     (inline,) = (base / "inline").iterdir()
     assert_same_rows(rows_of(Run.open(base / "runs" / inline.name)), rows_of(Run.open(inline)))
