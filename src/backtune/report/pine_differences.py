@@ -30,7 +30,7 @@ _BOTH = "A bar that touches both stop and target: Pine guesses from the open whi
 _TARGET = "A fill at the target pays {:g} basis points as every fill does; in backtune it has no slippage and pays {:g}."
 _LEFT_OUT = (
     "The script does not charge {}: Pine takes one kind of commission, per cent, money an order or money a contract. It "
-    "earns more than backtune by that."
+    "earns up to that more than backtune."
 )
 _REVERSAL = "A reversal is one order in backtune, which pays {:g} once; TradingView may charge the close and the entry each."
 _TICKS = (

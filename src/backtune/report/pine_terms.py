@@ -53,7 +53,7 @@ def left_out(rules: Execution) -> list[str]:
         fees.append(f"{rules.fee_per_order:g} an order")
     if rules.fee_per_share and kind != "cash_per_contract":
         fees.append(f"{rules.fee_per_share:g} a share")
-    if rules.minimum_fee and (kind != "cash_per_order" or rules.fee_per_share):
+    if rules.minimum_fee and kind != "cash_per_order":
         fees.append(f"the minimum of {rules.minimum_fee:g} an order")
     return fees
 

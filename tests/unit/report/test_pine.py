@@ -197,7 +197,7 @@ STOPPED = {"stop_loss": 0.1, "take_profit": 0.1}
         ({"fee_per_share": 0.005}, False, ["does not charge 0.005 a share:"], []),
         ({"slippage_bps": 0, "fee_bps": 0, "minimum_fee": 2}, False, ["A reversal is one order in backtune, which pays 2 once"], ["not charge"]),
         ({"slippage_bps": 0, "fee_bps": 0, "fee_per_share": 2}, False, [], ["not charge", "A reversal"]),
-        ({"slippage_bps": 0, "fee_bps": 0, "fee_per_share": 2, "minimum_fee": 9}, False, ["charge 2 a share and the minimum of 9"], []),
+        ({"slippage_bps": 0, "fee_bps": 0, "fee_per_share": 2, "minimum_fee": 9}, False, ["charge 2 a share:", "pays 9 once"], ["the minimum"]),
         ({"tick_size": 0.25, "lot_size": 1}, False, ["on ticks of 0.25"], ["not charge"]),
         ({**STOPPED, "slippage_bps": 0, "maker_fee_bps": 1}, False, ["pays 10 basis", "pays 1."], []),
     ],
