@@ -109,7 +109,7 @@ def backtest(
 
 def _bars_of(bars: Any, timeframe: Timeframe | str | None, calendar: str | None) -> Bars:
     if not isinstance(bars, Bars):
-        return Bars.from_frame(bars, timeframe=timeframe, calendar=calendar or "auto")
+        return Bars.from_frame(bars, timeframe=timeframe, calendar="auto" if calendar is None else calendar)
     for name, value in (("timeframe", timeframe), ("calendar", calendar)):
         if value is not None:
             raise SpecError(
