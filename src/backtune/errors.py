@@ -7,7 +7,8 @@
     |-- DataError          market data cannot be used
     |   |-- BarsError      a bar breaks the schema: names file, row and column
     |   |-- CatalogError   the catalog, an asset, a timeframe or a window is not there
-    |   `-- FingerprintError   a file's SHA-256 is not the manifest's
+    |   |-- FingerprintError   a file's SHA-256 is not the manifest's
+    |   `-- DownloadError  an exchange refuses, or does not answer
     |-- StrategyError      a strategy cannot be loaded, or its positions are not usable
     |-- ResultsError       the runs folder or a trial log cannot be read or written
     |-- SearchError        a sampler cannot do what the study needs
@@ -95,6 +96,18 @@ class CatalogError(DataError):
 
 class FingerprintError(DataError):
     """Raised when a file's SHA-256 is not the one in the manifest."""
+
+
+class DownloadError(DataError):
+    """Raised when an exchange refuses, or does not answer for longer than a download waits.
+
+    Attributes:
+        is_transient: whether the same request may be answered later.
+    """
+
+    def __init__(self, problem: str, *, is_transient: bool) -> None:
+        self.is_transient = is_transient
+        super().__init__(problem)
 
 
 class StrategyError(BacktuneError):
