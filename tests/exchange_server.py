@@ -84,12 +84,14 @@ class Exchange:
     def rows(self, pair: str, length: int, start: int, end: int, *, most: int = 10**9) -> list[Row]:
         """The first bars that open in [start, end), the last of them unfinished."""
         rows: list[Row] = []
-        first = max(start, self.listed)
-        for opens in range(-(-first // length) * length, min(end, int(self.now) + 1), length):
-            if not any(a <= opens and opens + length <= b for a, b in self.gaps):
+        opens = -(-max(start, self.listed) // length) * length
+        while opens < min(end, int(self.now) + 1) and len(rows) < most:
+            gap = next((b for a, b in self.gaps if a <= opens and opens + length <= b), None)
+            if gap is None:
                 rows.append(self.values.get(opens) or made_bar(pair, length, opens, self.now))
-            if len(rows) == most:
-                break
+                opens += length
+            else:
+                opens = gap // length * length
         return rows
 
     def payments(self, start: int, end: int) -> list[tuple[int, str]]:

@@ -49,6 +49,7 @@ PYTHON_RUN_BY = {
     "README.md": "tests/integration/test_docs.py",
     "docs/strategies.md": "tests/integration/test_docs.py",
     "docs/client.md": "tests/integration/test_gateway_clients.py",
+    "docs/data.md": "tests/integration/test_download.py",
 }
 # What the pages' parts of specs speak of.
 GRID = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,9 +18,11 @@ from backtune.data.stopping import Stop
 from backtune.errors import DownloadError, SpecError
 from backtune.timeframe import Timeframe
 
+URL_VARIABLE: Final = "BACKTUNE_EXCHANGE_URL"
 _INSTALL: Final = "pip install 'backtune[download]'"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _SHOWN_CHARACTERS: Final = 160
+_UNKNOWN_TRIES: Final = 3
 _N_SUGGESTIONS: Final = 3
 # Statuses from 400 to 499 that another try may get past: timeout, too early, too many, and Binance's ban.
 _PASSING: Final = frozenset({408, 418, 425, 429})
@@ -117,7 +120,7 @@ class Exchange:
 
         Args:
             url: another server with the same interface, in the place of the exchange's hosts: a mirror, or a server
-                for tests. ``http://`` is taken on this machine alone.
+                for tests; without it ``BACKTUNE_EXCHANGE_URL``, where it is set. ``http://`` is taken on this machine alone.
             timeout_seconds: without a byte of an answer.
             limit_rate: keep to the rate that ccxt knows the exchange to allow.
             stop: ends a request or a pause at once.
@@ -155,7 +158,8 @@ class Exchange:
         self._read_json = self._api.parse_json
         # Methods that ccxt's manual leaves to its users to override.
         self._api.on_rest_response, self._api.parse_json = self._note_answer, self._read_whole_json
-        if url is not None:
+        url = url or os.environ.get(URL_VARIABLE)
+        if url:
             self._api.urls["api"] = _redirected(self._api.urls["api"], _checked_url(url))
         self._timeframes = _readable(self._api.timeframes or {})
 
@@ -296,7 +300,7 @@ class Exchange:
 
     def _ask(self, request: Callable[[], T], check: Callable[[T], object] = lambda _answer: None) -> T:
         """The answer, after as many tries as patience has."""
-        n_failed = 0
+        n_failed, n_tries = 0, 1
         while True:
             self._status = self._retry_after = None
             try:
@@ -306,14 +310,16 @@ class Exchange:
                     return answer
             except self._ccxt.BaseError as error:
                 problem, is_transient = self._described(error), self._is_transient(error)
+                # An error that ccxt does not tell the kind of may pass.
+                n_tries = _UNKNOWN_TRIES if type(error) is self._ccxt.ExchangeError else 1
             except _UNEXPECTED as error:
                 problem, is_transient = (
                     f"an answer that cannot be read ({type(error).__name__}: {error})",
                     True,
                 )
-            if not is_transient:
-                raise DownloadError(f"{self.name}: {problem}", is_transient=False)
             n_failed += 1
+            if not is_transient and n_failed >= n_tries:
+                raise DownloadError(f"{self.name}: {problem}", is_transient=False)
             asked = _seconds_asked(self._retry_after)
             seconds = self._retries.pause(n_failed, asked)
             if seconds is None:

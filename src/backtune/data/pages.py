@@ -179,7 +179,7 @@ class BarSeries(Series):
         # Where the length of a bar varies, some exchanges round the time that they are asked from.
         since = start if self._is_even else start - self.step
         answer = self._exchange.bars(self._market, self._timeframe, since, limit)
-        return [row for row in _timed(answer, self.findings, now) if row[0] >= start]
+        return [row for row in _timed(answer, self.findings, now) if start <= row[0] <= now]
 
     def _with_head(self, rows: list[list[Any]], span: Span, now: int) -> list[list[Any]]:
         """A short page that begins late, unless it holds just the last bars of what was asked for: then the first ones.
@@ -188,26 +188,24 @@ class BarSeries(Series):
         """
         if self._is_page_whole or rows[0][0] - span.start < self.step:
             return rows
-        head = self._ask(span.start, len(rows), now)
-        if head and head[0][0] < rows[0][0]:
-            self._limit = len(rows)
-            return head
+        for limit in (self._limit, len(rows)):
+            head = self._ask(span.start, limit, now)
+            if head and head[0][0] < rows[0][0]:
+                self._limit = limit
+                return head
         self._is_page_whole = True
         return rows
 
     def _asked_again(
         self, rows: list[list[Any]], silent: Span, limit: int | None, now: int
     ) -> list[list[Any]]:
-        """The answer to a second try, where longer bars tell of trades in the span that the first was silent about."""
-        if self.findings.unserved is not None:
-            return rows
-        traded = self._traded.inside(silent, self._timeframe)
-        if traded is None:
+        """The answer to a second try. Where longer bars tell of trades that both are silent about, that is a finding."""
+        traded = None if self.findings.unserved else self._traded.inside(silent, self._timeframe)
+        if rows and traded is None:
             return rows
         again = self._ask(silent.start, limit, now)
-        if again and again[0][0] < silent.end:
-            return again
-        self.findings.unserved = Span(traded.start, silent.end)
+        if traded is not None and not (again and again[0][0] < silent.end):
+            self.findings.unserved = Span(traded.start, silent.end)
         return again or rows
 
     def _usable(self, rows: list[list[Any]], span: Span, now: int) -> pl.DataFrame:
@@ -249,7 +247,7 @@ class PaymentSeries(Series):
     def fetch(self, span: Span) -> Page:
         """See :meth:`Series.fetch`."""
         now = self._exchange.now()
-        rows = self._ask(span.start, now)
+        rows = self._ask(span.start, now) or self._ask(span.start, now)
         if len(rows) > 1 and rows[0][0] - span.start > 1.5 * _usual_step(rows):
             rows = self._with_earlier(rows, span, now)
         if not rows:

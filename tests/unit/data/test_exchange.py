@@ -66,7 +66,7 @@ class TestWithCcxt:
 
     @pytest.mark.parametrize(
         "url",
-        ["http://mirror.example", "ftp://127.0.0.1", "127.0.0.1:80", "", "https://", "http://127.0.0.1:x"],
+        ["http://mirror.example", "ftp://127.0.0.1", "127.0.0.1:80", "https://", "http://127.0.0.1:x"],
     )
     def test_addresses_that_are_refused(self, url):
         with pytest.raises(SpecError, match="is not an address such as https://mirror"):
