@@ -36,10 +36,10 @@ def seconds(text: str) -> int:
 
 @dataclass
 class Fault:
-    """What the server does in the place of an answer, or to it.
+    """A disturbance of one answer.
 
     Attributes:
-        status, headers, body: of an answer in its place, where a status is given.
+        status, headers, body: those of an answer in its place, where a status is given.
         cut: ``reset`` closes the connection in the middle of the body, ``truncated`` ends the body early as if it were whole.
         seconds: waited before the answer.
         edit: changes the rows of a page.

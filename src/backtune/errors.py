@@ -102,7 +102,7 @@ class DownloadError(DataError):
     """Raised when an exchange refuses, or does not answer for longer than a download waits.
 
     Attributes:
-        is_transient: whether the same request may be answered later.
+        is_transient: true if the same request may be answered later.
     """
 
     def __init__(self, problem: str, *, is_transient: bool) -> None:

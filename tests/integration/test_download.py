@@ -25,9 +25,10 @@ from backtune.data.bars import SCHEMA
 from backtune.data.catalog import Catalog
 from backtune.data.check import check_catalog
 from backtune.data.download import DownloadReport, download_bars, download_funding
-from backtune.data.exchange import Exchange, Retries
+from backtune.data.exchange import Exchange
 from backtune.data.funding import RATES
 from backtune.data.load import load_bars
+from backtune.data.retries import Retries
 from backtune.data.stopping import Stop
 from backtune.errors import DownloadError, SpecError
 from exchange_server import DAY, HOUR, Fault, Row, made_bar, seconds, serving
@@ -276,6 +277,9 @@ FAULTS = {
     "a page with its last rows alone": Fault(edit=lambda rows: rows[-2:]),
     "a page out of order": Fault(edit=lambda rows: rows[::2] + rows[1::2]),
     "a page that repeats rows": Fault(edit=lambda rows: rows[:9] + rows[5:]),
+    "a page further on": Fault(
+        edit=lambda rows: [made_bar("BTCUSDT", HOUR, r[0] + 200 * HOUR, 2e9) for r in rows]
+    ),
     "a page that begins before it should": Fault(
         edit=lambda rows: [made_bar("BTCUSDT", HOUR, rows[0][0] - k * HOUR, 2e9) for k in (3, 2, 1)] + rows
     ),
@@ -596,13 +600,8 @@ def test_without_a_stop_an_interrupt_travels_on_and_what_has_come_is_stored(serv
 
 def _start(server: Server, root: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "BACKTUNE_EXCHANGE_URL": server.url}
-    return subprocess.Popen(
-        _command(server, root, *arguments),
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    words = [sys.executable, "-m", "backtune", "data", "download", *arguments, "--root", str(root)]
+    return subprocess.Popen(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def _run(server: Server, root: Path, *arguments: str) -> tuple[int, str, str]:
@@ -692,6 +691,7 @@ def _killed_and_resumed(server: Server, root: Path, arguments: tuple[str, ...], 
             assert not [r.problem for r in check_catalog(root) if r.problem and not r.path.endswith(".tmp")]
     server.requests.clear()
     assert _end(_start(server, root, *arguments))[0] == 0
+    assert not [report.problem for report in check_catalog(root) if report.problem]
 
 
 def test_killed_and_resumed(server, root, tmp_path):

@@ -45,7 +45,7 @@ def download(
     start: Annotated[str | None, typer.Option(help="First day or time, UTC.", show_default=False)] = None,
     end: Annotated[
         str | None,
-        typer.Option(help="The day or time after the last, UTC.  [default: now]", show_default=False),
+        typer.Option(help="The day or time after the last, UTC; else now.", show_default=False),
     ] = None,
     root: Annotated[str, typer.Option(help="The catalog: a folder, or s3://bucket/prefix.")] = "data/market",
     funding: Annotated[
@@ -55,7 +55,7 @@ def download(
     asset: Annotated[
         str | None,
         typer.Option(
-            help="Name in the catalog, for one symbol.  [default: as in BTCUSDT, BTCUSDT.P]",
+            help="Name in the catalog, for one symbol; else as in BTCUSDT, BTCUSDT.P.",
             show_default=False,
         ),
     ] = None,
@@ -89,7 +89,8 @@ def download(
         raise typer.BadParameter("--start is needed, as in --start 2024-01-01")
     timeframes = [name.strip() for name in (timeframe or "").split(",") if name.strip()]
     from backtune.data.download import download_bars
-    from backtune.data.exchange import Exchange, Retries
+    from backtune.data.exchange import Exchange
+    from backtune.data.retries import Retries
     from backtune.data.stopping import Stop
     from backtune.errors import DownloadError
 

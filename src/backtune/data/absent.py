@@ -23,12 +23,12 @@ class Span(NamedTuple):
 
 
 def absent_spans(stored: np.ndarray, span: Span, step: int, *, goes_on: bool) -> list[Span]:
-    """The parts of ``span`` that have to be asked for, in time order and apart.
+    """Find the parts of ``span`` that have to be asked for, in time order and apart.
 
     Args:
         stored: (n_rows,) int64, increasing, the times of the stored rows of the span.
         step: microseconds between two rows without a gap, at the least.
-        goes_on: whether rows are stored after the span too, so that the last one in it was finished.
+        goes_on: true if rows are stored after the span too, so that the last one in it was finished.
 
     Returns:
         Spans that begin with the last stored rows before what is absent.
@@ -66,7 +66,7 @@ class Cursor:
         self._at = 0
 
     def next(self) -> Span | None:
-        """From the first absent moment to the last, or None when there is none."""
+        """Return the span from the first absent moment to the last, or None when there is none."""
         while self._spans and self._spans[0].end - max(self._spans[0].start, self._at) < self._step:
             self._spans.pop(0)
         if not self._spans:

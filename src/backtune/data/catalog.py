@@ -323,6 +323,22 @@ class Catalog:
         new = frame.select(RATES.names())
         return self._write(asset, None, new, replace=replace, source=source, provenance=provenance)
 
+    def settle(self) -> None:
+        """Finish in the manifest what an interrupted write left, and remove its temporary files."""
+        if self.store.exists(MANIFEST):
+            with self.store.exclusive():
+                self._settle()
+
+    def _settle(self) -> None:
+        self.store.tidy(MANIFEST)
+        manifest = _stored_manifest(self.store) or Manifest()
+        settled = _sorted_out(self.store, manifest)
+        self._take(settled)
+        for path in manifest.pending:
+            self.store.tidy(path)
+        if manifest.pending:
+            self.store.write(MANIFEST, settled.to_bytes())
+
     def _write(
         self,
         asset: str,
@@ -335,7 +351,7 @@ class Catalog:
     ) -> list[Partition]:
         year_of = frame["timestamp"].dt.year()
         with self.store.exclusive():
-            self._take(_read_manifest(self.store) or Manifest())
+            self._settle()
             contents: dict[Partition, bytes] = {}
             for year in year_of.unique().sort():
                 path = partition_path(asset, timeframe, year)
@@ -391,10 +407,17 @@ class Catalog:
 
 def _read_manifest(store: Store) -> Manifest | None:
     """The manifest of the catalog, or None without one. What an interrupted write left is sorted out."""
+    manifest = _stored_manifest(store)
+    return None if manifest is None else _sorted_out(store, manifest)
+
+
+def _stored_manifest(store: Store) -> Manifest | None:
     content = store.read(MANIFEST)
-    if content is None:
-        return None
-    manifest = Manifest.from_bytes(content, source=store.describe(MANIFEST))
+    return None if content is None else Manifest.from_bytes(content, source=store.describe(MANIFEST))
+
+
+def _sorted_out(store: Store, manifest: Manifest) -> Manifest:
+    """The manifest with the files as they are: those of a write that was cut off are as before, or as it announced them."""
     partitions = dict(manifest.files)
     for path, announced in manifest.pending.items():
         written = store.read(path)

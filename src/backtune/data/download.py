@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,43 +12,40 @@ import numpy as np
 import polars as pl
 
 from backtune.data.absent import Cursor, Span, absent_spans
+from backtune.data.batches import Batch, StoredRows
 from backtune.data.catalog import Catalog
-from backtune.data.exchange import Exchange, Market
+from backtune.data.exchange import Exchange
 from backtune.data.gaps import find_gaps
-from backtune.data.manifest import Partition, partition_path
+from backtune.data.manifest import partition_path
+from backtune.data.markets import Market
 from backtune.data.pages import BarSeries, Findings, PaymentSeries, Series
-from backtune.data.parquet import decode
 from backtune.data.stopping import Stop
 from backtune.data.window import Moment, Window, iso, to_datetime
 from backtune.errors import CatalogError, DataError, DownloadError, SpecError
 from backtune.timeframe import Timeframe
 
 FUNDING: Final = "funding"  # stands for the timeframe in reports of payments
-# Rows are stored after a second, and writing takes a twentieth of the time at most: a year's file is written whole.
-_SECONDS_PER_BATCH: Final = 1.0
-_BATCH_SECONDS_PER_WRITE_SECOND: Final = 20.0
-_ROWS_PER_BATCH: Final = 100_000
 
 Status = Literal["complete", "partial", "failed"]
 
 
 @dataclass(frozen=True)
 class DownloadReport:
-    """What became of one series: the bars of a symbol in a timeframe, or its funding payments.
+    """The outcome for one series: the bars of a symbol in a timeframe, or its funding payments.
 
     Attributes:
         market: ``spot``, ``swap``, ``future`` or ``option``.
-        timeframe: of the bars, or ``funding``.
+        timeframe: the length of the bars, or ``funding``.
         status: ``complete``; ``partial`` where the same download goes on with the rest; ``failed`` where it cannot.
         rows: those of the asked span that are in the catalog now.
         new: those among them that this download stored.
         changed: those whose values it replaced.
         start, end: open time of the first bar and end of the last, or times of the first and the last payment.
         gaps, longest_gap_seconds: places where bars are absent, and the longest time without one.
-        n_requests: what the exchange was asked for this series.
-        ccxt_version: of the library that asked.
-        notes: what was left out or taken for what.
-        error: why it is not complete.
+        n_requests: number of answers that the exchange gave for this series.
+        ccxt_version: the version of the library that asked.
+        notes: remarks on rows that were left out, absent or changed.
+        error: the reason for a status other than complete; None without one.
     """
 
     exchange: str
@@ -78,14 +74,14 @@ class DownloadReport:
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """How far the download of one series is.
+    """The state of the download of one series.
 
     Attributes:
         source: exchange, symbol and timeframe.
-        start, end: of what has to be fetched.
+        start, end: the first and the last moment that has to be fetched.
         reached: the moment before which all is fetched.
-        rows: fetched so far.
-        pause: why the exchange is not asked just now; None while it is.
+        rows: number of rows fetched so far.
+        pause: the reason to wait before the next request; None while there is none.
     """
 
     source: str
@@ -137,7 +133,7 @@ def download_bars(
         CatalogError: the catalog cannot be opened.
     """
     timeframes = [timeframe] if isinstance(timeframe, str | Timeframe) else list(timeframe)
-    lengths = [Timeframe.parse(t) if isinstance(t, str) else t for t in timeframes]
+    lengths = list(dict.fromkeys(Timeframe.parse(t) if isinstance(t, str) else t for t in timeframes))
     request = _Request(_listed(symbols), lengths, start, end, funding, asset, replace)
     return _download(exchange, root, request, on_progress, stop)
 
@@ -154,7 +150,7 @@ def download_funding(
     on_progress: Callable[[DownloadProgress], None] | None = None,
     stop: Stop | None = None,
 ) -> list[DownloadReport]:
-    """As :func:`download_bars`, for the funding payments of perpetual futures alone."""
+    """Download the funding payments of perpetual futures alone; otherwise as :func:`download_bars`."""
     request = _Request(_listed(symbols), [], start, end, True, asset, replace)  # noqa: FBT003
     return _download(exchange, root, request, on_progress, stop)
 
@@ -190,6 +186,7 @@ def _download(
         assets = _assets(markets, request.asset)
         span = _span(window, opened.now())
         catalog = Catalog.open_or_create(root)
+        catalog.settle()
         jobs = [
             _Job(opened, market, asset, timeframe, catalog, span, request.replace)
             for timeframe in [*request.timeframes, *([None] if request.funding else [])]
@@ -212,7 +209,7 @@ def _span(window: Window, now: int) -> Span:
 
 
 def _assets(markets: list[Market], asset: str | None) -> list[str]:
-    """The name of each market in the catalog.
+    """Return the name of each market in the catalog.
 
     Raises:
         SpecError: a name cannot be one, or is that of two markets.
@@ -270,7 +267,7 @@ class _Job:
             self.series = BarSeries(self.exchange, self.market, self.timeframe)
 
     def report(self) -> DownloadReport:
-        """A report of nothing yet."""
+        """Return a report of nothing yet."""
         length = FUNDING if self.timeframe is None else str(self.timeframe)
         return DownloadReport(
             self.market.exchange, self.market.symbol, self.market.kind, self.asset, length,
@@ -280,10 +277,10 @@ class _Job:
     def run(self, on_progress: Callable[[DownloadProgress], None], stop: Stop | None) -> DownloadReport:
         """Fetch and store what is absent."""
         n_before = self.exchange.n_requests
-        stored = _Stored(self.catalog, self.asset, self.timeframe)
+        stored = StoredRows(self.catalog, self.asset, self.timeframe)
         status: Status = "complete"
         error: str | None = None
-        batch = _Batch(stored, self.series, replace=self.replace)
+        batch = Batch(stored, self.series, replace=self.replace)
         try:
             try:
                 self._fetch(batch, on_progress)
@@ -308,7 +305,7 @@ class _Job:
         )
         return self._filled(report, stored, batch, status, error)
 
-    def _fetch(self, batch: _Batch, on_progress: Callable[[DownloadProgress], None]) -> None:
+    def _fetch(self, batch: Batch, on_progress: Callable[[DownloadProgress], None]) -> None:
         held = batch.begin(self.span)
         if self.replace:
             absent = [self.span]
@@ -341,7 +338,7 @@ class _Job:
             on_progress(progress)
 
     def _filled(
-        self, report: DownloadReport, stored: _Stored, batch: _Batch, status: Status, error: str | None
+        self, report: DownloadReport, stored: StoredRows, batch: Batch, status: Status, error: str | None
     ) -> DownloadReport:
         try:
             opens = stored.times(self.span)
@@ -372,146 +369,8 @@ class _Job:
         )
 
 
-@final
-class _Stored:
-    """What the catalog holds of one series."""
-
-    def __init__(self, catalog: Catalog, asset: str, timeframe: Timeframe | None) -> None:
-        self.catalog = catalog
-        self.asset = asset
-        self.timeframe = timeframe
-
-    def times(self, span: Span) -> np.ndarray:
-        """(n_rows,) int64, the times of the rows that lie in a span, whole bars among them."""
-        length = self.timeframe.microseconds if self.timeframe else 1
-        inside = Window(span.start, span.end - length + 1)
-        frames = [
-            self._rows_of(partition, inside)["timestamp"].to_physical().to_numpy()
-            for partition in self._partitions()
-            if inside.overlaps(partition.start, partition.end + 1)
-        ]
-        return np.concatenate([np.empty(0, dtype=np.int64), *frames])
-
-    def rows(self, span: Span) -> list[pl.DataFrame]:
-        """The rows with a time in a span, by file."""
-        inside = Window(span.start, span.end)
-        return [
-            self._rows_of(partition, inside)
-            for partition in self._partitions()
-            if inside.overlaps(partition.start, partition.end + 1)
-        ]
-
-    def goes_on_after(self, moment: int) -> bool:
-        """Whether there are rows later than a moment."""
-        return any(partition.end > moment for partition in self._partitions())
-
-    def write(self, frame: pl.DataFrame, *, replace: bool, source: str) -> None:
-        """Merge rows into the catalog."""
-        if self.timeframe is None:
-            self.catalog.write_funding(self.asset, frame, replace=replace, source=source)
-        else:
-            self.catalog.write(self.asset, self.timeframe, frame, replace=replace, source=source)
-
-    def _partitions(self) -> list[Partition]:
-        found = self.catalog.all_partitions()
-        return [p for p in found if (p.asset, p.timeframe) == (self.asset, self.timeframe)]
-
-    def _rows_of(self, partition: Partition, window: Window) -> pl.DataFrame:
-        content = self.catalog.read_partition(partition)
-        name = self.catalog.store.describe(partition.path)
-        return decode(content, partition.schema, source=name, where=window.contains("timestamp"))
-
-
-@final
-class _Batch:
-    """Rows that have come and are not stored yet."""
-
-    def __init__(self, stored: _Stored, series: Series, *, replace: bool) -> None:
-        self.stored = stored
-        self.new = 0
-        self.changed = 0
-        self.n_differing = 0
-        self.first_difference: str | None = None
-        self._series = series
-        self._replace = replace
-        self._held = np.empty(0, dtype=np.int64)
-        self._frames: list[pl.DataFrame] = []
-        self._n_rows = 0
-        self._written_at = time.monotonic()
-        self._pause_seconds = _SECONDS_PER_BATCH
-
-    def begin(self, span: Span) -> np.ndarray:
-        """The times that the catalog holds of a span. Damaged files hold none where they are to be replaced."""
-        try:
-            self._held = self.stored.times(span)
-        except DataError:
-            if not self._replace:
-                raise
-        return self._held
-
-    def add(self, frame: pl.DataFrame) -> None:
-        """Take rows, and store what has come where it is time."""
-        if frame.height:
-            self._frames.append(frame)
-            self._n_rows += frame.height
-        is_due = time.monotonic() - self._written_at >= self._pause_seconds
-        if is_due or self._n_rows >= _ROWS_PER_BATCH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Store what has come."""
-        if not self._frames:
-            return
-        began = time.monotonic()
-        frame = pl.concat(self._frames).sort("timestamp")
-        self._frames, self._n_rows = [], 0
-        frame, n_new, n_changed = self._compared(frame)
-        if frame.height:
-            self.stored.write(frame, replace=self._replace, source=self._series.source)
-        self.new += n_new
-        self.changed += n_changed
-        self._written_at = time.monotonic()
-        self._pause_seconds = max(
-            _SECONDS_PER_BATCH, _BATCH_SECONDS_PER_WRITE_SECOND * (self._written_at - began)
-        )
-
-    def _compared(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, int, int]:
-        """The rows to write, and how many of them are new and how many replace others. Differences are noted."""
-        times = frame["timestamp"].to_physical().to_numpy()
-        # Other programs' times may have the fraction of a second that payments come with.
-        if not np.isin(times, self._held // 1_000_000 * 1_000_000).any():
-            return frame, frame.height, 0
-        stored = pl.concat(
-            [
-                self._series.schema.to_frame(),
-                *self.stored.rows(Span(int(times[0]), int(times[-1]) + 1_000_000)),
-            ]
-        )
-        values = self._series.schema.names()[1:]
-        # columns: second, timestamp_stored, and the values as *_stored
-        theirs = stored.select(
-            pl.col("timestamp").dt.truncate("1s").alias("second"), pl.all().name.suffix("_stored")
-        ).unique("second", keep="first", maintain_order=True)
-        both = frame.join(theirs, left_on="timestamp", right_on="second", how="left", maintain_order="left")
-        is_stored = pl.col("timestamp_stored").is_not_null()
-        differs = is_stored & pl.any_horizontal(pl.col(v) != pl.col(f"{v}_stored") for v in values)
-        different = both.filter(differs)
-        if different.height:
-            self.n_differing += different.height
-            self.first_difference = self.first_difference or self._difference(different.row(0, named=True))
-        wanted = both.filter(~is_stored | differs) if self._replace else both.filter(~is_stored)
-        n_new = both.filter(~is_stored).height
-        rows = wanted.select(pl.coalesce("timestamp_stored", "timestamp").alias("timestamp"), *values)
-        return rows, n_new, rows.height - n_new
-
-    def _difference(self, row: dict[str, Any]) -> str:
-        name = next(v for v in self._series.schema.names()[1:] if row[v] != row[f"{v}_stored"])
-        moment = row["timestamp"].isoformat().replace("+00:00", "Z")
-        return f"{name} is {row[name]} at {moment}, the catalog had {row[f'{name}_stored']}"
-
-
-def _problems(series: Series, batch: _Batch, market: Market) -> Iterator[str]:
-    """Why a series that was fetched to its end is not complete."""
+def _problems(series: Series, batch: Batch, market: Market) -> Iterator[str]:
+    """List the reasons why a series that was fetched to its end is not complete."""
     findings = series.findings
     if findings.first_bad is not None:
         more = f" ({findings.bad_rows} such rows)" if findings.bad_rows > 1 else ""
@@ -533,7 +392,7 @@ def _notes(
     findings: Findings,
     opens: np.ndarray,
     span: Span,
-    batch: _Batch,
+    batch: Batch,
     timeframe: Timeframe | None,
     *,
     is_complete: bool,

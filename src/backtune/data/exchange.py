@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import Any, Final, TypeVar, final
 from urllib.parse import urlsplit
 
+from backtune.data.markets import Market
+from backtune.data.retries import Retries, seconds_asked
 from backtune.data.stopping import Stop
 from backtune.errors import DownloadError, SpecError
 from backtune.timeframe import Timeframe
@@ -34,76 +32,15 @@ _PAYMENTS_PER_PAGE: Final = {"binance": 1000, "binanceusdm": 1000, "binancecoinm
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Retries:
-    """How patient a download is with an exchange that fails, or asks to wait.
-
-    Attributes:
-        tries: of one request, the first among them.
-        first_seconds: the pause after the first try; it doubles from then on.
-        longest_seconds: of one such pause.
-        longest_asked_seconds: of a pause that the exchange asks for; a longer one ends the download.
-    """
-
-    tries: int = 8
-    first_seconds: float = 1.0
-    longest_seconds: float = 60.0
-    longest_asked_seconds: float = 300.0
-
-    def pause(self, n_failed: int, asked_seconds: float | None) -> float | None:
-        """Seconds until the next try, or None when it is enough.
-
-        Half of it is by chance, so that programs that were sent away together do not come back together.
-        """
-        if n_failed >= self.tries or (asked_seconds or 0) > self.longest_asked_seconds:
-            return None
-        doubled = min(self.first_seconds * 2.0 ** (n_failed - 1), self.longest_seconds)
-        own = doubled * (0.5 + 0.5 * secrets.randbelow(1_000_001) / 1_000_000)
-        return own if asked_seconds is None else asked_seconds + own / 4
-
-
-@dataclass(frozen=True)
-class Market:
-    """What is traded under a symbol.
-
-    Attributes:
-        symbol: as ccxt writes it, such as ``BTC/USDT`` or ``BTC/USDT:USDT``.
-        kind: ``spot``, ``swap`` (a perpetual future), ``future`` or ``option``.
-        settle: the currency that a contract is settled in; None on spot.
-        bars_per_page: bars in an answer at most; None where ccxt does not know.
-        payments_per_page: funding payments to ask for; None for what the exchange gives by itself.
-    """
-
-    exchange: str
-    symbol: str
-    kind: str
-    base: str
-    quote: str
-    settle: str | None
-    bars_per_page: int | None
-    payments_per_page: int | None
-
-    @property
-    def asset(self) -> str:
-        """A name for the catalog that no other market of the exchange gets: ``BTCUSDT`` on spot, ``BTCUSDT.P`` for
-        the perpetual future, ``BTCUSD.P-BTC`` where it is settled in another currency than it is quoted in.
-        """
-        perpetual = ".P" if self.kind == "swap" else ""
-        settled = f"-{self.settle}" if self.settle not in (None, self.quote) else ""
-        _, _, contract = self.symbol.partition(":")
-        _, dash, terms = contract.partition("-")
-        return f"{self.base}{self.quote}{perpetual}{settled}{dash}{terms}"
-
-
 @final
 class Exchange:
     """One exchange. No API key is needed, and none is read.
 
     Attributes:
         name: ccxt's id, such as ``binance``.
-        ccxt_version: of the library that asks.
+        ccxt_version: the version of the library that asks.
         n_requests: answers that came, good or bad.
-        has_funding: whether the exchange tells past funding payments.
+        has_funding: true if the exchange tells past funding payments.
     """
 
     def __init__(
@@ -169,7 +106,7 @@ class Exchange:
             self._api.session.close()
 
     def native_timeframe(self, timeframe: Timeframe) -> str:
-        """The exchange's own name of a timeframe.
+        """Return the exchange's own name of a timeframe.
 
         Raises:
             SpecError: it has no such bars.
@@ -187,15 +124,15 @@ class Exchange:
         return self._timeframes[timeframe]
 
     def longer_timeframe(self, than: Timeframe, *, at_most: int) -> Timeframe | None:
-        """The longest up to a day and ``at_most`` seconds that is longer than ``than``; None without one."""
+        """Return the longest timeframe up to a day and ``at_most`` seconds that is longer than ``than``; None without one."""
         longest = Timeframe(min(at_most, 86_400))
         return max((t for t in self._timeframes if than < t <= longest), default=None)
 
     def markets(self, symbols: Iterable[str], *, funding: bool) -> list[Market]:
-        """The markets of symbols, in their order.
+        """Return the markets of symbols, in their order.
 
         Args:
-            funding: whether payments of perpetual futures are wanted of them.
+            funding: true if payments of perpetual futures are wanted of them.
 
         Raises:
             SpecError: the exchange has no such symbol, or it has no funding.
@@ -207,7 +144,7 @@ class Exchange:
         return [self._market(symbol, known, funding=funding) for symbol in symbols]
 
     def now(self) -> int:
-        """The exchange's time in microseconds since the epoch, rather too early than too late.
+        """Return the exchange's time in microseconds since the epoch, rather too early than too late.
 
         Raises:
             DownloadError: the exchange does not answer.
@@ -218,7 +155,7 @@ class Exchange:
         return told + int((time.monotonic() - at) * 1_000_000)
 
     def bars(self, market: Market, timeframe: Timeframe, since: int, limit: int | None) -> list[list[Any]]:
-        """Bars from a time on as the exchange answers them: milliseconds, open, high, low, close, volume.
+        """Return bars from a time on as the exchange answers them: milliseconds, open, high, low, close, volume.
 
         Args:
             since: microseconds since the epoch.
@@ -231,7 +168,7 @@ class Exchange:
         return [list(row) for row in answer]
 
     def payments(self, market: Market, since: int, until: int | None = None) -> list[tuple[Any, Any]]:
-        """Funding payments from a time on as the exchange answers them: milliseconds, rate.
+        """Return funding payments from a time on as the exchange answers them: milliseconds, rate.
 
         Args:
             since, until: microseconds since the epoch; not every exchange minds ``until``.
@@ -270,8 +207,8 @@ class Exchange:
         )  # fmt: skip
 
     def _skip_other_kinds(self, symbols: Iterable[str], *, funding: bool) -> bool:
-        """Leave out lists of markets that cannot hold the symbols, where the exchange keeps several. Returns whether
-        there are lists that an earlier call left out.
+        """Leave out lists of markets that cannot hold the symbols, where the exchange keeps several. Returns true if
+        there are lists among the others that an earlier call left out.
         """
         options = self._api.options.get("fetchMarkets")
         if not isinstance(options, dict) or not isinstance(options.get("types"), list):
@@ -299,7 +236,7 @@ class Exchange:
         return time.time_ns() // 1000
 
     def _ask(self, request: Callable[[], T], check: Callable[[T], object] = lambda _answer: None) -> T:
-        """The answer, after as many tries as patience has."""
+        """Return the answer to a request, which is tried again as long as that may help."""
         n_failed, n_tries = 0, 1
         while True:
             self._status = self._retry_after = None
@@ -320,7 +257,7 @@ class Exchange:
             n_failed += 1
             if not is_transient and n_failed >= n_tries:
                 raise DownloadError(f"{self.name}: {problem}", is_transient=False)
-            asked = _seconds_asked(self._retry_after)
+            asked = seconds_asked(self._retry_after)
             seconds = self._retries.pause(n_failed, asked)
             if seconds is None:
                 wish = f"asks to wait {asked:.0f} s" if asked and asked > 60 else f"after {n_failed} tries"
@@ -349,14 +286,14 @@ class Exchange:
         return f"HTTP {text}" if text.startswith(str(self._status)) else f"HTTP {self._status}: {text}"
 
     def _note_answer(self, *answer: Any) -> str:
-        """Called by ccxt with each answer: status, reason, address, method, headers, body, and the request."""
+        """Take note of an answer, of which ccxt passes: status, reason, address, method, headers, body, and the request."""
         status, headers, body = answer[0], answer[4], answer[5]
         self.n_requests += 1
         self._status, self._retry_after = int(status), headers.get("Retry-After")
         return str(body).strip()
 
     def _read_whole_json(self, body: str) -> Any:
-        """As ccxt reads it, but text that is no JSON, or not all of it, is no answer without bars."""
+        """Read JSON as ccxt does, but refuse text that is none, or not all of it: ccxt takes it for an answer without bars."""
         content = self._read_json(body)
         if content is None and self._status is not None and self._status < 400:
             raise self._ccxt.BadResponse(f"{self.name} an answer that is not whole JSON: {body!r}")
@@ -373,7 +310,7 @@ def _import_ccxt() -> ModuleType:
 
 
 def _readable(native: Mapping[str, Any]) -> dict[Timeframe, str]:
-    """The timeframes of an exchange; ccxt writes months as ``M``. Those that cannot be stored are left out."""
+    """Return the timeframes of an exchange; ccxt writes months as ``M``. Those that cannot be stored are left out."""
     found: dict[Timeframe, str] = {}
     for name in native:
         try:
@@ -406,7 +343,7 @@ def _checked_url(url: str) -> str:
 
 
 def _redirected(urls: Any, url: str) -> Any:
-    """The addresses of an exchange, with ``url`` in the place of their hosts."""
+    """Return the addresses of an exchange with ``url`` in the place of their hosts."""
     if isinstance(urls, dict):
         return {name: _redirected(entry, url) for name, entry in urls.items()}
     if not isinstance(urls, str):
@@ -414,22 +351,6 @@ def _redirected(urls: Any, url: str) -> Any:
     _, separator, rest = urls.partition("://")
     _, slash, path = rest.partition("/")
     return f"{url}{slash}{path}" if separator else urls
-
-
-def _seconds_asked(text: str | None) -> float | None:
-    """What a header Retry-After says: seconds, or a time."""
-    if text is None:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def _root_cause(error: BaseException) -> str:

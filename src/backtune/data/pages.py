@@ -13,8 +13,9 @@ import polars as pl
 
 from backtune.data.absent import Span
 from backtune.data.bars import SCHEMA, check_bars
-from backtune.data.exchange import Exchange, Market
+from backtune.data.exchange import Exchange
 from backtune.data.funding import RATES, check_rates
+from backtune.data.markets import Market
 from backtune.data.window import iso
 from backtune.errors import BarsError
 from backtune.timeframe import Timeframe
@@ -26,11 +27,13 @@ _DAY: Final = 24 * _HOUR
 # Steps between pages where an exchange does not tell how much it answers at once.
 _BARS_PER_PAGE: Final = 100
 _PAYMENT_DAYS: Final = 7
+# A page that begins so many bars late, or a day, is checked against longer bars.
+_SUSPICIOUS_BARS: Final = 100
 
 
 @dataclass
 class Findings:
-    """What was noticed while a series was fetched.
+    """Observations made while a series was fetched.
 
     Attributes:
         bad_rows: rows that break the rules.
@@ -68,10 +71,10 @@ class Series(ABC):
     """Rows of one market that an exchange answers page by page.
 
     Attributes:
-        source: what stands for it in messages.
+        source: the name of the series in messages.
         step: microseconds between two rows without a gap, at the least.
-        schema: of its rows.
-        findings: what was noticed so far.
+        schema: the columns of its rows.
+        findings: the observations made so far.
     """
 
     source: str
@@ -81,7 +84,7 @@ class Series(ABC):
 
     @abstractmethod
     def fetch(self, span: Span) -> Page:
-        """The rows from the start of ``span`` on that come in one answer, none before it or after its end.
+        """Return the rows from the start of ``span`` on that come in one answer, none before it or after its end.
 
         Raises:
             DownloadError: the exchange refuses, or does not answer.
@@ -90,7 +93,7 @@ class Series(ABC):
 
 @final
 class TradedTimes:
-    """Times at which a market was traded, by its longer bars: what tells a market at rest from an answer left empty."""
+    """Times at which a market was traded, by its longer bars. They tell a market at rest from an answer left empty."""
 
     def __init__(self, exchange: Exchange, market: Market) -> None:
         self._exchange = exchange
@@ -100,7 +103,7 @@ class TradedTimes:
         self._opens: list[int] = []
 
     def inside(self, span: Span, longer_than: Timeframe) -> Span | None:
-        """The first longer bar with trades that lies wholly in the span; None where there is none, or no telling."""
+        """Return the first longer bar with trades that lies wholly in the span; None where there is none, or no telling."""
         coarse = self._exchange.longer_timeframe(
             longer_than, at_most=(span.end - span.start) // (2 * _SECOND)
         )
@@ -111,8 +114,8 @@ class TradedTimes:
         return None if found is None else Span(found, found + coarse.microseconds)
 
     def next(self, moment: int, end: int, longer_than: Timeframe) -> int:
-        """Open time of the first longer bar with trades that ends after a moment; ``end`` where there is none before it,
-        the moment itself where there is no telling.
+        """Return the open time of the first longer bar with trades that ends after a moment; ``end`` where there is none
+        before it, the moment itself where there is no telling.
         """
         coarse = self._exchange.longer_timeframe(longer_than, at_most=_DAY // _SECOND)
         if coarse is None:
@@ -121,7 +124,7 @@ class TradedTimes:
         return next((o for o in opens if o + coarse.microseconds > moment), end)
 
     def _after(self, since: int, end: int, timeframe: Timeframe) -> list[int]:
-        """Open times from ``since`` on: those of one answer, or of the first that has any before ``end``."""
+        """Return open times from ``since`` on: those of one answer, or of the first that has any before ``end``."""
         if timeframe == self._timeframe and self._opens and self._asked_from <= since <= self._opens[-1]:
             return self._opens
         self._timeframe, self._opens = timeframe, []
@@ -165,7 +168,7 @@ class BarSeries(Series):
             rows = self._with_head(rows, span, now)
         nothing_until = rows[0][0] if rows else span.start + (limit or _BARS_PER_PAGE) * self.step
         silent = Span(span.start, min(nothing_until, span.end))
-        if not rows or silent.end - silent.start > _DAY:
+        if not rows or silent.end - silent.start > min(_DAY, _SUSPICIOUS_BARS * self.step):
             rows = self._asked_again(rows, silent, limit, now)
         if rows:
             return Page(self._usable(rows, span, now), int(rows[-1][0]) + self.step)
@@ -175,14 +178,14 @@ class BarSeries(Series):
         return Page(self.schema.to_frame(), reached)
 
     def _ask(self, start: int, limit: int | None, now: int) -> list[list[Any]]:
-        """The rows of an answer from ``start`` on, by time."""
+        """Return the rows of an answer from ``start`` on, by time."""
         # Where the length of a bar varies, some exchanges round the time that they are asked from.
         since = start if self._is_even else start - self.step
         answer = self._exchange.bars(self._market, self._timeframe, since, limit)
         return [row for row in _timed(answer, self.findings, now) if start <= row[0] <= now]
 
     def _with_head(self, rows: list[list[Any]], span: Span, now: int) -> list[list[Any]]:
-        """A short page that begins late, unless it holds just the last bars of what was asked for: then the first ones.
+        """Return a short page that begins late, or its first rows where it holds just the last ones of its span.
 
         Some exchanges answer less than they are said to, and of a span its end.
         """
@@ -199,7 +202,7 @@ class BarSeries(Series):
     def _asked_again(
         self, rows: list[list[Any]], silent: Span, limit: int | None, now: int
     ) -> list[list[Any]]:
-        """The answer to a second try. Where longer bars tell of trades that both are silent about, that is a finding."""
+        """Return the answer to a second try. Where longer bars tell of trades that both are silent about, that is a finding."""
         traded = None if self.findings.unserved else self._traded.inside(silent, self._timeframe)
         if rows and traded is None:
             return rows
@@ -219,7 +222,7 @@ class BarSeries(Series):
         return _checked(self._on_grid(_without_doubles(frame, self)), check_bars, self)
 
     def _on_grid(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Without bars that open beside the grid of the others."""
+        """Drop bars that open beside the grid of the others."""
         if not self._is_even or frame.height < 3:
             return frame
         phase = frame["timestamp"].to_physical() % self.step
@@ -267,7 +270,7 @@ class PaymentSeries(Series):
         return [row for row in _timed(answer, self.findings, now) if row[0] >= since]
 
     def _with_earlier(self, rows: list[list[Any]], span: Span, now: int) -> list[list[Any]]:
-        """The rows after earlier ones, which a page that takes the newest of a span first has left out."""
+        """Put before the rows earlier ones, which a page that takes the newest of a span first has left out."""
         while len(rows) > 1 and rows[0][0] - span.start > 1.5 * _usual_step(rows):
             answered = self._ask(span.start, now, until=rows[0][0] - _MILLISECOND)
             earlier = [row for row in answered if row[0] < rows[0][0]]
@@ -281,7 +284,7 @@ class PaymentSeries(Series):
 
 
 def _timed(answer: list[list[Any]], findings: Findings, now: int) -> list[list[Any]]:
-    """Rows with their time in microseconds, sorted by it. Rows without a plausible time are bad."""
+    """Return rows with their time in microseconds, sorted by it. Rows without a plausible time are bad."""
     rows = []
     for row in answer:
         moment = row[0] if row else None
@@ -294,7 +297,7 @@ def _timed(answer: list[list[Any]], findings: Findings, now: int) -> list[list[A
 
 
 def _framed(rows: list[list[Any]], schema: pl.Schema) -> pl.DataFrame:
-    """Rows in the columns of a schema; what is no number is null."""
+    """Return rows in the columns of a schema; what is no number is null."""
     columns = {
         name: pl.Series(name, [row[i] if i < len(row) else None for row in rows], strict=False)
         for i, name in enumerate(schema)
@@ -306,7 +309,7 @@ def _framed(rows: list[list[Any]], schema: pl.Schema) -> pl.DataFrame:
 
 
 def _without_doubles(frame: pl.DataFrame, series: Series) -> pl.DataFrame:
-    """Rows by time, each time once; a time with several values is bad."""
+    """Sort rows by time, and keep each time once; a time with several values is bad."""
     unique = frame.unique(maintain_order=True).sort("timestamp", maintain_order=True)
     doubled = unique.filter(pl.col("timestamp").is_duplicated())
     for moment, *_ in doubled.select(pl.col("timestamp").unique(maintain_order=True).to_physical()).rows():
@@ -317,7 +320,7 @@ def _without_doubles(frame: pl.DataFrame, series: Series) -> pl.DataFrame:
 
 
 def _checked(frame: pl.DataFrame, check: Callable[..., pl.DataFrame], series: Series) -> pl.DataFrame:
-    """The rows that obey the rules; the others are bad, and the first is named with its time and value."""
+    """Return the rows that obey the rules; the others are bad, and the first is named with its time and value."""
     while frame.height:
         try:
             return check(frame, source=series.source)

@@ -42,6 +42,9 @@ class S3Store(Store):
         with self._errors("cannot be written", path), self._fs.open_output_stream(self._key(path)) as file:
             file.write(content)
 
+    def tidy(self, path: str) -> None:
+        """Nothing to do: an object is there as a whole, or not at all."""
+
     def exists(self, path: str) -> bool:
         with self._errors("cannot be read", path):
             return bool(self._fs.get_file_info(self._key(path)).is_file)

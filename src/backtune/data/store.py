@@ -29,6 +29,10 @@ class Store(ABC):
         """Create or replace a file atomically, with the folders that it needs."""
 
     @abstractmethod
+    def tidy(self, path: str) -> None:
+        """Remove what interrupted writes of a file left beside it. To be called while ``exclusive`` is held."""
+
+    @abstractmethod
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""
 
@@ -97,6 +101,12 @@ class LocalStore(Store):
             finally:
                 part.unlink(missing_ok=True)
             _sync_folder(target.parent)
+
+    def tidy(self, path: str) -> None:
+        target = self._folder / path
+        with self._errors("cannot be tidied", path):
+            for part in target.parent.glob(f".{target.name}.*.tmp"):
+                part.unlink(missing_ok=True)
 
     def exists(self, path: str) -> bool:
         return (self._folder / path).is_file()

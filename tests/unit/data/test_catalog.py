@@ -249,6 +249,38 @@ def test_power_cut_leaves_a_catalog_that_reads(monkeypatch, root, make_frame, wr
     assert load_bars(root, "BTCUSD", "1m").volume.sum() == 240
 
 
+def test_what_a_kill_left_is_settled(monkeypatch, root, tmp_path, make_frame):
+    whole = make_frame(YEAR_END)
+    Catalog.open_or_create(tmp_path / "at once").write("BTCUSD", "1m", whole)
+    write = LocalStore.write
+
+    def killed_at_the_record(self: LocalStore, path: str, content: bytes) -> None:
+        if path == MANIFEST and b"pending" not in content:
+            raise _PowerCutError
+        write(self, path, content)
+
+    monkeypatch.setattr(LocalStore, "write", killed_at_the_record)
+    with pytest.raises(_PowerCutError):
+        Catalog.open_or_create(root).write("BTCUSD", "1m", whole)
+    monkeypatch.undo()
+    half_written = [
+        root / f".{MANIFEST}.0123.tmp",
+        *(f.with_name(".bars.parquet.0123.tmp") for f in root.rglob("bars.parquet")),
+    ]
+    for file in half_written:
+        file.write_bytes(b"half")
+    catalog = Catalog.open(root)
+    catalog.settle()
+    assert not [file for file in half_written if file.exists()]
+    assert (root / MANIFEST).read_bytes() == (tmp_path / "at once" / MANIFEST).read_bytes()
+    assert catalog.assets() == ["BTCUSD"]
+
+
+def test_settling_nothing_makes_nothing(root):
+    Catalog.open_or_create(root / "absent").settle()
+    assert not (root / "absent").exists()
+
+
 def test_manifest_survives_the_round_trip(catalog, root):
     content = (root / MANIFEST).read_bytes()
     assert Manifest.from_bytes(content, source="x").to_bytes() == content

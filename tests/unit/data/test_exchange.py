@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
-from backtune.data.exchange import Exchange, Market, Retries
+from backtune.data.exchange import Exchange
+from backtune.data.markets import Market
+from backtune.data.retries import Retries
 from backtune.data.stopping import Stop
 from backtune.errors import SpecError
 from backtune.timeframe import Timeframe
