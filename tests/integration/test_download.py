@@ -277,9 +277,6 @@ FAULTS = {
     "a page with its last rows alone": Fault(edit=lambda rows: rows[-2:]),
     "a page out of order": Fault(edit=lambda rows: rows[::2] + rows[1::2]),
     "a page that repeats rows": Fault(edit=lambda rows: rows[:9] + rows[5:]),
-    "a page further on": Fault(
-        edit=lambda rows: [made_bar("BTCUSDT", HOUR, r[0] + 200 * HOUR, 2e9) for r in rows]
-    ),
     "a page that begins before it should": Fault(
         edit=lambda rows: [made_bar("BTCUSDT", HOUR, rows[0][0] - k * HOUR, 2e9) for k in (3, 2, 1)] + rows
     ),
@@ -301,6 +298,16 @@ def test_faults_leave_the_bars_of_an_undisturbed_download(server, root, undistur
     report = _get(server, root)
     assert (report.status, report.error) == ("complete", None)
     assert _hashes(root) == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "length", "start"), [("1h", HOUR, "2024-01-01"), ("1m", 60, "2024-02-28")]
+)
+def test_a_page_further_on_is_no_gap(server, root, timeframe, length, start):
+    shift = 300 * length
+    server.faults = [Fault(edit=lambda rows: [made_bar("BTCUSDT", length, r[0] + shift, 2e9) for r in rows])]
+    assert _get(server, root, timeframe=timeframe, start=start).status == "complete"
+    assert _stored(root, timeframe=timeframe).equals(_made(server, length, start))
 
 
 def test_slow_answers(server, root, undisturbed):
@@ -624,7 +631,7 @@ def _wait_for_pages(server: Server, n: int, process: subprocess.Popen[str]) -> N
 
 
 HOURS = ("binance", SPOT, "--timeframe", "1h", "--start", "2024-01-01")
-MINUTES = ("binance", SPOT, "--timeframe", "1m", "--start", "2024-02-12", "--end", "2024-03-01")  # 26 pages
+MINUTES = ("binance", SPOT, "--timeframe", "1m", "--start", "2024-02-19", "--end", "2024-03-01")  # 16 pages
 
 
 def test_the_command_shows_what_it_did(server, root):
@@ -664,7 +671,7 @@ def test_json_of_a_partial_download(server, root):
     assert "not finished: the same command goes on" in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_signals_store_what_has_come(server, root, number):
     server.seconds = 0.05
     process = _start(server, root, *MINUTES)
@@ -676,7 +683,7 @@ def test_signals_store_what_has_come(server, root, number):
     assert "not finished: the same command goes on" in err
     kept = _stored(root, timeframe="1m").height
     assert kept >= 2000
-    assert _stored(root, timeframe="1m").equals(_made(server, 60, "2024-02-12")[:kept])
+    assert _stored(root, timeframe="1m").equals(_made(server, 60, "2024-02-19")[:kept])
     assert all(report.problem is None for report in check_catalog(root))
 
 
@@ -696,11 +703,11 @@ def _killed_and_resumed(server: Server, root: Path, arguments: tuple[str, ...], 
 
 def test_killed_and_resumed(server, root, tmp_path):
     server.seconds = 0.05
-    _killed_and_resumed(server, root, MINUTES, [16])
-    assert 1 <= len(server.pages()) < 26
-    _get(server, tmp_path / "at once", timeframe="1m", start="2024-02-12", end="2024-03-01")
+    _killed_and_resumed(server, root, MINUTES, [12])
+    assert 1 <= len(server.pages()) < 16
+    _get(server, tmp_path / "at once", timeframe="1m", start="2024-02-19", end="2024-03-01")
     assert _hashes(root) == _hashes(tmp_path / "at once")
-    assert _stored(root, timeframe="1m").equals(_made(server, 60, "2024-02-12", seconds("2024-03-01")))
+    assert _stored(root, timeframe="1m").equals(_made(server, 60, "2024-02-19", seconds("2024-03-01")))
 
 
 @pytest.mark.slow
