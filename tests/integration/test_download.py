@@ -21,7 +21,6 @@ import pytest
 from typer.testing import CliRunner
 
 from backtune.cli import app
-from backtune.data.bars import SCHEMA
 from backtune.data.catalog import Catalog
 from backtune.data.check import check_catalog
 from backtune.data.download import DownloadReport, download_bars, download_funding
@@ -29,6 +28,7 @@ from backtune.data.exchange import Exchange
 from backtune.data.funding import RATES
 from backtune.data.load import load_bars
 from backtune.data.retries import Retries
+from backtune.data.schema import SCHEMA
 from backtune.data.stopping import Stop
 from backtune.errors import DownloadError, SpecError
 from exchange_server import DAY, HOUR, Fault, Row, made_bar, seconds, serving

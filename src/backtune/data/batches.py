@@ -13,6 +13,7 @@ from backtune.data.catalog import Catalog
 from backtune.data.manifest import Partition
 from backtune.data.pages import Series
 from backtune.data.parquet import decode
+from backtune.data.provenance import Provenance
 from backtune.data.window import Window
 from backtune.errors import DataError
 from backtune.timeframe import Timeframe
@@ -34,8 +35,8 @@ class StoredRows:
 
     def times(self, span: Span) -> np.ndarray:
         """Return the times of the rows that lie wholly in a span, (n_rows,) int64."""
-        length = self.timeframe.microseconds if self.timeframe else 1
-        inside = Window(span.start, span.end - length + 1)
+        latest = self.timeframe.latest_open(span.end) if self.timeframe else span.end - 1
+        inside = Window(span.start, latest + 1)
         frames = [
             self._rows_of(partition, inside)["timestamp"].to_physical().to_numpy()
             for partition in self._partitions()
@@ -56,12 +57,15 @@ class StoredRows:
         """Return true if there are rows later than a moment."""
         return any(partition.end > moment for partition in self._partitions())
 
-    def write(self, frame: pl.DataFrame, *, replace: bool, source: str) -> None:
+    def write(self, frame: pl.DataFrame, *, replace: bool, provenance: Provenance) -> None:
         """Merge rows into the catalog."""
+        name = provenance.name
         if self.timeframe is None:
-            self.catalog.write_funding(self.asset, frame, replace=replace, source=source)
+            self.catalog.write_funding(self.asset, frame, replace=replace, source=name, provenance=provenance)
         else:
-            self.catalog.write(self.asset, self.timeframe, frame, replace=replace, source=source)
+            self.catalog.write(
+                self.asset, self.timeframe, frame, replace=replace, source=name, provenance=provenance
+            )
 
     def _partitions(self) -> list[Partition]:
         found = self.catalog.all_partitions()
@@ -118,7 +122,7 @@ class Batch:
         self._frames, self._n_rows = [], 0
         frame, n_new, n_changed = self._compared(frame)
         if frame.height:
-            self.stored.write(frame, replace=self._replace, source=self._series.source)
+            self.stored.write(frame, replace=self._replace, provenance=self._series.provenance)
         self.new += n_new
         self.changed += n_changed
         self._written_at = time.monotonic()

@@ -192,10 +192,29 @@ def _download(
             for timeframe in [*request.timeframes, *([None] if request.funding else [])]
             for market, asset in zip(markets, assets, strict=True)
         ]
+        if request.asset is None:
+            _check_same_origin(jobs)
         return list(_reports(jobs, on_progress or (lambda _progress: None), stop))
     finally:
         if isinstance(exchange, str):
             opened.close()
+
+
+def _check_same_origin(jobs: list[_Job]) -> None:
+    """Refuse to mix a market's rows with those of another exchange, or of files, unless --asset says that it is meant.
+
+    Raises:
+        SpecError: An asset has rows from elsewhere.
+    """
+    for job in jobs:
+        for source in job.catalog.sources(job.asset, job.timeframe):
+            if source.name != job.series.source:
+                raise SpecError(
+                    "asset",
+                    f"{job.asset} {job.timeframe or FUNDING} has rows from {source.name!r}; pass --asset {job.asset} if "
+                    f"{job.series.source!r} is to go on with them, or another name if it is not",
+                    value=job.asset,
+                )
 
 
 def _span(window: Window, now: int) -> Span:
@@ -363,7 +382,7 @@ class _Job:
         return replace(
             report,
             start=to_datetime(int(opens[0])),
-            end=to_datetime(int(opens[-1]) + self.timeframe.microseconds),
+            end=to_datetime(self.timeframe.end_of(int(opens[-1]))),
             gaps=gaps.count,
             longest_gap_seconds=gaps.longest_seconds,
         )

@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 
 from backtune.data.absent import Span
-from backtune.data.bars import SCHEMA, check_bars
 from backtune.data.exchange import Exchange
 from backtune.data.funding import RATES, check_rates
 from backtune.data.markets import Market
+from backtune.data.provenance import Provenance
+from backtune.data.schema import SCHEMA, check_bars
 from backtune.data.window import iso
 from backtune.errors import BarsError
 from backtune.timeframe import Timeframe
@@ -72,12 +73,14 @@ class Series(ABC):
 
     Attributes:
         source: the name of the series in messages.
+        provenance: the exchange, the market and the library, as the catalog keeps them.
         step: microseconds between two rows without a gap, at the least.
         schema: the columns of its rows.
         findings: the observations made so far.
     """
 
     source: str
+    provenance: Provenance
     step: int
     schema: pl.Schema
     findings: Findings
@@ -145,6 +148,7 @@ class BarSeries(Series):
         native = exchange.native_timeframe(timeframe)
         months = int(native[:-1]) if native.endswith("M") else 0
         self.source = f"{market.exchange} {market.symbol} {timeframe}"
+        self.provenance = _provenance(self.source, exchange, market)
         self.schema = SCHEMA
         self.step = 28 * _DAY * months if months else timeframe.microseconds
         self.findings = Findings()
@@ -240,6 +244,7 @@ class PaymentSeries(Series):
 
     def __init__(self, exchange: Exchange, market: Market) -> None:
         self.source = f"{market.exchange} {market.symbol} funding"
+        self.provenance = _provenance(self.source, exchange, market)
         self.schema = RATES
         self.step = _HOUR
         self.findings = Findings()
@@ -338,3 +343,15 @@ def _checked(frame: pl.DataFrame, check: Callable[..., pl.DataFrame], series: Se
 
 def _usual_step(rows: list[list[Any]]) -> float:
     return float(np.median(np.diff([row[0] for row in rows])))
+
+
+def _provenance(source: str, exchange: Exchange, market: Market) -> Provenance:
+    assumed = {
+        "exchange": market.exchange,
+        "symbol": f"{market.symbol} ({market.kind})",
+        "zone": "UTC, as exchanges are",
+        "label": "open",
+        "volume": f"in {market.base}",
+        "library": f"ccxt {exchange.ccxt_version}",
+    }
+    return Provenance(source, assumed=assumed)

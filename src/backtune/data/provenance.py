@@ -16,16 +16,16 @@ class Provenance:
     Attributes:
         name: The name of the file without its folder, or of the exchange, symbol and timeframe.
         sha256: The SHA-256 of the file's bytes, None where there is no file.
-        rows: The number of rows that it holds.
-        start, end: The times of its first and its last row, in ISO.
+        rows: The number of rows that it holds, None for a download, which comes in parts.
+        start, end: The times of its first and its last row, in ISO; None for a download.
         assumed: The assumptions under which it was read, by subject.
         notes: Remarks on how it was read and what was mended.
     """
 
     name: str
-    rows: int
-    start: str
-    end: str
+    rows: int | None = None
+    start: str | None = None
+    end: str | None = None
     sha256: str | None = None
     assumed: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -38,9 +38,11 @@ class Provenance:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Provenance:
         """Read what :meth:`to_json` wrote."""
-        known = {key: entry[key] for key in ("name", "rows", "start", "end")}
         return cls(
-            **known,
+            name=entry["name"],
+            rows=entry.get("rows"),
+            start=entry.get("start"),
+            end=entry.get("end"),
             sha256=entry.get("sha256"),
             assumed=dict(entry.get("assumed", {})),
             notes=tuple(entry.get("notes", ())),

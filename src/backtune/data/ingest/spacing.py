@@ -70,6 +70,13 @@ def find_length(table: Table, source: str) -> Length:
     if (months := _months(times, steps)) is not None:
         return Length(Timeframe.of_months(months), "the rows' usual step")
     usual = _whole_days(usual)
+    if not _is_usual_length(usual // _SECOND):
+        raise BarsError(
+            f"rows are usually {usual // _SECOND} s apart, which is hardly the length of bars: their times may have been "
+            f"misunderstood; if they were not, pass --timeframe {Timeframe(usual // _SECOND)}",
+            source=source,
+            column="timestamp",
+        )
     if np.mean(_is_multiple(steps, usual)) < _MOST:
         divisor = int(np.gcd.reduce(steps))
         if divisor >= 60 * _SECOND and usual % divisor == 0:
@@ -260,6 +267,13 @@ def _months(times: np.ndarray, steps: np.ndarray) -> int | None:
 def _usual(steps: np.ndarray) -> int:
     values, counts = np.unique(steps, return_counts=True)
     return int(values[np.argmax(counts)])
+
+
+def _is_usual_length(seconds: int) -> bool:
+    """Return True for whole days, parts of a day in whole minutes, and parts of a minute."""
+    if seconds >= 86_400:
+        return seconds % 86_400 == 0
+    return seconds % 60 == 0 if seconds >= 60 else 60 % seconds == 0
 
 
 def _whole_days(usual: int) -> int:

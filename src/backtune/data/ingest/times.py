@@ -399,6 +399,8 @@ def _from_text(values: pl.Series, source: str, zone: Zone | None, date_order: Da
         if whole.null_count() > values.null_count():
             whole = values.str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
         exact = whole.null_count() == values.null_count()
+        if not exact:
+            _check_digits(values, source)
         return _from_numbers(whole if exact else values.cast(pl.Float64, strict=False), source, zone)
     if _find_format(first) is None:
         values = _tidy(values)
@@ -459,6 +461,29 @@ def _fill_shorter_forms(naive: pl.Series, values: pl.Series, form: str) -> pl.Se
         if shorter != form and (naive.is_null() & values.is_not_null()).any():
             naive = naive.fill_null(_parse_naive(values, shorter))
     return naive
+
+
+def _check_digits(values: pl.Series, source: str) -> None:
+    """Refuse epochs in powers of ten with too few digits to tell a second, as spreadsheets write them.
+
+    Raises:
+        BarsError: There is such a number; names the row.
+    """
+    parts = values.str.extract_groups(r"^(\d+)\.?(\d*)[eE]\+?(\d+)$").struct.unnest()
+    digits = parts.to_series(1).str.len_chars().cast(pl.Int64)
+    lost = parts.to_series(2).cast(pl.Int64, strict=False) - digits
+    # Seconds have 10 digits, milliseconds 13 and so on: so many may be lost of each.
+    exponent = parts.to_series(2).cast(pl.Int64, strict=False)
+    allowed = pl.select(
+        pl.when(exponent >= 18).then(9).when(exponent >= 15).then(6).when(exponent >= 12).then(3).otherwise(0)
+    ).to_series()
+    too_few = (lost > allowed).fill_null(value=False).arg_true()
+    if len(too_few):
+        row = int(too_few[0])
+        raise BarsError(
+            f"{values[row]!r} has too few digits to tell a time; write times as whole numbers, or as dates",
+            source=source, row=row, column="timestamp",
+        )  # fmt: skip
 
 
 def _read_months(values: pl.Series, first: str) -> Times | None:
