@@ -320,7 +320,7 @@ WRITTEN: list[tuple[str, str]] = [
     ("search: {warm_start: 1_000}", "search.warm_start: 1_000 is read as a number in YAML; write '1_000'"),
     ("search: {sampler: no}", "search.sampler: must not be a truth value (given: False) (line 2 has no, which YAML reads as false)"),
     ("search: {trials: yes}", "search.trials: must not be a truth value (given: True) (line 2 has yes, which YAML reads as true)"),
-    ("search: {trials: 0100}", "spec.yaml: search.trials: 0100 is read as 64, an octal number, in YAML 1.1, and as 100 in 1.2; write '0100' if it is text, 100 if"),
+    ("search: {trials: 0100}", "spec.yaml: search.trials: 0100 is read as 64, an octal number, in YAML 1.1, and as 100 in 1.2; write '0100' if it is text, 100 or 64 if"),
     ("execution: {fee_bps: 1}\nname: y\nexecution: {size: 1}", "spec.yaml: execution: stands twice, on lines 2 and 4"),
     ("data: {start: 2022-02-30}", "spec.yaml: data.start: 2022-02-30 is read as a date, and there is no such day"),
     ("space: {S: {p: {type: int, low: on, high: 3}}}", "space.S.p.low: True is not a finite number (line 2 has on, which YAML reads as true)"),

@@ -188,13 +188,14 @@ def _problem(kind: str, text: str) -> str:
         return f"{shortened(text)} is no {kind}"
     if ":" in text:
         return f"{text} is read as a number to base 60 in YAML 1.1, and as text in 1.2; write '{text}'"
-    sign, digits = (
-        text[: -len(text.lstrip("+-"))] if text[0] in "+-" else "",
-        text.lstrip("+-").replace("_", ""),
-    )
-    plain = sign + (digits.lstrip("0") or "0")
+    sign = "-" if text[0] == "-" else ""
+    digits = text.lstrip("+-").replace("_", "")
+    decimal = f"{sign}{digits.lstrip('0') or '0'}"
     if set(digits) <= set("01234567"):
-        first, second = f"read as {sign}{int(digits, 8)}, an octal number, in YAML 1.1", f"as {plain} in 1.2"
+        octal = f"{sign}{int(digits, 8)}"
+        meant = f"read as {octal}, an octal number, in YAML 1.1, and as {decimal} in 1.2"
+        numbers = f"{decimal} or {octal}"
     else:
-        first, second = "read as text in YAML 1.1", f"as the number {plain} in 1.2"
-    return f"{text} is {first}, and {second}; write '{text}' if it is text, {plain} if it is a number"
+        meant = f"read as text in YAML 1.1, and as the number {decimal} in 1.2"
+        numbers = decimal
+    return f"{text} is {meant}; write '{text}' if it is text, {numbers} if it is a number"

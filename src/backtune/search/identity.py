@@ -44,10 +44,10 @@ def strategy_version(ref: StrategyRef) -> str:
     try:
         module = inspect.getmodule(ref.cls)
         own = _structure(inspect.getsource(module if module and module.__name__ != "__main__" else ref.cls))
+        return _with_modules(own, _modules_of(module))
     except (OSError, TypeError):
         # Typed into a prompt: nothing but the name tells it apart.
         return ref.cls.__qualname__
-    return _with_modules(own, _modules_of(module))
 
 
 def _with_modules(own: str, modules: Sequence[StrategyModule]) -> str:

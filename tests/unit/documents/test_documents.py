@@ -62,7 +62,7 @@ REFUSED: list[tuple[str, str]] = [
     ("d: {start: 2022-02-20 25:00:00}", "f: d.start: 2022-02-20 25:00:00 is read as a date"),
     ("d: {start: 2022-02-20T10:61:00Z}", "f: d.start: 2022-02-20T10:61:00Z is read as a date"),
     ("d: {start: 2022-02-20T10:00:00+99:00}", "f: d.start: 2022-02-20T10:00:00+99:00 is read as a date"),
-    ("a: [0700]", "f: a.0: 0700 is read as 448, an octal number, in YAML 1.1, and as 700 in 1.2; write '0700' if it is text, 700 if it is a number (line 1)"),
+    ("a: [0700]", "f: a.0: 0700 is read as 448, an octal number, in YAML 1.1, and as 700 in 1.2; write '0700' if it is text, 700 or 448 if it is a number (line 1)"),
     ("a: 0883", "f: a: 0883 is read as text in YAML 1.1, and as the number 883 in 1.2; write '0883' if it is text, 883"),
     ("a: -010", "f: a: -010 is read as -8, an octal number, in YAML 1.1, and as -10 in 1.2"),
     ("a: 12:30", "f: a: 12:30 is read as a number to base 60 in YAML 1.1, and as text in 1.2; write '12:30' (line 1)"),
