@@ -77,12 +77,12 @@ def read_name(path: Path) -> Named:
     A date or a number is cut only where it is the period of the file, at the end of the name or after the timeframe:
     ``BTCUSDT_240329-1h-2024-01.csv`` holds bars of ``BTCUSDT_240329``, and ``2015.HK.csv`` those of ``2015.HK``.
     """
-    return _read(_stem(path))
+    return _read(stem_of(path))
 
 
 def asset_of_funding(path: Path) -> str | None:
     """Read names such as ``BTCUSD_funding.csv`` or ``BTCUSDT-fundingRate-2020-01.csv``."""
-    return _read(_FUNDING.sub("_", _stem(path)).strip("-_ ")).asset
+    return _read(_FUNDING.sub("_", stem_of(path)).strip("-_ ")).asset
 
 
 def require_asset(asset: str | None, path: Path | str) -> str:
@@ -102,7 +102,7 @@ def require_asset(asset: str | None, path: Path | str) -> str:
     return asset
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
     """The name without the suffixes of formats (a ticker may have a dot), and without the mark of a copy."""
     name = path.name
     while (cut := Path(name).suffix.lower()) in _SUFFIXES:

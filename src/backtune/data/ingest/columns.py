@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from backtune.data.ingest.clocks import looks_like_clocks
 from backtune.data.ingest.sheet import Sheet
-from backtune.data.ingest.times import looks_like_clocks, looks_like_dates
+from backtune.data.ingest.times import looks_like_dates
 from backtune.data.schema import PRICES
 from backtune.errors import BarsError, SpecError
 
@@ -87,7 +88,7 @@ _SPLITS: Final = ("splitfactor", "splitcoefficient", "stocksplits", "splitratio"
 _DIVIDENDS: Final = ("divcash", "dividendamount", "dividends", "dividend", "exdividend", "cashdividend")
 _SYMBOLS: Final = (
     "symbol", "ticker", "sym", "tic", "instrument", "instrumentid", "contract", "pair", "market", "secid", "code", "tscode",
-    "actsymbol", "stock", "asset", "coin", "isin", "name", "series",
+    "actsymbol", "stock", "asset", "coin", "isin", "name",
 )  # fmt: skip
 _PERIODS: Final = ("per", "interval", "timeframe", "resolution", "granularity", "barsize")
 _RATES: Final = ("fundingrate", "rate", "lastfundingrate", "funding")

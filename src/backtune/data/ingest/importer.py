@@ -30,8 +30,10 @@ from backtune.data.ingest.spacing import (
     label_by_open,
 )
 from backtune.data.ingest.table import Reading, Table, read_rates, read_tables
-from backtune.data.ingest.times import DateOrder, Zone
-from backtune.data.naming import asset_of_funding, read_name, require_asset
+from backtune.data.ingest.times import DateOrder
+from backtune.data.ingest.zones import Zone
+from backtune.data.name_parts import read_length
+from backtune.data.naming import asset_of_funding, read_name, require_asset, stem_of
 from backtune.data.provenance import Provenance
 from backtune.data.quality import judge_bars
 from backtune.data.schema import SCHEMA, check_bars, check_rows, time_rules
@@ -297,22 +299,23 @@ def _check_meant(
     """Refuse a file whose name differs from those that gave the asset's bars so far, unless --asset says that it is meant."""
     if options.asset is not None:
         return
-    own = _letters(source.path)
+    own = _words_beside_asset(source.path, asset)
     for other in catalog.sources(asset, timeframe):
-        if other.sha256 is not None and _letters(Path(other.name)) != own:
+        if other.sha256 is not None and _words_beside_asset(Path(other.name), asset) != own:
             raise CatalogError(
                 f"{source.label}: {asset} {timeframe or FUNDING} has bars from files named like {other.name!r}; pass --asset {asset} if this "
                 "file holds the same market, or another name for --asset if it does not"
             )
 
 
-def _letters(path: Path) -> str:
-    """Return what files of one series share in their names: the letters, without the numbers of periods."""
-    stem = path.name
-    while Path(stem).suffix and len(Path(stem).suffix) <= 8 and Path(stem).suffix[1:].isalpha():
-        stem = Path(stem).stem
-    stem = re.sub(r"(?: ?\(\d{1,3}\)| - (?:Copy|Kopie|Copie|Copia))+$", "", stem, flags=re.IGNORECASE)
-    return "".join(character for character in stem.lower() if character.isalpha())
+def _words_beside_asset(path: Path, asset: str) -> tuple[str, ...]:
+    """Return the words of a file's name that are neither the asset nor a length of bars nor numbers of periods.
+
+    Files of one series share them: ``Binance_BTCUSDT_1h`` and ``BTCUSDT-1h-2024-01`` do not.
+    """
+    rest = re.sub(re.escape(asset), " ", stem_of(path), flags=re.IGNORECASE)
+    words = re.findall(r"[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*", rest)
+    return tuple(word.lower() for word in words if read_length(word) is None)
 
 
 def _describe_level(

@@ -11,6 +11,7 @@ import polars as pl
 
 from backtune.data.funding import RATES
 from backtune.data.ingest.adjustments import Actions, Adjust, adjust_bars
+from backtune.data.ingest.clocks import join_date_and_clock
 from backtune.data.ingest.columns import Columns, find_columns, find_rate_columns
 from backtune.data.ingest.numbers import (
     Convention,
@@ -20,7 +21,9 @@ from backtune.data.ingest.numbers import (
     read_numbers,
 )
 from backtune.data.ingest.sheet import Sheet
-from backtune.data.ingest.times import DateOrder, Times, Zone, join_date_and_clock, read_times
+from backtune.data.ingest.times import DateOrder, read_times
+from backtune.data.ingest.understood_times import Times
+from backtune.data.ingest.zones import Zone
 from backtune.data.schema import PRICES, SCHEMA
 from backtune.errors import BarsError, SpecError
 
@@ -94,14 +97,14 @@ def read_rates(sheet: Sheet, reading: Reading) -> Table:
     if not sheet.has_header:
         raise BarsError("has no header; put a line such as timestamp,rate on top", source=sheet.source)
     candidates, rate = find_rate_columns(sheet)
-    times = _read_first(sheet, candidates, reading)
+    times, said = _read_first(sheet, candidates, reading)
     values = sheet.frame.to_series(rate)
     convention = find_convention((), (values,), source=sheet.source, chosen=reading.decimal)
     frame = pl.DataFrame(
         [times.utc.alias("timestamp"), read_numbers(values, convention, source=sheet.source, role="rate")],
         schema=RATES,
     )
-    return _oldest_first(Table(frame.with_row_index("row"), assumed=_said_of_times(times), notes=sheet.notes))
+    return _oldest_first(Table(frame.with_row_index("row"), assumed=said, notes=sheet.notes))
 
 
 def check_scale(scale: float) -> None:
@@ -141,11 +144,11 @@ def _split_tickers(sheet: Sheet) -> Iterator[Sheet]:
 def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
     columns = find_columns(sheet, reading.columns)
     _check_single_period(sheet, columns)
-    times = _read_first(sheet, columns.times, reading)
+    times, said_of_times = _read_first(sheet, columns.times, reading)
     convention = _find_convention(sheet, columns, reading)
     numbers = _Numbers(sheet, convention)
     volume, said_of_volume, notes = _read_volume(sheet, columns, numbers)
-    assumed = {**_said_of_times(times), "volume": said_of_volume}
+    assumed = {**said_of_times, "volume": said_of_volume}
     if (text := convention.describe()) is not None:
         assumed["numbers"] = text
     # columns: row, timestamp, open, high, low, close, volume, and what adjusts them
@@ -164,7 +167,7 @@ def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
         frame, symbol=next((t for t in sheet.tickers if t), None), assumed=assumed, is_date=times.is_date,
         notes=(*sheet.notes, *columns.notes, *notes), stamps_are_ends=columns.stamps_are_ends,
     )  # fmt: skip
-    parts = [table] if symbols is None else _split_by_symbol(table, symbols)
+    parts = [table] if symbols is None else _split_by_symbol(table, symbols, sheet.source)
     name = sheet.names[columns.adjusted[-1]] if columns.adjusted else ""
     return [_finish(_oldest_first(part), name, reading, sheet.source) for part in parts]
 
@@ -213,24 +216,28 @@ def _find_convention(sheet: Sheet, columns: Columns, reading: Reading) -> Conven
     return find_convention(prices, volumes, source=sheet.source, chosen=reading.decimal)
 
 
-def _read_first(sheet: Sheet, candidates: Sequence[tuple[int, ...]], reading: Reading) -> Times:
-    """Read the first candidate that holds times; where none does, the first one's error tells why."""
-    zone = reading.zone
+def _read_first(
+    sheet: Sheet, candidates: Sequence[tuple[int, ...]], reading: Reading
+) -> tuple[Times, dict[str, str]]:
+    """Read the first candidate that holds times, and say what it is; where none does, the first one's error tells why."""
     first_error: BarsError | None = None
     for at in candidates:
         values = sheet.frame.to_series(at[0])
         try:
             if len(at) == 2:
                 values = join_date_and_clock(values, sheet.frame.to_series(at[1]), source=sheet.source)
-            return read_times(values, source=sheet.source, zone=zone, date_order=reading.date_order)
+            times = read_times(values, source=sheet.source, zone=reading.zone, date_order=reading.date_order)
         except BarsError as error:
             first_error = first_error or error
+        else:
+            names = " and ".join(_name_of(sheet, position) for position in at)
+            return times, {"time": f"{names}, {times.form}", "zone": times.zone}
     assert first_error is not None  # noqa: S101
     raise first_error
 
 
-def _said_of_times(times: Times) -> dict[str, str]:
-    return {"time": times.form, "zone": times.zone}
+def _name_of(sheet: Sheet, position: int) -> str:
+    return repr(sheet.names[position]) if sheet.names[position].strip() else f"column {position + 1}"
 
 
 def _check_single_period(sheet: Sheet, columns: Columns) -> None:
@@ -260,15 +267,15 @@ def _read_volume(sheet: Sheet, columns: Columns, numbers: _Numbers) -> tuple[pl.
     for i in range(1, len(read)):
         if empty[i] < empty[best] - _FEWER_ZEROS:
             best = i
-    volume, name = read[best], sheet.names[columns.volumes[best]] or f"column {columns.volumes[best] + 1}"
-    said = f"{name!r}"
+    volume, name = read[best], _name_of(sheet, columns.volumes[best])
+    said = name
     if len(read) > 1:
         others = [
-            f"{sheet.names[at]!r} ({empty[i]:.0%})" for i, at in enumerate(columns.volumes) if i != best
+            f"{_name_of(sheet, at)} ({empty[i]:.0%})" for i, at in enumerate(columns.volumes) if i != best
         ]
-        said = f"{name!r} (empty in {empty[best]:.0%} of the bars) rather than {' or '.join(others)}"
+        said = f"{name} (empty in {empty[best]:.0%} of the bars) rather than {' or '.join(others)}"
     if volume.is_null().all():
-        return volume.fill_null(0.0), f"{name!r} is empty: 0", ()
+        return volume.fill_null(0.0), f"{name} is empty: 0", ()
     explicit = int((none[best] & volume.is_null()).sum())
     if explicit:
         volume = pl.select(pl.when(none[best]).then(volume.fill_null(0.0)).otherwise(volume)).to_series()
@@ -320,8 +327,16 @@ def _read_symbols(sheet: Sheet, columns: Columns) -> pl.Series | None:
     return symbols.cast(pl.String).str.strip_chars()
 
 
-def _split_by_symbol(table: Table, symbols: pl.Series) -> list[Table]:
+def _split_by_symbol(table: Table, symbols: pl.Series, source: str) -> list[Table]:
     distinct = symbols.drop_nulls().unique(maintain_order=True).to_list()
+    if len(distinct) > 1 and symbols.null_count():
+        row = int(symbols.is_null().arg_true()[0])
+        raise BarsError(
+            "belongs to no asset, where the column of assets names several",
+            source=source,
+            row=row,
+            column="symbol",
+        )
     if len(distinct) <= 1:
         return [replace(table, symbol=table.symbol or (distinct[0] if distinct else None))]
     return [replace(table, frame=table.frame.filter(symbols == symbol), symbol=symbol) for symbol in distinct]
