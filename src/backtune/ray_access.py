@@ -49,6 +49,17 @@ def find_token() -> str | None:
         raise ClusterError(f"Ray's token cannot be read: {error}; correct {token_path()}") from error
 
 
+def describe_token() -> str:
+    """Return what this program shows a Ray that asks for a token, for an error to say."""
+    place = f"${_TOKEN}" if os.environ.get(_TOKEN) else str(token_path())
+    mode = os.environ.get(_MODE)
+    if find_token() is None:
+        return f"there is none in {place}; copy that of Ray's user"
+    if mode is None or mode.lower() != "token":
+        return f"{_MODE}={mode} keeps the one in {place} back; unset {_MODE}"
+    return f"it was shown the one in {place}, which has to be that of Ray's user"
+
+
 def make_token_file() -> Path:
     """Write a new token where Ray looks for it, or keep the one that is there; its user alone can read it afterwards.
 

@@ -72,7 +72,8 @@ def cluster(tmp_path_factory):
     base = tmp_path_factory.mktemp("roles")
     scratch = Path(tempfile.mkdtemp(prefix="bt-role-", dir="/tmp"))
     port, dashboard, client, of_head, of_worker, agent, other = free_ports(7)
-    auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    # On a busy machine, Ray would give its own raylet up after a minute.
+    auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_raylet_start_wait_time_s": "300"}
     ours = ("--node-ip-address=127.0.0.1", f"--object-store-memory={2**27}")
     head = (
         f"--port={port}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", f"--temp-dir={scratch}",
@@ -86,12 +87,12 @@ def cluster(tmp_path_factory):
     )
     try:
         with role(base / "head", "head", *head, ports={8265: dashboard}, **auth) as of_the_head:
-            assert wait_for(lambda: of_the_head.health() == 0, 120)
+            assert wait_for(lambda: of_the_head.health() == 0, 300)
             address = {"RAY_HEAD": f"127.0.0.1:{port}"}
             with role(
                 base / "worker", "worker", *worker, ports={8090: of_worker}, **auth, **address
             ) as of_the_worker:
-                assert wait_for(lambda: of_the_worker.health() == 0, 120)
+                assert wait_for(lambda: of_the_worker.health() == 0, 300)
                 yield of_the_head, of_the_worker, dashboard, (of_head, of_worker)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -19,7 +19,7 @@ from gateway_process import Gateway
 from heads import PATH, RAY
 from ports import free_ports
 from strangers import TOLD_TO_STRANGERS, answers, listeners, own_addresses, reaches, surprises
-from sweeps import build_market, environment, wait_for
+from sweeps import backtune, build_market, environment, spec_document, wait_for, written
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 SLOW = pytest.mark.slow
@@ -195,6 +195,16 @@ def test_authentication_cannot_be_turned_off(tmp_path):
     assert refused.stderr.startswith(
         "error: RAY_AUTH_MODE is 'disabled'; whoever reaches Ray may run anything"
     )
+
+
+def test_a_sweep_that_has_no_token_to_show_says_so(tmp_path):
+    spec = written(tmp_path / "spec.yaml", spec_document(build_market(tmp_path / "market")))
+    refused = backtune(
+        "run", spec, "--address", "127.0.0.1:9", cwd=tmp_path, HOME=str(tmp_path), RAY_AUTH_MODE="token"
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith("error: Ray at 127.0.0.1:9 cannot be used: ")
+    assert f"there is none in {tmp_path}/.ray/auth_token" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,24 @@ def test_a_token_that_cannot_be_read_is_named(kept):
         ray_access.find_token()
 
 
+@pytest.mark.parametrize(
+    ("variables", "has_token", "said"),
+    [
+        ({}, False, "there is none in {file}; copy that of Ray's user"),
+        ({"RAY_AUTH_MODE": "token"}, True, "it was shown the one in {file}, which has to be that of Ray's user"),
+        ({"RAY_AUTH_MODE": "disabled"}, True, "RAY_AUTH_MODE=disabled keeps the one in {file} back; unset RAY_AUTH_MODE"),
+        ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "c"}, False,
+         "it was shown the one in $RAY_AUTH_TOKEN, which has to be that of Ray's user"),
+    ],
+)  # fmt: skip
+def test_an_error_says_which_token_was_shown(kept, monkeypatch, variables, has_token, said):
+    if has_token:
+        ray_access.make_token_file()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert ray_access.describe_token() == said.format(file=kept)
+
+
 TOKEN, LOOPBACK = {"RAY_AUTH_MODE": "token"}, {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 

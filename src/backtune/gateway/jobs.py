@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from backtune.errors import ClusterError
-from backtune.ray_access import client_variables, find_token, reread_environment, token_path
+from backtune.ray_access import client_variables, describe_token, reread_environment
 
 JobState = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 _FINAL = ("STOPPED", "SUCCEEDED", "FAILED")
@@ -150,17 +150,8 @@ class RayJobs:
             return call()
         except Exception as error:
             if type(error).__name__ == "AuthenticationError":
-                raise ClusterError(f"{self._address} {_refusal()}") from error
+                raise ClusterError(f"{self._address}: Ray asks for a token: {describe_token()}") from error
             raise ClusterError(f"{self._address}: {_first_line(error)}") from error
-
-
-def _refusal() -> str:
-    kept = "$RAY_AUTH_TOKEN" if os.environ.get("RAY_AUTH_TOKEN") else token_path()
-    if os.environ.get("RAY_AUTH_MODE") != "token" and find_token() is not None:
-        return f"asks for a token, and RAY_AUTH_MODE={os.environ.get('RAY_AUTH_MODE')} keeps the one in {kept} back"
-    if find_token() is None:
-        return f"asks for a token, and there is none in {kept}; copy that of the head's user"
-    return f"does not take the token in {kept}; it is not that of the head's user"
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backtune.errors import ClusterError
-from backtune.ray_access import client_variables, environment, private_variables
+from backtune.ray_access import client_variables, describe_token, environment, private_variables
 from backtune.temporary_folder import temporary_folder
 
 _STORE_BYTES = 128 * 2**20
@@ -103,9 +103,19 @@ def _start(ray: Any, cluster: Cluster, scratch: Path) -> None:
                 # Everybody may connect to the sockets that Ray makes there, but for the folder around it.
                 object_store_memory=_STORE_BYTES, _temp_dir=str(scratch / "ray"), **quiet,
             )  # fmt: skip
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
-        where = cluster.address or "on this machine"
-        raise ClusterError(f"Ray {where} cannot be used: {last_line(error)}") from error
+    except (
+        ConnectionError,
+        RuntimeError,
+        ValueError,
+        OSError,
+        TimeoutError,
+        ray.exceptions.RayError,
+    ) as error:
+        if cluster.address is None:
+            raise ClusterError(f"Ray on this machine cannot be used: {last_line(error)}") from error
+        raise ClusterError(
+            f"Ray at {cluster.address} cannot be used: {last_line(error)} (where it asks for a token: {describe_token()})"
+        ) from error
 
 
 def last_line(error: BaseException) -> str:
