@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -81,7 +82,7 @@ def head_answers(address: str, token: str) -> bool:
     try:
         with direct.open(request, timeout=_ANSWER_SECONDS) as answer:
             return bool(answer.status == 200)
-    except OSError:
+    except (OSError, HTTPException):
         return False
 
 
