@@ -105,9 +105,9 @@ def _window(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str, origi
         start, end, first, last = (
             f"{moment:%Y-%m-%d %H:%M}" for moment in (*map(to_datetime, (bars.start, bars.end)), *stored)
         )
+        window = f"from {start} to {end}" if bars.start < bars.end else f"from {start} on"
         raise CatalogError(
-            f"data.start, data.end: {asset} {timeframe} has no bars from {start} to {end}; it has bars of {source} from {first} to "
-            f"{last}"
+            f"data.start, data.end: {asset} {timeframe} has no bars {window}; it has bars of {source} from {first} to {last}"
         )
     return _Bounds(bars, data)
 

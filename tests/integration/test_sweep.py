@@ -212,7 +212,7 @@ def test_funding_is_paid_by_the_search_as_by_a_backtest(tmp_path):
     ("body", "reason"),
     [
         ("raise ValueError('no such level')", "ValueError: no such level"),
-        ("return np.full(len(bars), np.nan)", "position nan at bar 0 is not in [-1, 1]"),
+        ("return np.full(len(bars), np.nan)", "positions are NaN at"),
         ("return np.zeros(len(bars) - 1)", "expected ("),
         ("return 'long'", "positions are not numbers"),
         ("bars.close[0] = 1.0", "read-only"),

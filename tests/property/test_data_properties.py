@@ -184,7 +184,8 @@ def test_every_form_of_a_time_is_read_back(moment, form):
     assert time.replace(tzinfo=None) == moment.replace(microsecond=0)
 
 
-@given(st.integers(631_152_000, 4_000_000_000), st.sampled_from([1, 10**3, 10**6, 10**9]))
+# Nanoseconds of 1990 are refused to be told from the ticks that .NET counts.
+@given(st.integers(694_224_000, 4_000_000_000), st.sampled_from([1, 10**3, 10**6, 10**9]))
 def test_every_unit_of_an_epoch_is_told(seconds, per_second):
     for value in (seconds * per_second, str(seconds * per_second)):
         assert read_times(pl.Series([value]), source="x").utc.to_physical()[0] == seconds * 10**6

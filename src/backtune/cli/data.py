@@ -64,6 +64,7 @@ class DateOrder(StrEnum):
 
     DMY = "dmy"
     MDY = "mdy"
+    YMD = "ymd"
 
 
 @app.command("import")
@@ -233,6 +234,8 @@ def check(
         _print_table(_CHECK_COLUMNS, [_check_row(report) for report in reports])
         _print_findings(reports)
         _print_problems([report.problem for report in reports if report.problem])
+        sound = sum(not report.problem for report in reports)
+        typer.echo(f"{sound} of {len(reports)} files are as the manifest says")
     if any(report.problem or (strict and report.is_suspect) for report in reports):
         raise typer.Exit(1)
 
@@ -250,7 +253,12 @@ def _show_imports(reports: Sequence[ImportReport], *, as_json: bool) -> None:
         _print_assumptions(imported)
         _print_doubts(imported)
         _print_unread([report for report in reports if report.unread])
-        _print_problems([report.error for report in reports if report.error])
+        _print_problems([f"error: {report.error}" for report in reports if report.error])
+        failed = sum(report.error is not None for report in reports)
+        if failed:
+            typer.echo(
+                f"{len(imported)} imported, {failed} not; mend what is named above and import again", err=True
+            )
     if any(report.error for report in reports):
         raise typer.Exit(1)
 
@@ -261,7 +269,10 @@ def _print_preview(report: ImportReport) -> None:
         return
     import polars as pl
 
-    typer.echo(f"\n{report.asset} {report.timeframe}: the first rows and the last of {report.rows:,}")
+    name = Path(report.source).name
+    typer.echo(
+        f"\n{report.asset} {report.timeframe} ({name}): the first rows and the last of {report.rows:,}"
+    )
     rows = [
         [f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else f"{value:g}" for value in row]
         for row in frame.with_columns(pl.col("timestamp").dt.replace_time_zone(None)).rows()
@@ -381,7 +392,8 @@ def _print_findings(reports: Sequence[FileReport]) -> None:
 
 
 def _gaps(count: int, longest_seconds: int) -> str:
-    return f"{count:,}, longest {timedelta(seconds=longest_seconds)}" if count else "none"
+    length = str(timedelta(seconds=longest_seconds)).removesuffix(", 0:00:00")
+    return f"{count:,}, longest {length}" if count else "none"
 
 
 def _day(moment: datetime | None) -> str:

@@ -336,16 +336,28 @@ def test_second_import_changes_nothing_and_says_so(write_file, tmp_path):
     [
         ("absent.csv", "there is no such file or folder"),
         ("empty", "the folder holds no file to import"),
-        ("x.xlsx", "is a spreadsheet; save the sheet with the bars as CSV; it has to be one of .csv"),
-        ("x.xyz", "cannot be imported: .xyz is not a kind of file that is read; it has to be one of .csv"),
     ],
 )
 def test_sources_that_are_none(tmp_path, name, message):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "x.xlsx").touch()
-    (tmp_path / "x.xyz").touch()
     with pytest.raises(CatalogError, match=message):
         import_bars(tmp_path / name, tmp_path / "root")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x.xlsx", "is a spreadsheet; save the sheet with the bars as CSV; it has to be one of .csv"),
+        ("x.xyz", "cannot be imported: .xyz is not a kind of file that is read; it has to be one of .csv"),
+        ("x.csv.part", "is a download that has not finished; finish it, or remove the file"),
+    ],
+)
+def test_a_named_file_that_is_not_read_costs_the_others_nothing(write_file, tmp_path, name, message):
+    good = write_file("BTCUSD_1h.csv", HEADER + GOOD)
+    (tmp_path / name).touch()
+    bad, imported = import_bars([tmp_path / name, good], tmp_path / "root")
+    assert message in bad.error
+    assert imported.error is None
 
 
 def test_unreadable_sources_are_bars_errors(tmp_path):

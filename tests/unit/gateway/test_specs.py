@@ -129,7 +129,7 @@ def test_nesting_without_end_is_refused(market):
 
 def test_a_window_without_bars_is_refused(market):
     for window in ({"start": "2030-01-01"}, {"end": "2001-01-01"}):
-        with pytest.raises(CatalogError, match="it has them from 2021-01-01"):
+        with pytest.raises(CatalogError, match="it has bars of 15m from 2021-01-01"):
             batch_spec(batch(data=window), market, LIMITS)
 
 

@@ -27,6 +27,7 @@ class Actions:
         splits: (n,) the ratio of a split on its day, as 4 for four new shares for an old one; 1, 0 or null on other days.
         dividends: (n,) the cash paid for a share on its ex-day; 0 or null on other days.
         name: The name of the column to speak of.
+        is_raw: True if the vendor is known to give prices beside dividends that are not adjusted for them.
     """
 
     adjusted: tuple[pl.Series, ...] = ()
@@ -34,6 +35,7 @@ class Actions:
     splits: pl.Series | None = None
     dividends: pl.Series | None = None
     name: str = ""
+    is_raw: bool = False
 
 
 def adjust_bars(
@@ -51,17 +53,22 @@ def adjust_bars(
     Raises:
         BarsError: The choice is left open and matters, or cannot be made with the columns that there are.
     """
-    splits = _ratios(actions.splits)
+    splits = _ratios(actions.splits, bars.height)
     unadjusted = _unadjusted_splits(bars["close"].to_numpy(), splits)
     dividends = _amounts(actions.dividends, bars.height)
+    if not actions.adjusted and not unadjusted.any() and not actions.is_raw and (dividends != 0).any():
+        return (
+            bars,
+            "as they stand; the file's dividends are not applied, for prices beside them are mostly adjusted already",
+        )
     differs = bool(actions.adjusted) and _differ(bars["close"], actions.adjusted[-1])
     if not differs and not unadjusted.any() and not (dividends != 0).any():
         return bars, None
     what = f"{actions.name!r} differs from the close" if differs else "the file tells of splits and dividends"
     if adjust is None:
         raise BarsError(
-            f"{what}: pass adjust='all' for prices adjusted for splits and dividends, adjust='splits', or adjust='none' "
-            "for prices as they stand",
+            f"{what}: read it by Bars.from_frame(frame, adjust='all') for prices adjusted for splits and dividends, with "
+            "adjust='splits', or with adjust='none' for prices as they stand",
             source=source,
             column=actions.name or None,
         )
@@ -143,9 +150,9 @@ def _later_product(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.append(product[1:], 1.0))
 
 
-def _ratios(splits: pl.Series | None) -> np.ndarray:
+def _ratios(splits: pl.Series | None, n: int) -> np.ndarray:
     if splits is None:
-        return np.ones(0)
+        return np.ones(n)
     values = splits.fill_null(1.0).to_numpy().copy()
     values[(values <= 0) | ~np.isfinite(values)] = 1.0
     return values
@@ -157,8 +164,6 @@ def _amounts(dividends: pl.Series | None, n: int) -> np.ndarray:
 
 def _unadjusted_splits(close: np.ndarray, splits: np.ndarray) -> np.ndarray:
     """Return the rows of splits at which the close steps by nearer the ratio than not at all: prices not yet adjusted."""
-    if not len(splits):
-        return np.zeros(len(close), dtype=bool)
     with np.errstate(divide="ignore", invalid="ignore"):
         step = np.concatenate([[np.nan], close[:-1] / close[1:]])
         is_nearer = np.abs(np.log(step / splits)) < np.abs(np.log(step))

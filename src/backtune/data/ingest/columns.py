@@ -19,12 +19,12 @@ from backtune.errors import BarsError, SpecError
 
 # Names as `plain_name` makes them; where a file has several for one part, the first here is taken.
 _TIMES: Final = (
-    "unix", "unixtimestamp", "unixtime", "epoch", "epochms", "timestamp", "timestampms", "timestamputc", "tsevent", "ts",
-    "opentime", "timeopen", "windowstart", "startedat", "starttime", "begintime", "begin", "start", "startdate",
-    "candlebegintime", "barstart", "bartime", "datetime", "dateandtime", "datetimeutc", "utcdatetime", "gmttime",
-    "utctime", "timeutc", "dateutc", "localtime", "time", "date", "dtyyyymmdd", "yyyymmdd", "day", "tradedate",
-    "tradingdate", "trddt", "pricedate", "quotedate", "sessiondate", "asof", "period", "dt", "t", "timeperiodstart",
-    "datum", "zeit", "fecha", "data", "日期", "时间", "日時", "日付", "indexlevel0", "index", "unnamed0", "",
+    "timeperiodstart", "opentime", "timeopen", "windowstart", "candlebegintime", "barstart", "starttime", "begintime",
+    "startedat", "begin", "start", "startdate", "unix", "unixtimestamp", "unixtime", "epoch", "epochms", "timestamp",
+    "timestampms", "timestamputc", "tsevent", "ts", "bartime", "datetime", "dateandtime", "datetimeutc", "utcdatetime",
+    "gmttime", "utctime", "timeutc", "dateutc", "localtime", "time", "date", "dtyyyymmdd", "yyyymmdd", "day", "tradedate",
+    "tradingdate", "trddt", "pricedate", "quotedate", "sessiondate", "asof", "period", "dt", "t", "dates", "datum", "zeit",
+    "fecha", "data", "tarih", "дата", "日期", "时间", "日時", "日付", "日付け", "날짜", "indexlevel0", "index", "unnamed0", "",
 )  # fmt: skip
 _END_TIMES: Final = (
     "closetime",
@@ -37,44 +37,34 @@ _END_TIMES: Final = (
     "timeperiodend",
 )
 _DATES: Final = (
-    "date", "dtyyyymmdd", "yyyymmdd", "day", "tradedate", "tradingdate", "datum", "fecha", "data", "trddt", "dates",
+    "date", "dtyyyymmdd", "yyyymmdd", "day", "tradedate", "tradingdate", "datum", "fecha", "data", "trddt", "dates", "tarih", "дата",
 )  # fmt: skip
 _CLOCKS: Final = (
-    "time",
-    "hhmmss",
-    "hhmm",
-    "clock",
-    "timeofday",
-    "zeit",
-    "uhrzeit",
-    "hora",
-    "ora",
-    "heure",
-    "times",
-)
+    "time", "hhmmss", "hhmm", "clock", "timeofday", "hour", "hours", "zeit", "uhrzeit", "hora", "ora", "heure", "times",
+)  # fmt: skip
 _PRICES: Final[Mapping[str, tuple[str, ...]]] = {
     "open": (
         "open", "o", "openprice", "opening", "openingprice", "priceopen", "first", "eroffnung", "offnung",
-        "eroffnungskurs", "eroffn", "erster", "ouverture", "ouv", "apertura", "abertura", "otwarcie", "开盘", "开盘价", "始値", "시가",
+        "eroffnungskurs", "eroffn", "erster", "ouverture", "ouv", "apertura", "abertura", "otwarcie", "开盘", "开盘价", "始値", "시가", "오픈", "pxopen", "откр", "acilis",
     ),
     "high": (
         "high", "h", "highprice", "pricehigh", "max", "highest", "hoch", "tageshoch", "haut", "plushaut", "maximo",
-        "maxima", "massimo", "najwyzszy", "最高", "最高价", "高値", "고가",
+        "maxima", "massimo", "najwyzszy", "最高", "最高价", "高値", "고가", "高", "pxhigh", "макс", "yuksek", "hoog",
     ),
     "low": (
         "low", "l", "lowprice", "pricelow", "min", "lowest", "tief", "tagestief", "bas", "plusbas", "minimo", "minima",
-        "najnizszy", "最低", "最低价", "安値", "저가",
+        "najnizszy", "最低", "最低价", "安値", "저가", "低", "pxlow", "мин", "dusuk", "laag",
     ),
     "close": (
         "close", "c", "closeprice", "closing", "closingprice", "priceclose", "closelast", "last", "lastprice", "price",
         "settle", "settlement", "schluss", "schlusskurs", "letzter", "zuletzt", "cloture", "fermeture", "dernier", "cierre", "ultimo",
-        "chiusura", "fechamento", "zamkniecie", "收盘", "收盘价", "終値", "종가",
+        "chiusura", "fechamento", "zamkniecie", "收盘", "收盘价", "終値", "종가", "pxlast", "цена", "simdi", "laatste", "ostatnio",
     ),
 }  # fmt: skip
 _VOLUMES: Final = (
     "volume", "vol", "v", "basevolume", "volumebase", "tradedvolume", "totaltradedquantity", "tottrdqty", "qty",
     "tickvolume", "tickvol", "ticks", "tickqty", "realvolume", "vols", "shares", "volumen", "umsatz", "stuck", "成交量",
-    "出来高", "거래량", "wolumen",
+    "出来高", "거래량", "wolumen", "wol", "hac", "объем", "交易量", "pxvolume",
 )  # fmt: skip
 _ADJUSTED_CLOSES: Final = (
     "adjclose",
@@ -87,13 +77,20 @@ _ADJUSTED_CLOSES: Final = (
 _SPLITS: Final = ("splitfactor", "splitcoefficient", "stocksplits", "splitratio", "splits", "split")
 _DIVIDENDS: Final = ("divcash", "dividendamount", "dividends", "dividend", "exdividend", "cashdividend")
 _SYMBOLS: Final = (
-    "symbol", "ticker", "sym", "tic", "instrument", "instrumentid", "contract", "pair", "market", "secid", "code", "tscode",
+    "symbol", "ticker", "sym", "tic", "instrument", "instrumentid", "contract", "pair", "secid", "code", "tscode",
     "actsymbol", "stock", "asset", "coin", "isin", "name",
 )  # fmt: skip
+_VOLUME_PARTS: Final = (("up", "down"), ("buyvolume", "sellvolume"), ("upvolume", "downvolume"))
+_ZONES: Final = ("timezone", "tz", "zone", "exchangetimezone", "offset", "utcoffset", "gmtoffset", "tzoffset")
+# These vendors give prices as they were traded beside the dividends.
+_RAW_DIVIDENDS: Final = ("divcash", "dividendamount")
+# Words that make an indicator of a volume.
+_INDICATOR = re.compile(r"(?i)\b(?:ma|sma|ema|avg|average|mean|std|ratio)\b|(?:_|-)(?:ma|sma|ema|avg|std)\b")
 _PERIODS: Final = ("per", "interval", "timeframe", "resolution", "granularity", "barsize")
 _RATES: Final = ("fundingrate", "rate", "lastfundingrate", "funding")
 _FUNDING_TIMES: Final = ("fundingtime", "calctime", "fundingratetimestamp")
 
+_ZONE_IN_NAME = re.compile(r"\s*\((?:UTC|GMT|[A-Z]{2,5}|[A-Za-z]+/[A-Za-z_]+|[+-]\d{1,2}:?\d{0,2})\)\s*$")
 # Sides of a quote, the best stand-in for traded prices first.
 _SIDES: Final = ("mid", "bid", "ask")
 _ORDERS_WITHOUT_NAMES: Final = (
@@ -117,6 +114,10 @@ class Columns:
         split, dividend: The columns of split ratios and of cash dividends.
         symbol: The column of the asset's name.
         period: The column of the bars' length.
+        zone: The column of zones or offsets.
+        volume_parts: The columns whose sum is the volume.
+        is_raw: True if the prices beside dividends are as they were traded.
+        is_fixed_point: True if prices are whole numbers of billionths, as Databento writes them.
         end_time: The column of the bars' ends.
         notes: Remarks on choices that were not plain.
     """
@@ -130,6 +131,10 @@ class Columns:
     dividend: int | None = None
     symbol: int | None = None
     period: int | None = None
+    zone: int | None = None
+    volume_parts: tuple[int, ...] = ()
+    is_raw: bool = False
+    is_fixed_point: bool = False
     end_time: int | None = None
     stamps_are_ends: bool = False
     notes: tuple[str, ...] = field(default=())
@@ -177,6 +182,11 @@ def find_rate_columns(sheet: Sheet) -> tuple[tuple[tuple[int, ...], ...], int]:
     return header.times(_FUNDING_TIMES), header.find("rate", _RATES)
 
 
+def find_clock_beside(sheet: Sheet, at: tuple[int, ...]) -> int | None:
+    """Return the column of times of day beside those that are read for the time, None where there is none."""
+    return _Header(sheet).clock_beside(at)
+
+
 def plain_name(name: str) -> str:
     """Return ``<OPEN>``, ``Open Price``, ``1. open`` and ``Öffnung`` as ``open``, ``openprice``, ``open`` and ``offnung``."""
     text = re.sub(r"^\s*\d+[a-z]?\.\s+", "", name.lower())
@@ -191,7 +201,7 @@ class _Header:
         self.sheet = sheet
         self.positions: dict[str, int] = {}
         for position, name in enumerate(sheet.names):
-            self.positions.setdefault(plain_name(name), position)
+            self.positions.setdefault(plain_name(_ZONE_IN_NAME.sub("", name)), position)
 
     def get(self, names: Sequence[str]) -> int | None:
         return next((self.positions[name] for name in names if name in self.positions), None)
@@ -222,12 +232,17 @@ class _Header:
         return tuple(found)
 
     def _date_and_clock(self) -> tuple[int, int] | None:
-        date, clock = self.get(_DATES), self.get([name for name in _CLOCKS if name in self.positions])
+        date, clock = self.get(_DATES), self.get(_CLOCKS)
         if date is None or clock is None or date == clock:
             return None
         frame = self.sheet.frame
         both = looks_like_dates(frame.to_series(date)) and looks_like_clocks(frame.to_series(clock))
         return (date, clock) if both else None
+
+    def clock_beside(self, at: tuple[int, ...]) -> int | None:
+        """Return the column of times of day beside a column of dates, where it is not one of those read."""
+        clock = self.get(_CLOCKS)
+        return clock if clock is not None and clock not in at else None
 
     def _counts_rows(self, name: str, at: int) -> bool:
         """Return True for an index without a name of its own that merely counts rows."""
@@ -261,6 +276,10 @@ def _by_name(header: _Header) -> Columns:
         dividend=header.get(_DIVIDENDS),
         symbol=header.get(_SYMBOLS),
         period=header.get(_PERIODS),
+        zone=header.get(_ZONES),
+        volume_parts=_volume_parts(header),
+        is_raw=any(name in header.positions for name in _RAW_DIVIDENDS),
+        is_fixed_point={"rtype", "publisherid"} <= header.positions.keys(),
         end_time=ends[0] if ends else None,
         stamps_are_ends=only_ends,
         notes=tuple(notes),
@@ -293,15 +312,36 @@ def _with_affix(header: _Header, notes: list[str]) -> tuple[int, ...] | None:
 
 
 def _volumes(header: _Header) -> tuple[int, ...]:
-    """Return exact names first, then ``Volume BTC`` and the like in the file's order (the base asset's comes first)."""
-    known = [header.positions[name] for name in _VOLUMES if name in header.positions]
-    in_currency = [
+    """Return exact names, or where there is none ``Volume BTC`` and the like in the file's order (the base asset's comes first).
+
+    Beside a volume, ``vol`` is one where it is written ``<VOL>``, as MetaTrader does; elsewhere it may be the volatility.
+    """
+    known = [
+        header.positions[name]
+        for name in _VOLUMES
+        if name in header.positions
+        and not (
+            name == "vol"
+            and "volume" in header.positions
+            and "<" not in header.sheet.names[header.positions[name]]
+        )
+    ]
+    if known:
+        return tuple(known)
+    return tuple(
         at
         for at, name in enumerate(header.sheet.names)
-        if re.fullmatch(r"(?i)\s*vol(?:ume)?[ _]*\(?[a-z0-9]{2,10}\)?\s*", name) and at not in known
+        if re.fullmatch(r"(?i)\s*vol(?:ume)?[ _]*\(?[a-z0-9]{2,10}\)?\s*", name)
         and plain_name(name) not in ("volumeadj", "volumeadjusted")
-    ]  # fmt: skip
-    return (*known, *in_currency)
+        and not _INDICATOR.search(name)
+    )
+
+
+def _volume_parts(header: _Header) -> tuple[int, ...]:
+    for names in _VOLUME_PARTS:
+        if all(name in header.positions for name in names):
+            return tuple(header.positions[name] for name in names)
+    return ()
 
 
 def _by_position(sheet: Sheet) -> Columns:
@@ -325,13 +365,29 @@ def _by_position(sheet: Sheet) -> Columns:
             source=sheet.source,
         )
     order, prices = _order_of_prices(columns[first : first + 4])
+    volume = first + 4
+    if _is_average_price(columns, first):
+        volume += 1  # Kraken's order: the average price before the volume
     return Columns(
         times=((at, at + 1),) if split else ((at,),),
         prices=tuple(first + i for i in prices),
-        volumes=(first + 4,) if len(columns) > first + 4 and _is_number(columns[first + 4]) else (),
+        volumes=(volume,) if len(columns) > volume and _is_number(columns[volume]) else (),
         symbol=symbol,
         end_time=first + 5 if len(columns) == first + 11 else None,  # klines of Binance
         notes=() if prices == (0, 1, 2, 3) else (f"prices stand in the order {order}",),
+    )
+
+
+def _is_average_price(columns: Sequence[pl.Series], first: int) -> bool:
+    """Return True if the column after the prices lies within high and low wherever it is not 0, and another number follows."""
+    if len(columns) < first + 6 or not all(_is_number(column) for column in columns[first + 4 : first + 6]):
+        return False
+    values = [c.cast(pl.Float64, strict=False).fill_null(0.0).to_numpy() for c in columns[first : first + 5]]
+    lowest, highest = np.min(values[:4], axis=0), np.max(values[:4], axis=0)
+    average = values[4]
+    traded = average != 0
+    return bool(traded.any()) and bool(
+        np.all((average[traded] >= lowest[traded]) & (average[traded] <= highest[traded]))
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,11 +14,12 @@ from backtune.errors import BarsError
 _MOST_DEPTH = 8
 
 
-def read_json_table(content: bytes, source: str) -> tuple[tuple[str, ...] | None, pl.DataFrame]:
+def read_json_table(content: bytes, source: str) -> tuple[tuple[str, ...] | None, pl.DataFrame, str | None]:
     """Find the longest table in a JSON document, or in one with a record on each line.
 
     Returns:
-        The names of the columns, None where the rows are mere lists, and the rows as text and numbers.
+        The names of the columns, None where the rows are mere lists; the rows as text and numbers; and the zone that the
+        document states, None where it states none.
 
     Raises:
         BarsError: The content is not JSON, or holds no table.
@@ -32,7 +34,17 @@ def read_json_table(content: bytes, source: str) -> tuple[tuple[str, ...] | None
             "holds no table: neither a list of rows or records, nor lists of equal length by name, nor records by time",
             source=source,
         )
-    return tables[-1]
+    return *tables[-1], _zone_in(document, 0)
+
+
+def _zone_in(node: Any, depth: int) -> str | None:
+    """Return the value of a key such as ``6. Time Zone`` or ``exchange_timezone``."""
+    if not isinstance(node, Mapping) or depth > 3:
+        return None
+    for name, value in node.items():
+        if isinstance(value, str) and re.search(r"time_?\s?zone$", str(name), re.IGNORECASE):
+            return value
+    return next((zone for value in node.values() if (zone := _zone_in(value, depth + 1))), None)
 
 
 def _parse(content: bytes) -> Any:

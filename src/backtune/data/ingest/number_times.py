@@ -27,6 +27,12 @@ _EPOCH_YEARS: Final = (1980, 2100)
 _UNITS: Final = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 # Days since 1899-12-30, as spreadsheets count them: 1954 to 2064.
 _SERIAL_DAYS: Final = (20_000, 60_000)
+# Tenths of microseconds since the year 1, at the beginnings of 1970, 1995 and 2100.
+_DOTNET_1970, _DOTNET_1995, _DOTNET_2100 = (
+    621_355_968_000_000_000,
+    629_245_152_000_000_000,
+    662_380_416_000_000_000,
+)
 _SERIAL_ORIGIN: Final = datetime(1899, 12, 30, tzinfo=UTC)
 
 
@@ -41,6 +47,9 @@ def read_number_times(values: pl.Series, source: str, zone: Zone | None) -> Time
     compact = _compact_dates(values, source, zone) if whole else None
     if compact is not None:
         return compact
+    ticks = _ticks_of_dotnet(values)
+    if ticks is not None:
+        return ticks
     epochs = _epochs(values)
     if epochs is not None:
         return epochs
@@ -109,6 +118,14 @@ def _epochs(values: pl.Series) -> Times | None:
     utc = frame.select(converted.cast(pl.Int64, strict=False).cast(TIME)).to_series()
     form = f"{' and '.join(used)} since 1970"
     return Times(utc, form, "UTC, as epochs are")
+
+
+def _ticks_of_dotnet(values: pl.Series) -> Times | None:
+    """Read tenths of microseconds since the year 1, which .NET counts; as nanoseconds they would be of the year 1990."""
+    if not bool(values.drop_nulls().is_between(_DOTNET_1995, _DOTNET_2100).all()):
+        return None
+    utc = ((values.cast(pl.Int64) - _DOTNET_1970) // 10).cast(TIME)
+    return Times(utc, "ticks of .NET", "taken as UTC, for they carry no zone", is_assumed_utc=True)
 
 
 def _thousandth(number: pl.Expr, kind: pl.DataType) -> pl.Expr:

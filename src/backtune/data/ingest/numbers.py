@@ -37,7 +37,9 @@ NO_VALUE: Final = (
 # A vendor writes these on purpose where there is nothing to count, unlike an empty cell.
 EXPLICITLY_NONE: Final = ("n/a", "#n/a", "-", "--", "\u2014", "\u2013", "n.a.")
 _SUFFIXES: Final = {"k": 1e3, "m": 1e6, "mio": 1e6, "b": 1e9, "bn": 1e9, "t": 1e12}
-_DECORATION: Final = r"[$€£¥₹\s\u00a0\u202f\u2019'_]|USD|EUR"
+_CURRENCY: Final = r"[$€£¥₹]|USD|EUR"
+# Blanks and apostrophes group digits where three follow.
+_GROUP_MARKS: Final = r"[ \u00a0\u202f\u2019'_](\d{3})\b"
 # A thousands mark stands before exactly three digits, or two in Indian grouping, and three at the end.
 _GROUPED: Final = r"^[-+]?[1-9]\d{0,2}(?:%s\d{2,3})*%s\d{3}$"
 # Prices of one asset hardly ever change by this factor from row to row; a misread mark does so by a thousand.
@@ -158,7 +160,8 @@ def _are_plain_floats(prices: Sequence[pl.Series], volumes: Sequence[pl.Series])
 
 def _plain(values: pl.Series) -> pl.Series:
     """Return numbers without currencies and blanks; null where there is no value."""
-    stripped = values.str.strip_chars().str.replace_all(_DECORATION, "")
+    stripped = values.str.replace_all(_CURRENCY, "").str.strip_chars(" \t\u00a0\u202f")
+    stripped = stripped.str.replace_all(_GROUP_MARKS, "$1").str.replace(r"\s+([A-Za-z]+\.?)$", "$1")
     stripped = stripped.str.replace(r"^\((.*)\)$", "-$1")
     none = values.str.strip_chars().str.to_lowercase().is_in(list(NO_VALUE)) | (stripped == "")
     return pl.select(pl.when(none).then(None).otherwise(stripped)).to_series()

@@ -31,6 +31,7 @@ class Sheet:
         tickers: The asset of each column in a table that holds several assets side by side; None for a column of all.
         has_header: True if the names come from the file.
         delimiter: The mark between the columns of a text file.
+        zone: The zone that the head of the file or the name of a column states, None where none does.
         notes: Remarks on how the file was read.
     """
 
@@ -40,6 +41,7 @@ class Sheet:
     tickers: tuple[str | None, ...]
     has_header: bool = True
     delimiter: str | None = None
+    zone: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -143,6 +145,17 @@ def split_levels(rows: list[list[str]]) -> tuple[tuple[str, ...], tuple[str | No
     return tuple(names), tuple(tickers)
 
 
+def _zone_in_names(names: tuple[str, ...]) -> str | None:
+    """Return the zone of a name such as ``Time (EST)``."""
+    found = (re.fullmatch(r"(?i).*(?:time|date).*\((.+)\)\s*", name) for name in names)
+    zone = next((match[1] for match in found if match), None)
+    return (
+        zone
+        if zone is None or re.fullmatch(r"[A-Z]{2,5}|[A-Za-z]+/[A-Za-z_]+|[+-]\d{1,2}:?\d{0,2}", zone)
+        else None
+    )
+
+
 _PRICE_NAMES: Final = frozenset({"open", "high", "low", "close", "adj close", "volume"})
 
 
@@ -157,7 +170,8 @@ def _read_text(content: bytes, source: str) -> Sheet:
         if table.header
         else (tuple("" for _ in table.frame.columns), (None,) * table.frame.width)
     )
-    return Sheet(source, table.frame, names, tickers, bool(table.header), table.delimiter, table.notes)
+    zone = table.zone or _zone_in_names(names)
+    return Sheet(source, table.frame, names, tickers, bool(table.header), table.delimiter, zone, table.notes)
 
 
 def _read_parquet(content: bytes, source: str) -> Sheet:
@@ -181,8 +195,9 @@ def _read_feather(content: bytes, source: str) -> Sheet:
 
 
 def _read_json(content: bytes, source: str) -> Sheet:
-    names, frame = read_json_table(content, source)
-    return Sheet(source, frame, names or ("",) * frame.width, (None,) * frame.width, names is not None)
+    names, frame, zone = read_json_table(content, source)
+    tickers = (None,) * frame.width
+    return Sheet(source, frame, names or ("",) * frame.width, tickers, names is not None, zone=zone)
 
 
 _READERS: Final[Mapping[str, Callable[[bytes, str], Sheet]]] = {

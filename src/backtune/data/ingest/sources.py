@@ -84,7 +84,7 @@ def find_sources(paths: Iterable[str | Path]) -> list[Source | Unread]:
     """Find every file below ``paths``, in order of name: either one to read, or one with the reason why not.
 
     Raises:
-        CatalogError: A path does not exist, names a file of a kind that is not read, or is a folder without a file to read.
+        CatalogError: A path does not exist, or is a folder without a file to read.
     """
     found: list[Source | Unread] = []
     for path in map(Path, paths):
@@ -99,15 +99,18 @@ def find_sources(paths: Iterable[str | Path]) -> list[Source | Unread]:
         elif not path.exists():
             raise CatalogError(f"{path}: there is no such file or folder")
         else:
-            entries = list(_open_file(path))
-            for entry in entries:
-                if isinstance(entry, Unread) and entry.label == str(path) and not entry.is_error:
-                    raise CatalogError(
-                        f"{path}: {entry.reason}; it has to be one of {', '.join(TABLES)}, or one of these "
-                        "compressed as .gz, .bz2, .xz, .zst or .zip"
-                    )
-            found.extend(entries)
+            found.extend(_as_named(entry, path) for entry in _open_file(path))
     return found
+
+
+def _as_named(entry: Source | Unread, path: Path) -> Source | Unread:
+    """Return a file that the user named as an error, where it is not of a kind that is read."""
+    if isinstance(entry, Source) or entry.label != str(path) or entry.is_error:
+        return entry
+    kinds = (
+        f"it has to be one of {', '.join(TABLES)}, or one of these compressed as .gz, .bz2, .xz, .zst or .zip"
+    )
+    return Unread(entry.label, f"{entry.reason}; {kinds}", is_error=True)
 
 
 def _files_below(folder: Path) -> list[Path]:

@@ -16,12 +16,15 @@ from backtune.timeframe import Timeframe, month_numbers, month_starts
 Label = Literal["open", "close"]
 
 _SECOND: Final = 1_000_000
+_MINUTE: Final = 60 * _SECOND
 _DAY: Final = 86_400 * _SECOND
 _MONTH: Final = 2_629_800 * _SECOND
 # A length is that of the usual step if so many steps are whole multiples of it.
 _MOST: Final = 0.9
 # So many rows, all a multiple of the named length apart, are bars of that multiple.
 _ENOUGH: Final = 20
+# So many rows of months are bars of months, whatever the last row is: vendors end files with the bar of today.
+_FEW_MONTHS: Final = 5
 _FIRST_MONDAY: Final = 4 * _DAY
 _REPAIR: Final = "--repair moves them to the grid, or drops them where there is a bar already"
 # Nobody recorded prices within a day before; an earlier time was misunderstood.
@@ -67,7 +70,8 @@ def find_length(table: Table, source: str) -> Length:
             source=source,
             column="timestamp",
         )
-    if (months := _months(times, steps)) is not None:
+    months = _months(times, steps) or (_months(times[:-1], steps[:-1]) if len(times) > _FEW_MONTHS else None)
+    if months is not None:
         return Length(Timeframe.of_months(months), "the rows' usual step")
     usual = _whole_days(usual)
     if not _is_usual_length(usual // _SECOND):
@@ -96,17 +100,29 @@ def label_by_open(table: Table, timeframe: Timeframe, label: Label) -> Table:
     opens = times.to_numpy().copy() if not times.null_count() else None
     if opens is None:
         return table
+    if timeframe.seconds >= 60 and len(opens) > 1 and bool(np.all(opens % _MINUTE >= 59 * _SECOND)):
+        # The last second or millisecond of a bar stands for its end.
+        opens = (opens // _SECOND + 1) * _SECOND
+        table = replace(table, stamps_are_ends=True, is_date=False)
     ends = label == "close" or table.stamps_are_ends
     said = "the times are those of closes: moved back by a bar" if ends else "open (assumed)"
     if timeframe.months:
         opens, said = _months_by_open(opens, timeframe, is_date=table.is_date, ends=ends)
     elif ends and table.is_date:
-        if timeframe.seconds % (7 * 86_400) == 0:
-            length = timeframe.microseconds
-            opens = opens - (opens - _FIRST_MONDAY) % (7 * _DAY) - (length - 7 * _DAY)
+        weekday = (opens - _FIRST_MONDAY) % (7 * _DAY)
+        if timeframe.seconds % (7 * 86_400) == 0 and np.any(weekday):
+            opens = opens - weekday - (timeframe.microseconds - 7 * _DAY)
+            said = "the dates are those of last days: moved to the first"
+        elif timeframe.seconds % (7 * 86_400) == 0:
+            opens = opens - timeframe.microseconds
+            said = "the dates are those on which bars end: moved back by a bar"
         else:
             opens = opens - (timeframe.microseconds - _DAY)
-        said = "the dates are those of last days: moved to the first"
+            said = (
+                "dates name their days"
+                if timeframe.seconds == 86_400
+                else "the dates are those of last days: moved to the first"
+            )
     elif ends:
         opens = -(-opens // _SECOND) * _SECOND - timeframe.microseconds
     notes = table.notes
@@ -145,6 +161,12 @@ def fit_to_length(
         raise _wrong_length(length, usual, gaps, source)
     if not timeframe.months:
         _check_multiples(length, opens, usual, source)
+        if timeframe.seconds >= 86_400:
+            short |= np.abs(steps - np.rint(steps)) > 1e-9
+    elif np.any(np.diff(opens) == 0):
+        frame, notes = _without_second_rows(frame, opens, timeframe, notes, repair=repair, source=source)
+        opens = frame["timestamp"].to_physical().to_numpy()
+        short = short[:0]
     if np.any(short):
         if not repair:
             row = int(np.flatnonzero(short)[0]) + 1
@@ -225,6 +247,30 @@ def _snap(frame: pl.DataFrame, timeframe: Timeframe) -> tuple[pl.DataFrame, int,
     return frame.with_columns(stamps)[kept], moved, len(opens) - len(kept)
 
 
+def _without_second_rows(
+    frame: pl.DataFrame,
+    opens: np.ndarray,
+    timeframe: Timeframe,
+    notes: list[str],
+    *,
+    repair: bool,
+    source: str,
+) -> tuple[pl.DataFrame, list[str]]:
+    """Drop the later rows of a month that has several, or refuse them."""
+    second = np.concatenate([[False], np.diff(opens) == 0])
+    row = int(np.flatnonzero(second)[0])
+    if not repair:
+        raise BarsError(
+            f"lies in the same bar of {timeframe} as the row before, {iso(int(opens[row]))} (the unfinished bar of the day of "
+            "download?); --repair drops it",
+            source=source, row=int(frame["row"][row]), column="timestamp",
+        )  # fmt: skip
+    return frame.filter(~pl.Series(second)), [
+        *notes,
+        f"dropped {_count(int(second.sum()), 'second row')} of a bar",
+    ]
+
+
 def _phase(opens: np.ndarray, timeframe: Timeframe) -> int:
     """Return the offset from the epoch's grid at which most rows lie."""
     return _usual(opens % timeframe.microseconds)
@@ -236,6 +282,9 @@ def _months_by_open(
     numbers = month_numbers(opens)
     days_in = (opens - month_starts(numbers)) // _DAY
     days_left = (month_starts(numbers + 1) - opens) // _DAY
+    if is_date and ends and not np.any(days_in):
+        first = month_starts(numbers - timeframe.months)
+        return first, "the dates are those on which bars end: moved back by a bar"
     if is_date and (ends or bool(np.all((days_left <= 4) & (days_in > 0)))):
         first = month_starts(numbers - (timeframe.months - 1))
         return first, "the dates are those of last days: moved to the first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -12,7 +13,7 @@ import polars as pl
 from backtune.data.funding import RATES
 from backtune.data.ingest.adjustments import Actions, Adjust, adjust_bars
 from backtune.data.ingest.clocks import join_date_and_clock
-from backtune.data.ingest.columns import Columns, find_columns, find_rate_columns
+from backtune.data.ingest.columns import Columns, find_clock_beside, find_columns, find_rate_columns
 from backtune.data.ingest.numbers import (
     Convention,
     Decimal,
@@ -29,7 +30,7 @@ from backtune.errors import BarsError, SpecError
 
 # A second volume is taken for the first where it has so many fewer empty bars, as a share of all.
 _FEWER_ZEROS: Final = 0.01
-_HISTDATA_ZONE: Final = "EST"
+_BILLIONTH: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _split_tickers(sheet: Sheet) -> Iterator[Sheet]:
 def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
     columns = find_columns(sheet, reading.columns)
     _check_single_period(sheet, columns)
-    times, said_of_times = _read_first(sheet, columns.times, reading)
+    times, said_of_times = _read_first(sheet, columns.times, reading, columns.zone)
     convention = _find_convention(sheet, columns, reading)
     numbers = _Numbers(sheet, convention)
     volume, said_of_volume, notes = _read_volume(sheet, columns, numbers)
@@ -168,11 +169,10 @@ def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
         notes=(*sheet.notes, *columns.notes, *notes), stamps_are_ends=columns.stamps_are_ends,
     )  # fmt: skip
     parts = [table] if symbols is None else _split_by_symbol(table, symbols, sheet.source)
-    name = sheet.names[columns.adjusted[-1]] if columns.adjusted else ""
-    return [_finish(_oldest_first(part), name, reading, sheet.source) for part in parts]
+    return [_finish(_oldest_first(part), columns, sheet, reading) for part in parts]
 
 
-def _finish(table: Table, adjusted_name: str, reading: Reading, source: str) -> Table:
+def _finish(table: Table, columns: Columns, sheet: Sheet, reading: Reading) -> Table:
     """Adjust and scale prices, and keep the columns of the schema."""
     extra = [c for c in table.frame.columns if c.startswith("_")]
     actions = Actions(
@@ -182,19 +182,41 @@ def _finish(table: Table, adjusted_name: str, reading: Reading, source: str) -> 
         adjusted_volume=table.frame["_adjusted_volume"] if "_adjusted_volume" in extra else None,
         splits=table.frame["_split"] if "_split" in extra else None,
         dividends=table.frame["_dividend"] if "_dividend" in extra else None,
-        name=adjusted_name,
+        name=sheet.names[columns.adjusted[-1]] if columns.adjusted else "",
+        is_raw=columns.is_raw,
     )
-    adjusted, phrase = adjust_bars(table.frame, actions, reading.adjust, source=source)
+    adjusted, phrase = adjust_bars(table.frame, actions, reading.adjust, source=sheet.source)
     assumed = dict(table.assumed)
     assumed["prices"] = phrase or "as they stand"
     length = None
     if "_length" in extra and not (lengths := table.frame["_length"].drop_nulls()).is_empty():
         length = int(lengths.mode().min())  # type: ignore[arg-type]
     frame = adjusted.select("row", *SCHEMA.names())
-    if reading.price_scale != 1:
-        frame = frame.with_columns(scale_prices(frame[name], reading.price_scale) for name in PRICES)
-        assumed["scale"] = f"prices multiplied by {reading.price_scale:g}"
+    scale = reading.price_scale
+    if scale == 1 and columns.is_fixed_point and _are_billionths(frame):
+        scale = _BILLIONTH
+    if scale != 1:
+        frame = frame.with_columns(scale_prices(frame[name], scale) for name in PRICES)
+        assumed["scale"] = (
+            f"prices multiplied by {scale:g}{', as Databento writes them' if scale == _BILLIONTH else ''}"
+        )
+    if any(ticker is not None for ticker in sheet.tickers):
+        table, frame = _without_empty_rows(table, frame)
     return replace(table, frame=frame, assumed=assumed, length=length)
+
+
+def _are_billionths(frame: pl.DataFrame) -> bool:
+    prices = frame["close"].drop_nulls()
+    return bool((prices >= 1e6).all()) and bool((prices == prices.round()).all())
+
+
+def _without_empty_rows(table: Table, frame: pl.DataFrame) -> tuple[Table, pl.DataFrame]:
+    """Drop the rows that only the other assets of the table have prices in."""
+    kept = frame.filter(~pl.all_horizontal(pl.col(name).is_null() for name in PRICES))
+    if kept.height == frame.height:
+        return table, frame
+    note = f"{frame.height - kept.height} rows of the other assets left out"
+    return replace(table, notes=(*table.notes, note)), kept.with_columns(pl.col("volume").fill_null(0.0))
 
 
 @dataclass(frozen=True)
@@ -217,23 +239,59 @@ def _find_convention(sheet: Sheet, columns: Columns, reading: Reading) -> Conven
 
 
 def _read_first(
-    sheet: Sheet, candidates: Sequence[tuple[int, ...]], reading: Reading
+    sheet: Sheet, candidates: Sequence[tuple[int, ...]], reading: Reading, zone_column: int | None = None
 ) -> tuple[Times, dict[str, str]]:
     """Read the first candidate that holds times, and say what it is; where none does, the first one's error tells why."""
     first_error: BarsError | None = None
+    zone = _stated_zone(sheet, zone_column)
     for at in candidates:
         values = sheet.frame.to_series(at[0])
         try:
             if len(at) == 2:
                 values = join_date_and_clock(values, sheet.frame.to_series(at[1]), source=sheet.source)
-            times = read_times(values, source=sheet.source, zone=reading.zone, date_order=reading.date_order)
+            times = read_times(
+                values, source=sheet.source, zone=reading.zone or zone, date_order=reading.date_order
+            )
         except BarsError as error:
             first_error = first_error or error
         else:
+            clock = find_clock_beside(sheet, at) if times.is_date and sheet.has_header else None
+            if clock is not None and sheet.frame.to_series(clock).drop_nulls().n_unique() > 1:
+                raise BarsError(
+                    f"{_name_of(sheet, at[0])} holds dates, and the times of day in {_name_of(sheet, clock)} are not "
+                    "understood; say which columns hold the time with --columns time=DATE+CLOCK",
+                    source=sheet.source,
+                    column=sheet.names[clock],
+                )
             names = " and ".join(_name_of(sheet, position) for position in at)
             return times, {"time": f"{names}, {times.form}", "zone": times.zone}
     assert first_error is not None  # noqa: S101
     raise first_error
+
+
+def _stated_zone(sheet: Sheet, at: int | None) -> Zone | None:
+    """Return the zone that a file states beside its times: in a column, behind the name of a column, or in its head.
+
+    Raises:
+        BarsError: A column of zones or offsets has several, or one that is not known.
+    """
+    text = sheet.zone
+    if at is not None:
+        values = sheet.frame.to_series(at).drop_nulls().cast(pl.String).str.strip_chars().unique().sort()
+        if len(values) > 1:
+            raise BarsError(
+                f"states several zones, {', '.join(map(repr, values.head(4)))}; write times with their offsets, or leave the "
+                "column out and pass --timezone",
+                source=sheet.source,
+                column=sheet.names[at],
+            )
+        text = str(values[0]) if len(values) else text
+    if text is None:
+        return None
+    try:
+        return Zone.parse(re.sub(r"^(\d)", r"+\1", text))
+    except SpecError as error:
+        raise BarsError(f"states a zone that is not known: {error}", source=sheet.source) from None
 
 
 def _name_of(sheet: Sheet, position: int) -> str:
@@ -257,6 +315,9 @@ def _read_volume(sheet: Sheet, columns: Columns, numbers: _Numbers) -> tuple[pl.
 
     Cells that say that there is no volume, and columns without any, are 0; other empty cells stay null.
     """
+    if not columns.volumes and columns.volume_parts:
+        parts = [numbers.read(at, "volume").fill_null(0.0) for at in columns.volume_parts]
+        return parts[0] + parts[1], " + ".join(_name_of(sheet, at) for at in columns.volume_parts), ()
     if not columns.volumes:
         zeros = pl.zeros(sheet.frame.height, dtype=pl.Float64, eager=True)
         return zeros, "none in the file: 0", ()

@@ -17,6 +17,11 @@ _DELIMITERS: Final = ("\t", ";", "|", ",")
 _SAMPLE_BYTES: Final = 65_536
 _SAMPLE_LINES: Final = 60
 _MOST_HEADER_LINES: Final = 4
+_NAMES: Final = frozenset({"open", "high", "low", "close", "volume", "date", "time"})
+# The first cells of headers of several lines.
+_LEVELS: Final = frozenset({"", "price", "ticker", "tickers", "symbols", "attributes", "date"})
+_COMMENTS = re.compile(r"(?:[ \t]*(?:#|//)[^\n]*\n)+")
+_ZONE = re.compile(r"(?i)time ?zone\W+([A-Za-z][\w/+:-]*|[+-]\d{1,2}:?\d{0,2})")
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 _NUMBER = re.compile(r"[-+(]?[$€£¥₹]?\s?[\d.,'\u00a0\u202f ]*\d[\d.,]*\)?\s?[%KMBTkmbt]?(?:[eE][-+]?\d+)?")
 _STARTS_LIKE_A_DATE = re.compile(
@@ -33,12 +38,14 @@ class TextTable:
         frame: The rows below, every column of text.
         delimiter: The mark between the columns.
         notes: Remarks on how the file was read.
+        zone: The zone that a line before the table states, None where none does.
     """
 
     header: list[list[str]]
     frame: pl.DataFrame
     delimiter: str
     notes: tuple[str, ...] = ()
+    zone: str | None = None
 
 
 def read_text_table(content: bytes, source: str) -> TextTable:
@@ -48,6 +55,10 @@ def read_text_table(content: bytes, source: str) -> TextTable:
         BarsError: The content is not text, or not a table.
     """
     text, notes = _decode(content, source)
+    head = _COMMENTS.match(text)
+    text = text[head.end() :] if head else text
+    zone = _ZONE.search(head[0]) if head else None
+    stated = zone[1] if zone else None
     lines = text[:_SAMPLE_BYTES].splitlines()[:_SAMPLE_LINES]
     delimiter, skipped = _find_dialect(lines)
     if delimiter is None:
@@ -56,6 +67,8 @@ def read_text_table(content: bytes, source: str) -> TextTable:
         delimiter, skipped = "\t", 0
     rows = [row for row in csv.reader(lines[skipped:], delimiter=delimiter) if row]
     header = _leading_header(rows)
+    titles = _count_titles(header)
+    skipped, header, rows = skipped + titles, header[titles:], rows[titles:]
     data = rows[len(header) :]
     if not data:
         raise BarsError("has a header and no rows", source=source)
@@ -65,11 +78,11 @@ def read_text_table(content: bytes, source: str) -> TextTable:
         frame = _text_columns(_after_lines(text, skipped + 1), delimiter, len(data[0]), source)
         if rows[0][0].strip() == "":
             frame = frame.drop(frame.columns[0])
-        return TextTable([], frame, delimiter, notes)
+        return TextTable([], frame, delimiter, notes, stated)
     width = _width(header, data)
     frame = _text_columns(_after_lines(text, skipped + len(header)), delimiter, width, source)
     header = [_fit(line, frame) for line in header]
-    return TextTable(header, frame, delimiter, notes)
+    return TextTable(header, frame, delimiter, notes, stated)
 
 
 def _decode(content: bytes, source: str) -> tuple[str, tuple[str, ...]]:
@@ -129,6 +142,16 @@ def _leading_header(rows: list[list[str]]) -> list[list[str]]:
             break
         header.append(row)
     return header
+
+
+def _count_titles(header: list[list[str]]) -> int:
+    """Return how many lines before the one that names the prices are titles, and no level of the header."""
+    for at, line in enumerate(header):
+        cells = {cell.strip().lower() for cell in line}
+        if len(cells & _NAMES) >= 3:
+            levels = header[0][0].strip().lower() in _LEVELS and len(header[0]) == len(line)
+            return 0 if levels else at
+    return 0
 
 
 def _is_value(cell: str) -> bool:

@@ -21,7 +21,7 @@ from backtune.data.ingest.understood_times import (
 from backtune.data.ingest.zones import Zone
 from backtune.errors import BarsError, SpecError
 
-DateOrder = Literal["dmy", "mdy"]
+DateOrder = Literal["dmy", "mdy", "ymd"]
 
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _DATES: Final = (
@@ -98,9 +98,11 @@ def looks_like_dates(values: pl.Series) -> bool:
         return True
     if isinstance(values.dtype, pl.Datetime):
         return bool((values.dt.truncate("1d") == values).all())
-    if values.dtype != pl.String and not values.dtype.is_integer():
+    if values.dtype != pl.String and not values.dtype.is_numeric():
         return False
-    text = values.drop_nulls().head(1_000).cast(pl.String).str.strip_chars()
+    text = (
+        values.drop_nulls().head(1_000).cast(pl.String).str.strip_chars().str.replace(r"^(\d{8})\.0$", "$1")
+    )
     text = text.str.replace(r"[T ]0{1,2}:00(:00(\.0+)?)?$", "")
     return not text.is_empty() and any(text.str.contains(f"^(?:{pattern})$").all() for pattern, _ in _DATES)
 
@@ -142,7 +144,7 @@ def _from_text(values: pl.Series, source: str, zone: Zone | None, date_order: Da
             source=source, row=0, column="timestamp",
         )  # fmt: skip
     form, ending = found
-    if form.startswith(("%d/%m", "%d-%m")):
+    if form.startswith(("%d/%m", "%d-%m", "%d.%m")):
         form = _day_or_month_first(values, form, source, date_order)
     if ending == "zone":
         return _from_named_zones(values, form, source)
@@ -257,20 +259,40 @@ def _plain_offsets(values: pl.Series) -> pl.Series:
 
 
 def _day_or_month_first(values: pl.Series, form: str, source: str, chosen: DateOrder | None) -> str:
-    month_first = form.replace("%d", "%#").replace("%m", "%d").replace("%#", "%m")
-    parts = values.str.extract_groups(r"^(\d{1,2})[/-](\d{1,2})").struct.unnest().cast(pl.Int64)
-    first, second = (parts.to_series(i).max() or 0 for i in range(2))
-    if first > 12 >= second:  # type: ignore[operator]
-        return form
-    if second > 12 >= first:  # type: ignore[operator]
-        return month_first
-    if chosen is not None:
-        return form if chosen == "dmy" else month_first
-    raise BarsError(
-        f"dates such as {values[0]!r} do not tell the day from the month; pass --date-order dmy or --date-order mdy",
-        source=source,
-        column="timestamp",
+    """Return the format with the order of day and month, and of a year of two digits, that the whole column tells.
+
+    Years of two digits leave three orders open; of these the part that changes most often from row to row is the day.
+    """
+    parts = (
+        values.str.extract_groups(r"^(\d{1,4})[/.-](\d{1,2})[/.-](\d{1,4})").struct.unnest().cast(pl.Int64)
     )
+    numbers = [parts.to_series(i) for i in range(3)]
+    greatest = [max(number.drop_nulls().to_list(), default=0) for number in numbers]
+    short_year = "%y" in form
+    orders = ("dmy", "mdy", "ymd") if short_year else ("dmy", "mdy")
+    mark = form[2]
+    possible = [order for order in orders if _is_possible(order, greatest)]
+    if "." in form[:3] and not short_year:
+        return form
+    if short_year and len(possible) > 1 and chosen is None:
+        changes = [int((number.diff().drop_nulls() != 0).sum()) for number in numbers]
+        by_day = [order for order in possible if changes[order.index("d")] == max(changes)]
+        possible = by_day if changes.count(max(changes)) == 1 and by_day else possible
+    if len(possible) != 1 and chosen is None:
+        raise BarsError(
+            f"dates such as {values.drop_nulls()[0]!r} do not tell the day from the month{' and the year' if short_year else ''}; "
+            f"pass --date-order {', '.join(orders[:-1])} or {orders[-1]}",
+            source=source,
+            column="timestamp",
+        )
+    order = possible[0] if len(possible) == 1 else chosen
+    year = "%y" if short_year else "%Y"
+    date = mark.join({"d": "%d", "m": "%m", "y": year}[part] for part in str(order))
+    return date + form[len("%d/%m/%Y") :]
+
+
+def _is_possible(order: str, greatest: list[int]) -> bool:
+    return greatest[order.index("m")] <= 12 and greatest[order.index("d")] <= 31
 
 
 def _check(times: pl.Series, values: pl.Series, source: str) -> None:

@@ -37,6 +37,9 @@ def times_of_dates(naive: pl.Series, form: str) -> Times:
 
 
 def times_of_clock(naive: pl.Series, form: str, zone: Zone | None, source: str) -> Times:
+    present = naive.drop_nulls()
+    if len(present) > 1 and bool((present.dt.truncate("1d") == present).all()):
+        return times_of_dates(naive, form)
     if zone is None:
         utc = naive.dt.replace_time_zone("UTC").cast(TIME)
         return Times(utc, form, "taken as UTC, for they carry no zone", is_assumed_utc=True)

@@ -69,7 +69,7 @@ REFUSED = {
                       "not plausible|apart"),
     "unsorted": (BARS.iloc[::-1].sample(frac=1, random_state=1), "unsorted"),
     "a NaN": (BARS.assign(high=BARS["high"].where(BARS.index != INDEX[7])), "row 7, column 'high': is not a finite number"),
-    "adjusted prices that differ": (PLAIN.assign(adjClose=CLOSE / 2), "pass adjust='all'"),
+    "adjusted prices that differ": (PLAIN.assign(adjClose=CLOSE / 2), "for prices adjusted for splits and dividends"),
     "no frame": ([1, 2], "a list is not a Polars or pandas frame"),
     "no rows": (BARS.iloc[:0], "has no rows"),
 }  # fmt: skip

@@ -307,7 +307,6 @@ MOVED = {
                     tuple(text.replace("01-03", "01-13") for text in MINUTES)),
 }  # fmt: skip
 DATE_ORDERS = {"Investing.com": "mdy", "nasdaq.com": "mdy"}
-NO_VOLUME = {"TradeStation"}
 
 
 @pytest.mark.parametrize("layout", TEXT)
@@ -319,19 +318,16 @@ def test_text(tmp_path, layout, newline):
     options = {"asset": "ACME"} if asset is None else {}
     (report,) = import_bars(path, tmp_path / "root", date_order=DATE_ORDERS.get(layout), **options)
     assert report.error is None
-    _assert_bars(
-        tmp_path / "root", asset or "ACME", MOVED.get(layout, times), volumes=layout not in NO_VOLUME
-    )
+    _assert_bars(tmp_path / "root", asset or "ACME", MOVED.get(layout, times))
 
 
-def _assert_bars(root, asset, times, *, volumes=True):
+def _assert_bars(root, asset, times):
     bars = load_bars(root, asset, "1d" if len(times[0]) == 10 else "1m")
     expected = [datetime.fromisoformat(time).replace(tzinfo=UTC) for time in times]
     assert bars.to_frame()["timestamp"].to_list() == expected
     values = zip(bars.open, bars.high, bars.low, bars.close, bars.volume, strict=True)
     found = [tuple(map(float, row)) for row in values]
-    assert [row[:4] for row in found] == [row[:4] for row in DAILY]
-    assert [row[4] for row in found] == [row[4] if volumes else 0.0 for row in DAILY]
+    assert found == DAILY
 
 
 ROWS = [[epoch * 1000, *row] for epoch, row in zip(EPOCHS, DAILY, strict=True)]
@@ -340,7 +336,7 @@ JSON = {
     "ccxt": ROWS,
     "Binance, numbers as text": [[row[0], *map(str, row[1:]), row[0] + 59_999, "0", 1, "0", "0", "0"] for row in ROWS],
     "Polygon": {"ticker": "ACME", "resultsCount": 3, "results": RECORDS},
-    "Kraken": {"error": [], "result": {"XACME": [[e, *map(str, r), 1] for e, r in zip(EPOCHS, DAILY, strict=True)], "last": 1}},
+    "Kraken": {"error": [], "result": {"XACME": [[e, *map(str, r[:4]), str(r[3]), str(r[4]), 1] for e, r in zip(EPOCHS, DAILY, strict=True)], "last": 1}},
     "Bitstamp": {"data": {"pair": "ACME/USD", "ohlc": [
         {"timestamp": str(e), "open": str(r[0]), "high": str(r[1]), "low": str(r[2]), "close": str(r[3]), "volume": str(r[4])}
         for e, r in zip(EPOCHS, DAILY, strict=True)]}},
