@@ -217,6 +217,8 @@ def test_the_documented_strategies_are_clean_and_print_what_is_written(tmp_path:
     (tmp_path / "breakout.py").write_text(breakout + momentum, encoding="utf-8")
     result = backtune("check-strategy", "breakout.py", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    shown = next(block for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "Breakout  " in block)
+    shown = next(
+        block for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "Breakout  " in block
+    )
     printed = [line.split() for line in result.stdout.splitlines() if line.strip(" ─")]
     assert [line.split() for line in shown.splitlines() if line.strip(" ─")] == printed
