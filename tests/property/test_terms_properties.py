@@ -18,7 +18,8 @@ from backtune.engine.simulation import Result
 from backtune.spec import Execution
 from oracles import EXAMPLES, make_bars, replay
 
-examples = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+# An example here is a whole simulation beside its event loop, so a fifth of the usual number.
+examples = settings(max_examples=max(50, EXAMPLES // 5), suppress_health_check=[HealthCheck.too_slow])
 
 STEPS = [1.0, 0.1, 0.01, 0.001, 0.25, 0.05, 7.0, 2.5, 0.0003, 1e-5, 1 / 32]
 FEES = ("fee_per_order", "fee_per_share", "minimum_fee")
