@@ -39,7 +39,7 @@ class StoredRows:
         inside = Window(span.start, latest + 1)
         frames = [
             self._rows_of(partition, inside)["timestamp"].to_physical().to_numpy()
-            for partition in self._partitions()
+            for partition in self.catalog.series(self.asset, self.timeframe)
             if inside.overlaps(partition.start, partition.end + 1)
         ]
         return np.concatenate([np.empty(0, dtype=np.int64), *frames])
@@ -49,13 +49,13 @@ class StoredRows:
         inside = Window(span.start, span.end)
         return [
             self._rows_of(partition, inside)
-            for partition in self._partitions()
+            for partition in self.catalog.series(self.asset, self.timeframe)
             if inside.overlaps(partition.start, partition.end + 1)
         ]
 
     def goes_on_after(self, moment: int) -> bool:
         """Return true if there are rows later than a moment."""
-        return any(partition.end > moment for partition in self._partitions())
+        return any(partition.end > moment for partition in self.catalog.series(self.asset, self.timeframe))
 
     def write(self, frame: pl.DataFrame, *, replace: bool, provenance: Provenance) -> None:
         """Merge rows into the catalog."""
@@ -66,10 +66,6 @@ class StoredRows:
             self.catalog.write(
                 self.asset, self.timeframe, frame, replace=replace, source=name, provenance=provenance
             )
-
-    def _partitions(self) -> list[Partition]:
-        found = self.catalog.all_partitions()
-        return [p for p in found if (p.asset, p.timeframe) == (self.asset, self.timeframe)]
 
     def _rows_of(self, partition: Partition, window: Window) -> pl.DataFrame:
         content = self.catalog.read_partition(partition)

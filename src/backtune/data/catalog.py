@@ -135,8 +135,11 @@ class Catalog:
 
     def partitions_in(self, asset: str, source_timeframe: Timeframe, window: Window) -> list[Partition]:
         """The files of a stored timeframe that have bars in the window, in time order."""
-        series = self._series.get(asset, {}).get(source_timeframe, [])
-        return [p for p in series if window.overlaps(p.start, p.end)]
+        return [p for p in self.series(asset, source_timeframe) if window.overlaps(p.start, p.end)]
+
+    def series(self, asset: str, timeframe: Timeframe | None) -> list[Partition]:
+        """The files of a stored timeframe, or without one of the funding payments, in time order; none where nothing is stored."""
+        return list(self._series.get(asset, {}).get(timeframe, []))
 
     def funding(self, asset: str) -> list[Partition]:
         """The files of an asset's funding payments, in time order.
@@ -144,14 +147,14 @@ class Catalog:
         Raises:
             CatalogError: there are none.
         """
-        found = self._series.get(asset, {}).get(None, [])
+        found = self.series(asset, None)
         if not found:
             root = self.store.describe()
             raise CatalogError(
                 f"{root}: {asset} has no funding payments; bring some in with "
                 f"`backtune data import FILE --funding --asset {asset} --root {root}`"
             )
-        return list(found)
+        return found
 
     def funding_in(self, asset: str, window: Window) -> list[Partition]:
         """The files of an asset's funding payments in the window, in time order; none if it lies between two payments.

@@ -9,7 +9,6 @@ import polars as pl
 from backtune.timeframe import Timeframe
 
 _MICROSECONDS = 1_000_000
-_DAY = 86_400 * _MICROSECONDS
 
 
 @dataclass(frozen=True)

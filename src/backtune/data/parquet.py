@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import polars as pl
 
@@ -13,7 +12,7 @@ from backtune.errors import BarsError
 # A month or two of one-minute bars: a window reads only the groups that it touches.
 _ROWS_PER_GROUP = 65_536
 # A damaged file can also trip an assertion inside Polars.
-_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 
 
 def encode(frame: pl.DataFrame, schema: pl.Schema = SCHEMA) -> bytes:
@@ -40,23 +39,23 @@ def decode(
                 raise BarsError(f"{found}; it has to be {kind}", source=source, column=name)
         # columns: those of the schema
         return (lazy.filter(where) if where else lazy).select(schema.names()).collect()
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise unreadable(error, source) from error
 
 
-def read_any(path: Path) -> pl.DataFrame:
+def decode_any(content: bytes, *, source: str) -> pl.DataFrame:
     """All columns of a Parquet file from elsewhere.
 
     Raises:
-        BarsError: the file cannot be read as Parquet.
+        BarsError: the bytes are not Parquet.
     """
     try:
-        return pl.read_parquet(path.read_bytes())
-    except _UNREADABLE as error:
-        raise unreadable(error, str(path)) from error
+        return pl.read_parquet(content)
+    except UNREADABLE as error:
+        raise unreadable(error, source) from error
 
 
-def unreadable(error: BaseException, source: str) -> BarsError:
-    """The error for bytes that are not Parquet."""
+def unreadable(error: BaseException, source: str, *, kind: str = "Parquet") -> BarsError:
+    """The error for bytes that are not of a kind."""
     reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return BarsError(f"cannot be read as Parquet (damaged or cut off?): {reason}", source=source)
+    return BarsError(f"cannot be read as {kind} (damaged or cut off?): {reason}", source=source)

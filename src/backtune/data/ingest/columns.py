@@ -119,6 +119,7 @@ class Columns:
         is_raw: True if the prices beside dividends are as they were traded.
         is_fixed_point: True if prices are whole numbers of billionths, as Databento writes them.
         end_time: The column of the bars' ends.
+        stamps_are_ends: True if the times are those at which bars end.
         notes: Remarks on choices that were not plain.
     """
 
@@ -365,9 +366,8 @@ def _by_position(sheet: Sheet) -> Columns:
             source=sheet.source,
         )
     order, prices = _order_of_prices(columns[first : first + 4])
-    volume = first + 4
-    if _is_average_price(columns, first):
-        volume += 1  # Kraken's order: the average price before the volume
+    # Kraken's eight columns have the average price before the volume.
+    volume = first + (5 if _is_average_price(columns, first) else 4)
     return Columns(
         times=((at, at + 1),) if split else ((at,),),
         prices=tuple(first + i for i in prices),
@@ -379,8 +379,8 @@ def _by_position(sheet: Sheet) -> Columns:
 
 
 def _is_average_price(columns: Sequence[pl.Series], first: int) -> bool:
-    """Return True if the column after the prices lies within high and low wherever it is not 0, and another number follows."""
-    if len(columns) < first + 6 or not all(_is_number(column) for column in columns[first + 4 : first + 6]):
+    """Return True for time, prices, average price, volume and count: the first of the last three lies within high and low."""
+    if len(columns) != first + 7 or not all(_is_number(column) for column in columns[first:]):
         return False
     values = [c.cast(pl.Float64, strict=False).fill_null(0.0).to_numpy() for c in columns[first : first + 5]]
     lowest, highest = np.min(values[:4], axis=0), np.max(values[:4], axis=0)

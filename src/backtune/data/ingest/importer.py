@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,11 +81,14 @@ class ImportOptions:
     repair: bool = False
     replace: bool = False
     dry_run: bool = False
-    reading: Reading = field(init=False)
-    length: Timeframe | None = field(init=False)
 
     def __post_init__(self) -> None:
-        reading = Reading(
+        _ = self.reading, self.length  # refuses what is not possible, before any work
+
+    @property
+    def reading(self) -> Reading:
+        """The choices of how files are read."""
+        return Reading(
             zone=None if self.timezone is None else Zone.parse(self.timezone),
             decimal=self.decimal,
             date_order=self.date_order,
@@ -93,10 +96,11 @@ class ImportOptions:
             columns=parse_columns(self.columns) if self.columns else {},
             price_scale=self.price_scale,
         )
-        object.__setattr__(self, "reading", reading)
-        object.__setattr__(
-            self, "length", None if self.timeframe is None else Timeframe.parse(self.timeframe)
-        )
+
+    @property
+    def length(self) -> Timeframe | None:
+        """The timeframe, parsed."""
+        return None if self.timeframe is None else Timeframe.parse(self.timeframe)
 
 
 def read_bars(path: str | Path, options: ImportOptions | None = None, **choices: Any) -> pl.DataFrame:
@@ -349,7 +353,7 @@ def _describe_level(
 
 
 def _provenance(report: ImportReport, source: Source, content: bytes) -> Provenance:
-    start, end = report.to_json()["start"], report.to_json()["end"]
+    start, end = (None if moment is None else moment.isoformat() for moment in (report.start, report.end))
     return Provenance(
         name=source.path.name, rows=report.rows, start=start, end=end, sha256=hashlib.sha256(content).hexdigest(),
         assumed=report.assumed, notes=report.notes,

@@ -125,7 +125,7 @@ def _ticks_of_dotnet(values: pl.Series) -> Times | None:
     if not bool(values.drop_nulls().is_between(_DOTNET_1995, _DOTNET_2100).all()):
         return None
     utc = ((values.cast(pl.Int64) - _DOTNET_1970) // 10).cast(TIME)
-    return Times(utc, "ticks of .NET", "taken as UTC, for they carry no zone", is_assumed_utc=True)
+    return Times(utc, "ticks of .NET", "taken as UTC, for they carry no zone")
 
 
 def _thousandth(number: pl.Expr, kind: pl.DataType) -> pl.Expr:

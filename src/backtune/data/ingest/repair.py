@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from backtune.data.ingest.table import Table
+from backtune.data.ingest.words import count_of
 from backtune.data.schema import PRICES
 from backtune.errors import BarsError
 
@@ -25,10 +26,10 @@ def sort_rows(table: Table) -> Table:
     notes = list(table.notes)
     unique = table.frame.unique(subset=columns, keep="first", maintain_order=True)
     if unique.height < table.frame.height:
-        notes.append(f"dropped {_rows(table.frame.height - unique.height, 'exact duplicate')}")
+        notes.append(f"dropped {count_of(table.frame.height - unique.height, 'exact duplicate')}")
     backward = int(unique.select((pl.col("timestamp").diff() < pl.duration()).sum()).item())
     if backward:
-        notes.append(f"sorted: {_rows(backward, 'row')} older than the row before")
+        notes.append(f"sorted: {count_of(backward, 'row')} older than the row before")
     return replace(table, frame=unique.sort("timestamp", maintain_order=True), notes=tuple(notes))
 
 
@@ -51,7 +52,7 @@ def describe_empty_rows(table: Table, *, source: str) -> None:
     without_price = frame.filter(_has_no_price())
     if without_price.height:
         raise BarsError(
-            f"has no price; {_rows(without_price.height, 'row')} of {frame.height:,} have none; --repair drops them, "
+            f"has no price; {count_of(without_price.height, 'row')} of {frame.height:,} have none; --repair drops them, "
             "for a bar may be absent",
             source=source, row=int(without_price["row"][0]), column="open",
         )  # fmt: skip
@@ -60,7 +61,7 @@ def describe_empty_rows(table: Table, *, source: str) -> None:
     without_volume = frame.filter(pl.col("volume").is_null())
     if without_volume.height:
         raise BarsError(
-            f"has no volume; {_rows(without_volume.height, 'row')} of {frame.height:,} have none; --repair sets them to 0",
+            f"has no volume; {count_of(without_volume.height, 'row')} of {frame.height:,} have none; --repair sets them to 0",
             source=source, row=int(without_volume["row"][0]), column="volume",
         )  # fmt: skip
 
@@ -72,14 +73,20 @@ def _has_no_price() -> pl.Expr:
 def _drop_rows_without_price(table: Table) -> Table:
     kept = table.frame.filter(~_has_no_price())
     return _with(
-        table, kept, table.frame.height - kept.height, lambda n: f"dropped {_rows(n, 'row')} without a price"
+        table,
+        kept,
+        table.frame.height - kept.height,
+        lambda n: f"dropped {count_of(n, 'row')} without a price",
     )
 
 
 def _fill_volumes(table: Table) -> Table:
     filled = table.frame.with_columns(pl.col("volume").fill_null(0.0))
     return _with(
-        table, filled, table.frame["volume"].null_count(), lambda n: f"{_rows(n, 'absent volume')} set to 0"
+        table,
+        filled,
+        table.frame["volume"].null_count(),
+        lambda n: f"{count_of(n, 'absent volume')} set to 0",
     )
 
 
@@ -94,7 +101,7 @@ def _even_out_last_places(table: Table) -> Table:
         pl.when(is_low_off).then(bottom).otherwise(low).alias("low"),
     )
     return _with(
-        table, mended, count, lambda n: f"high or low of {_rows(n, 'row')} evened out in the last place"
+        table, mended, count, lambda n: f"high or low of {count_of(n, 'row')} evened out in the last place"
     )
 
 
@@ -115,10 +122,10 @@ def _drop_broken_rows(table: Table) -> Table:
         last = frame["timestamp"][leading - 1]
         notes = (
             *notes,
-            f"dropped the first {_rows(leading, 'row')}, to {last:%Y-%m-%d %H:%M}: their prices break the schema",
+            f"dropped the first {count_of(leading, 'row')}, to {last:%Y-%m-%d %H:%M}: their prices break the schema",
         )
     if scattered:
-        notes = (*notes, f"dropped {_rows(scattered, 'row')} whose values break the schema")
+        notes = (*notes, f"dropped {count_of(scattered, 'row')} whose values break the schema")
     return replace(table, frame=kept, notes=notes)
 
 
@@ -139,7 +146,3 @@ def _is_broken() -> pl.Expr:
 
 def _with(table: Table, frame: pl.DataFrame, count: int, note: Callable[[int], str]) -> Table:
     return replace(table, frame=frame, notes=(*table.notes, note(count))) if count else table
-
-
-def _rows(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

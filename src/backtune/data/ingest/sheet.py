@@ -13,9 +13,9 @@ import polars as pl
 from backtune.data.ingest.json_table import read_json_table
 from backtune.data.ingest.sources import Source
 from backtune.data.ingest.text import read_text_table
+from backtune.data.parquet import UNREADABLE, decode_any, unreadable
 from backtune.errors import BarsError
 
-_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 # How pandas writes the columns of two levels into Parquet: ('Close', 'ACME').
 _PAIR = re.compile(r"""\(\s*(['"])(.*?)\1\s*,\s*(['"])(.*?)\3\s*\)""")
 
@@ -30,7 +30,6 @@ class Sheet:
         names: The name of each column, empty where it has none.
         tickers: The asset of each column in a table that holds several assets side by side; None for a column of all.
         has_header: True if the names come from the file.
-        delimiter: The mark between the columns of a text file.
         zone: The zone that the head of the file or the name of a column states, None where none does.
         notes: Remarks on how the file was read.
     """
@@ -40,7 +39,6 @@ class Sheet:
     names: tuple[str, ...]
     tickers: tuple[str | None, ...]
     has_header: bool = True
-    delimiter: str | None = None
     zone: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -161,37 +159,27 @@ _PRICE_NAMES: Final = frozenset({"open", "high", "low", "close", "adj close", "v
 
 def _read_text(content: bytes, source: str) -> Sheet:
     table = read_text_table(content, source)
-    names, tickers = (
-        (
-            split_levels(table.header)
-            if len(table.header) > 1
-            else (tuple(table.header[0]), (None,) * table.frame.width)
-        )
-        if table.header
-        else (tuple("" for _ in table.frame.columns), (None,) * table.frame.width)
-    )
+    width = table.frame.width
+    names: tuple[str, ...] = ("",) * width
+    tickers: tuple[str | None, ...] = (None,) * width
+    if len(table.header) == 1:
+        names = tuple(table.header[0])
+    elif table.header:
+        names, tickers = split_levels(table.header)
     zone = table.zone or _zone_in_names(names)
-    return Sheet(source, table.frame, names, tickers, bool(table.header), table.delimiter, zone, table.notes)
+    return Sheet(source, table.frame, names, tickers, bool(table.header), zone, table.notes)
 
 
 def _read_parquet(content: bytes, source: str) -> Sheet:
-    try:
-        return _of_polars(pl.read_parquet(content), source)
-    except _UNREADABLE as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise BarsError(
-            f"cannot be read as Parquet (damaged or cut off?): {reason}", source=source
-        ) from error
+    return _of_polars(decode_any(content, source=source), source)
 
 
 def _read_feather(content: bytes, source: str) -> Sheet:
     try:
-        return _of_polars(pl.read_ipc(io.BytesIO(content)), source)
-    except _UNREADABLE as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise BarsError(
-            f"cannot be read as Feather (damaged or cut off?): {reason}", source=source
-        ) from error
+        frame = pl.read_ipc(io.BytesIO(content))
+    except UNREADABLE as error:
+        raise unreadable(error, source, kind="Feather") from error
+    return _of_polars(frame, source)
 
 
 def _read_json(content: bytes, source: str) -> Sheet:

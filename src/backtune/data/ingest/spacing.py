@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from backtune.data.ingest.table import Table
+from backtune.data.ingest.words import count_of
 from backtune.data.window import iso
 from backtune.errors import BarsError
 from backtune.timeframe import Timeframe, month_numbers, month_starts
@@ -173,14 +174,14 @@ def fit_to_length(
             n_off = int((opens % timeframe.microseconds != _phase(opens, timeframe)).sum())
             raise BarsError(
                 f"opens {_span(opens[row] - opens[row - 1])} after the row before, at {iso(int(opens[row]))}, where bars are of "
-                f"{timeframe}; {_count(n_off, 'row')} of {len(opens):,} off the grid; {way_out}",
+                f"{timeframe}; {count_of(n_off, 'row')} of {len(opens):,} off the grid; {way_out}",
                 source=source, row=int(frame["row"][row]), column="timestamp",
             )  # fmt: skip
         frame, moved, dropped = _snap(frame, timeframe)
         if moved:
-            notes.append(f"moved {_count(moved, 'row')} to the grid of {timeframe}")
+            notes.append(f"moved {count_of(moved, 'row')} to the grid of {timeframe}")
         if dropped:
-            notes.append(f"dropped {_count(dropped, 'row')} between the bars of {timeframe}")
+            notes.append(f"dropped {count_of(dropped, 'row')} between the bars of {timeframe}")
     return replace(table, frame=frame, notes=tuple(notes))
 
 
@@ -267,7 +268,7 @@ def _without_second_rows(
         )  # fmt: skip
     return frame.filter(~pl.Series(second)), [
         *notes,
-        f"dropped {_count(int(second.sum()), 'second row')} of a bar",
+        f"dropped {count_of(int(second.sum()), 'second row')} of a bar",
     ]
 
 
@@ -350,7 +351,3 @@ def _span(microseconds: int) -> str:
         if microseconds >= _SECOND
         else f"{microseconds / _SECOND:g}s"
     )
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

@@ -243,15 +243,13 @@ def _read_first(
 ) -> tuple[Times, dict[str, str]]:
     """Read the first candidate that holds times, and say what it is; where none does, the first one's error tells why."""
     first_error: BarsError | None = None
-    zone = _stated_zone(sheet, zone_column)
+    zone = reading.zone or _stated_zone(sheet, zone_column)
     for at in candidates:
         values = sheet.frame.to_series(at[0])
         try:
             if len(at) == 2:
                 values = join_date_and_clock(values, sheet.frame.to_series(at[1]), source=sheet.source)
-            times = read_times(
-                values, source=sheet.source, zone=reading.zone or zone, date_order=reading.date_order
-            )
+            times = read_times(values, source=sheet.source, zone=zone, date_order=reading.date_order)
         except BarsError as error:
             first_error = first_error or error
         else:
@@ -280,8 +278,8 @@ def _stated_zone(sheet: Sheet, at: int | None) -> Zone | None:
         values = sheet.frame.to_series(at).drop_nulls().cast(pl.String).str.strip_chars().unique().sort()
         if len(values) > 1:
             raise BarsError(
-                f"states several zones, {', '.join(map(repr, values.head(4)))}; write times with their offsets, or leave the "
-                "column out and pass --timezone",
+                f"states several zones, {', '.join(map(repr, values.head(4)))}; write times with their offsets, or pass "
+                "--timezone for all of them",
                 source=sheet.source,
                 column=sheet.names[at],
             )
@@ -291,7 +289,9 @@ def _stated_zone(sheet: Sheet, at: int | None) -> Zone | None:
     try:
         return Zone.parse(re.sub(r"^(\d)", r"+\1", text))
     except SpecError as error:
-        raise BarsError(f"states a zone that is not known: {error}", source=sheet.source) from None
+        raise BarsError(
+            f"states a zone that is not known; pass --timezone ({error})", source=sheet.source
+        ) from None
 
 
 def _name_of(sheet: Sheet, position: int) -> str:
@@ -316,8 +316,8 @@ def _read_volume(sheet: Sheet, columns: Columns, numbers: _Numbers) -> tuple[pl.
     Cells that say that there is no volume, and columns without any, are 0; other empty cells stay null.
     """
     if not columns.volumes and columns.volume_parts:
-        parts = [numbers.read(at, "volume").fill_null(0.0) for at in columns.volume_parts]
-        return parts[0] + parts[1], " + ".join(_name_of(sheet, at) for at in columns.volume_parts), ()
+        first, second = (numbers.read(at, "volume") for at in columns.volume_parts)
+        return first + second, " + ".join(_name_of(sheet, at) for at in columns.volume_parts), ()
     if not columns.volumes:
         zeros = pl.zeros(sheet.frame.height, dtype=pl.Float64, eager=True)
         return zeros, "none in the file: 0", ()
@@ -384,7 +384,8 @@ def _read_symbols(sheet: Sheet, columns: Columns) -> pl.Series | None:
         return None
     symbols = sheet.frame.to_series(columns.symbol)
     if symbols.dtype.is_float():
-        return None
+        # Whole numbers that went through a float column, as ids do where one is absent.
+        symbols = symbols.fill_nan(None).cast(pl.Int64, strict=False)
     return symbols.cast(pl.String).str.strip_chars()
 
 

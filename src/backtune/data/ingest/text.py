@@ -36,14 +36,12 @@ class TextTable:
     Attributes:
         header: The lines of the header, each with one cell a column; empty where there is none.
         frame: The rows below, every column of text.
-        delimiter: The mark between the columns.
         notes: Remarks on how the file was read.
         zone: The zone that a line before the table states, None where none does.
     """
 
     header: list[list[str]]
     frame: pl.DataFrame
-    delimiter: str
     notes: tuple[str, ...] = ()
     zone: str | None = None
 
@@ -78,11 +76,11 @@ def read_text_table(content: bytes, source: str) -> TextTable:
         frame = _text_columns(_after_lines(text, skipped + 1), delimiter, len(data[0]), source)
         if rows[0][0].strip() == "":
             frame = frame.drop(frame.columns[0])
-        return TextTable([], frame, delimiter, notes, stated)
+        return TextTable([], frame, notes, stated)
     width = _width(header, data)
     frame = _text_columns(_after_lines(text, skipped + len(header)), delimiter, width, source)
     header = [_fit(line, frame) for line in header]
-    return TextTable(header, frame, delimiter, notes, stated)
+    return TextTable(header, frame, notes, stated)
 
 
 def _decode(content: bytes, source: str) -> tuple[str, tuple[str, ...]]:

@@ -22,14 +22,12 @@ class Times:
         form: A phrase for the form that they have in the file.
         zone: A phrase for the zone that they were read in.
         is_date: True if they are dates without a clock.
-        is_assumed_utc: True if nothing in the file or from the user says the zone.
     """
 
     utc: pl.Series
     form: str
     zone: str
     is_date: bool = False
-    is_assumed_utc: bool = False
 
 
 def times_of_dates(naive: pl.Series, form: str) -> Times:
@@ -42,7 +40,7 @@ def times_of_clock(naive: pl.Series, form: str, zone: Zone | None, source: str) 
         return times_of_dates(naive, form)
     if zone is None:
         utc = naive.dt.replace_time_zone("UTC").cast(TIME)
-        return Times(utc, form, "taken as UTC, for they carry no zone", is_assumed_utc=True)
+        return Times(utc, form, "taken as UTC, for they carry no zone")
     return Times(zone.to_utc(naive, source=source).cast(TIME), form, zone.name)
 
 
