@@ -23,13 +23,13 @@ from typer.testing import CliRunner
 from backtune.cli import app
 from backtune.data.catalog import Catalog
 from backtune.data.check import check_catalog
-from backtune.data.download import DownloadReport, download_bars, download_funding
-from backtune.data.exchange import Exchange
+from backtune.data.download.downloader import DownloadReport, download_bars, download_funding
+from backtune.data.download.exchange import Exchange
+from backtune.data.download.retries import Retries
+from backtune.data.download.stopping import Stop
 from backtune.data.funding import RATES
 from backtune.data.load import load_bars
-from backtune.data.retries import Retries
 from backtune.data.schema import SCHEMA
-from backtune.data.stopping import Stop
 from backtune.errors import DownloadError, SpecError
 from exchange_server import DAY, HOUR, Fault, Row, made_bar, seconds, serving
 from exchange_server import Exchange as Server
@@ -737,8 +737,8 @@ def test_killed_ten_times_among_faults_and_resumed(server, root, tmp_path, name)
 def test_memory_does_not_grow_with_the_span(server, tmp_path):
     program = (
         "import resource, sys\n"
-        "from backtune.data.download import download_bars\n"
-        "from backtune.data.exchange import Exchange\n"
+        "from backtune.data.download.downloader import download_bars\n"
+        "from backtune.data.download.exchange import Exchange\n"
         "exchange = Exchange('binance', url=sys.argv[1], limit_rate=False)\n"
         "report, = download_bars(exchange, 'BTC/USDT', sys.argv[2], timeframe='1m', start=sys.argv[3], end='2024-01-01')\n"
         "assert report.status == 'complete', report\n"

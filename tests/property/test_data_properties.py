@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from backtune.data.bar_grid import BarGrid
 from backtune.data.catalog import Catalog
+from backtune.data.ingest.file_names import read_name
 from backtune.data.ingest.importer import import_bars
 from backtune.data.ingest.table import scale_prices
 from backtune.data.ingest.times import read_times
 from backtune.data.load import load_bars
-from backtune.data.naming import read_name
 from backtune.data.parquet import decode, encode
 from backtune.data.quality import judge_bars
 from backtune.data.resample import resample

@@ -18,7 +18,6 @@ from backtune.cli import (
     check_strategy,
     cluster,
     data,
-    download,
     export,
     export_pine,
     keys,
@@ -75,8 +74,7 @@ app.add_typer(
 )
 app.add_typer(keys.app, name="keys", help="Make, list, rotate and revoke keys of a gateway.")
 app.add_typer(audit.app, name="audit", help="Show and verify the audit log of a gateway.")
-data.app.command("download")(download.download)
-app.add_typer(data.app, name="data", help="Import, download, make, list and check market data.")
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

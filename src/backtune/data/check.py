@@ -12,12 +12,12 @@ from typing import Any
 import polars as pl
 
 from backtune.data.catalog import Catalog
-from backtune.data.finding import Finding
 from backtune.data.gaps import find_gaps
 from backtune.data.manifest import MANIFEST, Partition
 from backtune.data.merge import check_spacing
 from backtune.data.parquet import decode
 from backtune.data.quality import Extremes, judge_bars, measure_extremes
+from backtune.data.quality.finding import Finding
 from backtune.data.window import to_datetime
 from backtune.errors import DataError
 from backtune.timeframe import Timeframe

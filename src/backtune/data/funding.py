@@ -11,6 +11,8 @@ import polars as pl
 
 from backtune.data.schema import SCHEMA, Rule, check_rows, time_rules
 
+FUNDING: Final = "funding"  # stands for the timeframe where a series is one of payments
+
 # timestamp: when it is paid; rate: the fraction of the notional that a long pays, negative where it receives.
 RATES: Final = pl.Schema({"timestamp": SCHEMA["timestamp"], "rate": pl.Float64()})
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backtune.data.absent import Cursor, Span, absent_spans
+from backtune.data.download.absent import Cursor, Span, absent_spans
 
 DAY = Span(0, 24)
 

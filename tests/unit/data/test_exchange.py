@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from backtune.data.exchange import Exchange
-from backtune.data.markets import Market
-from backtune.data.retries import Retries
-from backtune.data.stopping import Stop
+from backtune.data.download.exchange import Exchange
+from backtune.data.download.markets import Market
+from backtune.data.download.retries import Retries
+from backtune.data.download.stopping import Stop
 from backtune.errors import SpecError
 from backtune.timeframe import Timeframe
 

@@ -13,12 +13,14 @@ import polars as pl
 
 from backtune.data.calendar import annualise
 from backtune.data.catalog import Catalog
-from backtune.data.funding import check_rates
+from backtune.data.funding import FUNDING, check_rates
 from backtune.data.ingest.adjustments import Adjust
 from backtune.data.ingest.columns import parse_columns
+from backtune.data.ingest.file_names import asset_of_funding, read_name, require_asset
 from backtune.data.ingest.numbers import Decimal
 from backtune.data.ingest.repair import describe_empty_rows, mend_rows, sort_rows
 from backtune.data.ingest.report import ImportReport, describe_bars, describe_rates
+from backtune.data.ingest.series_checks import check_same_series, compare_price_level
 from backtune.data.ingest.sheet import read_sheet
 from backtune.data.ingest.sources import Source, Unread, find_sources
 from backtune.data.ingest.spacing import (
@@ -32,22 +34,15 @@ from backtune.data.ingest.spacing import (
 from backtune.data.ingest.table import Reading, Table, read_rates, read_tables
 from backtune.data.ingest.times import DateOrder
 from backtune.data.ingest.zones import Zone
-from backtune.data.name_parts import read_length
-from backtune.data.naming import asset_of_funding, read_name, require_asset, stem_of
 from backtune.data.provenance import Provenance
 from backtune.data.quality import judge_bars
 from backtune.data.schema import SCHEMA, check_bars, check_rows, time_rules
-from backtune.data.window import to_datetime
 from backtune.errors import BacktuneError, BarsError, CatalogError
 from backtune.timeframe import Timeframe
-
-FUNDING: Final = "funding"  # stands for the timeframe in reports of funding payments
 
 _PREVIEW_ROWS: Final = 3
 # HistData stamps its bars in Eastern Standard Time all year, and its files say so nowhere.
 _ZONES_OF_VENDORS: Final = ((re.compile(r"DAT_(?:ASCII|MT|NT|XLSX)_.*", re.IGNORECASE), "EST", "HistData"),)
-# New rows at another level than stored ones at the same times, by this share, were adjusted otherwise.
-_OTHER_LEVEL: Final = 0.05
 _SYMBOL_MARKS = re.compile(r"[/:\s]")
 
 
@@ -114,7 +109,7 @@ def read_bars(path: str | Path, options: ImportOptions | None = None, **choices:
         table
         for source in find_sources([path])
         if isinstance(source, Source)
-        for table in read_tables(read_sheet(source), (options or ImportOptions(**choices)).reading)
+        for table in read_tables(read_sheet(source), replace(options or ImportOptions(), **choices).reading)
     ]
     if len(tables) != 1:
         raise BarsError(f"holds {len(tables)} assets, not one", source=path)
@@ -132,7 +127,8 @@ def import_bars(
     A file that cannot be used is reported and leaves the others alone; so is a file in a folder that is not read.
 
     Args:
-        options: The choices; or each by its name, as in ``asset="BTCUSD"``.
+        options: The choices.
+        choices: Single choices by their names, as in ``asset="BTCUSD"``, which go before those of ``options``.
 
     Returns:
         A report for each file, and for each asset of a file, in the order of the files.
@@ -141,10 +137,7 @@ def import_bars(
         CatalogError: A source does not exist, or the catalog cannot be opened.
         SpecError: A choice is not possible.
     """
-    options = options or ImportOptions(**choices)
-    found = find_sources([sources] if isinstance(sources, str | Path) else sources)
-    catalog = Catalog.open_or_create(root)
-    return [report for source in found for report in _import_source(source, catalog, options, _import_tables)]
+    return _import_all(sources, root, replace(options or ImportOptions(), **choices), _import_tables)
 
 
 def import_funding(
@@ -154,13 +147,18 @@ def import_funding(
     **choices: Any,
 ) -> list[ImportReport]:
     """Import files of funding payments, a column of times and one of the rates that longs pay; see :func:`import_bars`."""
-    options = options or ImportOptions(**choices)
-    found = find_sources([sources] if isinstance(sources, str | Path) else sources)
-    catalog = Catalog.open_or_create(root)
-    return [report for source in found for report in _import_source(source, catalog, options, _import_rates)]
+    return _import_all(sources, root, replace(options or ImportOptions(), **choices), _import_rates)
 
 
 _Importer = Callable[[Source, bytes, Catalog, ImportOptions], Iterator[ImportReport]]
+
+
+def _import_all(
+    sources: str | Path | Iterable[str | Path], root: str | Path, options: ImportOptions, import_: _Importer
+) -> list[ImportReport]:
+    found = find_sources([sources] if isinstance(sources, str | Path) else sources)
+    catalog = Catalog.open_or_create(root)
+    return [report for source in found for report in _import_source(source, catalog, options, import_)]
 
 
 def _import_source(
@@ -237,13 +235,14 @@ def _import_table(
         "calendar": calendar.describe_short(),
     }
     report = replace(report, timeframe=str(timeframe), assumed=assumed)
-    _check_meant(asset, timeframe, source, catalog, options)
-    level = _describe_level(asset, timeframe, frame, catalog, source, replaces=options.replace)
+    if options.asset is None:
+        check_same_series(asset, timeframe, source, catalog)
+    level = compare_price_level(asset, timeframe, frame, catalog, source, replaces=options.replace)
     findings = tuple(f for f in judge_bars(frame, timeframe) if f.confidence != "possible")
     report = replace(report, notes=(*table.notes, *level), findings=findings)
     report = describe_bars(report, frame, timeframe)
     if options.dry_run:
-        return replace(report, preview=pl.concat([frame.head(_PREVIEW_ROWS), frame[_PREVIEW_ROWS:].tail(1)]))
+        return replace(report, preview=_preview(frame))
     provenance = _provenance(report, source, content)
     changed = catalog.write(
         asset, timeframe, frame, replace=options.replace, source=source.label, provenance=provenance
@@ -297,59 +296,9 @@ def _with_zone_of_vendor(source: Source, reading: Reading) -> tuple[Reading, tup
     return reading, ()
 
 
-def _check_meant(
-    asset: str, timeframe: Timeframe | None, source: Source, catalog: Catalog, options: ImportOptions
-) -> None:
-    """Refuse a file whose name differs from those that gave the asset's bars so far, unless --asset says that it is meant."""
-    if options.asset is not None:
-        return
-    own = _words_beside_asset(source.path, asset)
-    for other in catalog.sources(asset, timeframe):
-        if other.sha256 is not None and _words_beside_asset(Path(other.name), asset) != own:
-            raise CatalogError(
-                f"{source.label}: {asset} {timeframe or FUNDING} has bars from files named like {other.name!r}; pass --asset {asset} if this "
-                "file holds the same market, or another name for --asset if it does not"
-            )
-
-
-def _words_beside_asset(path: Path, asset: str) -> tuple[str, ...]:
-    """Return the words of a file's name that are neither the asset nor a length of bars nor numbers of periods.
-
-    Files of one series share them: ``Binance_BTCUSDT_1h`` and ``BTCUSDT-1h-2024-01`` do not.
-    """
-    rest = re.sub(re.escape(asset), " ", stem_of(path), flags=re.IGNORECASE)
-    words = re.findall(r"[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*", rest)
-    return tuple(word.lower() for word in words if read_length(word) is None)
-
-
-def _describe_level(
-    asset: str, timeframe: Timeframe, frame: pl.DataFrame, catalog: Catalog, source: Source, *, replaces: bool
-) -> tuple[str, ...]:
-    """Compare new bars with stored ones at the same times: prices at another level were adjusted otherwise.
-
-    Raises:
-        BarsError: They would replace a part of the stored bars and leave a step at the border.
-    """
-    stored = catalog.stored_bars(asset, timeframe, frame)
-    if stored is None or stored.frame.is_empty():
-        return ()
-    both = frame.join(stored.frame, on="timestamp", suffix="_stored")
-    if both.height == 0:
-        return ()
-    ratio = float((both["close"] / both["close_stored"]).median() or 1.0)  # type: ignore[arg-type]
-    if abs(ratio - 1) <= _OTHER_LEVEL:
-        return ()
-    first, last = (int(moment) for moment in frame["timestamp"].to_physical()[[0, -1]])
-    covers = stored.first >= to_datetime(first) and stored.last <= to_datetime(timeframe.end_of(last))
-    if replaces and not covers:
-        raise BarsError(
-            f"its prices are {ratio:.4g} times those that the catalog has of {asset} at the same times (adjusted for a split, or "
-            f"in another unit?), and the catalog has bars from {stored.first:%Y-%m-%d} to {stored.last:%Y-%m-%d}, of which this "
-            "file would replace a part and leave a step at the border; import a file with the whole history",
-            source=source.label,
-            column="close",
-        )
-    return (f"prices are {ratio:.4g} times those that the catalog had",)
+def _preview(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the first rows and the last."""
+    return pl.concat([frame.head(_PREVIEW_ROWS), frame[_PREVIEW_ROWS:].tail(1)])
 
 
 def _provenance(report: ImportReport, source: Source, content: bytes) -> Provenance:
@@ -377,10 +326,11 @@ def _import_rates(
     if options.repair:
         table = sort_rows(table)
     frame = check_rates(table.frame.drop("row"), source=source.label, rows=table.frame["row"])
-    _check_meant(asset, None, source, catalog, options)
+    if options.asset is None:
+        check_same_series(asset, None, source, catalog)
     report = describe_rates(replace(report, assumed=table.assumed, notes=table.notes), frame)
     if options.dry_run:
-        yield replace(report, preview=pl.concat([frame.head(_PREVIEW_ROWS), frame[_PREVIEW_ROWS:].tail(1)]))
+        yield replace(report, preview=_preview(frame))
         return
     provenance = _provenance(report, source, content)
     changed = catalog.write_funding(

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from backtune.data.finding import Finding
 from backtune.data.gaps import find_gaps
+from backtune.data.quality.finding import Finding
 from backtune.data.window import to_datetime
 from backtune.timeframe import Timeframe
 

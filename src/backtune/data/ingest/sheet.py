@@ -42,6 +42,10 @@ class Sheet:
     zone: str | None = None
     notes: tuple[str, ...] = ()
 
+    def name_of(self, position: int) -> str:
+        """Return the name of a column as messages show it, or its number (from 1) where it has none."""
+        return repr(self.names[position]) if self.names[position].strip() else f"column {position + 1}"
+
 
 def read_sheet(source: Source) -> Sheet:
     """Read a file by its suffix.

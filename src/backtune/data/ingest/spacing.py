@@ -17,6 +17,7 @@ from backtune.timeframe import Timeframe, month_numbers, month_starts
 Label = Literal["open", "close"]
 
 _SECOND: Final = 1_000_000
+_WEEK_SECONDS: Final = 7 * 86_400
 _MINUTE: Final = 60 * _SECOND
 _DAY: Final = 86_400 * _SECOND
 _MONTH: Final = 2_629_800 * _SECOND
@@ -98,43 +99,48 @@ def label_by_open(table: Table, timeframe: Timeframe, label: Label) -> Table:
     of months become the first of them.
     """
     times = table.frame["timestamp"].to_physical()
-    opens = times.to_numpy().copy() if not times.null_count() else None
-    if opens is None:
+    if times.null_count():
         return table
+    opens, is_date, ends = times.to_numpy().copy(), table.is_date, label == "close" or table.stamps_are_ends
     if timeframe.seconds >= 60 and len(opens) > 1 and bool(np.all(opens % _MINUTE >= 59 * _SECOND)):
         # The last second or millisecond of a bar stands for its end.
-        opens = (opens // _SECOND + 1) * _SECOND
-        table = replace(table, stamps_are_ends=True, is_date=False)
-    ends = label == "close" or table.stamps_are_ends
-    said = "the times are those of closes: moved back by a bar" if ends else "open (assumed)"
+        opens, is_date, ends = (opens // _SECOND + 1) * _SECOND, False, True
     if timeframe.months:
-        opens, said = _months_by_open(opens, timeframe, is_date=table.is_date, ends=ends)
-    elif ends and table.is_date:
-        weekday = (opens - _FIRST_MONDAY) % (7 * _DAY)
-        if timeframe.seconds % (7 * 86_400) == 0 and np.any(weekday):
-            opens = opens - weekday - (timeframe.microseconds - 7 * _DAY)
-            said = "the dates are those of last days: moved to the first"
-        elif timeframe.seconds % (7 * 86_400) == 0:
-            opens = opens - timeframe.microseconds
-            said = "the dates are those on which bars end: moved back by a bar"
-        else:
-            opens = opens - (timeframe.microseconds - _DAY)
-            said = (
-                "dates name their days"
-                if timeframe.seconds == 86_400
-                else "the dates are those of last days: moved to the first"
-            )
-    elif ends:
+        opens, said = _months_by_open(opens, timeframe, is_date=is_date, ends=ends)
+    elif not ends:
+        said = "open (assumed)"
+    elif is_date:
+        opens, said = _dates_by_open(opens, timeframe)
+    else:
         opens = -(-opens // _SECOND) * _SECOND - timeframe.microseconds
+        said = "the times are those of closes: moved back by a bar"
     notes = table.notes
-    if not ends and table.is_date and timeframe.seconds % (7 * 86_400) == 0 and not timeframe.months:
-        days = np.unique((opens // _DAY + 3) % 7)
-        if len(days) == 1 and days[0] in (4, 5, 6):
-            notes = (*notes, "weeks are dated at their end, it seems; if so, pass --label close")
+    if is_date and not ends and _are_weekends(opens, timeframe):
+        notes = (*notes, "weeks are dated at their end, it seems; if so, pass --label close")
     stamps = pl.Series("timestamp", opens).cast(table.frame.schema["timestamp"])
-    return replace(
-        table, frame=table.frame.with_columns(stamps), assumed={**table.assumed, "label": said}, notes=notes
-    )
+    frame, assumed = table.frame.with_columns(stamps), {**table.assumed, "label": said}
+    return replace(table, frame=frame, assumed=assumed, notes=notes)
+
+
+def _dates_by_open(dates: np.ndarray, timeframe: Timeframe) -> tuple[np.ndarray, str]:
+    """Return the opens of bars that are dated by their last days, or weeks by the Monday on which they end."""
+    if timeframe.seconds == 86_400:
+        return dates, "dates name their days"
+    if timeframe.seconds % _WEEK_SECONDS:
+        return dates - (timeframe.microseconds - _DAY), "the dates are those of last days: moved to the first"
+    days_since_monday = (dates - _FIRST_MONDAY) % (7 * _DAY)
+    if not np.any(days_since_monday):
+        return dates - timeframe.microseconds, "the dates are those on which bars end: moved back by a bar"
+    first = dates - days_since_monday - (timeframe.microseconds - 7 * _DAY)
+    return first, "the dates are those of last days: moved to the first"
+
+
+def _are_weekends(dates: np.ndarray, timeframe: Timeframe) -> bool:
+    """Return True for weeks that are all dated on one and the same Friday, Saturday or Sunday."""
+    if timeframe.months or timeframe.seconds % _WEEK_SECONDS:
+        return False
+    days = np.unique((dates - _FIRST_MONDAY) % (7 * _DAY) // _DAY)
+    return len(days) == 1 and int(days[0]) >= 4
 
 
 def fit_to_length(

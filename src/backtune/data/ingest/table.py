@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -12,24 +11,19 @@ import polars as pl
 
 from backtune.data.funding import RATES
 from backtune.data.ingest.adjustments import Actions, Adjust, adjust_bars
-from backtune.data.ingest.clocks import join_date_and_clock
-from backtune.data.ingest.columns import Columns, find_clock_beside, find_columns, find_rate_columns
-from backtune.data.ingest.numbers import (
-    Convention,
-    Decimal,
-    find_convention,
-    is_explicitly_none,
-    read_numbers,
-)
+from backtune.data.ingest.columns import Columns
+from backtune.data.ingest.named_columns import find_chosen_columns, find_named_columns, find_rate_columns
+from backtune.data.ingest.numbers import Decimal, find_convention, read_numbers
 from backtune.data.ingest.sheet import Sheet
+from backtune.data.ingest.sheet_numbers import NumberReader, find_sheet_convention, read_actions, read_volume
+from backtune.data.ingest.sheet_times import read_first_times
 from backtune.data.ingest.times import DateOrder, read_times
 from backtune.data.ingest.understood_times import Times
+from backtune.data.ingest.unnamed_columns import find_unnamed_columns
 from backtune.data.ingest.zones import Zone
 from backtune.data.schema import PRICES, SCHEMA
 from backtune.errors import BarsError, SpecError
 
-# A second volume is taken for the first where it has so many fewer empty bars, as a share of all.
-_FEWER_ZEROS: Final = 0.01
 _BILLIONTH: Final = 1e-9
 
 
@@ -98,7 +92,7 @@ def read_rates(sheet: Sheet, reading: Reading) -> Table:
     if not sheet.has_header:
         raise BarsError("has no header; put a line such as timestamp,rate on top", source=sheet.source)
     candidates, rate = find_rate_columns(sheet)
-    times, said = _read_first(sheet, candidates, reading)
+    times, said = read_first_times(sheet, candidates, zone=reading.zone, date_order=reading.date_order)
     values = sheet.frame.to_series(rate)
     convention = find_convention((), (values,), source=sheet.source, chosen=reading.decimal)
     frame = pl.DataFrame(
@@ -143,12 +137,14 @@ def _split_tickers(sheet: Sheet) -> Iterator[Sheet]:
 
 
 def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
-    columns = find_columns(sheet, reading.columns)
+    columns = _find_columns(sheet, reading.columns)
     _check_single_period(sheet, columns)
-    times, said_of_times = _read_first(sheet, columns.times, reading, columns.zone)
-    convention = _find_convention(sheet, columns, reading)
-    numbers = _Numbers(sheet, convention)
-    volume, said_of_volume, notes = _read_volume(sheet, columns, numbers)
+    times, said_of_times = read_first_times(
+        sheet, columns.times, zone=reading.zone, zone_column=columns.zone, date_order=reading.date_order
+    )
+    convention = find_sheet_convention(sheet, columns, reading.decimal)
+    numbers = NumberReader(sheet, convention)
+    volume, said_of_volume, notes = read_volume(sheet, columns, numbers)
     assumed = {**said_of_times, "volume": said_of_volume}
     if (text := convention.describe()) is not None:
         assumed["numbers"] = text
@@ -158,7 +154,7 @@ def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
             times.utc.alias("timestamp"),
             *(numbers.read(at, part) for part, at in zip(PRICES, columns.prices, strict=True)),
             volume.alias("volume"),
-            *_columns_of_actions(columns, numbers),
+            *read_actions(columns, numbers),
         ]
     ).with_row_index("row")
     if columns.end_time is not None and not columns.stamps_are_ends:
@@ -170,6 +166,12 @@ def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
     )  # fmt: skip
     parts = [table] if symbols is None else _split_by_symbol(table, symbols, sheet.source)
     return [_finish(_oldest_first(part), columns, sheet, reading) for part in parts]
+
+
+def _find_columns(sheet: Sheet, chosen: Mapping[str, str]) -> Columns:
+    if chosen:
+        return find_chosen_columns(sheet, chosen)
+    return find_named_columns(sheet) if sheet.has_header else find_unnamed_columns(sheet)
 
 
 def _finish(table: Table, columns: Columns, sheet: Sheet, reading: Reading) -> Table:
@@ -219,85 +221,6 @@ def _without_empty_rows(table: Table, frame: pl.DataFrame) -> tuple[Table, pl.Da
     return replace(table, notes=(*table.notes, note)), kept.with_columns(pl.col("volume").fill_null(0.0))
 
 
-@dataclass(frozen=True)
-class _Numbers:
-    """The reader of a sheet's number columns."""
-
-    sheet: Sheet
-    convention: Convention
-
-    def read(self, at: int, role: str) -> pl.Series:
-        return read_numbers(
-            self.sheet.frame.to_series(at), self.convention, source=self.sheet.source, role=role
-        )
-
-
-def _find_convention(sheet: Sheet, columns: Columns, reading: Reading) -> Convention:
-    prices = [sheet.frame.to_series(at) for at in dict.fromkeys(columns.prices)]
-    volumes = [sheet.frame.to_series(at) for at in columns.volumes]
-    return find_convention(prices, volumes, source=sheet.source, chosen=reading.decimal)
-
-
-def _read_first(
-    sheet: Sheet, candidates: Sequence[tuple[int, ...]], reading: Reading, zone_column: int | None = None
-) -> tuple[Times, dict[str, str]]:
-    """Read the first candidate that holds times, and say what it is; where none does, the first one's error tells why."""
-    first_error: BarsError | None = None
-    zone = reading.zone or _stated_zone(sheet, zone_column)
-    for at in candidates:
-        values = sheet.frame.to_series(at[0])
-        try:
-            if len(at) == 2:
-                values = join_date_and_clock(values, sheet.frame.to_series(at[1]), source=sheet.source)
-            times = read_times(values, source=sheet.source, zone=zone, date_order=reading.date_order)
-        except BarsError as error:
-            first_error = first_error or error
-        else:
-            clock = find_clock_beside(sheet, at) if times.is_date and sheet.has_header else None
-            if clock is not None and sheet.frame.to_series(clock).drop_nulls().n_unique() > 1:
-                raise BarsError(
-                    f"{_name_of(sheet, at[0])} holds dates, and the times of day in {_name_of(sheet, clock)} are not "
-                    "understood; say which columns hold the time with --columns time=DATE+CLOCK",
-                    source=sheet.source,
-                    column=sheet.names[clock],
-                )
-            names = " and ".join(_name_of(sheet, position) for position in at)
-            return times, {"time": f"{names}, {times.form}", "zone": times.zone}
-    assert first_error is not None  # noqa: S101
-    raise first_error
-
-
-def _stated_zone(sheet: Sheet, at: int | None) -> Zone | None:
-    """Return the zone that a file states beside its times: in a column, behind the name of a column, or in its head.
-
-    Raises:
-        BarsError: A column of zones or offsets has several, or one that is not known.
-    """
-    text = sheet.zone
-    if at is not None:
-        values = sheet.frame.to_series(at).drop_nulls().cast(pl.String).str.strip_chars().unique().sort()
-        if len(values) > 1:
-            raise BarsError(
-                f"states several zones, {', '.join(map(repr, values.head(4)))}; write times with their offsets, or pass "
-                "--timezone for all of them",
-                source=sheet.source,
-                column=sheet.names[at],
-            )
-        text = str(values[0]) if len(values) else text
-    if text is None:
-        return None
-    try:
-        return Zone.parse(re.sub(r"^(\d)", r"+\1", text))
-    except SpecError as error:
-        raise BarsError(
-            f"states a zone that is not known; pass --timezone ({error})", source=sheet.source
-        ) from None
-
-
-def _name_of(sheet: Sheet, position: int) -> str:
-    return repr(sheet.names[position]) if sheet.names[position].strip() else f"column {position + 1}"
-
-
 def _check_single_period(sheet: Sheet, columns: Columns) -> None:
     if columns.period is None:
         return
@@ -308,65 +231,6 @@ def _check_single_period(sheet: Sheet, columns: Columns) -> None:
             source=sheet.source,
             column=sheet.names[columns.period],
         )
-
-
-def _read_volume(sheet: Sheet, columns: Columns, numbers: _Numbers) -> tuple[pl.Series, str, tuple[str, ...]]:
-    """Return the volume with the fewest empty bars, what it is, and remarks.
-
-    Cells that say that there is no volume, and columns without any, are 0; other empty cells stay null.
-    """
-    if not columns.volumes and columns.volume_parts:
-        first, second = (numbers.read(at, "volume") for at in columns.volume_parts)
-        return first + second, " + ".join(_name_of(sheet, at) for at in columns.volume_parts), ()
-    if not columns.volumes:
-        zeros = pl.zeros(sheet.frame.height, dtype=pl.Float64, eager=True)
-        return zeros, "none in the file: 0", ()
-    read = [numbers.read(at, "volume") for at in columns.volumes]
-    none = [is_explicitly_none(sheet.frame.to_series(at)) for at in columns.volumes]
-    empty = [float((v.fill_null(0.0) == 0).mean() or 0.0) for v in read]  # type: ignore[arg-type]
-    best = 0
-    for i in range(1, len(read)):
-        if empty[i] < empty[best] - _FEWER_ZEROS:
-            best = i
-    volume, name = read[best], _name_of(sheet, columns.volumes[best])
-    said = name
-    if len(read) > 1:
-        others = [
-            f"{_name_of(sheet, at)} ({empty[i]:.0%})" for i, at in enumerate(columns.volumes) if i != best
-        ]
-        said = f"{name} (empty in {empty[best]:.0%} of the bars) rather than {' or '.join(others)}"
-    if volume.is_null().all():
-        return volume.fill_null(0.0), f"{name} is empty: 0", ()
-    explicit = int((none[best] & volume.is_null()).sum())
-    if explicit:
-        volume = pl.select(pl.when(none[best]).then(volume.fill_null(0.0)).otherwise(volume)).to_series()
-        return volume, said, (f"{explicit} bars without a volume, as the file says: 0",)
-    return volume, said, ()
-
-
-def _columns_of_actions(columns: Columns, numbers: _Numbers) -> Iterator[pl.Series]:
-    parts = PRICES if len(columns.adjusted) > 1 else ("close",)
-    named = [
-        *zip(columns.adjusted, (f"_adjusted_{part}" for part in parts), strict=False),
-        (columns.adjusted_volume, "_adjusted_volume"),
-        (columns.split, "_split"),
-        (columns.dividend, "_dividend"),
-    ]
-    for at, name in named:
-        if at is None:
-            continue
-        values = numbers.sheet.frame.to_series(at)
-        if name == "_split" and values.dtype == pl.String:
-            values = _ratios_from_text(values)
-        role = numbers.sheet.names[at]
-        yield read_numbers(values, numbers.convention, source=numbers.sheet.source, role=role).alias(name)
-
-
-def _ratios_from_text(values: pl.Series) -> pl.Series:
-    """Write ``4:1`` and ``4/1`` as their quotient."""
-    parts = values.str.extract_groups(r"^\s*([\d.]+)\s*[:/]\s*([\d.]+)\s*$").struct.unnest().cast(pl.Float64)
-    quotient = (parts.to_series(0) / parts.to_series(1)).cast(pl.String)
-    return pl.select(pl.coalesce(quotient, values)).to_series()
 
 
 def _lengths(sheet: Sheet, at: int, times: Times) -> pl.Series:

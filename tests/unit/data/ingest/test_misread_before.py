@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import polars as pl
 import pytest
 
 from backtune.data.ingest.importer import import_bars
@@ -141,3 +142,43 @@ def test_repair_drops_the_unfinished_row(tmp_path, kind):
     (tmp_path / "A.csv").write_text(REFUSED[kind][0])
     (report,) = import_bars(tmp_path / "A.csv", tmp_path / "root", repair=True)
     assert (report.error, report.rows) == (None, 12 if kind == "the month twice" else 13)
+
+
+def test_ids_that_went_through_a_float_column_name_assets(tmp_path):
+    rows = "".join(
+        f"2022-01-{d:02},{i}.0,{p},{p + 1},{p - 1},{p},5\n"
+        for i, p, days in ((101, 100, range(3, 8)), (102, 900, range(10, 15)))
+        for d in days
+    )
+    (tmp_path / "ES_1d.csv").write_text("date,instrument_id,open,high,low,close,volume\n" + rows)
+    pl.read_csv(tmp_path / "ES_1d.csv").write_parquet(tmp_path / "ES_1d.parquet")
+    reports = import_bars(tmp_path / "ES_1d.parquet", tmp_path / "root")
+    assert [(report.asset, report.rows) for report in reports] == [("101", 5), ("102", 5)]
+
+
+@pytest.mark.parametrize(
+    ("row", "volume"), [("1641220200,2,3,1,2,2,7", 2.0), ("1641220200,2,3,1,2,2,7,4", 7.0)]
+)
+def test_the_average_price_is_told_by_the_eight_columns_of_kraken(tmp_path, row, volume):
+    (tmp_path / "A_1m.csv").write_text(row + "\n")
+    (report,) = import_bars(tmp_path / "A_1m.csv", tmp_path / "root")
+    assert report.error is None
+    assert load_bars(tmp_path / "root", "A", "1m").volume.tolist() == [volume]
+
+
+def test_a_part_of_a_volume_that_is_absent_is_an_absent_volume(tmp_path):
+    (tmp_path / "A_1d.csv").write_text(
+        "Date,Open,High,Low,Close,Up,Down\n2022-01-03,100,103,99,101,5,\n2022-01-04,100,103,99,101,5,4\n"
+    )
+    (report,) = import_bars(tmp_path / "A_1d.csv", tmp_path / "root")
+    assert "row 0, column 'volume': has no volume; 1 row of 2" in report.error
+
+
+def test_the_chosen_zone_goes_before_a_stated_one(tmp_path):
+    (tmp_path / "A_1h.csv").write_text(
+        HEADER.replace("Date", "Date,zone") + _rows(["2022-01-03 09:30,north"])
+    )
+    (report,) = import_bars(tmp_path / "A_1h.csv", tmp_path / "root")
+    assert "states a zone that is not known; pass --timezone" in report.error
+    (report,) = import_bars(tmp_path / "A_1h.csv", tmp_path / "root", timezone="America/New_York")
+    assert f"{report.start:%H:%M}" == "14:30"

@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple, final
 import numpy as np
 import polars as pl
 
-from backtune.data.absent import Span
-from backtune.data.exchange import Exchange
+from backtune.data.download.absent import Span
+from backtune.data.download.exchange import Exchange
+from backtune.data.download.markets import Market
 from backtune.data.funding import RATES, check_rates
-from backtune.data.markets import Market
 from backtune.data.provenance import Provenance
 from backtune.data.schema import SCHEMA, check_bars
 from backtune.data.window import iso

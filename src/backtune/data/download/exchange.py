@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Any, Final, TypeVar, final
 from urllib.parse import urlsplit
 
-from backtune.data.markets import Market
-from backtune.data.retries import Retries, seconds_asked
-from backtune.data.stopping import Stop
+from backtune.data.download.markets import Market
+from backtune.data.download.retries import Retries, seconds_asked
+from backtune.data.download.stopping import Stop
 from backtune.errors import DownloadError, SpecError
 from backtune.timeframe import Timeframe
 

@@ -8,10 +8,10 @@ from typing import Any, Final, final
 import numpy as np
 import polars as pl
 
-from backtune.data.absent import Span
 from backtune.data.catalog import Catalog
+from backtune.data.download.absent import Span
+from backtune.data.download.pages import Series
 from backtune.data.manifest import Partition
-from backtune.data.pages import Series
 from backtune.data.parquet import decode
 from backtune.data.provenance import Provenance
 from backtune.data.window import Window

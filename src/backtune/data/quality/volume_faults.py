@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from backtune.data.finding import Columns, Confidence, Finding, factor_of, longest_by_chance, runs
+from backtune.data.quality.finding import Columns, Confidence, Finding, factor_of, longest_by_chance, runs
 
 _SHORT: Final = 15  # bars on each side that show whether a change is sudden
 

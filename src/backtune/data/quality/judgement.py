@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from backtune.data.finding import CONFIDENCES, Columns, Finding, factor_of, runs
-from backtune.data.price_faults import find_frozen_prices, find_price_faults
-from backtune.data.time_faults import find_time_faults
-from backtune.data.volume_faults import find_volume_faults
+from backtune.data.quality.finding import CONFIDENCES, Columns, Finding, factor_of, runs
+from backtune.data.quality.price_faults import find_frozen_prices, find_price_faults
+from backtune.data.quality.time_faults import find_time_faults
+from backtune.data.quality.volume_faults import find_volume_faults
 from backtune.data.window import to_datetime
 from backtune.timeframe import Timeframe
 

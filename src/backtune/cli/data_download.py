@@ -6,22 +6,21 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from backtune.cli.data_tables import DEFAULT_ROOT, Root, describe_gaps, format_moment, print_table
 from backtune.cli.options import Json, print_json
 
 if TYPE_CHECKING:
-    from backtune.data.download import DownloadProgress, DownloadReport
-    from backtune.data.stopping import Stop
+    from backtune.data.download.report import DownloadProgress, DownloadReport
+    from backtune.data.download.stopping import Stop
 
 _COLUMNS = ("source", "asset", "timeframe", "rows", "new", "start", "end", "gaps", "notes")
 _NUMBERS = ("rows", "new")
 _PLAIN_SECONDS = 10.0
-_WIDTH_OF_A_PIPE = 200
 
 
 def download(
@@ -47,7 +46,7 @@ def download(
         str | None,
         typer.Option(help="The day or time after the last, UTC; else now.", show_default=False),
     ] = None,
-    root: Annotated[str, typer.Option(help="The catalog: a folder, or s3://bucket/prefix.")] = "data/market",
+    root: Root = DEFAULT_ROOT,
     funding: Annotated[
         bool,
         typer.Option("--funding", help="Funding payments of perpetual futures; alone without --timeframe."),
@@ -89,9 +88,9 @@ def download(
         raise typer.BadParameter("--start is needed, as in --start 2024-01-01")
     timeframes = [name.strip() for name in (timeframe or "").split(",") if name.strip()]
     from backtune.data.download import download_bars
-    from backtune.data.exchange import Exchange
-    from backtune.data.retries import Retries
-    from backtune.data.stopping import Stop
+    from backtune.data.download.exchange import Exchange
+    from backtune.data.download.retries import Retries
+    from backtune.data.download.stopping import Stop
     from backtune.errors import DownloadError
 
     stop = Stop()
@@ -178,7 +177,7 @@ def _plain(console: Console) -> Callable[[DownloadProgress], None]:
         elif time.monotonic() - shown_at >= _PLAIN_SECONDS:
             shown_at = time.monotonic()
             console.print(
-                f"{progress.source}  {progress.rows:,} rows  to {_moment(progress.reached)}  {_share(progress):.0%}",
+                f"{progress.source}  {progress.rows:,} rows  to {format_moment(progress.reached)}  {_share(progress):.0%}",
                 soft_wrap=True,
             )
 
@@ -193,21 +192,10 @@ def _print(reports: Sequence[DownloadReport], *, as_json: bool) -> None:
     if as_json:
         print_json([report.to_json() for report in reports])
         return
-    from rich.table import Table
-
-    table = Table(box=None)
-    for column in _COLUMNS:
-        table.add_column(column, justify="right" if column in _NUMBERS else "left", overflow="fold")
-    for report in reports:
-        table.add_row(*_row(report))
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, _WIDTH_OF_A_PIPE)
-    console.print(table)
+    print_table(_COLUMNS, [_row(report) for report in reports], numbers=_NUMBERS)
 
 
 def _row(report: DownloadReport) -> tuple[str, ...]:
-    longest = timedelta(seconds=report.longest_gap_seconds)
     notes = [*([] if report.status == "complete" else [report.status]), *report.notes]
     return (
         f"{report.exchange} {report.symbol}",
@@ -215,12 +203,8 @@ def _row(report: DownloadReport) -> tuple[str, ...]:
         report.timeframe,
         f"{report.rows:,}",
         f"{report.new:,}",
-        _moment(report.start),
-        _moment(report.end),
-        f"{report.gaps:,}, longest {longest}" if report.gaps else "none",
+        format_moment(report.start),
+        format_moment(report.end),
+        describe_gaps(report.gaps, report.longest_gap_seconds),
         "; ".join(notes),
     )
-
-
-def _moment(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"

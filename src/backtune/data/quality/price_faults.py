@@ -1,6 +1,6 @@
 """Prices that may be wrong: spikes, steps of a split or of a unit, very wide bars, frozen prices.
 
-Kinds and rules, in units of the usual move around a bar (``scale`` of :class:`~backtune.data.finding.Columns`); the
+Kinds and rules, in units of the usual move around a bar (``scale`` of :class:`~backtune.data.quality.finding.Columns`); the
 numbers are calibrated on two years of one-minute bars of three crypto assets, on hourly and daily bars of currencies
 and shares with their flash crashes, and on simulated markets with Student's t of 3 degrees of freedom and GARCH:
 
@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from backtune.data.finding import Columns, Confidence, Finding, factor_of, longest_by_chance, runs
+from backtune.data.quality.finding import Columns, Confidence, Finding, factor_of, longest_by_chance, runs
 
 _LONGEST_SPIKE: Final = 10  # bars
 _SPLITS: Final = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)

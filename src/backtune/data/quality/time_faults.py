@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from backtune.data.finding import DAY, Columns, Confidence, Finding
+from backtune.data.quality.finding import DAY, Columns, Confidence, Finding
 
 _WINDOW: Final = 10  # bars that have to be the same
 _DIFFERENT: Final = 6  # of them that have to differ from the bar before

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backtune.data.naming import asset_of_funding, read_name, require_asset
+from backtune.data.ingest.file_names import asset_of_funding, read_name, require_asset
 from backtune.errors import CatalogError
 
 

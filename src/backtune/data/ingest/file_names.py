@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from backtune.data.manifest import is_asset_name
-from backtune.data.name_parts import (
+from backtune.data.ingest.name_parts import (
     SEPARATOR,
     cut_period,
     cut_periods,
@@ -18,6 +17,7 @@ from backtune.data.name_parts import (
     read_letter,
     read_minutes,
 )
+from backtune.data.manifest import is_asset_name
 from backtune.errors import CatalogError
 
 _SUFFIXES: Final = frozenset({
