@@ -13,10 +13,10 @@ from rich.console import Console
 
 from backtune.cli.data_tables import DEFAULT_ROOT, Root, describe_gaps, format_moment, print_table
 from backtune.cli.options import Json, print_json
+from backtune.signals import answer_signals
 
 if TYPE_CHECKING:
     from backtune.data.download.report import DownloadProgress, DownloadReport
-    from backtune.data.download.stopping import Stop
 
 _COLUMNS = ("source", "asset", "timeframe", "rows", "new", "start", "end", "gaps", "notes")
 _NUMBERS = ("rows", "new")
@@ -95,7 +95,7 @@ def download(
 
     stop = Stop()
     err = Console(stderr=True, markup=False, highlight=False)
-    with _signals_to(stop), _shown(err, quiet=json) as show:
+    with answer_signals(stop.request, signal.SIGINT, signal.SIGTERM), _shown(err, quiet=json) as show:
         try:
             with closing(
                 Exchange(exchange, url=url, retries=Retries(tries=tries), timeout_seconds=timeout, stop=stop)
@@ -124,17 +124,6 @@ def download(
 def _exit_status(reports: Sequence[DownloadReport]) -> int:
     found = {report.status for report in reports}
     return 1 if "failed" in found else 3 if "partial" in found else 0
-
-
-@contextmanager
-def _signals_to(stop: Stop) -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stop.request()) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 @contextmanager

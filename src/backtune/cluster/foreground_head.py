@@ -8,14 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from backtune.errors import ClusterError
 from backtune.local_head import LOOPBACK, Ports, head_answers, head_command, head_environment, is_free
 from backtune.ray_access import find_token, head_variables, token_path
+from backtune.signals import answer_signals
 from backtune.spec import base_folder
 from backtune.temporary_folder import temporary_folder
 
@@ -44,7 +43,9 @@ def run_head(ports: Ports, *, cpus: int | None = None, with_parent: bool = False
         if not is_free(port):
             raise ClusterError(f"port {port} of {LOOPBACK} is taken, maybe by another head; give another one")
     options = [] if cpus is None else [f"--num-cpus={cpus}"]
-    with _told_to_end() as told, temporary_folder("backtune-head-") as folder:
+    told = threading.Event()
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with answer_signals(told.set, *ends), temporary_folder("backtune-head-") as folder:
         home = base_folder()
         with (folder / "head.log").open("wb") as output:
             # In a session of its own: Ctrl-C is for this process, which ends the head in order.
@@ -104,16 +105,3 @@ def _end(head: subprocess.Popen[bytes]) -> None:
 def _end_of(folder: Path) -> str:
     lines = (folder / "head.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return "\n".join(lines[-_SAID_LINES:])
-
-
-@contextmanager
-def _told_to_end() -> Iterator[threading.Event]:
-    """Note the signals that end a program, in the block."""
-    told = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in numbers}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

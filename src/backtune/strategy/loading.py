@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -187,10 +188,9 @@ def _file_of(module: StrategyModule, namespace: _Namespace) -> str:
     """
     if not any(_CACHED.search(one.source) for one in namespace.modules.values()):
         return module.path
-    folder = _cache_folder() / namespace.root
-    file = folder.joinpath(*module.name.split("."))
-    file = file / "__init__.py" if module.is_package else file.with_name(f"{file.name}.py")
     try:
+        file = (_cache_folder() / namespace.root).joinpath(*module.name.split("."))
+        file = file / "__init__.py" if module.is_package else file.with_name(f"{file.name}.py")
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write(file, module.source)
@@ -201,7 +201,11 @@ def _file_of(module: StrategyModule, namespace: _Namespace) -> str:
 
 
 def _cache_folder() -> Path:
-    """Return the folder of this user's caches, or a temporary one where there is none to write in."""
+    """Return the folder of this user's caches, or a temporary one where there is none to write in.
+
+    Raises:
+        OSError: neither is there, or the temporary one is not this user's alone.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = Path(base).expanduser()
     with contextlib.suppress(OSError):
@@ -209,7 +213,13 @@ def _cache_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.access(folder, os.W_OK):
             return folder
-    return Path(tempfile.gettempdir()) / f"backtune-strategies-{os.getuid()}"
+    folder = Path(tempfile.gettempdir()) / f"backtune-strategies-{os.getuid()}"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    found = folder.lstat()
+    # Numba runs what it finds there: a folder that somebody else made first is not ours.
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder} belongs to somebody else, or is open to others")
+    return folder
 
 
 def _write(file: Path, text: str) -> None:
