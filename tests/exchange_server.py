@@ -42,6 +42,7 @@ class Fault:
         status, headers, body: those of an answer in its place, where a status is given.
         cut: ``reset`` closes the connection in the middle of the body, ``truncated`` ends the body early as if it were whole.
         seconds: waited before the answer.
+        until: an event that the answer waits for.
         edit: changes the rows of a page.
     """
 
@@ -50,6 +51,7 @@ class Fault:
     body: str = "{}"
     cut: str | None = None
     seconds: float = 0.0
+    until: threading.Event | None = None
     edit: Callable[[list[Row]], list[Row]] | None = None
 
 
@@ -160,6 +162,8 @@ def _handler(exchange: Exchange) -> type[BaseHTTPRequestHandler]:
                 queue = exchange.faults if page else exchange.market_faults
                 fault = (queue.pop(0) if queue else None) or Fault()
             time.sleep(fault.seconds + (exchange.seconds if page else 0))
+            if fault.until is not None:
+                fault.until.wait(60)
             status, body = 200, ""
             try:
                 if fault.status is not None:

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -673,10 +674,12 @@ def test_json_of_a_partial_download(server, root):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_signals_store_what_has_come(server, root, number):
-    server.seconds = 0.05
+    is_sent = threading.Event()
+    server.faults = [None, None, None, Fault(until=is_sent)]
     process = _start(server, root, *MINUTES)
     _wait_for_pages(server, 4, process)
     process.send_signal(number)
+    is_sent.set()
     status, _, err = _end(process)
     assert status == 3
     assert "interrupted" in err
@@ -702,8 +705,10 @@ def _killed_and_resumed(server: Server, root: Path, arguments: tuple[str, ...], 
 
 
 def test_killed_and_resumed(server, root, tmp_path):
-    server.seconds = 0.05
-    _killed_and_resumed(server, root, MINUTES, [12])
+    # Twelve pages take more than the second after which rows are stored, and the next never comes.
+    server.seconds = 0.1
+    server.faults = [*[None] * 12, Fault(until=threading.Event())]
+    _killed_and_resumed(server, root, MINUTES, [13])
     assert 1 <= len(server.pages()) < 16
     _get(server, tmp_path / "at once", timeframe="1m", start="2024-02-19", end="2024-03-01")
     assert _hashes(root) == _hashes(tmp_path / "at once")
