@@ -174,16 +174,48 @@ class Objective:
         """
         return equity(*self._run(params, window))
 
+    def targets(self, params: Params, window: Window) -> np.ndarray:
+        """Return the (n_bars,) targets of a candidate for all of ``window.bars``.
+
+        Raises:
+            SpecError: A parameter is unknown, or its value is not of its type.
+            StrategyError: The strategy fails or its positions are not usable.
+        """
+        return self._decided(params, window)[0]
+
+    def score_targets(self, params: Params, targets: np.ndarray, window: Window) -> Score:
+        """Return the metrics of given targets under the rules of a candidate, whose distances of stops they have."""
+        return self._of_targets(targets, replace(window, parts=()), self._candidate(params).costs).whole
+
+    def score_holding(self, window: Window) -> Score:
+        """Return the metrics of buying at the first open of a window and holding to its end, under the same costs."""
+        moves = window.moves(np.ones(len(window.bars)), allow_short=False)
+        return score(moves, window, self._costs_without_stops)
+
+    @cached_property
+    def _costs_without_stops(self) -> Costs:
+        return costs_of(self.execution.model_copy(update=dict.fromkeys(DISTANCES)))
+
     def _run(self, params: Params | None, window: Window) -> tuple[Moves, Window, Costs]:
         if params is None:
-            # No distance matters where nothing is traded.
-            undistanced = self.execution.model_copy(update=dict.fromkeys(DISTANCES))
-            return window.moves(np.zeros(len(window.bars)), allow_short=True), window, costs_of(undistanced)
-        one = self._built(self._typed(params))
-        targets = one if isinstance(one, str) else self._targets(one, window)
-        if isinstance(one, str) or isinstance(targets, str):
+            # No stop matters where nothing is traded.
+            moves = window.moves(np.zeros(len(window.bars)), allow_short=True)
+            return moves, window, self._costs_without_stops
+        targets, costs = self._decided(params, window)
+        return window.moves(targets, allow_short=self.execution.allow_short), window, costs
+
+    def _decided(self, params: Params, window: Window) -> tuple[np.ndarray, Costs]:
+        one = self._candidate(params)
+        targets = self._targets(one, window)
+        if isinstance(targets, str):
             raise StrategyError(f"{self.strategy.name}: {targets}")
-        return window.moves(targets, allow_short=self.execution.allow_short), window, one.costs
+        return targets, one.costs
+
+    def _candidate(self, params: Params) -> _Candidate:
+        one = self._built(self._typed(params))
+        if isinstance(one, str):
+            raise StrategyError(f"{self.strategy.name}: {one}")
+        return one
 
     def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[_Scored | str]:
         """A score for each candidate, or why there is none."""

@@ -14,6 +14,7 @@ from backtune.data.window import to_datetime
 from backtune.objective import Metrics
 from backtune.report.wording import IN_PERCENT
 from backtune.results.evidence import Evidence
+from backtune.results.family import describe_luck
 from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.space import Params
@@ -42,7 +43,10 @@ def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int)
         more.pop()
         table = _table(shown, goals, more, _STUDY_WIDTH if more else _LEAST_STUDY_WIDTH)
     table.title, table.caption = _title(run), _caption(rows, top)
+    luck = describe_luck(row.evidence.family for row in rows)
     console.print(table)
+    if luck:
+        console.print(f" {luck}", highlight=False, markup=False)
     if any(_own_warnings(row) for row in shown):
         console.print(_warnings(shown))
     for line in disagreement_lines(row.disagreement for row in rows):
@@ -92,8 +96,8 @@ def _table(rows: Sequence[Row], goals: Sequence[str], more: Sequence[str], study
     table.add_column("study, best parameters", overflow="fold", min_width=study_width)
     table.add_column("trials", justify="right")
     _add_pairs(table, goals, rows)
-    for heading in ("DSR", "PBO", "plateau"):
-        table.add_column(f"\n{heading}", justify="right", no_wrap=True)
+    for heading in ("family\np", "haircut\nSharpe", "timing\np", "\nDSR"):
+        table.add_column(heading, justify="right", no_wrap=True)
     _add_pairs(table, more, rows)
     table.add_column("trades\n[b]out[/b]", justify="right", no_wrap=True)
     for place, row in enumerate(rows, start=1):
@@ -129,9 +133,15 @@ def _study(row: Row) -> Text:
 
 
 def _evidence(row: Row) -> list[Text]:
-    """Deflated Sharpe ratio, probability of overfitting and plateau, marked where they are weak."""
-    weak = row.evidence.weaknesses(row.n_trials)
-    found = {"dsr": row.evidence.dsr, "pbo": row.evidence.pbo, "plateau": row.evidence.plateau}
+    """Return the family-wise p, the haircut Sharpe ratio, the timing p and the deflated Sharpe ratio, marked where weak."""
+    evidence, weak = row.evidence, row.weaknesses
+    family = evidence.family
+    found = {
+        "family": family.p if family else None,
+        "haircut": family.haircut_sharpe_ratio if family else None,
+        "timing_p": evidence.timing_p,
+        "dsr": evidence.dsr,
+    }
     return [
         Text(_number(name, value), style="yellow" if name in weak else "dim" if value is None else "")
         for name, value in found.items()
@@ -179,7 +189,7 @@ def _centre(evidence: Evidence, goal: str) -> Text:
     own = _number(goal, (evidence.centre_metrics or {}).get(goal))
     plateaus = f"plateau {_number('', evidence.centre_plateau)} instead of {_number('', evidence.plateau)}"
     told = f" ({_words(goal)} {own} in sample, {plateaus})"
-    return Text.assemble("* steadier: ", _listed(evidence.plateau_centre or {}), (told, "dim"))
+    return Text.assemble("* centre of the plateau: ", _listed(evidence.plateau_centre or {}), (told, "dim"))
 
 
 def _title(run: Run) -> str:

@@ -17,11 +17,13 @@ from backtune.space import Space
 _CELL = ("strategy", "asset", "timeframe", "fold", "study")
 _BESIDE = ("total_return", "max_drawdown", "total_trades")
 _EVIDENCE = (
-    "oos_sharpe_low", "oos_sharpe_high", "dsr", "n_independent", "pbo", "pbo_loss", "pbo_slope", "plateau",
+    "family_p", "haircut_sharpe_ratio", "q_value", "oos_sharpe_low", "oos_sharpe_high", "timing_p", "hold_sharpe_ratio",
+    "hold_total_return", "oos_years", "min_track_record_years", "dsr", "dsr_level", "n_independent", "pbo_loss", "pbo",
+    "plateau",
 )  # fmt: skip
 _PARAMETER, _OBJECTIVE = "params_", "objective_"
 
-_SHARES = IN_PERCENT | {"pbo_loss"}
+_SHARES = IN_PERCENT | {"pbo_loss", "hold_total_return"}
 _COUNTS = frozenset({"total_trades", "trial", "n_trials", "n_independent", "number"})
 _WIDTHS = {
     "what": 20,

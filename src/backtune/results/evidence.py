@@ -2,58 +2,78 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from backtune.objective import Metrics
+from backtune.results.family import LEVEL, NO_FAMILY, FamilyResult
 from backtune.results.searched import Searched
 from backtune.results.summary import Winner
 from backtune.space import Params
 from backtune.validation.bootstrap import SharpeInterval
-from backtune.validation.deflated_sharpe import deflated_sharpe
+from backtune.validation.deflated_sharpe import deflated_sharpe, luck_level
+from backtune.validation.track_record import TrackRecord
 
 # Fewer trades tell little, whatever they made.
-_FEW_TEST_TRADES = 30
-# The usual level of a test: a search without skill passes it once in twenty times.
-SURE_OF_SKILL = 0.95
+FEW_TRADES = 30
 # As likely as not: the best of luck shows as much on average.
 AS_LUCK = 0.5
-# What a choice made by tossing a coin has.
-OVERFITTED = 0.5
-# A choice that lost money in so many of the splits matters; without it, the trials are as good as each other.
+# A choice that lost money in so many of the splits matters.
 OFTEN = 0.25
 # Half of what the best has over trials elsewhere is gone within a tenth of the ranges.
 FLAT = 0.5
+# The metrics of holding the asset that are told.
+_OF_HOLDING = ("total_return", "sharpe_ratio", "max_drawdown")
+# Samplers whose candidates do not depend on earlier results. Under others most trials lie near the best and do much the same,
+# so that the best of one half ranks near the middle in the other, with an edge or without.
+_SAMPLERS_WITH_PBO = frozenset({"random", "qmc", "grid"})
+
+
+class Setting(NamedTuple):
+    """What a winner stands in.
+
+    Attributes:
+        sampler: The sampler of its search.
+        bars_per_year: The number of bars a year; None where it was not kept.
+        family: Its test among those of all rows; None where the other rows were not looked at.
+    """
+
+    sampler: str
+    bars_per_year: float | None
+    family: FamilyResult | None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of a winner; None where undefined, and all of it for runs from before it was kept.
+    """How far a winner can be trusted; None where undefined, and all of it for runs from before it was kept.
 
     Of a walk-forward, see :func:`~backtune.results.walk_forward.evidence_of`.
 
     Attributes:
-        dsr: deflated Sharpe ratio, a probability: whether its Sharpe ratio is more than the best of so many trials shows
-            by luck; whatever the objective is.
-        n_independent: how many independent trials those of the search are worth.
-        pbo: probability of backtest overfitting, by Sharpe ratio, among the search's complete trials.
-        pbo_slope: of the line from in-sample to out-of-sample Sharpe ratios of the splits' best: 1 keeps all, 0 nothing.
-        pbo_loss: the share of splits whose best has a negative Sharpe ratio out-of-sample.
-        plateau: 1 where its neighbours are as good in the first objective, 0 where they are like any other trial; of a
-            Pareto front, for its first point alone.
-        plateau_centre: the candidate whose neighbours are the best of all, which may be the better choice; not always a
-            trial, see :mod:`backtune.results.probes`.
-        centre_plateau: how these stand, by the measure of ``plateau``.
-        centre_metrics: of the centre, in-sample. What it does out-of-sample is not looked up, lest the choice between it and
-            the winner be made by that.
-        oos_interval: of the Sharpe ratio out-of-sample.
-        n_cells: of a walk-forward, how many cells it is compared with, itself among them; None for a single search.
+        dsr: The deflated Sharpe ratio, a probability: that its true Sharpe ratio is above what the best of so many trials shows by
+            luck on average; whatever the objective is.
+        n_independent: The number of independent trials that those of the search are worth.
+        pbo: The probability of backtest overfitting, by Sharpe ratio, among the search's complete trials; None for samplers that
+            learn, under which it says nothing.
+        pbo_loss: The share of splits of the time whose best in one half has a negative Sharpe ratio in the other.
+        plateau: The standing of its neighbours: 1 where they are as good in the first objective, 0 where they are like any other
+            trial; of a Pareto front, for its first point alone. It measures smoothness, and no skill.
+        plateau_centre: The candidate whose neighbours are the best of all; not always a trial, see
+            :mod:`backtune.results.probes`.
+        centre_plateau: The standing of these, by the measure of ``plateau``.
+        centre_metrics: The metrics of the centre, in sample. What it does out of sample is not looked up, lest the choice between it
+            and the winner be made by that.
+        oos_interval: The interval of the Sharpe ratio out of sample.
+        n_cells: The number of cells that a walk-forward is compared with, itself among them; None for a single search.
+        family: The test out of sample among those of all rows of the sweep.
+        timing_p: The p-value of the test of timing, see :mod:`backtune.validation.timing`.
+        hold_metrics: The metrics of holding the asset over the same test.
+        record: The length of the test, and the length that would be enough.
     """
 
     dsr: float | None = None
     n_independent: float | None = None
     pbo: float | None = None
-    pbo_slope: float | None = None
     pbo_loss: float | None = None
     plateau: float | None = None
     plateau_centre: Params | None = None
@@ -61,23 +81,37 @@ class Evidence:
     centre_metrics: Metrics | None = None
     oos_interval: SharpeInterval | None = None
     n_cells: int | None = None
+    family: FamilyResult | None = None
+    timing_p: float | None = None
+    hold_metrics: Metrics | None = None
+    record: TrackRecord | None = None
 
     @classmethod
-    def of(cls, winner: Winner, searched: Searched) -> Evidence:
-        """Of a winner of a search."""
+    def of_test(cls, winner: Winner, setting: Setting) -> Evidence:
+        """Return what a winner's test says; no trial of the search is looked at."""
+        return cls(
+            oos_interval=winner.oos_interval,
+            family=setting.family,
+            timing_p=winner.timing.p if winner.timing else None,
+            hold_metrics=winner.hold_metrics,
+            record=TrackRecord.of(winner.oos_shape, setting.bars_per_year),
+        )
+
+    @classmethod
+    def of(cls, winner: Winner, searched: Searched, setting: Setting) -> Evidence:
+        """Return what a winner's test says, and what the trials of its search say of it."""
         tried, shape = searched.tried, winner.is_shape
         is_best = winner.params == searched.best
-        return cls(
+        return replace(
+            cls.of_test(winner, setting),
             dsr=deflated_sharpe(shape, tried).probability if shape and tried else None,
             n_independent=tried.n_independent if tried else None,
-            pbo=searched.pbo,
-            pbo_slope=searched.pbo_slope,
+            pbo=searched.pbo if setting.sampler in _SAMPLERS_WITH_PBO else None,
             pbo_loss=searched.pbo_loss,
             plateau=searched.plateau if is_best else None,
             plateau_centre=searched.plateau_centre,
             centre_plateau=searched.centre_plateau,
             centre_metrics=searched.centre_metrics,
-            oos_interval=winner.oos_interval,
         )
 
     @property
@@ -86,46 +120,62 @@ class Evidence:
         stands_alone = self.plateau is None or self.plateau < FLAT
         return stands_alone and self.centre_plateau is not None and self.centre_plateau >= FLAT
 
+    @property
+    def dsr_level(self) -> float | None:
+        """The deflated Sharpe ratio that a search without skill exceeds once in twenty times; None without one."""
+        return None if self.n_independent is None else luck_level(self.n_independent, LEVEL)
+
     def to_json(self) -> dict[str, Any]:
         """Flat and plain."""
-        interval, centre = self.oos_interval, self.centre_metrics
+        interval, centre, held = self.oos_interval, self.centre_metrics, self.hold_metrics or {}
         return {
-            "dsr": self.dsr, "n_independent": self.n_independent, "n_cells": self.n_cells,
-            "pbo": self.pbo, "pbo_slope": self.pbo_slope, "pbo_loss": self.pbo_loss,
+            "dsr": self.dsr, "dsr_level": self.dsr_level, "n_independent": self.n_independent, "n_cells": self.n_cells,
+            **(self.family.to_json() if self.family else NO_FAMILY),
+            "timing_p": self.timing_p,
+            **{f"hold_{name}": held.get(name) for name in _OF_HOLDING},
+            "oos_years": self.record.years if self.record else None,
+            "min_track_record_years": self.record.needed_years if self.record else None,
+            "pbo": self.pbo, "pbo_loss": self.pbo_loss,
             "plateau": self.plateau, "plateau_centre": self.plateau_centre, "centre_plateau": self.centre_plateau,
             "centre_metrics": centre and {f"is_{name}": value for name, value in centre.items()},
             "oos_sharpe_low": interval.low if interval else None,
             "oos_sharpe_high": interval.high if interval else None,
         }  # fmt: skip
 
-    def weaknesses(self, n_trials: int) -> dict[str, str]:
-        """In words, by the attribute that tells of them.
+    def weaknesses(self, n_trials: int, oos_sharpe: float | None = None) -> dict[str, str]:
+        """Return in words what speaks against the winner, by the attribute that tells of it.
 
         Args:
-            n_trials: that the winner is the best of; of no account for a walk-forward.
+            n_trials: The number of trials that the winner is the best of; of no account for a walk-forward.
+            oos_sharpe: The Sharpe ratio out of sample, to be held against that of holding the asset.
         """
         found = {
             "dsr": self._luck(n_trials),
-            "pbo": self._overfitting(),
+            "pbo_loss": self._losing_splits(),
             "plateau": self._needle(),
             "oos_interval": self._loss(),
+            "family": self._luck_of_many(),
+            "timing_p": self._drift(),
+            "hold_metrics": self._holding(oos_sharpe),
         }
         return {name: words for name, words in found.items() if words}
 
     def _luck(self, n_trials: int) -> str:
-        if self.dsr is None or self.dsr >= SURE_OF_SKILL:
+        level = self.dsr_level
+        if self.dsr is None or level is None or self.dsr >= level:
             return ""
-        best = f"the best of {n_trials:,} trials"
         if self.n_cells is not None:
-            among = f"as one of {self.n_cells:,} cells, " if self.n_cells > 1 else ""
-            best = f"{among}its result out of sample"
+            # The family says the same of a walk-forward, in words that are easier to understand.
+            return "" if self.family is not None else f"may be the luck of one of {self.n_cells:,} cells"
         verdict = "is what luck would give" if self.dsr < AS_LUCK else "may be luck"
-        return f"{best} {verdict} (deflated Sharpe {self.dsr:.2f})"
+        return f"in sample the best of {n_trials:,} trials {verdict} (deflated Sharpe {self.dsr:.2f}, below {level:.2f})"
 
-    def _overfitting(self) -> str:
-        if self.pbo is None or self.pbo < OVERFITTED or (self.pbo_loss or 0.0) < OFTEN:
+    def _losing_splits(self) -> str:
+        if self.pbo_loss is None or self.pbo_loss < OFTEN:
             return ""
-        return f"overfitted in {100 * self.pbo:.0f} % of the splits (PBO {self.pbo:.2f})"
+        return (
+            f"chosen by half of the time, it loses in the other half in {100 * self.pbo_loss:.0f} of 100 ways"
+        )
 
     def _needle(self) -> str:
         if self.plateau is None or self.plateau >= FLAT:
@@ -140,16 +190,38 @@ class Evidence:
         ends = f"{100 * interval.confidence:.0f} %: {interval.low:.1f} to {interval.high:.1f}"
         return f"out-of-sample Sharpe {verdict} ({ends})"
 
+    def _luck_of_many(self) -> str:
+        if self.family is None or self.family.p <= LEVEL:
+            return ""
+        n = self.family.luck.n_tests
+        tests = "its test" if n == 1 else f"the best of {n:,} tests"
+        return f"without skill {tests} would be as good (family-wise p {self.family.p:.2f})"
+
+    def _drift(self) -> str:
+        if self.timing_p is None or self.timing_p <= LEVEL:
+            return ""
+        return f"no sign of timing: at other times it does as well (p {self.timing_p:.2f})"
+
+    def _holding(self, oos_sharpe: float | None) -> str:
+        held = (self.hold_metrics or {}).get("sharpe_ratio")
+        if held is None or oos_sharpe is None or oos_sharpe >= held:
+            return ""
+        return f"holding the asset did better (Sharpe {held:.2f} against {oos_sharpe:.2f})"
+
 
 NO_EVIDENCE = Evidence()
 
 
 def doubts(is_metrics: Metrics, oos_metrics: Metrics) -> list[str]:
     """What metrics alone tell against a winner that was tested."""
-    found = []
-    trades = oos_metrics["total_trades"] or 0
-    if trades < _FEW_TEST_TRADES:
-        found.append(f"only {trades:.0f} trades out of sample")
+    found = [
+        f"only {n:.0f} trades {where}"
+        for where, n in (
+            ("in sample", is_metrics["total_trades"] or 0),
+            ("out of sample", oos_metrics["total_trades"] or 0),
+        )
+        if n < FEW_TRADES
+    ]
     profit = oos_metrics["total_return"]
     if profit is not None and profit <= -1.0:
         found.append("ruined out of sample: all of the money is lost")

@@ -12,7 +12,8 @@ from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
 from backtune.objective import Metrics
 from backtune.results.best import front
-from backtune.results.evidence import Evidence, doubts
+from backtune.results.evidence import Evidence, Setting, doubts
+from backtune.results.family import FamilyResult, RowTest, compare_tests
 from backtune.results.row import Row
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.searched import Searched, searched
@@ -22,38 +23,44 @@ from backtune.results.stitched import OutOfSample
 from backtune.results.summary import StudySummary, Winner
 from backtune.results.walk_forward import compared, evidence_of, joined
 from backtune.spec import Goal
-from backtune.validation.deflated_sharpe import Tried
+from backtune.validation.deflated_sharpe import ReturnShape, Tried
 
 __all__ = ["Row", "leaderboard"]
 
 
 def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -> list[Row]:
-    """All rows, the best first: by the first objective out-of-sample, in-sample where there is no validation.
+    """Return all rows, ordered by what the search saw: the best first objective in sample comes first.
 
-    A study's Pareto front stays together, placed by its best point. Studies without a winner come last. The islands
-    of a search are one: their best, picked from the trials of all of them. The folds of a walk-forward are one: their
-    tests as one backtest, which is made when it is first asked for and kept.
+    The test out of sample decides nothing here. The first of many rows by their tests is the luckiest one, and its result says
+    nothing any more; the first by the search keeps its test as a test. Rows with fewer than 30 trades, in sample or in the
+    test, come after all others. Rows without a winner come last.
+
+    A study's Pareto front stays together, placed by its best point. The islands of a search are one: their best,
+    picked from the trials of all of them. The folds of a walk-forward are one: their tests as one backtest, which
+    is made when it is first asked for and kept.
 
     Args:
-        top: only so many rows from the first on get evidence, for which the trials of their searches are looked at, and
-            the warnings that follow from it; None for all.
-        study: only its rows, those of a fold by itself.
+        top: The number of rows, from the first on, for which the trials of their searches are looked at, with the
+            warnings that follow from them; None for all.
+        study: The only study to return rows of, those of a fold by itself.
     """
-    validated = run.spec["validation"]["method"] != "none"
     goals = [Goal.parse(text) for text in run.spec["search"]["objectives"]]
     fronts = [_front(run, islands, goals) for islands in _searches(run)]
     if run.spec["validation"]["method"] == "walk_forward" and study is None:
         fronts = _cells(run, fronts)
     cells = compared([place.score for places in fronts for place in places if place.score is not None])
-    fronts.sort(key=lambda places: max(_merit(place.row, run, validated) for place in places), reverse=True)
+    places = [place for places in _ordered(fronts, goals[0]) for place in places]
+    families = compare_tests([_test_of(place) for place in places])
+    reader = _Reader(run, cells)
     ranked = [
-        place
-        for places in fronts
-        for place in sorted(places, key=lambda p: -_merit(p.row, run, validated))
+        (place, family)
+        for place, family in zip(places, families, strict=True)
         if study in (None, place.row.study)
     ]
-    reader = _Reader(run, cells)
-    return [reader.told(place, looked_at=top is None or k < top) for k, place in enumerate(ranked)]
+    return [
+        reader.told(place, family, looked_at=top is None or k < top)
+        for k, (place, family) in enumerate(ranked)
+    ]
 
 
 def search_rows(run: Run, islands: Sequence[StudyEntry]) -> list[Row]:
@@ -64,7 +71,7 @@ def search_rows(run: Run, islands: Sequence[StudyEntry]) -> list[Row]:
     """
     goals = [Goal.parse(text) for text in islands[0].objectives]
     reader = _Reader(run, None)
-    return [reader.told(place, looked_at=True) for place in _front(run, islands, goals)]
+    return [reader.told(place, None, looked_at=True) for place in _front(run, islands, goals)]
 
 
 class _Place(NamedTuple):
@@ -83,13 +90,14 @@ class _Reader:
 
     def __init__(self, run: Run, cells: Tried | None) -> None:
         self._run = run
+        self._sampler: str = run.spec["search"]["sampler"]
         self._cells = cells
         self._known: dict[str, tuple[Searched, tuple[str, ...]]] = {}
 
-    def told(self, place: _Place, *, looked_at: bool) -> Row:
-        """The row with its warnings, and where it is ``looked_at`` with evidence."""
+    def told(self, place: _Place, family: FamilyResult | None, *, looked_at: bool) -> Row:
+        """Return the row with its evidence and warnings; the trials of its search are read where it is ``looked_at``."""
         if place.folds:
-            return self._of_cell(place, looked_at=looked_at)
+            return self._of_cell(place, family, looked_at=looked_at)
         row, winner = place.row, place.winner
         if winner is None:
             return row
@@ -99,23 +107,25 @@ class _Reader:
             else doubts(row.is_metrics, row.oos_metrics)
         )
         row = replace(row, warnings=(*row.warnings, *plain))
+        setting = Setting(self._sampler, _bars_per_year(row), family)
         if not looked_at:
-            return row
+            return _with_evidence(row, Evidence.of_test(winner, setting), ())
         found, problem = self._searched(place.islands)
-        return _with_evidence(row, Evidence.of(winner, found), problem)
+        return _with_evidence(row, Evidence.of(winner, found, setting), problem)
 
-    def _of_cell(self, place: _Place, *, looked_at: bool) -> Row:
-        folds = tuple(self.told(fold, looked_at=looked_at) for fold in place.folds)
+    def _of_cell(self, place: _Place, family: FamilyResult | None, *, looked_at: bool) -> Row:
+        folds = tuple(self.told(fold, None, looked_at=looked_at) for fold in place.folds)
         row = replace(place.row, folds=folds)
         if row.values is None:
             return row
         row = replace(row, warnings=(*row.warnings, *doubts(row.is_metrics, row.oos_metrics)))
-        if not looked_at:
-            return row
         won = [fold.evidence for fold in folds if fold.values is not None]
+        evidence = evidence_of(won, place.score, self._cells, family)
+        if not looked_at:
+            return _with_evidence(row, evidence, ())
         searches = (self._searched(fold.islands) for fold in place.folds if fold.winner is not None)
         problems = dict.fromkeys(text for _, problem in searches for text in problem)
-        return _with_evidence(row, evidence_of(won, place.score, self._cells), tuple(problems))
+        return _with_evidence(row, evidence, tuple(problems))
 
     def _searched(self, islands: Sequence[StudyEntry]) -> tuple[Searched, tuple[str, ...]]:
         """What the trials say, or why nothing: the results are in the summaries, and no log hides them."""
@@ -129,8 +139,23 @@ class _Reader:
 
 
 def _with_evidence(row: Row, evidence: Evidence, problem: Sequence[str]) -> Row:
-    weak = evidence.weaknesses(row.n_trials).values()
-    return replace(row, evidence=evidence, warnings=(*row.warnings, *problem, *weak))
+    row = replace(row, evidence=evidence)
+    return replace(row, warnings=(*row.warnings, *problem, *row.weaknesses.values()))
+
+
+def _test_of(place: _Place) -> RowTest | None:
+    """Return what a row's test is judged by among all; None where it was not tested or did not trade."""
+    shape: ReturnShape | None = None
+    bars_per_year: float | None = None
+    if place.score is not None:
+        shape, bars_per_year = place.score.shape, place.score.bars_per_year
+    elif place.winner is not None and not place.folds:
+        shape, bars_per_year = place.winner.oos_shape, _bars_per_year(place.row)
+    return None if shape is None or bars_per_year is None else RowTest(shape, bars_per_year)
+
+
+def _bars_per_year(row: Row) -> float | None:
+    return row.annualisation.bars_per_year if row.annualisation else None
 
 
 def _cells(run: Run, fronts: Sequence[Sequence[_Place]]) -> list[list[_Place]]:
@@ -156,13 +181,28 @@ def _searches(run: Run) -> list[list[StudyEntry]]:
     return list(searches.values())
 
 
-def _merit(row: Row, run: Run, validated: bool) -> float:  # noqa: FBT001
-    goal = Goal.parse(run.spec["search"]["objectives"][0])
-    value = (row.oos_metrics if validated else row.is_metrics)[goal.metric]
-    if row.values is None:
-        return -math.inf
-    # An undefined result ranks below every defined one, above no result at all.
-    return -1e300 if value is None else (-value if goal.minimize else value)
+def _ordered(fronts: Sequence[Sequence[_Place]], goal: Goal) -> list[list[_Place]]:
+    """Return the fronts by what the search saw, and each front's places by the same."""
+
+    def key(place: _Place) -> tuple[bool, bool, float]:
+        row = place.row
+        if row.values is None:
+            return True, True, 0.0
+        return False, row.has_few_trades, -_merit(row, goal)
+
+    return sorted((sorted(places, key=key) for places in fronts), key=lambda places: key(places[0]))
+
+
+def _merit(row: Row, goal: Goal) -> float:
+    """Return the first objective in sample, higher is better; a Sharpe ratio in standard errors.
+
+    Over a short window luck shows high Sharpe ratios: rows of unequal windows are compared by ratio times root of time.
+    """
+    assert row.values is not None  # noqa: S101
+    value = -row.values[0] if goal.minimize else row.values[0]
+    if goal.metric == "sharpe_ratio" and row.train is not None:
+        return value * math.sqrt(row.train.length)
+    return value
 
 
 def _front(run: Run, islands: Sequence[StudyEntry], goals: Sequence[Goal]) -> list[_Place]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,6 @@ from backtune.results.leaderboard import leaderboard
 from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.results.stage import Stage, Stages, check_same
-from backtune.spec import Goal
 from backtune.timeframe import Timeframe
 
 # Of fewer returns, deviations and correlations are noise.
@@ -41,22 +39,16 @@ class Part:
 
 
 def members_of(run: Run, top: int | None) -> tuple[Row, ...]:
-    """The winners of a sweep, one a study and of a walk-forward one a cell, the best first objective in-sample first.
+    """Return the winners of a sweep in the order of the leaderboard, one a study, and of a walk-forward one a cell.
 
     Args:
-        top: so many at most; None for all.
+        top: The number of winners at most; None for all.
     """
-    goal = Goal.parse(run.spec["search"]["objectives"][0])
-    sign = 1.0 if goal.minimize else -1.0
     first: dict[str, Row] = {}
     for row in leaderboard(run, top=0):
         if row.values is not None:
-            # The first of a Pareto front would be the best out-of-sample.
-            known = first.get(row.study)
-            if known is None or known.values is None or sign * row.values[0] < sign * known.values[0]:
-                first[row.study] = row
-    ranked = sorted(first.values(), key=lambda row: (sign * (row.values or (math.inf,))[0], row.study))
-    return tuple(ranked[:top])
+            first.setdefault(row.study, row)
+    return tuple(first.values())[:top]
 
 
 def parts_of(run: Run, members: Sequence[Row]) -> tuple[tuple[Part, ...], Timeframe]:

@@ -8,7 +8,7 @@ from typing import Any
 from backtune.data.calendar import Annualisation
 from backtune.data.window import iso
 from backtune.objective import Metrics
-from backtune.results.evidence import NO_EVIDENCE, Evidence
+from backtune.results.evidence import FEW_TRADES, NO_EVIDENCE, Evidence
 from backtune.space import Params
 from backtune.validation.folds import Span
 
@@ -59,6 +59,19 @@ class Row:
     def cell(self) -> tuple[str, str, str]:
         """Strategy, asset and timeframe."""
         return self.strategy, self.asset, self.timeframe
+
+    @property
+    def weaknesses(self) -> dict[str, str]:
+        """What speaks against it in words, by the attribute of the evidence that tells of it."""
+        return self.evidence.weaknesses(self.n_trials, self.oos_metrics.get("sharpe_ratio"))
+
+    @property
+    def has_few_trades(self) -> bool:
+        """Whether it has fewer than 30 closed trades where it was searched, or in its test."""
+        counts = [self.is_metrics["total_trades"]]
+        if any(value is not None for value in self.oos_metrics.values()):
+            counts.append(self.oos_metrics["total_trades"])
+        return any((count or 0.0) < FEW_TRADES for count in counts)
 
     @property
     def series(self) -> str:

@@ -26,7 +26,7 @@ from backtune.validation.plateau import plateau
 
 _FILE = "evidence.json"
 # To be raised with any change of what is computed: what was kept before is computed again.
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Searched:
     Attributes:
         n_trials: rows of the log, of all islands.
         tried: as far as luck is concerned. Trials stopped early count: they would have won had they been good.
-        pbo, pbo_slope, pbo_loss: of the complete trials, from which the best is chosen; see
+        pbo, pbo_loss: of the complete trials, from which the best is chosen; see
             :class:`~backtune.validation.overfitting.Overfitting`. Stopped ones cannot be among them, which makes
             the trials more alike and draws the probability towards one half.
         best: the complete trial that is best in the first objective; empty where there is none.
@@ -50,7 +50,6 @@ class Searched:
     n_trials: int
     tried: Tried | None = None
     pbo: float | None = None
-    pbo_slope: float | None = None
     pbo_loss: float | None = None
     best: Params | None = None
     plateau: float | None = None
@@ -74,7 +73,6 @@ class Searched:
             n_trials=len(log),
             tried=Tried.of(blocks, _n_stopped(log, space)),
             pbo=overfitted.probability if overfitted else None,
-            pbo_slope=overfitted.slope if overfitted else None,
             pbo_loss=overfitted.probability_of_loss if overfitted else None,
             n_probes=len(probes),
             **_neighbours(log, space, goal, probes),

@@ -30,7 +30,7 @@ from backtune.validation.moments import bar_returns, block_moments
 
 _FILE = "walk_forward.json"
 # To be raised with any change of what is computed: what was kept before is computed again.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,7 @@ class OutOfSample:
         interval: of the Sharpe ratio; None as ``shape``.
         blocks: (16, 3) moments of the bar returns in equal blocks of time.
         bars_per_year: annualises.
+        hold_metrics: The metrics of holding the asset from the first bar to the last.
     """
 
     metrics: Metrics
@@ -50,6 +51,7 @@ class OutOfSample:
     interval: SharpeInterval | None
     blocks: np.ndarray
     bars_per_year: float
+    hold_metrics: Metrics
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def _kept(folder: Location, winners: list[list[Any]]) -> OutOfSample | None:
         interval=SharpeInterval(**interval) if interval else None,
         blocks=np.array(content["blocks"]),
         bars_per_year=content["bars_per_year"],
+        hold_metrics=content["hold_metrics"],
     )
 
 
@@ -183,7 +186,7 @@ def _stitched(folds: Sequence[tuple[Row, Stage]], seed: int) -> Stitched:
             Piece(fold.fold, fold.study, params, window.start - first)
             for (fold, *_), (params, window) in zip(tests, pieces, strict=True)
         ),
-        score=_score(result, whole, cash, seed),
+        score=_score(result, whole, objective, seed),
     )
 
 
@@ -195,12 +198,13 @@ def _tests(folds: Sequence[tuple[Row, Stage]]) -> Iterator[tuple[Row, Objective,
             yield fold, stage.objective, validation_window(stage.bars, test)
 
 
-def _score(result: Result, whole: Window, cash: float, seed: int) -> OutOfSample:
-    returns = bar_returns(result.equity, cash)
+def _score(result: Result, whole: Window, objective: Objective, seed: int) -> OutOfSample:
+    returns = bar_returns(result.equity, objective.execution.initial_cash)
     return OutOfSample(
         metrics=result.metrics,
         shape=ReturnShape.of(returns),
         interval=sharpe_interval(returns, whole.bars.bars_per_year, seed=seed),
         blocks=block_moments(returns, whole.block_edges),
         bars_per_year=whole.bars.bars_per_year,
+        hold_metrics=objective.score_holding(whole).metrics,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,8 +13,15 @@ from backtune.results.files import read_json, write_json
 from backtune.space import Params
 from backtune.validation.bootstrap import SharpeInterval
 from backtune.validation.deflated_sharpe import ReturnShape
+from backtune.validation.timing import TimingTest
 
 _FILE = "summary.json"
+_PARTS_OF_WINNER: dict[str, Callable[..., Any]] = {
+    "is_shape": ReturnShape,
+    "oos_shape": ReturnShape,
+    "oos_interval": SharpeInterval,
+    "timing": TimingTest,
+}
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,14 @@ class Winner:
     """A best trial with its results inside and outside the search's window.
 
     Attributes:
-        number, params, values: of the trial.
-        is_metrics: in-sample.
-        oos_metrics: out-of-sample; None without validation.
-        is_shape: of the bar returns in-sample; None where they do not vary, or in a folder of before it was kept.
-        oos_interval: of the Sharpe ratio out-of-sample; None without validation, and as ``is_shape``.
+        number, params, values: The number, parameters and objectives of the trial.
+        is_metrics: The metrics in sample.
+        oos_metrics: The metrics out of sample; None without validation.
+        is_shape: The shape of the bar returns in sample; None where they do not vary, or in a folder of before it was kept.
+        oos_shape: The shape of those out of sample; None without validation, and as ``is_shape``.
+        oos_interval: The interval of the Sharpe ratio out of sample; None as ``oos_shape``.
+        timing: The test of timing out of sample; None as ``oos_shape``, and but for the first point of a Pareto front.
+        hold_metrics: The metrics of holding the asset in the same test; None without validation, or from before they were kept.
     """
 
     number: int
@@ -35,20 +45,20 @@ class Winner:
     is_metrics: Metrics
     oos_metrics: Metrics | None
     is_shape: ReturnShape | None = None
+    oos_shape: ReturnShape | None = None
     oos_interval: SharpeInterval | None = None
+    timing: TimingTest | None = None
+    hold_metrics: Metrics | None = None
 
     @classmethod
     def of_json(cls, content: dict[str, Any]) -> Winner:
         """From the plain data of :func:`dataclasses.asdict`."""
-        shape, interval = content.get("is_shape"), content.get("oos_interval")
-        return cls(
-            **{
-                **content,
-                "values": tuple(content["values"]),
-                "is_shape": ReturnShape(**shape) if shape else None,
-                "oos_interval": SharpeInterval(**interval) if interval else None,
-            }
-        )
+        kept = {
+            name: kind(**content[name])
+            for name, kind in _PARTS_OF_WINNER.items()
+            if content.get(name) is not None
+        }
+        return cls(**{**content, **kept, "values": tuple(content["values"])})
 
 
 @dataclass(frozen=True)

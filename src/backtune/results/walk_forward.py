@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -12,12 +11,15 @@ from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
 from backtune.objective import Metrics
 from backtune.results.evidence import Evidence
+from backtune.results.family import FamilyResult
 from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.results.stage import Stages
 from backtune.results.stitched import OutOfSample, out_of_sample
 from backtune.validation.deflated_sharpe import Tried, deflated_sharpe
 from backtune.validation.folds import Span
+from backtune.validation.timing import combine_p_values
+from backtune.validation.track_record import TrackRecord
 
 
 def joined(
@@ -52,44 +54,43 @@ def joined(
     return replace(row, warnings=tuple(warnings)), score
 
 
-def evidence_of(folds: Sequence[Evidence], score: OutOfSample | None, cells: Tried | None) -> Evidence:
-    """Of a walk-forward.
+def evidence_of(
+    folds: Sequence[Evidence], score: OutOfSample | None, cells: Tried | None, family: FamilyResult | None
+) -> Evidence:
+    """Return the evidence of a walk-forward.
 
     The searches saw nothing of the tests, so no number of trials deflates what was made there. What a reader picks by the
     tests is a cell: the deflated Sharpe ratio is that of the tests, as of one among so many independent cells; for a
     single cell it is the probability that the true ratio is above 0. The probability of overfitting is the folds' mean, the
-    plateau that of the last fold, whose parameters are the row's.
+    plateau that of the last fold, whose parameters are the row's; the tests of timing are taken together.
 
     Args:
-        folds: of the folds with a winner, in order of time; one at least.
-        cells: what :func:`compared` says of all cells.
+        folds: The evidence of the folds with a winner, in order of time; one at least.
+        score: The tests as one backtest; None where it cannot be had.
+        cells: The cells to pick from, see :func:`compared`.
+        family: The tests among those of all cells.
     """
     dsr = None
     if score is not None and score.shape is not None and cells is not None:
-        own = replace(cells, deviation=cells.deviation / math.sqrt(score.bars_per_year))
-        dsr = deflated_sharpe(score.shape, own).probability
+        dsr = deflated_sharpe(score.shape, cells).probability
     return replace(
         folds[-1],
         dsr=dsr,
         n_independent=cells.n_independent if dsr is not None and cells is not None else None,
         n_cells=cells.n_trials if dsr is not None and cells is not None else None,
         pbo=_mean(fold.pbo for fold in folds),
-        pbo_slope=_mean(fold.pbo_slope for fold in folds),
         pbo_loss=_mean(fold.pbo_loss for fold in folds),
+        family=family,
+        timing_p=combine_p_values([fold.timing_p for fold in folds if fold.timing_p is not None]),
         oos_interval=score.interval if score is not None else None,
+        hold_metrics=score.hold_metrics if score is not None else None,
+        record=TrackRecord.of(score.shape, score.bars_per_year) if score is not None else None,
     )
 
 
 def compared(scores: Sequence[OutOfSample]) -> Tried | None:
-    """The cells that a reader picks from by their tests, as far as luck is concerned; None where none traded.
-
-    The deviation is that of annual Sharpe ratios, since a bar is not the same in all of them.
-    """
-    tried = Tried.of(np.stack([score.blocks for score in scores])) if scores else None
-    annual = [
-        score.shape.sharpe * math.sqrt(score.bars_per_year) for score in scores if score.shape is not None
-    ]
-    return tried and replace(tried, deviation=float(np.std(annual, ddof=1)) if len(annual) > 1 else 0.0)
+    """Return the cells that a reader picks from by their tests, as far as luck is concerned; None where none traded."""
+    return Tried.of(np.stack([score.blocks for score in scores])) if scores else None
 
 
 def _row(folds: Sequence[Row], won: Sequence[Row]) -> Row:

@@ -24,7 +24,7 @@ from backtune.search.rungs import Rungs, told_of_stopped
 from backtune.search.samplers import make_suggester
 from backtune.search.suggest import Told
 from backtune.search.wary import DEADLY, MAX_DEADLY_CANDIDATES, Watch
-from backtune.search.winners import Windows, tested
+from backtune.search.winners import Windows, evaluate_winners
 from backtune.space import Params, Space
 from backtune.spec import Execution, Search
 from backtune.strategy.registry import StrategyRef
@@ -101,7 +101,7 @@ def run_study(study: Study, folder: Location, stop: Stop, max_deaths: int = 1) -
     watch.end()
     test = validation_window(bars, fold.test) if fold.test is not None else None
     best = best_of(search.trials, study.search.goals)
-    winners = tested(best, study.objective, Windows(window, test), study.seed)
+    winners = evaluate_winners(best, study.objective, Windows(window, test), study.seed)
     if is_complete:
         log.merge()
         write_probes(folder, probes or [])

@@ -14,14 +14,15 @@ from backtune.spec import Goal
 SHARE_KEY = "leaderboard"
 # What is a row of the leaderboard. A fold's own test is one of several, and the best of them says nothing.
 _ROWS = {"walk_forward": "cell"}
-_EVIDENCE = ("n_trials", "dsr", "pbo", "plateau")
+_EVIDENCE = ("n_trials", "family_p", "haircut_sharpe_ratio", "timing_p", "dsr")
 _MORE = ("total_return", "max_drawdown", "total_trades")
 
 
 def experiment_tags(run: Run) -> dict[str, str]:
     """The tags of a sweep's experiment: the metric to compare by, and the view."""
     goal = Goal.parse(run.spec["search"]["objectives"][0])
-    leading = f"{_sides(run)[0]}_{goal.metric}"
+    # By what the search saw: ordered by its test, the first row would be the luckiest.
+    leading = f"is_{goal.metric}"
     view = {
         "searchFilter": f"tags.kind = '{_ROWS.get(run.spec['validation']['method'], 'study')}'",
         "orderByKey": f"metrics.`{leading}`",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from backtune.report.markdown import plain
 from backtune.report.wording import NOTHING, counted, metric_text, metric_title, params_text
+from backtune.results.family import describe_luck
 from backtune.results.leaderboard import Row
 from backtune.results.runs import Run, StudyEntry
 from backtune.spec import Goal
@@ -21,11 +22,12 @@ def sweep_note(run: Run, rows: Sequence[Row], n_trials: int) -> str:
     goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
     heads = ["", "study", "best parameters", "trials"]
     heads += [f"{metric_title(goal)} {side}" for goal in goals for side in ("in", "out")]
-    heads += ["DSR", "PBO", "plateau", "warnings"]
+    heads += ["family p", "haircut", "timing p", "DSR", "warnings"]
+    luck = describe_luck(row.evidence.family for row in rows)
     about = (
-        f"The best of {counted(n_trials, 'trial')} in {counted(len(run.studies), 'study')}, by the out-of-sample result "
-        "where there is validation. In: on the bars of the search. Out: on bars that it never saw."
-    )
+        f"The best of {counted(n_trials, 'trial')} in {counted(len(run.studies), 'study')}, ordered by the result in sample. In: on "
+        f"the bars of the search. Out: on bars that it never saw. {luck}"
+    ).strip()
     lines = [
         about,
         "",
@@ -86,7 +88,13 @@ def _cells(rows: Sequence[Row], goals: Sequence[str]) -> Iterator[list[str]]:
             for goal in goals
             for metrics in (row.is_metrics, row.oos_metrics)
         )
-        evidence = (row.evidence.dsr, row.evidence.pbo, row.evidence.plateau)
+        family = row.evidence.family
+        evidence = (
+            family.p if family else None,
+            family.haircut_sharpe_ratio if family else None,
+            row.evidence.timing_p,
+            row.evidence.dsr,
+        )
         yield [
             str(place), plain(f"{row.strategy} {row.asset} {row.timeframe}"), plain(params_text(row.params)), f"{row.n_trials:,}",
             *pairs, *(NOTHING if value is None else f"{value:.2f}" for value in evidence), plain("; ".join(row.warnings)),

@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from backtune.validation.moments import ROUNDING, distinct_trials, trial_sharpes
+from backtune.validation.moments import ROUNDING, distinct_trials
 
 _NORMAL = NormalDist()
 _EULER = 0.5772156649015329
@@ -63,14 +63,12 @@ class Tried:
     """What was tried in a search, as far as luck is concerned.
 
     Attributes:
-        n_trials: distinct trials.
-        n_independent: how many independent ones they are worth.
-        deviation: of their Sharpe ratios, per bar, ddof 1; 0 for a single one.
+        n_trials: The number of distinct trials.
+        n_independent: The number of independent trials that they are worth.
     """
 
     n_trials: int
     n_independent: float
-    deviation: float
 
     @classmethod
     def of(cls, blocks: np.ndarray, n_unknown: int = 0) -> Tried | None:
@@ -84,8 +82,7 @@ class Tried:
         trials = distinct_trials(blocks)
         if not len(trials):
             return None
-        deviation = float(np.std(trial_sharpes(trials), ddof=1)) if len(trials) > 1 else 0.0
-        return cls(len(trials) + n_unknown, independent_trials(trials, n_unknown), deviation)
+        return cls(len(trials) + n_unknown, independent_trials(trials, n_unknown))
 
 
 @dataclass(frozen=True)
@@ -93,14 +90,12 @@ class DeflatedSharpe:
     """A winner's Sharpe ratio against the best that luck alone would have found.
 
     Attributes:
-        probability: the deflated Sharpe ratio: how likely the true ratio is above ``benchmark``; below 0.95 is weak.
-        benchmark: expected maximum Sharpe ratio, per bar, of so many independent trials without skill.
-        deviation: of the Sharpe ratios of trials without skill, per bar; see :func:`deflated_sharpe`.
+        probability: The deflated Sharpe ratio: the probability that the true ratio is above ``benchmark``.
+        benchmark: The expected maximum Sharpe ratio, per bar, of so many independent trials without skill.
     """
 
     probability: float
     benchmark: float
-    deviation: float
 
 
 def probabilistic_sharpe(shape: ReturnShape, benchmark: float = 0.0) -> float:
@@ -158,18 +153,29 @@ def independent_trials(blocks: np.ndarray, n_unknown: int = 0) -> float:
 
 
 def deflated_sharpe(shape: ReturnShape, tried: Tried) -> DeflatedSharpe:
-    """The deflated Sharpe ratio of a search's winner.
+    """Return the deflated Sharpe ratio of a search's winner.
 
-    It is :func:`probabilistic_sharpe` against :func:`expected_maximum_sharpe` of :func:`independent_trials` (Bailey and
-    Lopez de Prado 2014). As deviation the paper takes that of the trials' own Sharpe ratios (ddof 1). Here it is at least
-    1 / sqrt(n - 1), the error of a Sharpe ratio of zero over n bars: independent trials cannot differ by less, but those of one
-    strategy do, and those of a sampler that has settled near its best all the more, and the benchmark would shrink
-    with them.
+    It is :func:`probabilistic_sharpe` against :func:`expected_maximum_sharpe` of the independent trials (Bailey and Lopez de
+    Prado 2014). The deviation in that formula is the spread of trials *without skill*: 1 / sqrt(n - 1), the standard
+    error of a Sharpe ratio of zero over n bars. The paper estimates it by the spread of the trials that were made, and
+    its theorem asks that these have an expected ratio of zero. Trials of a strategy do not: those of short periods lose to
+    costs, those in bad corners of the space lose by themselves, and a benchmark taken from their spread would rise with every
+    bad trial. Trials that are alike spread by less, and the benchmark would fall below what luck shows.
 
     Args:
-        shape: of the winner's bar returns in the window of the search.
-        tried: of that search.
+        shape: The shape of the winner's bar returns in the window of the search.
+        tried: What that search tried.
     """
-    deviation = max(tried.deviation, 1.0 / math.sqrt(shape.n_returns - 1))
-    benchmark = expected_maximum_sharpe(tried.n_independent, deviation)
-    return DeflatedSharpe(probabilistic_sharpe(shape, benchmark), benchmark, deviation)
+    benchmark = expected_maximum_sharpe(tried.n_independent, 1.0 / math.sqrt(shape.n_returns - 1))
+    return DeflatedSharpe(probabilistic_sharpe(shape, benchmark), benchmark)
+
+
+def luck_level(n_independent: float, alpha: float = 0.05) -> float:
+    """Return the deflated Sharpe ratio that a search without skill exceeds with probability ``alpha``.
+
+    The deflated Sharpe ratio compares with the *expected* maximum of n independent trials, and the maximum itself varies less than a
+    single estimate. Its 1 - alpha quantile is Phi^-1((1 - alpha)^(1/n)) standard errors, so that the level is
+    Phi(Phi^-1((1 - alpha)^(1/n)) - E[max]): 0.95 for one trial, 0.84 for 10, 0.77 for 100, 0.73 for 1,000.
+    """
+    n = max(1.0, n_independent)
+    return _NORMAL.cdf(_NORMAL.inv_cdf((1.0 - alpha) ** (1.0 / n)) - expected_maximum_sharpe(n, 1.0))

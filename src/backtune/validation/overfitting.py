@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from backtune.validation.moments import ROUNDING, distinct_trials, sharpe_of_sums, sum_of_products
+from backtune.validation.moments import ROUNDING, distinct_trials, sharpe_of_sums
 
 # Trials looked at together: their moments stay in the processor's cache while all splits pass over them.
 _CHUNK = 512
@@ -30,8 +30,6 @@ class Overfitting:
         probability: PBO, the share of splits whose in-sample best is no better than the median out-of-sample.
         logits: ln(w / (1 - w)), w the best's rank out-of-sample over n_trials + 1; ties take the middle rank.
         is_sharpe, oos_sharpe: of the in-sample best, in the half it was chosen in and in the other.
-        slope, intercept: the least-squares line from is_sharpe to oos_sharpe; None where is_sharpe does not vary. A slope
-            below zero means that the better it looked, the worse it did.
         probability_of_loss: the share of splits with a negative oos_sharpe.
     """
 
@@ -40,8 +38,6 @@ class Overfitting:
     logits: np.ndarray
     is_sharpe: np.ndarray
     oos_sharpe: np.ndarray
-    slope: float | None
-    intercept: float | None
     probability_of_loss: float
 
 
@@ -93,20 +89,12 @@ def _halves(n_blocks: int) -> np.ndarray:
 
 def _outcome(n_trials: int, ranks: np.ndarray, is_sharpe: np.ndarray, oos_sharpe: np.ndarray) -> Overfitting:
     share = ranks / (n_trials + 1.0)
-    slope = intercept = None
-    centred = is_sharpe - is_sharpe.mean()
-    spread = sum_of_products(centred, centred)
-    if spread > ROUNDING * sum_of_products(is_sharpe, is_sharpe):
-        slope = sum_of_products(centred, oos_sharpe) / spread
-        intercept = float(oos_sharpe.mean() - slope * is_sharpe.mean())
     return Overfitting(
         n_trials=n_trials,
         probability=float(np.mean(share <= 0.5)),
         logits=np.log(share / (1.0 - share)),
         is_sharpe=is_sharpe,
         oos_sharpe=oos_sharpe,
-        slope=slope,
-        intercept=intercept,
         probability_of_loss=float(np.mean(oos_sharpe < 0.0)),
     )
 

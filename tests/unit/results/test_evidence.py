@@ -6,11 +6,20 @@ import json
 
 import pytest
 
-from backtune.results.evidence import NO_EVIDENCE, Evidence, doubts
+from backtune.results.evidence import NO_EVIDENCE, Evidence, Setting, doubts
+from backtune.results.family import FamilyResult
 from backtune.results.searched import Searched
 from backtune.results.summary import StudySummary, Winner
 from backtune.validation.bootstrap import SharpeInterval
-from backtune.validation.deflated_sharpe import ReturnShape, Tried
+from backtune.validation.deflated_sharpe import (
+    ReturnShape,
+    Tried,
+    expected_maximum_sharpe,
+    probabilistic_sharpe,
+)
+from backtune.validation.multiple_tests import BestByLuck
+from backtune.validation.timing import TimingTest
+from backtune.validation.track_record import TrackRecord
 
 PARAMS = {"period": 7}
 
@@ -23,9 +32,15 @@ def winner(**fields: object) -> Winner:
     return Winner(3, PARAMS, (1.5,), {"sharpe_ratio": 1.5}, {"sharpe_ratio": 0.4}, **fields)  # type: ignore[arg-type]
 
 
+def family(p: float, n_tests: int = 36) -> FamilyResult:
+    return FamilyResult(p, 0.0, None, None, BestByLuck(n_tests, 2.1, 3.0))
+
+
 STRONG = Evidence(
-    dsr=0.99, n_independent=41.0, pbo=0.1, pbo_slope=0.8, pbo_loss=0.0, plateau=0.9,
+    dsr=0.99, n_independent=41.0, pbo=0.1, pbo_loss=0.0, plateau=0.9,
     plateau_centre=PARAMS, centre_plateau=0.95, centre_metrics={"sharpe_ratio": 1.3}, oos_interval=interval(0.2, 1.1),
+    family=family(0.01), timing_p=0.02, hold_metrics={"sharpe_ratio": 0.4, "total_return": 0.1, "max_drawdown": 0.3},
+    record=TrackRecord(1.5, 1.2),
 )  # fmt: skip
 
 
@@ -33,24 +48,47 @@ STRONG = Evidence(
     ("changes", "expected"),
     [
         ({}, {}),
-        ({"dsr": 0.95}, {}),
-        ({"dsr": 0.94}, {"dsr": "the best of 1,600 trials may be luck (deflated Sharpe 0.94)"}),
-        ({"dsr": 0.31}, {"dsr": "the best of 1,600 trials is what luck would give (deflated Sharpe 0.31)"}),
+        # What a search of 41 independent trials without skill exceeds once in twenty times is 0.795.
+        ({"dsr": 0.80}, {}),
         (
-            {"dsr": 0.7, "n_cells": 6},
-            {"dsr": "as one of 6 cells, its result out of sample may be luck (deflated Sharpe 0.70)"},
+            {"dsr": 0.79},
+            {"dsr": "in sample the best of 1,600 trials may be luck (deflated Sharpe 0.79, below 0.80)"},
         ),
         (
-            {"dsr": 0.2, "n_cells": 1},
-            {"dsr": "its result out of sample is what luck would give (deflated Sharpe 0.20)"},
+            {"dsr": 0.31},
+            {
+                "dsr": "in sample the best of 1,600 trials is what luck would give (deflated Sharpe 0.31, below 0.80)"
+            },
         ),
         (
-            {"pbo": 0.62, "pbo_loss": 0.5},
-            {"pbo": "overfitted in 62 % of the splits (PBO 0.62)"},
+            {"dsr": 0.94, "n_independent": 1.0},
+            {"dsr": "in sample the best of 1,600 trials may be luck (deflated Sharpe 0.94, below 0.95)"},
         ),
-        # Trials that are alike, as those of a sampler that has settled: any of them would have done.
-        ({"pbo": 0.62, "pbo_loss": 0.0}, {}),
-        ({"pbo": 0.49, "pbo_loss": 0.9}, {}),
+        ({"dsr": 0.7, "n_cells": 6}, {}),
+        ({"dsr": 0.7, "n_cells": 6, "family": None}, {"dsr": "may be the luck of one of 6 cells"}),
+        ({"family": family(0.05)}, {}),
+        (
+            {"family": family(0.55)},
+            {"family": "without skill the best of 36 tests would be as good (family-wise p 0.55)"},
+        ),
+        (
+            {"family": family(0.4, 1)},
+            {"family": "without skill its test would be as good (family-wise p 0.40)"},
+        ),
+        ({"timing_p": 0.05}, {}),
+        ({"timing_p": 0.43}, {"timing_p": "no sign of timing: at other times it does as well (p 0.43)"}),
+        (
+            {"hold_metrics": {"sharpe_ratio": 1.25}},
+            {"hold_metrics": "holding the asset did better (Sharpe 1.25 against 0.70)"},
+        ),
+        ({"hold_metrics": {"sharpe_ratio": None}}, {}),
+        (
+            {"pbo_loss": 0.25},
+            {"pbo_loss": "chosen by half of the time, it loses in the other half in 25 of 100 ways"},
+        ),
+        ({"pbo_loss": 0.24}, {}),
+        # The probability of overfitting is near one half for any search that learns, and is told without a verdict.
+        ({"pbo": 0.62}, {}),
         ({"plateau": 0.5}, {}),
         ({"plateau": 0.2}, {"plateau": "its neighbours do much worse (plateau 0.20)"}),
         ({"plateau": -0.4}, {"plateau": "its neighbours do much worse (plateau -0.40)"}),
@@ -67,43 +105,93 @@ STRONG = Evidence(
     ],
 )
 def test_words(changes: dict[str, object], expected: dict[str, str]) -> None:
-    assert Evidence(**{**vars(STRONG), **changes}).weaknesses(1600) == expected
+    assert Evidence(**{**vars(STRONG), **changes}).weaknesses(1600, 0.7) == expected
 
 
 def test_every_weakness_is_an_attribute() -> None:
-    weak = Evidence(dsr=0.1, pbo=0.9, pbo_loss=0.9, plateau=0.0, oos_interval=interval(-1, 1))
-    assert list(weak.weaknesses(2)) == ["dsr", "pbo", "plateau", "oos_interval"]
-    assert set(weak.weaknesses(2)) < set(vars(weak))
+    weak = Evidence(
+        dsr=0.1, n_independent=9.0, pbo_loss=0.9, plateau=0.0, oos_interval=interval(-1, 1), family=family(0.9),
+        timing_p=0.9, hold_metrics={"sharpe_ratio": 2.0},
+    )  # fmt: skip
+    found = list(weak.weaknesses(2, 1.0))
+    assert found == ["dsr", "pbo_loss", "plateau", "oos_interval", "family", "timing_p", "hold_metrics"]
+    assert set(found) < set(vars(weak))
 
 
-def test_deflated_sharpe_is_the_example_of_the_paper() -> None:
-    # Bailey and Lopez de Prado 2014: 2.5 a year, 100 trials of variance 1/2, five years of 250 days.
+def setting(**fields: object) -> Setting:
+    return Setting(**{"sampler": "tpe", "bars_per_year": 250.0, "family": None, **fields})  # type: ignore[arg-type]
+
+
+def test_deflated_sharpe_is_held_against_what_luck_alone_shows() -> None:
+    # The example of Bailey and Lopez de Prado 2014, but for its spread of trials, which is taken for that of luck there.
     shape = ReturnShape(1250, 2.5 / 250**0.5, -3.0, 10.0)
-    searched = Searched(100, Tried(100, 100.0, (0.5 / 250) ** 0.5))
-    found = Evidence.of(winner(is_shape=shape), searched)
-    assert found.dsr == pytest.approx(0.9004, abs=5e-5)
-    assert found.n_independent == 100.0
+    found = Evidence.of(winner(is_shape=shape), Searched(100, Tried(100, 100.0)), setting())
+    benchmark = expected_maximum_sharpe(100, 1 / 1249**0.5)
+    assert benchmark * 250**0.5 == pytest.approx(1.1322, abs=5e-5)
+    assert found.dsr == pytest.approx(probabilistic_sharpe(shape, benchmark))
+    assert (found.n_independent, found.dsr_level) == (100.0, pytest.approx(0.7742, abs=5e-5))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "shown"),
+    [
+        ("tpe", None),
+        ("cma-es", None),
+        ("nsga2", None),
+        ("gp", None),
+        ("random", 0.4),
+        ("qmc", 0.4),
+        ("grid", 0.4),
+    ],
+)
+def test_the_probability_of_overfitting_is_shown_where_it_informs(sampler: str, shown: float | None) -> None:
+    found = Evidence.of(winner(), Searched(100, pbo=0.4, pbo_loss=0.1), setting(sampler=sampler))
+    assert (found.pbo, found.pbo_loss) == (shown, 0.1)
+
+
+def test_what_the_test_says_needs_no_trial() -> None:
+    shape = ReturnShape(500, 0.1, 0.0, 3.0)
+    tested = winner(
+        is_shape=shape,
+        oos_shape=shape,
+        timing=TimingTest(0.3, 33),
+        hold_metrics={"sharpe_ratio": 1.0},
+        oos_interval=interval(0, 1),
+    )
+    found = Evidence.of_test(tested, setting(family=family(0.2)))
+    assert found == Evidence(
+        oos_interval=interval(0, 1), family=family(0.2), timing_p=0.3, hold_metrics={"sharpe_ratio": 1.0},
+        record=TrackRecord.of(shape, 250.0),
+    )  # fmt: skip
+    assert found.record == TrackRecord(2.0, pytest.approx(1.0916, abs=5e-5))
 
 
 def test_the_plateau_is_that_of_the_best_alone() -> None:
     searched = Searched(9, best=PARAMS, plateau=0.7, plateau_centre={"period": 9})
-    best = Evidence.of(winner(), searched)
-    other = Evidence.of(winner(), Searched(9, best={"period": 8}, plateau=0.7, plateau_centre={"period": 9}))
+    best = Evidence.of(winner(), searched, setting())
+    other = Evidence.of(
+        winner(), Searched(9, best={"period": 8}, plateau=0.7, plateau_centre={"period": 9}), setting()
+    )
     assert (best.plateau, best.plateau_centre) == (0.7, {"period": 9})
     assert (other.plateau, other.plateau_centre) == (None, {"period": 9})
 
 
 def test_nothing_is_known_of_an_old_winner_of_an_empty_search() -> None:
-    assert Evidence.of(winner(), Searched(0)) == NO_EVIDENCE
+    assert Evidence.of(winner(), Searched(0), setting()) == NO_EVIDENCE
     assert set(NO_EVIDENCE.to_json().values()) == {None}
 
 
 def test_as_plain_data() -> None:
     assert STRONG.to_json() == {
-        "dsr": 0.99, "n_independent": 41.0, "n_cells": None, "pbo": 0.1, "pbo_slope": 0.8, "pbo_loss": 0.0,
+        "dsr": 0.99, "dsr_level": pytest.approx(0.7950, abs=5e-5), "n_independent": 41.0, "n_cells": None,
+        "family_p": 0.01, "haircut_sharpe_ratio": 0.0, "q_value": None, "share_with_edge": None,
+        "n_tests": 36, "luck_sharpe_mean": 2.1, "luck_sharpe_upper": 3.0,
+        "timing_p": 0.02, "hold_total_return": 0.1, "hold_sharpe_ratio": 0.4, "hold_max_drawdown": 0.3,
+        "oos_years": 1.5, "min_track_record_years": 1.2, "pbo": 0.1, "pbo_loss": 0.0,
         "plateau": 0.9, "plateau_centre": {"period": 7}, "centre_plateau": 0.95,
         "centre_metrics": {"is_sharpe_ratio": 1.3}, "oos_sharpe_low": 0.2, "oos_sharpe_high": 1.1,
     }  # fmt: skip
+    assert set(STRONG.to_json()) == set(NO_EVIDENCE.to_json())
 
 
 @pytest.mark.parametrize(
@@ -112,6 +200,11 @@ def test_as_plain_data() -> None:
         {},
         {"is_shape": ReturnShape(900, 0.02, -0.5, 7.0), "oos_interval": interval(-0.3, 2.0)},
         {"is_shape": ReturnShape(900, 0.02, -0.5, 7.0)},
+        {
+            "oos_shape": ReturnShape(90, 0.01, 0.0, 3.0),
+            "timing": TimingTest(0.5, 20),
+            "hold_metrics": {"sharpe_ratio": None},
+        },
     ],
 )
 def test_a_summary_is_read_as_it_was_written(tmp_path, fields) -> None:
@@ -125,7 +218,8 @@ def test_a_summary_of_before_there_was_evidence_is_read(tmp_path) -> None:
     path = tmp_path / "summary.json"
     content = json.loads(path.read_text())
     for entry in content["winners"]:
-        del entry["is_shape"], entry["oos_interval"]
+        for name in ("is_shape", "oos_shape", "oos_interval", "timing", "hold_metrics"):
+            del entry[name]
     path.write_text(json.dumps(content))
     assert StudySummary.read(tmp_path).winners == (winner(),)
 
@@ -143,4 +237,10 @@ def test_a_summary_of_before_there_was_evidence_is_read(tmp_path) -> None:
     ],
 )
 def test_what_metrics_alone_tell_against_a_winner(inside, outside, trades, expected):
-    assert doubts({"total_return": inside}, {"total_return": outside, "total_trades": trades}) == expected
+    in_sample = {"total_return": inside, "total_trades": 30.0}
+    assert doubts(in_sample, {"total_return": outside, "total_trades": trades}) == expected
+
+
+def test_few_trades_in_sample_are_told_too():
+    few = {"total_return": 0.5, "total_trades": 29.0}
+    assert doubts(few, few) == ["only 29 trades in sample", "only 29 trades out of sample"]

@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 
 from backtune.results.evidence import NO_EVIDENCE, Evidence
+from backtune.results.family import FamilyResult
 from backtune.results.stitched import OutOfSample
 from backtune.results.walk_forward import compared, evidence_of
 from backtune.validation.bootstrap import SharpeInterval
 from backtune.validation.deflated_sharpe import (
     ReturnShape,
+    Tried,
     expected_maximum_sharpe,
     independent_trials,
     probabilistic_sharpe,
 )
-from backtune.validation.moments import bar_returns, block_moments, trial_sharpes
+from backtune.validation.moments import bar_returns, block_moments
+from backtune.validation.multiple_tests import BestByLuck
+from backtune.validation.track_record import TrackRecord
 
 N_BARS = 1600
 EDGES = np.arange(17) * 100
@@ -27,7 +31,7 @@ FOLDS = [
         dsr=0.1,
         n_independent=40.0,
         pbo=0.2,
-        pbo_slope=-1.0,
+        timing_p=0.1,
         pbo_loss=0.4,
         plateau=0.9,
         plateau_centre={"x": 1},
@@ -36,7 +40,7 @@ FOLDS = [
         dsr=0.2,
         n_independent=50.0,
         pbo=0.6,
-        pbo_slope=None,
+        timing_p=0.2,
         pbo_loss=0.0,
         plateau=0.3,
         plateau_centre={"x": 2},
@@ -46,7 +50,14 @@ FOLDS = [
 
 def score(returns: np.ndarray, bars_per_year: float = 400.0) -> OutOfSample:
     interval = SharpeInterval(-1.0, 2.0, 0.5, 0.95, 3.0, 0.2)
-    return OutOfSample({}, ReturnShape.of(returns), interval, block_moments(returns, EDGES), bars_per_year)
+    return OutOfSample(
+        {},
+        ReturnShape.of(returns),
+        interval,
+        block_moments(returns, EDGES),
+        bars_per_year,
+        {"sharpe_ratio": 0.3},
+    )
 
 
 def test_returns_and_their_moments_by_hand() -> None:
@@ -57,15 +68,10 @@ def test_returns_and_their_moments_by_hand() -> None:
     assert moments.tolist() == [pytest.approx([2, 0.0, 0.02]), [0, 0, 0], pytest.approx([3, -1.0, 1.0])]
 
 
-def test_cells_are_compared_by_annual_ratios() -> None:
-    # The same returns on bars that are four times as long have half the ratio a year.
+def test_cells_are_compared() -> None:
     cells = [score(NOISE[0]), score(NOISE[1]), score(NOISE[2], bars_per_year=100.0)]
-    tried = compared(cells)
     blocks = np.stack([cell.blocks for cell in cells])
-    annual = trial_sharpes(blocks) * [20.0, 20.0, 10.0]
-    assert tried.n_trials == 3
-    assert tried.n_independent == independent_trials(blocks)
-    assert tried.deviation == pytest.approx(np.std(annual, ddof=1))
+    assert compared(cells) == Tried(3, independent_trials(blocks))
 
 
 def test_cells_that_trade_alike_are_one() -> None:
@@ -81,31 +87,35 @@ def test_there_is_nothing_to_compare() -> None:
 def test_evidence_by_hand() -> None:
     cells = [score(NOISE[0] + 0.001), score(NOISE[1]), score(NOISE[2])]
     tried = compared(cells)
-    found = evidence_of(FOLDS, cells[0], tried)
-    deviation = max(tried.deviation / 20.0, 1 / math.sqrt(N_BARS - 1))
-    benchmark = expected_maximum_sharpe(tried.n_independent, deviation)
+    family = FamilyResult(0.2, 0.0, None, None, BestByLuck(3, 1.0, 2.0))
+    found = evidence_of(FOLDS, cells[0], tried, family)
+    benchmark = expected_maximum_sharpe(tried.n_independent, 1 / math.sqrt(N_BARS - 1))
     assert benchmark > 0.0
     assert found.dsr == probabilistic_sharpe(cells[0].shape, benchmark)
     assert (found.n_cells, found.n_independent) == (3, tried.n_independent)
-    assert (found.pbo, found.pbo_slope, found.pbo_loss) == (pytest.approx(0.4), -1.0, pytest.approx(0.2))
+    assert (found.pbo, found.pbo_loss) == (pytest.approx(0.4), pytest.approx(0.2))
+    # Fisher: 0.02 (1 - ln 0.02).
+    assert found.timing_p == pytest.approx(0.098240, abs=5e-7)
+    assert (found.family, found.hold_metrics) == (family, {"sharpe_ratio": 0.3})
+    assert found.record == TrackRecord.of(cells[0].shape, 400.0)
     assert (found.plateau, found.plateau_centre) == (0.3, {"x": 2})
     assert found.oos_interval == cells[0].interval
 
 
 def test_a_single_cell_is_held_against_zero() -> None:
     cell = score(NOISE[0] + 0.001)
-    found = evidence_of(FOLDS, cell, compared([cell]))
+    found = evidence_of(FOLDS, cell, compared([cell]), None)
     assert (found.dsr, found.n_cells) == (probabilistic_sharpe(cell.shape), 1)
 
 
 def test_without_a_whole_only_the_searches_tell() -> None:
-    found = evidence_of(FOLDS, None, None)
+    found = evidence_of(FOLDS, None, None, None)
     assert (found.dsr, found.n_independent, found.n_cells, found.oos_interval) == (None,) * 4
     assert (found.pbo, found.plateau) == (pytest.approx(0.4), 0.3)
-    assert evidence_of([NO_EVIDENCE], None, None) == NO_EVIDENCE
+    assert evidence_of([NO_EVIDENCE], None, None, None) == NO_EVIDENCE
 
 
 def test_a_cell_that_never_trades_has_no_ratio() -> None:
     idle = score(np.zeros(N_BARS))
-    found = evidence_of(FOLDS, idle, compared([idle, score(NOISE[0])]))
+    found = evidence_of(FOLDS, idle, compared([idle, score(NOISE[0])]), None)
     assert (found.dsr, found.n_cells) == (None, None)

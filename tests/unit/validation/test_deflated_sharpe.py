@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from backtune.validation.deflated_sharpe import (
     deflated_sharpe,
     expected_maximum_sharpe,
     independent_trials,
+    luck_level,
     probabilistic_sharpe,
 )
 from backtune.validation.moments import distinct_trials, trial_sharpes
@@ -164,13 +166,37 @@ def test_the_best_of_noise_is_not_significant_and_a_real_edge_is() -> None:
     assert deflated(edge, blocks_of(np.vstack([edge, NOISE]))).probability > 0.99
 
 
-def test_trials_that_are_alike_do_not_lower_the_benchmark() -> None:
+def test_the_spread_of_the_trials_is_not_taken_for_luck() -> None:
+    """Trials that lose to costs differ by more than luck, trials that are alike by less: neither moves the standard error."""
     near = blocks_of(NOISE[0] + 0.1 * NOISE[1:])
     far = blocks_of(NOISE[0] + np.linspace(-0.01, 0.01, 199)[:, None] + 0.1 * NOISE[1:])
-    settled, spread = deflated(NOISE[0], near), deflated(NOISE[0], far)
-    assert settled.deviation == 1 / math.sqrt(1599)
-    assert spread.deviation == pytest.approx(np.std(trial_sharpes(far), ddof=1))
-    assert spread.deviation > 0.5
+    for blocks in (near, far):
+        found = deflated(NOISE[0], blocks)
+        n_independent = Tried.of(blocks).n_independent
+        assert found.benchmark == expected_maximum_sharpe(n_independent, 1 / math.sqrt(1599))
+
+
+@pytest.mark.parametrize(
+    ("n_independent", "expected"),
+    [
+        (0.5, 0.95),
+        (1, 0.95),
+        (2, 0.9243),
+        (5, 0.8699),
+        (10, 0.8397),
+        (46, 0.7921),
+        (100, 0.7742),
+        (1000, 0.7354),
+    ],
+)
+def test_level_that_luck_exceeds_once_in_twenty_times(n_independent: float, expected: float) -> None:
+    assert luck_level(n_independent) == pytest.approx(expected, abs=5e-5)
+
+
+def test_level_is_that_of_the_best_of_normal_draws() -> None:
+    best = np.random.default_rng(3).standard_normal((20_000, 46)).max(axis=1)
+    found = np.array([NormalDist().cdf(z - expected_maximum_sharpe(46, 1.0)) for z in best])
+    assert np.mean(found > luck_level(46)) == pytest.approx(0.05, abs=0.006)
 
 
 def test_none_without_a_usable_trial() -> None:

@@ -68,9 +68,6 @@ def test_equals_the_slow_one(seed: int, n_trials: int, n_blocks: int, n_bars: in
 def test_every_split_of_sixteen_blocks() -> None:
     result = found(blocks_of(noise(0, 5)))
     assert len(result.logits) == len(result.is_sharpe) == len(result.oos_sharpe) == 12_870
-    slope, intercept = np.polyfit(result.is_sharpe, result.oos_sharpe, 1)
-    assert result.slope == pytest.approx(slope)
-    assert result.intercept == pytest.approx(intercept)
 
 
 def test_more_trials_than_a_chunk_holds() -> None:
@@ -94,7 +91,6 @@ def test_what_must_come_back_is_certain_to_be_overfitted() -> None:
     result = found(blocks_of(returns))
     assert result.probability > 0.99
     assert result.probability_of_loss == 1.0
-    assert result.slope == pytest.approx(-1.0, abs=0.1)
 
 
 def test_a_better_strategy_is_found() -> None:

@@ -20,14 +20,17 @@ from backtune.report.wording import (
     share_text,
     short_title,
 )
+from backtune.results.evidence import FEW_TRADES
+from backtune.results.family import describe_luck
 from backtune.results.row import Row
 
 COLOURS = "Blue is better, orange is worse."
 _BESIDE = ("total_return", "max_drawdown", "total_trades")
 _NOTE = (
-    "In: on the bars of the search. Out: on bars that it never saw; 95%: the interval of that Sharpe ratio. DSR: probability "
-    "that there is more to the best than luck. PBO: probability that the search overfits. Plateau: 1 where candidates like it "
-    "do as well."
+    "In: on the bars of the search. Out: on bars that it never saw; 95%: the interval of that Sharpe ratio, as if the row "
+    "were the only one. Family p: how often, at most, the best of all rows tests as well without skill. Haircut: the "
+    "Sharpe ratio out of sample that is left. Timing p: how often the same positions do as well at other times. DSR: "
+    "probability that the true ratio in sample is above what luck shows, on average, in a search with so many trials."
 )
 
 
@@ -101,9 +104,16 @@ def board(content: Content, most: int | None = None) -> Board:
         )
         for place, row in enumerate(rows[:most], start=1)
     )
-    order = f"Ordered by {metric_words(content.goals[0].metric)} {sample_name(content)}."
+    order = (
+        f"Ordered by {metric_words(content.goals[0].metric)} in sample, rows with fewer than {FEW_TRADES} trades last: the test "
+        "decides nothing, so that it stays a test."
+    )
+    luck = describe_luck(row.evidence.family for row in content.rows)
     return Board(
-        f"{order} {_NOTE}", tuple(column for column, _ in fields), lines, n_hidden=len(rows) - len(lines)
+        " ".join(part for part in (luck, order, _NOTE) if part),
+        tuple(column for column, _ in fields),
+        lines,
+        n_hidden=len(rows) - len(lines),
     )
 
 
@@ -135,7 +145,12 @@ def _fields(goals: Sequence[str]) -> list[_Field]:
             found.append((Column("Sharpe", "95%"), _interval))
     if "sharpe_ratio" not in goals:
         found.append((Column("Sharpe", "out, 95%"), _interval))
-    found += [(Column("DSR"), _dsr), (Column("PBO"), _pbo), (Column("Plateau"), _plateau)]
+    found += [
+        (Column("Family p"), _family_p),
+        (Column("Haircut"), _haircut),
+        (Column("Timing p"), _timing_p),
+        (Column("DSR"), _dsr),
+    ]
     for name in _BESIDE:
         found += _pair(name) if name not in goals else []
     return found
@@ -162,16 +177,22 @@ def _dsr(row: Row) -> Cell:
     return Cell(share_text(row.evidence.dsr), is_weak=_is_weak(row, "dsr"))
 
 
-def _pbo(row: Row) -> Cell:
-    return Cell(share_text(row.evidence.pbo), is_weak=_is_weak(row, "pbo"))
+def _family_p(row: Row) -> Cell:
+    family = row.evidence.family
+    return Cell(share_text(family.p if family else None), is_weak=_is_weak(row, "family"))
 
 
-def _plateau(row: Row) -> Cell:
-    return Cell(share_text(row.evidence.plateau), is_weak=_is_weak(row, "plateau"))
+def _haircut(row: Row) -> Cell:
+    family = row.evidence.family
+    return Cell(share_text(family.haircut_sharpe_ratio if family else None))
+
+
+def _timing_p(row: Row) -> Cell:
+    return Cell(share_text(row.evidence.timing_p), is_weak=_is_weak(row, "timing_p"))
 
 
 def _is_weak(row: Row, name: str) -> bool:
-    return name in row.evidence.weaknesses(row.n_trials)
+    return name in row.weaknesses
 
 
 def _params(row: Row) -> str:

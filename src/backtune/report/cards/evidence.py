@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from backtune.report.cards.card import Band, Card, Cell, Figure, Table
 from backtune.report.content import StudyContent
 from backtune.report.plots.landscape import halves_figure, plateau_figure
-from backtune.report.wording import interval_text, metric_text, metric_words, params_text, percent, share_text
+from backtune.report.wording import (
+    counted,
+    interval_text,
+    metric_text,
+    metric_words,
+    params_text,
+    percent,
+    share_text,
+)
 from backtune.results.evidence import Evidence
 from backtune.results.row import Row
 
@@ -25,55 +34,123 @@ def evidence_bands(study: StudyContent) -> Iterator[Band]:
 
 def evidence_card(row: Row, objective: str) -> Card:
     """The evidence in words; ``objective`` is the first one."""
-    weak = row.evidence.weaknesses(row.n_trials)
+    weak = row.weaknesses
     lines = tuple(
-        (Cell(name), Cell(text, is_weak=key in weak), Cell(meaning))
-        for key, name, text, meaning in _lines(row, row.evidence, objective)
+        (Cell(line.name), Cell(line.text, is_weak=line.key in weak), Cell(line.meaning))
+        for line in (*_of_test(row), *_of_search(row, objective))
     )
-    table = Table("Evidence for the winner", ("", "", "What it says"), lines, look="words")
+    table = Table(
+        "Evidence for the winner", ("", "", "What it says, and when to distrust it"), lines, look="words"
+    )
     note = "By Sharpe ratio, but for the plateau. What is weak is marked."
     return Card("How far to trust it", (table,), note, is_wide=True)
 
 
-def _lines(row: Row, evidence: Evidence, objective: str) -> Iterator[tuple[str, str, str, str]]:
-    """What the evidence is kept as, what it is called, its value, and what that says."""
-    whose = "Mean of the folds: how" if row.folds else "How"
-    lost = evidence.pbo_loss
-    loses = "" if lost is None else f"; it loses there in {percent(lost)} of the splits"
-    overfits = (
-        f"{whose} often the best of one half of the time is no better than the middle in the other{loses}."
-    )
-    yield "dsr", "Deflated Sharpe ratio", share_text(evidence.dsr), _luck(row, evidence)
-    yield "pbo", "Probability of overfitting", share_text(evidence.pbo), overfits
-    yield "slope", "Degradation slope", share_text(evidence.pbo_slope), slope_words(evidence.pbo_slope)
-    of_last = f"Of {row.fold}. " if row.folds else ""
-    near = f"{of_last}1: candidates within a tenth of each range do as well; 0: as any other.{_centre(row, evidence, objective)}"
-    yield "plateau", "Plateau", share_text(evidence.plateau), near
+class _Line(NamedTuple):
+    """A line of the card: the attribute of the evidence that it tells of, its name, its value and the meaning of that."""
+
+    key: str
+    name: str
+    text: str
+    meaning: str
+
+
+def _of_test(row: Row) -> Iterator[_Line]:
+    """Return the lines about the test, on bars that the search never saw."""
+    evidence, family = row.evidence, row.evidence.family
+    if family is not None:
+        n = family.luck.n_tests
+        among = "the test" if n == 1 else f"the best of {n:,} tests"
+        yield _Line(
+            "family", "Family-wise p", share_text(family.p),
+            f"Without skill {among} is as good in that share of sweeps, at most; 0.05 or less is more than luck. Distrust it where "
+            "these bars were looked at before, by you or by an earlier sweep.",
+        )  # fmt: skip
+        yield _Line(
+            "haircut", "Haircut Sharpe ratio", f"{family.haircut_sharpe_ratio:.2f}",
+            f"What is left of the Sharpe ratio out of sample, {metric_text('sharpe_ratio', row.oos_metrics['sharpe_ratio'])}, once it "
+            f"is one of {counted(n, 'test')}; 0: nothing. Without skill the best would show {family.luck.mean:.1f} on average, and stay below "
+            f"{family.luck.upper:.1f} in 95 of 100 sweeps.",
+        )  # fmt: skip
+        if family.q is not None:
+            yield _Line(
+                "q", "q-value", share_text(family.q),
+                "The share of rows without an edge among all that test as well as this one. For a choice of many rows, where "
+                "the family-wise p asks that not a single one is wrong.",
+            )  # fmt: skip
     interval = evidence.oos_interval
     if interval is not None:
-        loss = percent(interval.probability_of_loss)
-        sure = f"{100 * interval.confidence:.0f}% interval by bootstrap; below zero in {loss} of the samples."
-        yield "oos_interval", "Sharpe ratio out of sample", interval_text(interval), sure
+        yield _Line(
+            "oos_interval", "Sharpe ratio out of sample", interval_text(interval),
+            f"{100 * interval.confidence:.0f}% interval by bootstrap; below zero in {percent(interval.probability_of_loss)} of the "
+            "samples. It takes this row for the only one. Too narrow with few trades.",
+        )  # fmt: skip
+    if evidence.timing_p is not None:
+        yield _Line(
+            "timing_p", "Timing p", share_text(evidence.timing_p),
+            "So often do the same positions do as well when they are moved to other times: 0.05 or less means that their times are "
+            "chosen well, more that the market's drift may have made the result. A weak test with few trades.",
+        )  # fmt: skip
+    held = evidence.hold_metrics
+    if held is not None:
+        yield _Line(
+            "hold_metrics", "Holding the asset", metric_text("sharpe_ratio", held["sharpe_ratio"]),
+            f"The Sharpe ratio of buying at the start of the test and holding to its end: return {percent(held['total_return'])}, "
+            f"drawdown {percent(held['max_drawdown'])}. What a strategy must do better than, or differently.",
+        )  # fmt: skip
+    record = evidence.record
+    if record is not None:
+        needed = (
+            "No length would show that such a ratio is above 0."
+            if record.needed_years is None
+            else f"With such returns {record.needed_years:,.1f} years would show at 95% that the ratio is above 0"
+            + (", so the test is long enough." if record.needed_years <= record.years else ".")
+        )
+        yield _Line("record", "Years of the test", f"{record.years:.1f}", needed)
+
+
+def _of_search(row: Row, objective: str) -> Iterator[_Line]:
+    """Return the lines about the search, from its trials."""
+    evidence = row.evidence
+    whose = "Mean of the folds. " if row.folds else ""
+    yield _Line("dsr", "Deflated Sharpe ratio", share_text(evidence.dsr), _luck(row, evidence))
+    yield _Line(
+        "pbo_loss", "Splits that lose", share_text(evidence.pbo_loss),
+        f"{whose}The time is cut into halves in every way, and the best trial of one half is looked up in the other: the share in which "
+        "it loses there. 0.25 and more is high. All of it happens within the bars of the search.",
+    )  # fmt: skip
+    if evidence.pbo is not None:
+        yield _Line(
+            "pbo", "Probability of overfitting", share_text(evidence.pbo),
+            f"{whose}The share of these splits in which that trial is no better than the middle one. Near 0.5 also where all trials "
+            "are equally good.",
+        )  # fmt: skip
+    of_last = f"Of {row.fold}. " if row.folds else ""
+    yield _Line(
+        "plateau", "Plateau", share_text(evidence.plateau),
+        f"{of_last}1: candidates within a tenth of each range do as well; 0: as any other. It says how smooth the strategy is, and "
+        f"nothing of skill.{_centre(row, evidence, objective)}",
+    )  # fmt: skip
 
 
 def _luck(row: Row, evidence: Evidence) -> str:
+    level = (
+        ""
+        if evidence.dsr_level is None
+        else f"; luck alone stays below {evidence.dsr_level:.2f} in 95 of 100 cases"
+    )
     if evidence.n_cells == 1:
-        return "Probability that the true ratio is above 0."
+        return f"Probability that the true ratio of the tests is above 0{level}."
     tried = (
         f"{row.n_trials:,} trials" if evidence.n_cells is None else f"{evidence.n_cells:,} cells to pick from"
     )
     worth = evidence.n_independent
     alike = f", which are worth {worth:,.0f} that have nothing in common" if worth is not None else ""
-    return f"Probability that there is more to it than luck among {tried}{alike}."
-
-
-def slope_words(slope: float | None) -> str:
-    """What a slope from the Sharpe ratio in one half of the time to that in the other says."""
-    if slope is None:
-        return "Not defined: the best of all halves are the same."
-    if slope < 0.0:
-        return "The better it looked in one half of the time, the worse it did in the other."
-    return f"Of a lead in one half of the time, {percent(min(slope, 1.0))} was there in the other."
+    sample = "in sample" if evidence.n_cells is None else "of the tests"
+    return (
+        f"Probability that the true ratio {sample} is above the best that luck shows, on average, among {tried}{alike}{level}. Trials "
+        "that were never logged are not counted."
+    )
 
 
 def _centre(row: Row, evidence: Evidence, objective: str) -> str:
@@ -107,8 +184,8 @@ def _halves_cards(study: StudyContent) -> Iterator[Card]:
     if splits is None or scale is None:
         return
     note = (
-        f"A dot is one of {len(splits.logits):,} ways to choose by one half of the time and to live in the other. "
-        f"{slope_words(splits.slope)}"
+        f"A dot is one of {len(splits.logits):,} ways to choose by one half of the time and to live in the other; "
+        f"{percent(splits.probability_of_loss)} of them lose there."
     )
     yield Card("Halves of the time", (Figure(lambda size: halves_figure(splits, scale, size)),), note)
 

@@ -140,7 +140,7 @@ def cell_medians(
 
 
 def halves_figure(splits: Overfitting, scale: float, size: Size) -> Markup:
-    """Sharpe ratios of the best of one half of the time, there and in the other half, with the line through them.
+    """Sharpe ratios of the best of one half of the time, there and in the other half.
 
     Args:
         scale: what a Sharpe ratio per bar is multiplied with.
@@ -159,15 +159,9 @@ def halves_figure(splits: Overfitting, scale: float, size: Size) -> Markup:
         element("line", class_="axis", x1=frame.left, x2=frame.right, y1=float(zero), y2=float(zero)),
         element("path", class_="dots", d=dots(frame.across(inside[shown]), frame.up(outside[shown]))),
     ]
-    if splits.slope is not None and splits.intercept is not None:
-        ends = np.array([x.low, x.high])
-        a, b = frame.up(splits.intercept * scale + splits.slope * ends)
-        layers.append(
-            element("line", class_="curve", x1=frame.left, x2=frame.right, y1=float(a), y2=float(b))
-        )
     label = (
         f"Sharpe ratio of the best of half of the time in the other half, in {len(inside):,} ways: below zero in "
-        f"{100 * splits.probability_of_loss:.0f}%, slope {share_text(splits.slope)}."
+        f"{100 * splits.probability_of_loss:.0f}%."
     )
     return frame.svg(label, *layers, size=size.name)
 

@@ -1,0 +1,126 @@
+"""The tests of a sweep's rows taken together: what is left of each once it is known to be one of many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from backtune.validation.deflated_sharpe import ReturnShape
+from backtune.validation.multiple_tests import (
+    BestByLuck,
+    adjust_by_holm,
+    false_discovery_rates,
+    haircut_sharpe,
+    share_with_effect,
+    sharpe_p_value,
+)
+
+# The level of a test: what has no skill passes it once in twenty times.
+LEVEL = 0.05
+# So many rows are named.
+_MOST_TOLD = 10
+# With so many tests, the rate of false discoveries says more than the probability of a single one.
+LARGE_FAMILY = 100
+
+
+class RowTest(NamedTuple):
+    """The test of one row: the shape of its bar returns out of sample, and the number of bars a year."""
+
+    shape: ReturnShape
+    bars_per_year: float
+
+
+@dataclass(frozen=True)
+class FamilyResult:
+    """One row's test among those of all rows.
+
+    Attributes:
+        p: The family-wise p-value: how often, at most, some row of such a sweep tests as well without skill (Holm).
+        haircut_sharpe_ratio: The annual Sharpe ratio that is left of the row's own, at least 0 (Harvey and Liu).
+        q: The rate of false discoveries among the rows that test as well; None for fewer than 100 tests.
+        share_with_edge: The estimated share of rows with an edge; None for fewer than 100 tests.
+        luck: What the best of these tests shows without skill.
+    """
+
+    p: float
+    haircut_sharpe_ratio: float
+    q: float | None
+    share_with_edge: float | None
+    luck: BestByLuck
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as flat, plain data."""
+        return {
+            "family_p": self.p, "haircut_sharpe_ratio": self.haircut_sharpe_ratio, "q_value": self.q,
+            "share_with_edge": self.share_with_edge, "n_tests": self.luck.n_tests,
+            "luck_sharpe_mean": self.luck.mean, "luck_sharpe_upper": self.luck.upper,
+        }  # fmt: skip
+
+
+NO_FAMILY: dict[str, Any] = dict.fromkeys(
+    (
+        "family_p", "haircut_sharpe_ratio", "q_value", "share_with_edge",
+        "n_tests", "luck_sharpe_mean", "luck_sharpe_upper",
+    )
+)  # fmt: skip
+
+
+def compare_tests(tests: Sequence[RowTest | None]) -> list[FamilyResult | None]:
+    """Return the result of each row, in their order; None for a row without a test.
+
+    Args:
+        tests: One a row, None for a row that has no winner, was not tested, or did not trade in its test.
+    """
+    known = [test for test in tests if test is not None]
+    if not known:
+        return [None] * len(tests)
+    p_values = [sharpe_p_value(test.shape) for test in known]
+    adjusted = adjust_by_holm(p_values)
+    is_large = len(known) >= LARGE_FAMILY
+    rates: Sequence[float | None] = false_discovery_rates(p_values) if is_large else [None] * len(known)
+    share = share_with_effect(p_values) if is_large else None
+    luck = BestByLuck.of([math.sqrt(one.bars_per_year / (one.shape.n_returns - 1)) for one in known])
+    results = iter(
+        FamilyResult(p, haircut_sharpe(p, test.shape.n_returns, test.bars_per_year), q, share, luck)
+        for test, p, q in zip(known, adjusted, rates, strict=True)
+    )
+    return [None if test is None else next(results) for test in tests]
+
+
+def describe_luck(results: Iterable[FamilyResult | None]) -> str:
+    """Return in words whether any row's test is more than luck, and what luck would show; empty where nothing was tested.
+
+    Args:
+        results: The results of all rows, in the order of the leaderboard.
+    """
+    placed = [(place, result) for place, result in enumerate(results, start=1) if result is not None]
+    if not placed:
+        return ""
+    luck, share = placed[0][1].luck, placed[0][1].share_with_edge
+    passed = [place for place, result in placed if result.p <= LEVEL]
+    among = "1 test" if luck.n_tests == 1 else f"the best of {luck.n_tests:,} tests"
+    words = [
+        _verdict(passed, luck.n_tests),
+        (
+            f"Without skill {among} would show a Sharpe ratio of {luck.mean:.1f} on average, and stay below {luck.upper:.1f} in 95 of "
+            "100 sweeps."
+        ),
+    ]
+    if share is not None:
+        words.append(f"By the number of high p-values, {100 * share:.0f} of 100 rows have an edge.")
+    return " ".join(words)
+
+
+def _verdict(passed: Sequence[int], n_tests: int) -> str:
+    if not passed:
+        return (
+            "No row does better out of sample than luck would."
+            if n_tests > 1
+            else "The test is no better than luck."
+        )
+    shown = ", ".join(map(str, passed[:_MOST_TOLD])) + (", ..." if len(passed) > _MOST_TOLD else "")
+    if len(passed) == 1:
+        return f"Row {shown} does better out of sample than luck would."
+    return f"{len(passed):,} rows do better out of sample than luck would: {shown}."

@@ -1,0 +1,124 @@
+"""Many tests at once: what the best of them shows by luck, and what is left of each result once that is taken off.
+
+Sources: S. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6 (1979);
+Y. Benjamini and Y. Hochberg, "Controlling the False Discovery Rate", Journal of the Royal Statistical Society B 57 (1995);
+J. Storey, "A Direct Approach to False Discovery Rates", ibid. B 64 (2002); C. Harvey and Y. Liu, "Backtesting", Journal of
+Portfolio Management 42 (2015).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from backtune.validation.deflated_sharpe import ReturnShape, probabilistic_sharpe
+
+_NORMAL = NormalDist()
+# Probabilities beyond these have no finite normal quantile.
+_LEAST_P = 1e-300
+_MOST_P = 1.0 - 1e-16
+# Half-width and number of the points at which the distribution of a maximum is summed, in standard errors of the widest test.
+_REACH = 12.0
+_POINTS = 4_801
+
+
+def sharpe_p_value(shape: ReturnShape) -> float:
+    """Return the one-sided p-value of a Sharpe ratio above zero, in (0, 1].
+
+    It is the larger one of two: 1 - Phi(SR sqrt(n - 1)), which takes the returns for normal, and 1 - PSR, which
+    looks at their skewness and kurtosis. With few trades the latter alone rejects too often.
+    """
+    plain = _NORMAL.cdf(-shape.sharpe * math.sqrt(shape.n_returns - 1))
+    # 1 - PSR, computed without the subtraction, which would round small values to zero.
+    mirrored = ReturnShape(shape.n_returns, -shape.sharpe, -shape.skewness, shape.kurtosis)
+    return max(plain, probabilistic_sharpe(mirrored), _LEAST_P)
+
+
+def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
+    """Return the family-wise p-values, in the order of the tests (Holm 1979).
+
+    The adjusted value of the j-th smallest of m is max_{k<=j} min(1, (m - k + 1) p_(k)): the probability, at most, that some
+    test without an effect would show as much. It holds whatever the dependence of the tests.
+    """
+    m = len(p_values)
+    adjusted = [1.0] * m
+    highest = 0.0
+    for rank, k in enumerate(sorted(range(m), key=lambda k: p_values[k])):
+        highest = max(highest, min(1.0, (m - rank) * p_values[k]))
+        adjusted[k] = highest
+    return adjusted
+
+
+def false_discovery_rates(p_values: Sequence[float]) -> list[float]:
+    """Return the q-values, in the order of the tests (Benjamini and Hochberg 1995).
+
+    Of all tests with a q-value of at most q, a share of q is expected to be without an effect. It holds for independent and
+    for positively dependent tests.
+    """
+    m = len(p_values)
+    rates = [1.0] * m
+    lowest = 1.0
+    for rank, k in reversed(list(enumerate(sorted(range(m), key=lambda k: p_values[k]), start=1))):
+        lowest = min(lowest, p_values[k] * m / rank)
+        rates[k] = lowest
+    return rates
+
+
+def share_with_effect(p_values: Sequence[float]) -> float:
+    """Return the estimated share of tests with an effect, in [0, 1]: 1 - #{p > 0.5} / (0.5 m) (Storey 2002)."""
+    without = sum(p > 0.5 for p in p_values) / (0.5 * len(p_values))
+    return max(0.0, 1.0 - without)
+
+
+def haircut_sharpe(family_p: float, n_returns: int, bars_per_year: float) -> float:
+    """Return the annual Sharpe ratio that a single test would need for this family-wise p-value, at least 0.
+
+    Phi^-1(1 - p) sqrt(bars_per_year / (n - 1)) (Harvey and Liu 2015): what is left of a ratio once the number of tests is
+    accounted for.
+    """
+    if family_p >= 0.5:
+        return 0.0
+    return -_NORMAL.inv_cdf(max(family_p, _LEAST_P)) * math.sqrt(bars_per_year / (n_returns - 1))
+
+
+@dataclass(frozen=True)
+class BestByLuck:
+    """What the best of several tests shows where none has an edge, as annual Sharpe ratios.
+
+    Attributes:
+        n_tests: The number of tests.
+        mean: The expected maximum.
+        upper: The value that the maximum stays below in 95 of 100 cases.
+    """
+
+    n_tests: int
+    mean: float
+    upper: float
+
+    @classmethod
+    def of(cls, errors: Sequence[float], confidence: float = 0.95) -> BestByLuck:
+        """Return it for independent, normal tests with these standard errors of an annual Sharpe ratio of zero.
+
+        P(max <= x) is the product of Phi(x / error), and the mean is b less the integral of P up to b, for any b that the
+        maximum stays below.
+
+        Args:
+            errors: One for each test, positive; there is at least one.
+        """
+        values, counts = np.unique(np.asarray(errors, dtype=np.float64), return_counts=True)
+        x = np.linspace(-_REACH, _REACH, _POINTS) * values.max()
+        below = np.array([_probability_below(at, values, counts) for at in x])
+        mean = float(x[-1] - (below[:-1] + below[1:]).sum() * (x[1] - x[0]) / 2.0)
+        upper = float(np.interp(confidence, below, x))
+        return cls(len(errors), mean, upper)
+
+
+def _probability_below(at: float, errors: np.ndarray, counts: np.ndarray) -> float:
+    logs = [
+        n * math.log(max(_NORMAL.cdf(at / error), _LEAST_P)) for error, n in zip(errors, counts, strict=True)
+    ]
+    return math.exp(sum(logs))
