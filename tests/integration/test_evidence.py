@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 from rich.console import Console
 
+from backtune import backtest_positions, load_bars
 from backtune.cli.tables import print_leaderboard
 from backtune.data.catalog import Catalog
+from backtune.spec import Execution
 from backtune.sweep import run_sweep
 from sweeps import INLINE, parsed
 
@@ -109,14 +111,16 @@ def test_the_best_of_many_on_a_random_walk_is_called_out(luck):
     for row in rows:
         # What a person would be glad of, were it not the best of so many.
         assert row.is_metrics["sharpe_ratio"] > 0.5
-        assert row.evidence.dsr < 0.9
+        assert row.evidence.dsr < row.evidence.dsr_level
         assert row.evidence.oos_interval.low < 0.0
         words = " ".join(row.warnings)
         assert "the best of 2,000 trials" in words
-        assert f"(deflated Sharpe {row.evidence.dsr:.2f})" in words
+        assert f"(deflated Sharpe {row.evidence.dsr:.2f}, below {row.evidence.dsr_level:.2f})" in words
         assert "out-of-sample Sharpe" in words
+        assert "without skill the best of 4 tests would be as good" in words
+    # Random candidates: here the probability of overfitting informs.
     assert np.mean([row.evidence.pbo for row in rows]) > 0.4
-    assert any("overfitted in" in warning for row in rows for warning in row.warnings)
+    assert any("chosen by half of the time" in warning for row in rows for warning in row.warnings)
 
 
 def test_a_real_edge_is_let_pass(edge):
@@ -128,7 +132,23 @@ def test_a_real_edge_is_let_pass(edge):
     assert evidence.plateau > 0.5
     assert abs(evidence.plateau_centre["weight"]) < 1.0
     assert evidence.oos_interval.low > 0.0
+    assert evidence.family.p < 1e-4
+    assert 0.0 < evidence.family.haircut_sharpe_ratio < row.oos_metrics["sharpe_ratio"] + 0.1
+    assert evidence.timing_p == 1 / 200
+    assert evidence.hold_metrics["sharpe_ratio"] < row.oos_metrics["sharpe_ratio"]
+    assert evidence.record.needed_years < evidence.record.years
     assert row.warnings == ()
+
+
+def test_holding_is_what_a_backtest_of_it_makes(edge, planted):
+    """Under the costs and the size of the spec, from the first open of the test to its last close."""
+    (row,) = edge.rows()
+    bars = load_bars(planted / "market", "EDGE", "1h")
+    cut = int(np.searchsorted(bars.timestamp, row.test.start))
+    held = backtest_positions(
+        np.ones(len(bars) - cut + 1), bars[cut - 1 :], Execution(fee_bps=0.0, slippage_bps=0.0)
+    )
+    assert row.evidence.hold_metrics["total_return"] == pytest.approx(held.metrics["total_return"], rel=1e-12)
 
 
 def test_what_is_kept_of_the_returns_is_that_of_the_metrics(luck, edge):
@@ -153,10 +173,10 @@ def test_the_frame_has_the_evidence(edge):
 @pytest.mark.parametrize(
     ("width", "shown", "hidden"),
     [
-        (80, ["trials", "DSR", "PBO", "plateau", "trades"], ["return", "drawdown"]),
-        (100, ["trials", "DSR", "PBO", "plateau", "return", "trades"], ["drawdown"]),
-        (120, ["trials", "DSR", "PBO", "plateau", "return", "drawdown", "trades"], []),
-        (140, ["trials", "DSR", "PBO", "plateau", "return", "drawdown", "trades"], []),
+        (80, ["trials", "family", "timing", "DSR", "trades"], ["haircut", "return", "drawdown"]),
+        (110, ["trials", "family", "haircut", "timing", "DSR", "return", "trades"], ["drawdown"]),
+        (130, ["trials", "family", "haircut", "timing", "DSR", "return", "drawdown", "trades"], []),
+        (150, ["trials", "family", "haircut", "timing", "DSR", "return", "drawdown", "trades"], []),
     ],
 )
 def test_the_table_has_the_evidence_at_any_width(luck, width, shown, hidden):
@@ -165,10 +185,12 @@ def test_the_table_has_the_evidence_at_any_width(luck, width, shown, hidden):
     print_leaderboard(console, luck.run, rows, top=0)
     text = console.file.getvalue()
     table, warnings = text.split(" 1 ! ")
+    table, verdict = table.split(" No row does better out of sample than luck would.")
+    assert "Without skill the best of 4 tests would show a Sharpe ratio of" in " ".join(verdict.split())
     assert max(map(len, text.splitlines())) <= width
     assert all(name in table for name in shown)
     assert not any(name in table for name in hidden)
     for row in rows:
         assert f" {row.evidence.dsr:.2f} " in table
-        assert f" {row.evidence.pbo:.2f} " in table
+        assert f" {row.evidence.timing_p:.2f} " in table
     assert " ".join(warnings.split()).startswith("; ".join(rows[0].warnings))

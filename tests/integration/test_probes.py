@@ -215,7 +215,7 @@ def test_the_centre_out_and_in(sparse, market, tmp_path):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_a_steadier_candidate_is_named_where_the_best_stands_alone(sparse, width):
+def test_the_centre_of_the_plateau_is_named_where_the_best_stands_alone(sparse, width):
     rows = sparse.rows()
     plateaus = [(0.1, 0.8), (None, 0.8), (0.9, 0.95), (0.1, 0.3), (0.1, None)]
     alone = [
@@ -227,7 +227,7 @@ def test_a_steadier_candidate_is_named_where_the_best_stands_alone(sparse, width
     print_leaderboard(console, sparse.run, alone, top=0)
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= width
-    assert text.count("* steadier: ") == 2 * len(rows)
+    assert text.count("* centre of the plateau: ") == 2 * len(rows)
     words = " ".join(text.split())
     assert (
         words.count("plateau 0.80 instead of 0.10)") == words.count("plateau 0.80 instead of -)") == len(rows)

@@ -311,15 +311,25 @@ def test_an_unknown_study_and_a_place_that_cannot_be_written_are_one_line(undist
 
 def test_the_evidence_stands_beside_every_result(page, undisturbed):
     cells = [attributes for tag, attributes in page.elements if tag == "td" and "data-label" in attributes]
-    labels = ["Trials", "Sharpe in", "Sharpe out", "Sharpe 95%", "DSR", "PBO", "Plateau", "Return in"]
-    assert [cell["data-label"] for cell in cells[:8]] == labels
+    labels = [
+        "Trials",
+        "Sharpe in",
+        "Sharpe out",
+        "Sharpe 95%",
+        "Family p",
+        "Haircut",
+        "Timing p",
+        "DSR",
+        "Return in",
+    ]
+    assert [cell["data-label"] for cell in cells[:9]] == labels
     weak = [cell["data-label"] for cell in cells if "weak" in cell["class"]]
     rows = undisturbed.rows()
-    expected = [row.evidence.weaknesses(row.n_trials) for row in rows]
+    expected = [row.weaknesses for row in rows]
     for label, name in (
         ("DSR", "dsr"),
-        ("PBO", "pbo"),
-        ("Plateau", "plateau"),
+        ("Family p", "family"),
+        ("Timing p", "timing_p"),
         ("Sharpe 95%", "oos_interval"),
     ):
         assert weak.count(label) == sum(name in found for found in expected)
@@ -343,7 +353,7 @@ def test_the_evidence_is_in_the_data_and_the_markdown(undisturbed):
     head = next(line for line in markdown_report(content).splitlines() if line.startswith("|  | study"))
     names = [field.strip() for field in head.split("|")]
     found = dict(zip(names, fields, strict=True))
-    assert (found["DSR"], found["PBO"]) == (f"{row.evidence.dsr:.2f}", f"{row.evidence.pbo:.2f}")
+    assert (found["DSR"], found["Family p"]) == (f"{row.evidence.dsr:.2f}", f"{row.evidence.family.p:.2f}")
     assert found["Sharpe 95%"].startswith(f"{row.evidence.oos_interval.low:.1f} to")
 
 
@@ -360,7 +370,7 @@ def test_of_islands_the_evidence_is_of_the_whole_search(market, tmp_path):
     assert row.n_trials == 60
     assert len(study.surroundings.values) == 60 + len(study.probes) > 60
     assert study.surroundings.stability == row.evidence.plateau
-    assert study.splits.probability == row.evidence.pbo
+    assert study.splits.probability_of_loss == row.evidence.pbo_loss
     assert (other.row, other.splits, other.surroundings) == (None, None, None)
     words = " ".join(Page(html_report(content)).texts)
     assert words.count("How far to trust it") == 1

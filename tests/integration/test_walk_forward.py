@@ -28,6 +28,7 @@ from backtune.spec import Execution, SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
 from backtune.validation.deflated_sharpe import ReturnShape, probabilistic_sharpe
+from backtune.validation.timing import combine_p_values
 from sweeps import INLINE, backtune, build_market, spec_document, written
 
 DAY = 86_400_000_000
@@ -126,9 +127,9 @@ def backtune_bars(market):
     return load_bars(market, "AAA", "1h")
 
 
-def test_rows_are_ordered_by_the_whole(walked):
-    sharpes = [row.oos_metrics["sharpe_ratio"] for row in walked.rows()]
-    assert sharpes == sorted(sharpes, reverse=True)
+def test_rows_are_ordered_by_what_the_searches_saw(walked):
+    values = [row.values[0] for row in walked.rows() if not row.has_few_trades]
+    assert values == sorted(values, reverse=True)
 
 
 def test_evidence_of_the_whole(walked):
@@ -137,7 +138,10 @@ def test_evidence_of_the_whole(walked):
         evidence, folds = row.evidence, [fold.evidence for fold in row.folds]
         assert evidence.n_cells == 2
         assert 1.0 < evidence.n_independent <= 2.0
-        assert evidence.pbo == pytest.approx(np.mean([fold.pbo for fold in folds]))
+        assert evidence.pbo_loss == pytest.approx(np.mean([fold.pbo_loss for fold in folds]))
+        assert evidence.timing_p == pytest.approx(combine_p_values([fold.timing_p for fold in folds]))
+        assert evidence.family.luck.n_tests == 2
+        assert {fold.family for fold in folds} == {None}
         assert (evidence.plateau, evidence.plateau_centre) == (folds[-1].plateau, folds[-1].plateau_centre)
         assert evidence.oos_interval.sharpe == pytest.approx(row.oos_metrics["sharpe_ratio"], rel=1e-6)
         assert evidence.oos_interval.low < evidence.oos_interval.sharpe < evidence.oos_interval.high
@@ -159,7 +163,7 @@ def test_a_single_cell_is_compared_with_none(walked, copied):
     assert row.evidence.dsr == pytest.approx(probabilistic_sharpe(ReturnShape.of(returns)))
     assert row.evidence.n_cells == 1
     before = next(one for one in walked.rows() if one.strategy == "RSIStrategy")
-    assert (row.oos_metrics, row.evidence.pbo) == (before.oos_metrics, before.evidence.pbo)
+    assert (row.oos_metrics, row.evidence.pbo_loss) == (before.oos_metrics, before.evidence.pbo_loss)
 
 
 def test_it_is_computed_by_the_sweep_and_kept(walked, own_market):
@@ -187,8 +191,8 @@ def test_without_bars_the_means_are_shown_and_it_is_said(copied, own_market, tmp
     for row in rows:
         sharpes = [fold["oos_sharpe_ratio"] for fold in row["folds"]]
         assert row["oos_sharpe_ratio"] == pytest.approx(np.mean(sharpes))
-        assert row["dsr"] is row["oos_sharpe_low"] is None
-        assert row["pbo"] is not None
+        assert row["dsr"] is row["oos_sharpe_low"] is row["family_p"] is None
+        assert row["pbo_loss"] is not None
         words = "; ".join(row["warnings"])
         assert "out of sample the mean over folds, not one backtest: " in words
         assert str(own_market) in words
@@ -243,8 +247,8 @@ def test_a_log_that_cannot_be_read_costs_its_evidence_alone(walked, copied):
     row = next(row for row in leaderboard(copied) if row.strategy == "RSIStrategy")
     assert any(warning.startswith("no evidence: ") for warning in row.warnings)
     assert (row.oos_metrics, row.evidence.dsr) == (before.oos_metrics, before.evidence.dsr)
-    known = [fold.evidence.pbo for fold in before.folds[1:]]
-    assert row.evidence.pbo == pytest.approx(np.mean(known))
+    known = [fold.evidence.pbo_loss for fold in before.folds[1:]]
+    assert row.evidence.pbo_loss == pytest.approx(np.mean(known))
 
 
 def test_no_fold_has_a_winner(copied):

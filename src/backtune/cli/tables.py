@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -23,6 +23,9 @@ from backtune.validation.folds import Span
 
 # The columns beside objectives and evidence, shown where there is room for them.
 _WHERE_ROOM = ("total_return", "max_drawdown")
+# The columns of evidence, by the attribute that tells of it, and the one that goes where there is no room.
+_EVIDENCE = {"family": "family\np", "haircut": "haircut\nSharpe", "timing_p": "timing\np", "dsr": "\nDSR"}
+_WHERE_ROOM_TOO = "haircut"
 # What the first column keeps for itself beside more columns, and where there are none.
 _STUDY_WIDTH, _LEAST_STUDY_WIDTH = 30, 22
 _ANY_WIDTH = 10_000
@@ -37,11 +40,14 @@ def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int)
     """
     goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
     shown = rows[: top or None]
-    more = [name for name in _WHERE_ROOM if name not in goals]
-    table = _table(shown, goals, more, _STUDY_WIDTH)
-    while more and _least_width(console, table) > console.width:
-        more.pop()
-        table = _table(shown, goals, more, _STUDY_WIDTH if more else _LEAST_STUDY_WIDTH)
+    more, evidence = [name for name in _WHERE_ROOM if name not in goals], dict(_EVIDENCE)
+    table = _table(shown, goals, evidence, more, _STUDY_WIDTH)
+    while _least_width(console, table) > console.width and (more or _WHERE_ROOM_TOO in evidence):
+        if more:
+            more.pop()
+        else:
+            del evidence[_WHERE_ROOM_TOO]
+        table = _table(shown, goals, evidence, more, _STUDY_WIDTH if more else _LEAST_STUDY_WIDTH)
     table.title, table.caption = _title(run), _caption(rows, top)
     luck = describe_luck(row.evidence.family for row in rows)
     console.print(table)
@@ -90,20 +96,26 @@ def _days(span: Span | None) -> str:
     )
 
 
-def _table(rows: Sequence[Row], goals: Sequence[str], more: Sequence[str], study_width: int) -> Table:
+def _table(
+    rows: Sequence[Row],
+    goals: Sequence[str],
+    evidence: Mapping[str, str],
+    more: Sequence[str],
+    study_width: int,
+) -> Table:
     table = Table(title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", justify="right", style="dim")
     table.add_column("study, best parameters", overflow="fold", min_width=study_width)
     table.add_column("trials", justify="right")
     _add_pairs(table, goals, rows)
-    for heading in ("family\np", "haircut\nSharpe", "timing\np", "\nDSR"):
+    for heading in evidence.values():
         table.add_column(heading, justify="right", no_wrap=True)
     _add_pairs(table, more, rows)
     table.add_column("trades\n[b]out[/b]", justify="right", no_wrap=True)
     for place, row in enumerate(rows, start=1):
         table.add_row(
             str(place), _study(row), f"{row.n_trials:,}",
-            *(_pair(name, row.is_metrics, row.oos_metrics) for name in goals), *_evidence(row),
+            *(_pair(name, row.is_metrics, row.oos_metrics) for name in goals), *_evidence(row, evidence),
             *(_pair(name, row.is_metrics, row.oos_metrics) for name in more),
             _number("total_trades", row.oos_metrics["total_trades"]),
         )  # fmt: skip
@@ -132,19 +144,21 @@ def _study(row: Row) -> Text:
     return text
 
 
-def _evidence(row: Row) -> list[Text]:
-    """Return the family-wise p, the haircut Sharpe ratio, the timing p and the deflated Sharpe ratio, marked where weak."""
-    evidence, weak = row.evidence, row.weaknesses
-    family = evidence.family
-    found = {
+def _evidence(row: Row, columns: Iterable[str]) -> list[Text]:
+    """Return the evidence of these columns, marked where it is weak."""
+    found, family = row.evidence, row.evidence.family
+    values = {
         "family": family.p if family else None,
         "haircut": family.haircut_sharpe_ratio if family else None,
-        "timing_p": evidence.timing_p,
-        "dsr": evidence.dsr,
+        "timing_p": found.timing_p,
+        "dsr": found.dsr,
     }
     return [
-        Text(_number(name, value), style="yellow" if name in weak else "dim" if value is None else "")
-        for name, value in found.items()
+        Text(
+            _number(name, values[name]),
+            style="yellow" if name in row.weaknesses else "dim" if values[name] is None else "",
+        )
+        for name in columns
     ]
 
 

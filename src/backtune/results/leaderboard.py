@@ -46,11 +46,14 @@ def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -
     """
     goals = [Goal.parse(text) for text in run.spec["search"]["objectives"]]
     fronts = [_front(run, islands, goals) for islands in _searches(run)]
-    if run.spec["validation"]["method"] == "walk_forward" and study is None:
+    is_walk_forward = run.spec["validation"]["method"] == "walk_forward"
+    if is_walk_forward and study is None:
         fronts = _cells(run, fronts)
     cells = compared([place.score for places in fronts for place in places if place.score is not None])
     places = [place for places in _ordered(fronts, goals[0]) for place in places]
-    families = compare_tests([_test_of(place) for place in places])
+    # A fold's own test is a part of its cell's.
+    is_of_folds = is_walk_forward and study is not None
+    families = compare_tests([None if is_of_folds else _test_of(place) for place in places])
     reader = _Reader(run, cells)
     ranked = [
         (place, family)

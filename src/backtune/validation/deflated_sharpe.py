@@ -104,11 +104,16 @@ def probabilistic_sharpe(shape: ReturnShape, benchmark: float = 0.0) -> float:
     Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - skewness SR + (kurtosis - 1) / 4 SR^2)), all per bar, kurtosis raw (Bailey
     and Lopez de Prado 2012).
     """
+    return _NORMAL.cdf(standard_errors_above(shape, benchmark))
+
+
+def standard_errors_above(shape: ReturnShape, benchmark: float = 0.0) -> float:
+    """Return the number of standard errors by which a Sharpe ratio is above ``benchmark``, see :func:`probabilistic_sharpe`."""
     sharpe = shape.sharpe
     variance = 1.0 - shape.skewness * sharpe + (shape.kurtosis - 1.0) / 4.0 * sharpe**2
     # The kurtosis of real numbers is at least 1 + skewness^2, so only rounding can bring this below zero.
     error = math.sqrt(max(variance, ROUNDING) / (shape.n_returns - 1))
-    return _NORMAL.cdf((sharpe - benchmark) / error)
+    return (sharpe - benchmark) / error
 
 
 def expected_maximum_sharpe(n_independent: float, deviation: float) -> float:

@@ -15,12 +15,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from backtune.validation.deflated_sharpe import ReturnShape, probabilistic_sharpe
+from backtune.validation.deflated_sharpe import ReturnShape, standard_errors_above
 
 _NORMAL = NormalDist()
-# Probabilities beyond these have no finite normal quantile.
+# A probability below this one has no finite normal quantile.
 _LEAST_P = 1e-300
-_MOST_P = 1.0 - 1e-16
 # Half-width and number of the points at which the distribution of a maximum is summed, in standard errors of the widest test.
 _REACH = 12.0
 _POINTS = 4_801
@@ -32,10 +31,9 @@ def sharpe_p_value(shape: ReturnShape) -> float:
     It is the larger one of two: 1 - Phi(SR sqrt(n - 1)), which takes the returns for normal, and 1 - PSR, which
     looks at their skewness and kurtosis. With few trades the latter alone rejects too often.
     """
-    plain = _NORMAL.cdf(-shape.sharpe * math.sqrt(shape.n_returns - 1))
-    # 1 - PSR, computed without the subtraction, which would round small values to zero.
-    mirrored = ReturnShape(shape.n_returns, -shape.sharpe, -shape.skewness, shape.kurtosis)
-    return max(plain, probabilistic_sharpe(mirrored), _LEAST_P)
+    plain = shape.sharpe * math.sqrt(shape.n_returns - 1)
+    # The complementary error function keeps tails that 1 - Phi would round to zero.
+    return max(0.5 * math.erfc(min(plain, standard_errors_above(shape)) / math.sqrt(2.0)), _LEAST_P)
 
 
 def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
@@ -114,7 +112,7 @@ class BestByLuck:
         below = np.array([_probability_below(at, values, counts) for at in x])
         mean = float(x[-1] - (below[:-1] + below[1:]).sum() * (x[1] - x[0]) / 2.0)
         upper = float(np.interp(confidence, below, x))
-        return cls(len(errors), mean, upper)
+        return cls(len(errors), max(0.0, mean), upper)
 
 
 def _probability_below(at: float, errors: np.ndarray, counts: np.ndarray) -> float:
