@@ -22,7 +22,7 @@ from backtune.errors import BacktuneError
 
 COLUMNS = (
     "strategy", "asset", "timeframe", "n_trials", "is_sharpe_ratio", "oos_sharpe_ratio", "oos_total_return",
-    "oos_max_drawdown", "dsr", "pbo", "params", "warnings",
+    "oos_max_drawdown", "family_p", "timing_p", "dsr", "params", "warnings",
 )  # fmt: skip
 RANKING = (
     "rank",
@@ -101,12 +101,21 @@ def fetch(client: HyperOptClient, name: str, job_id: str, out: Path) -> list[dic
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row a cell, the best out-of-sample first; what is undefined is empty and comes last."""
+    """A row a cell, the best in sample first, so that the tests decide nothing; what is undefined is empty and comes last.
+
+    A sweep's family-wise p-value is for its own cells; here it is raised to all sweeps of the week.
+    """
+    n_sweeps = len({row["strategy"] for row in rows})
     plain = [
-        {**row, "params": json.dumps(row["params"], sort_keys=True), "warnings": "; ".join(row["warnings"])}
+        {
+            **row,
+            "family_p": None if row["family_p"] is None else min(1.0, row["family_p"] * n_sweeps),
+            "params": json.dumps(row["params"], sort_keys=True),
+            "warnings": "; ".join(row["warnings"]),
+        }
         for row in rows
     ]
-    return sorted(plain, key=lambda row: -_number(row["oos_sharpe_ratio"]))
+    return sorted(plain, key=lambda row: -_number(row["is_sharpe_ratio"]))
 
 
 def ranking(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

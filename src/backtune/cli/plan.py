@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from backtune.search.annualisations import Annualisations
     from backtune.search.cost import Cost
     from backtune.search.estimate import Estimate
+    from backtune.search.luck import PlannedLuck
 
 # Of a grid of thousands of assets, so many kinds of market are listed, with so many of their assets.
 _MOST_ANNUALISATIONS = 8
@@ -60,6 +61,7 @@ def plan(
     from backtune.search.annualisations import annualisations_of
     from backtune.search.calibration import calibrate
     from backtune.search.estimate import estimate
+    from backtune.search.luck import PlannedLuck
     from backtune.search.plan import run_of, studies_of
 
     studies = studies_of(sweep_spec, location(runs) if runs is not None else None)
@@ -71,7 +73,9 @@ def plan(
     catalog = Catalog.open(sweep_spec.data.location)
     windows = dict.fromkeys(study.bars for study in studies)
     unfinished = tuple(bar for window in windows for bar in unfinished_bars(window, catalog))
-    outlook = _Outlook(sweep_spec, run, found, annualisations_of(studies), n_cpus, guessed, unfinished, offer)
+    outlook = _Outlook(
+        sweep_spec, run, found, annualisations_of(studies), PlannedLuck.of(studies), n_cpus, guessed, unfinished, offer
+    )  # fmt: skip
     if json:
         print_json(outlook.to_json())
     else:
@@ -126,6 +130,7 @@ class _Outlook:
     run: Run
     found: Estimate
     annualisations: Annualisations
+    luck: PlannedLuck
     n_cpus: int
     guessed: tuple[str, ...]
     unfinished: tuple[UnfinishedBar, ...]
@@ -144,7 +149,7 @@ class _Outlook:
             "n_cpus": self.n_cpus, "guessed": list(self.guessed), "n_looking_ahead": self.n_looking_ahead,
             "unfinished_bars": [bar.to_json() for bar in self.unfinished],
             "annualisations": [found.to_json(*series) for series, found in self.annualisations.found.items()],
-            "n_series_unread": self.annualisations.n_unread, **found,
+            "n_series_unread": self.annualisations.n_unread, "luck": self.luck.to_json(), **found,
         }  # fmt: skip
         if self.offer is not None:
             seconds = self.found.wall_seconds
@@ -216,6 +221,8 @@ def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
     for sentence in describe_unfinished(outlook.unfinished):
         yield "bars", sentence
     yield from _annualisation_lines(outlook.annualisations)
+    for heading, sentence in zip(("luck", ""), outlook.luck.describe(), strict=False):
+        yield heading, sentence
     if not found.n_open:
         yield "left", "nothing"
         return

@@ -34,6 +34,9 @@ def result_of(record: JobRecord) -> Result | None:
         sharpe_ratio=_metric(best, f"{prefix}sharpe_ratio"),
         total_return=_metric(best, f"{prefix}total_return"),
         max_drawdown=_metric(best, f"{prefix}max_drawdown"),
+        # Not in the ends of jobs from before they were kept.
+        family_p=best.get("family_p"),
+        haircut_sharpe_ratio=best.get("haircut_sharpe_ratio"),
         best_parameters=best["params"],
         detailed_metrics={name: value for name, value in best.items() if name not in _OWN_MEMBERS},
         n_trials=best["n_trials"], warnings=best["warnings"],

@@ -97,9 +97,15 @@ class Result(BaseModel):
     sharpe_ratio: float | None
     total_return: float | None
     max_drawdown: float | None
+    family_p: float | None = Field(
+        description="The share of sweeps, at most, in which the best test is as good without skill; null where it was not tested."
+    )
+    haircut_sharpe_ratio: float | None = Field(
+        description="The Sharpe ratio out of sample that is left once it is known to be one of many; null where it was not tested."
+    )
     best_parameters: dict[str, Any]
     detailed_metrics: dict[str, Any] = Field(
-        description="is_<metric> and oos_<metric>, and the evidence: dsr, pbo, plateau and more."
+        description="is_<metric> and oos_<metric>, and the evidence: family_p, timing_p, dsr, plateau and more."
     )
     n_trials: int = Field(description="That the best was picked from.")
     warnings: list[str]

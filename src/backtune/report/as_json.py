@@ -6,6 +6,7 @@ from typing import Any
 
 from backtune.report.content import Content, StudyContent
 from backtune.results.evidence import NO_EVIDENCE
+from backtune.results.family import describe_luck
 from backtune.results.leaderboard import Row
 from backtune.results.segments import params_of, read_log
 from backtune.spec import Goal
@@ -17,7 +18,8 @@ def json_report(content: Content) -> dict[str, Any]:
     Returns:
         ``best_parameters`` (empty without a winner); ``performance_metrics`` as ``is_<metric>`` and ``oos_<metric>``;
         ``evidence``, how far it can be trusted, with ``warnings`` in words; ``optimization_history``, an entry a trial of that study, with the best value so far; ``metadata``; and
-        ``leaderboard``, the rows of the sweep or the study. What is undefined is null.
+        ``leaderboard``, the rows of the sweep or the study; and ``luck``, a sentence on what these tests show without skill. What is
+        undefined is null.
     """
     rows = [row for row in content.rows if content.study in (None, row.study)]
     row = next((row for row in rows if row.values is not None), rows[0] if rows else None)
@@ -31,6 +33,7 @@ def json_report(content: Content) -> dict[str, Any]:
         "optimization_history": _history(content, study),
         "metadata": _metadata(content, study, row),
         "leaderboard": [one.to_json() for one in rows],
+        "luck": describe_luck(one.evidence.family for one in content.rows),
     }
 
 

@@ -133,7 +133,7 @@ class Evidence:
             **(self.family.to_json() if self.family else NO_FAMILY),
             "timing_p": self.timing_p,
             **{f"hold_{name}": held.get(name) for name in _OF_HOLDING},
-            "oos_years": self.record.years if self.record else None,
+            "test_years": self.record.years if self.record else None,
             "min_track_record_years": self.record.needed_years if self.record else None,
             "pbo": self.pbo, "pbo_loss": self.pbo_loss,
             "plateau": self.plateau, "plateau_centre": self.plateau_centre, "centre_plateau": self.centre_plateau,

@@ -22,7 +22,7 @@ _NOT_PARAMETERS = ("name", "compute", "tracking", "grid", "space")
 _EVIDENCE = (
     "dsr", "dsr_level", "n_independent", "pbo", "pbo_loss", "plateau", "oos_sharpe_low", "oos_sharpe_high",
     "family_p", "haircut_sharpe_ratio", "q_value", "timing_p", "hold_total_return", "hold_sharpe_ratio", "hold_max_drawdown",
-    "oos_years", "min_track_record_years",
+    "test_years", "min_track_record_years",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ BEST = {
     "n_trials": 60, "values": [1.5],
     "is_sharpe_ratio": 1.5, "is_total_return": 0.2, "is_max_drawdown": 0.1,
     "oos_sharpe_ratio": 0.7, "oos_total_return": 0.05, "oos_max_drawdown": 0.12,
-    "dsr": 0.4, "pbo": None, "warnings": ["few trades"],
+    "dsr": 0.4, "family_p": 0.3, "haircut_sharpe_ratio": 0.2, "warnings": ["few trades"],
 }  # fmt: skip
 RECORD = JobRecord(
     number=1, id="job-1", owner="key", request_id="r", name="n", sweep_id="s", state="completed", attempt=1,
@@ -25,10 +25,12 @@ def test_the_metrics_are_those_out_of_sample():
     result = result_of(RECORD)
     assert (result.strategy_name, result.asset, result.sample) == ("RSIStrategy", "AAA", "out_of_sample")
     assert (result.sharpe_ratio, result.total_return, result.max_drawdown) == (0.7, 0.05, 0.12)
+    assert (result.family_p, result.haircut_sharpe_ratio) == (0.3, 0.2)
     assert (result.best_parameters, result.n_trials, result.warnings) == ({"period": 9}, 60, ["few trades"])
     assert result.detailed_metrics == {
         "is_sharpe_ratio": 1.5, "is_total_return": 0.2, "is_max_drawdown": 0.1, "oos_sharpe_ratio": 0.7,
-        "oos_total_return": 0.05, "oos_max_drawdown": 0.12, "dsr": 0.4, "pbo": None,
+        "oos_total_return": 0.05, "oos_max_drawdown": 0.12, "dsr": 0.4,
+        "family_p": 0.3, "haircut_sharpe_ratio": 0.2,
     }  # fmt: skip
 
 
@@ -51,3 +53,9 @@ def test_without_validation_they_are_those_in_sample_and_say_so():
 )
 def test_who_has_a_result(changes, has_result):
     assert (result_of(replace(RECORD, **changes)) is not None) is has_result
+
+
+def test_the_end_of_a_job_from_before_tests_were_compared():
+    best = {name: value for name, value in BEST.items() if name not in ("family_p", "haircut_sharpe_ratio")}
+    result = result_of(replace(RECORD, end=End(best, 60, 60)))
+    assert (result.family_p, result.haircut_sharpe_ratio) == (None, None)

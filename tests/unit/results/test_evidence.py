@@ -187,7 +187,7 @@ def test_as_plain_data() -> None:
         "family_p": 0.01, "haircut_sharpe_ratio": 0.0, "q_value": None, "share_with_edge": None,
         "n_tests": 36, "luck_sharpe_mean": 2.1, "luck_sharpe_upper": 3.0,
         "timing_p": 0.02, "hold_total_return": 0.1, "hold_sharpe_ratio": 0.4, "hold_max_drawdown": 0.3,
-        "oos_years": 1.5, "min_track_record_years": 1.2, "pbo": 0.1, "pbo_loss": 0.0,
+        "test_years": 1.5, "min_track_record_years": 1.2, "pbo": 0.1, "pbo_loss": 0.0,
         "plateau": 0.9, "plateau_centre": {"period": 7}, "centre_plateau": 0.95,
         "centre_metrics": {"is_sharpe_ratio": 1.3}, "oos_sharpe_low": 0.2, "oos_sharpe_high": 1.1,
     }  # fmt: skip

@@ -72,8 +72,16 @@ def _lines(result: Result) -> list[str]:
         f"total return {_percent(result.total_return)}",
         f"maximum drawdown {_percent(result.max_drawdown)}",
     )
+    luck = (
+        []
+        if result.family_p is None
+        else [
+            f"family-wise p {result.family_p:.2f}: Sharpe ratio {_number(result.haircut_sharpe_ratio)} after the haircut for all tests"
+        ]
+    )
     return [
         f"{cell}: {', '.join(metrics)}",
+        *luck,
         f"best of {result.n_trials:,} trials: {parameters}",
         *(f"warning: {warning}" for warning in result.warnings[:3]),
     ]
