@@ -8,8 +8,9 @@ import pytest
 
 from backtune.search.luck import PlannedLuck
 from backtune.search.plan import studies_of
+from backtune.spec import SweepSpec
 from backtune.validation.multiple_tests import BestByLuck
-from sweeps import parsed
+from sweeps import parsed, spec_document
 
 
 @pytest.mark.parametrize(
@@ -22,11 +23,13 @@ from sweeps import parsed
     ],
 )
 def test_tests_are_those_of_cells(market, changes, n_trials, n_tests):
-    document = {
-        "search": {"trials": 15, **changes.get("search", {})},
-        "grid": {"assets": ["AAA", "BBB"], "strategies": ["RSIStrategy"]},
-    }
-    studies = studies_of(parsed(market, **{**changes, **document}))
+    document = spec_document(
+        market,
+        grid={"assets": ["AAA", "BBB"], "strategies": ["RSIStrategy"]},
+        search={"trials": 15, **changes.get("search", {})},
+    )
+    document["validation"] = changes.get("validation", document["validation"])
+    studies = studies_of(SweepSpec.parse(document))
     found = PlannedLuck.of(studies)
     assert found.n_trials == n_trials
     assert (found.best_test.n_tests if found.best_test else None) == n_tests

@@ -97,7 +97,7 @@ def test_the_experiment_names_what_to_compare_by(finished: Sweep) -> None:
 
     client = MlflowClient(tracking_uri=tracking_uri(finished.run))
     tags = client.get_experiment_by_name("tracked sweep").tags
-    assert tags["mlflow.experiment.primaryMetric.name"] == "oos_sharpe_ratio"
+    assert tags["mlflow.experiment.primaryMetric.name"] == "is_sharpe_ratio"
     assert tags["mlflow.experiment.primaryMetric.greaterIsBetter"] == "True"
 
 

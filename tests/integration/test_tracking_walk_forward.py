@@ -65,7 +65,7 @@ def test_the_shared_view_compares_cells(walked):
     (experiment,) = told(walked)["experiment"]
     view = json.loads(experiment.tags["mlflow.sharedViewState.leaderboard"])
     assert view["searchFilter"] == "tags.kind = 'cell'"
-    assert view["orderByKey"] == "metrics.`oos_sharpe_ratio`"
+    assert view["orderByKey"] == "metrics.`leaderboard_place`"
 
 
 def test_again_writes_nothing(walked):

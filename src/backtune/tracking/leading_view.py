@@ -25,8 +25,8 @@ def experiment_tags(run: Run) -> dict[str, str]:
     leading = f"is_{goal.metric}"
     view = {
         "searchFilter": f"tags.kind = '{_ROWS.get(run.spec['validation']['method'], 'study')}'",
-        "orderByKey": f"metrics.`{leading}`",
-        "orderByAsc": goal.minimize,
+        "orderByKey": "metrics.`leaderboard_place`",
+        "orderByAsc": True,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import getpass
 import json
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,6 +107,10 @@ class Place:
         known = self._known.get(key)
         return known is not None and known.whole and self._is_of(known, key, record)
 
+    def holds(self, key: Key) -> bool:
+        """Return whether MLflow has a run under this key."""
+        return key in self._known
+
     def put(self, entry: Entry) -> None:
         """Make MLflow hold this, which must have what is above it. What it holds of it already is not doubled.
 
@@ -144,10 +148,21 @@ class Place:
         for key in [key for key in self._known if key[0] == study and key[1] not in {"", *numbers}]:
             self._delete(key)
 
-    def mark(self, key: Key, name: str, value: str) -> None:
-        """Note under a key what else is there for its content."""
+    def mark(
+        self, key: Key, name: str, value: str, metrics: Mapping[str, float] | None = None, at: int = 0
+    ) -> None:
+        """Note under a key what else is there for its content, in one call with further metrics.
+
+        Args:
+            metrics: Metrics to write; equal names replace earlier ones.
+            at: The time of these metrics in milliseconds, the same in every repeat.
+        """
         known = self._known[key]
-        self._client.set_tag(known.id, name, value)
+        if metrics:
+            written = [Metric(metric, number, at, 0) for metric, number in metrics.items()]
+            self._client.log_batch(known.id, metrics=written, tags=_tags({name: value}))
+        else:
+            self._client.set_tag(known.id, name, value)
         self._known[key] = replace(known, tags={**(known.tags or {}), name: value})
 
     def marked(self, key: Key, name: str) -> str:

@@ -18,10 +18,17 @@ from backtune.spec import Goal, content_hash
 from backtune.tracking.artifacts import put_report, put_spec, put_study_files
 from backtune.tracking.mlflow import SWEEP, Entry, Place
 from backtune.tracking.notes import MOST_ROWS
-from backtune.tracking.records import Record, cell_id, cell_record, study_record, sweep_record
+from backtune.tracking.records import (
+    Record,
+    cell_id,
+    cell_record,
+    standing_metrics,
+    study_record,
+    sweep_record,
+)
 from backtune.tracking.trials import points, trial_records
 
-_TRIALS, _REPORT = "backtune.trials", "backtune.report"
+_TRIALS, _REPORT, _STANDING = "backtune.trials", "backtune.report", "backtune.standing"
 
 
 class _Told(NamedTuple):
@@ -104,11 +111,22 @@ class Outbox:
         if self._place.has(SWEEP, record):
             return
         started = _milliseconds(run.folder / "sweep.json")
-        ended = max(
-            (_milliseconds(run.study_folder(study.id) / "summary.json") for study in run.studies),
-            default=started,
-        )
-        self._place.put(Entry(SWEEP, record, started, ended, fill=lambda folder: put_spec(run, folder)))
+        fill = partial(put_spec, run)
+        self._place.put(Entry(SWEEP, record, started, self._ended() or started, fill=fill))
+
+    def put_standings(self) -> None:
+        """The place of each study's first row on the leaderboard, and its test among those of all rows."""
+        if self._run.spec["validation"]["method"] == "walk_forward":
+            return
+        ended = self._ended()
+        first: dict[str, tuple[int, Row]] = {}
+        for place, row in enumerate(leaderboard(self._run, top=0), start=1):
+            first.setdefault(row.study, (place, row))
+        for study, (place, row) in first.items():
+            metrics = standing_metrics(place, row)
+            mark, key = content_hash(metrics)[:16], (study, "")
+            if self._place.holds(key) and self._place.marked(key, _STANDING) != mark:
+                self._place.mark(key, _STANDING, mark, metrics, ended)
 
     def put_cells(self) -> None:
         """Of a walk-forward each cell, whose folds are the studies; no more than there are on the leaderboard.
@@ -119,8 +137,8 @@ class Outbox:
         """
         if self._run.spec["validation"]["method"] != "walk_forward":
             return
-        for row in leaderboard(self._run):
-            key, record = (cell_id(row), ""), cell_record(self._run, row)
+        for place, row in enumerate(leaderboard(self._run), start=1):
+            key, record = (cell_id(row), ""), cell_record(self._run, row, place)
             if not self._place.has(key, record):
                 ended = max(
                     _milliseconds(self._run.study_folder(fold.study) / "summary.json") for fold in row.folds
@@ -138,6 +156,11 @@ class Outbox:
         if self._place.marked(SWEEP, _REPORT) != content:
             self._place.put_files(SWEEP, lambda folder: put_report(self._run, folder))
             self._place.mark(SWEEP, _REPORT, content)
+
+    def _ended(self) -> int:
+        """Return when the last summary was written, in milliseconds; 0 where there is none."""
+        folders = (self._run.study_folder(study.id) for study in self._run.studies)
+        return max((_milliseconds(folder / "summary.json") for folder in folders), default=0)
 
     def _told(self, study: StudyEntry) -> _Told | None:
         summary = self._run.summary(study)

@@ -21,9 +21,11 @@ _STATUS: dict[str, Status] = {"complete": "FINISHED", "failed": "FAILED", "parti
 _NOT_PARAMETERS = ("name", "compute", "tracking", "grid", "space")
 _EVIDENCE = (
     "dsr", "dsr_level", "n_independent", "pbo", "pbo_loss", "plateau", "oos_sharpe_low", "oos_sharpe_high",
-    "family_p", "haircut_sharpe_ratio", "q_value", "timing_p", "hold_total_return", "hold_sharpe_ratio", "hold_max_drawdown",
+    "timing_p", "hold_total_return", "hold_sharpe_ratio", "hold_max_drawdown",
     "test_years", "min_track_record_years",
 )  # fmt: skip
+
+_STANDING = ("family_p", "haircut_sharpe_ratio", "q_value", "luck_sharpe_mean", "luck_sharpe_upper")
 
 
 class RefusedError(Exception):
@@ -104,11 +106,22 @@ def study_record(run: Run, study: StudyEntry, summary: StudySummary, row: Row | 
     )  # fmt: skip
 
 
-def cell_record(run: Run, row: Row) -> Record:
+def standing_metrics(place: int, row: Row) -> dict[str, float]:
+    """Return what is known of a row once all rows are: its place, from 1, and its test among those of all."""
+    family = row.evidence.family
+    found = family.to_json() if family is not None else {}
+    return {
+        "leaderboard_place": place,
+        **{name: found[name] for name in _STANDING if found.get(name) is not None},
+    }
+
+
+def cell_record(run: Run, row: Row, place: int) -> Record:
     """What is told of a walk-forward: what its folds did one after the other.
 
     Args:
         row: of the leaderboard, with folds and evidence.
+        place: its place there, from 1.
     """
     entries = {study.id: study for study in run.studies}
     summaries = [run.summary(entries[fold.study]) for fold in row.folds]
@@ -129,6 +142,7 @@ def cell_record(run: Run, row: Row) -> Record:
         metrics={
             "n_trials": row.n_trials,
             "n_folds": len(row.folds),
+            **standing_metrics(place, row),
             **in_and_out(row.is_metrics, row.oos_metrics),
             **_evidence(row),
         },

@@ -123,6 +123,7 @@ class Tracker:
             if finish:
                 outbox.put_sweep(finished=True)
                 tally.put_whole(outbox.put_cells)
+                tally.put_whole(outbox.put_standings)
             for study in studies:
                 tally.take(study, outbox.put_trials)
             if finish:
