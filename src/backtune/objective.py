@@ -163,7 +163,37 @@ class Objective:
             StrategyError: the strategy fails or its positions are not usable; says why.
             ValueError: there is no piece, or windows are not side by side.
         """
-        return chained([self._run(params, window) for params, window in pieces])
+        return self.chained_targets(
+            [(params, self.targets(params, window), window) for params, window in pieces]
+        )
+
+    def chained_targets(self, pieces: Sequence[tuple[Params | None, np.ndarray, Window]]) -> Result:
+        """Backtest given targets on windows side by side, as :meth:`chained` does those of its candidates.
+
+        Args:
+            pieces: Candidates, whose distances of stops count, their (n_bars,) checked targets for all of their window's
+                bars, and the windows.
+
+        Raises:
+            SpecError: A distance is not between 0 and 1.
+            ValueError: There is no piece, or windows are not side by side.
+        """
+        return chained([self._simulated(*piece) for piece in pieces])
+
+    def targets(self, params: Params | None, window: Window) -> np.ndarray:
+        """Return the (n_bars,) checked targets of a candidate for all of ``window.bars``; 0 without a candidate.
+
+        Raises:
+            SpecError: A parameter is unknown, or its value not of its type.
+            StrategyError: The strategy fails or its positions are not usable; says why.
+        """
+        if params is None:
+            return np.zeros(len(window.bars))
+        one = self._built(self._typed(params))
+        targets = one if isinstance(one, str) else self._targets(one, window)
+        if isinstance(targets, str):
+            raise StrategyError(f"{self.strategy.name}: {targets}")
+        return targets
 
     def equity(self, params: Params, window: Window) -> np.ndarray:
         """(n_bars,) equity of a candidate at every close of a window.
@@ -172,50 +202,28 @@ class Objective:
             SpecError: a parameter is unknown, or its value not of its type.
             StrategyError: the strategy fails or its positions are not usable; says why.
         """
-        return equity(*self._run(params, window))
+        return equity(*self._simulated(params, self.targets(params, window), window))
 
-    def targets(self, params: Params, window: Window) -> np.ndarray:
-        """Return the (n_bars,) targets of a candidate for all of ``window.bars``.
+    def score_targets(self, params: Params | None, targets: np.ndarray, window: Window) -> Score:
+        """Return the metrics of given targets on a window, under the rules of a candidate, whose distances of stops count.
 
-        Raises:
-            SpecError: A parameter is unknown, or its value is not of its type.
-            StrategyError: The strategy fails or its positions are not usable.
+        Args:
+            params: The candidate; None for targets that no candidate decided, which have no stops.
+            targets: (n_bars,) checked targets for all of ``window.bars``.
         """
-        return self._decided(params, window)[0]
-
-    def score_targets(self, params: Params, targets: np.ndarray, window: Window) -> Score:
-        """Return the metrics of given targets under the rules of a candidate, whose distances of stops they have."""
-        return self._of_targets(targets, replace(window, parts=()), self._candidate(params).costs).whole
+        return score(*self._simulated(params, targets, window))
 
     def score_holding(self, window: Window) -> Score:
         """Return the metrics of buying at the first open of a window and holding to its end, under the same costs."""
-        moves = window.moves(np.ones(len(window.bars)), allow_short=False)
-        return score(moves, window, self._costs_without_stops)
+        return self.score_targets(None, np.ones(len(window.bars)), window)
 
-    @cached_property
-    def _costs_without_stops(self) -> Costs:
-        return costs_of(self.execution.model_copy(update=dict.fromkeys(DISTANCES)))
-
-    def _run(self, params: Params | None, window: Window) -> tuple[Moves, Window, Costs]:
-        if params is None:
-            # No stop matters where nothing is traded.
-            moves = window.moves(np.zeros(len(window.bars)), allow_short=True)
-            return moves, window, self._costs_without_stops
-        targets, costs = self._decided(params, window)
+    def _simulated(
+        self, params: Params | None, targets: np.ndarray, window: Window
+    ) -> tuple[Moves, Window, Costs]:
+        # No distance matters where nothing is traded.
+        distances = dict.fromkeys(DISTANCES) if params is None else split_params(params)[1]
+        costs = costs_of(self.execution.with_distances(distances)) if distances else self._costs
         return window.moves(targets, allow_short=self.execution.allow_short), window, costs
-
-    def _decided(self, params: Params, window: Window) -> tuple[np.ndarray, Costs]:
-        one = self._candidate(params)
-        targets = self._targets(one, window)
-        if isinstance(targets, str):
-            raise StrategyError(f"{self.strategy.name}: {targets}")
-        return targets, one.costs
-
-    def _candidate(self, params: Params) -> _Candidate:
-        one = self._built(self._typed(params))
-        if isinstance(one, str):
-            raise StrategyError(f"{self.strategy.name}: {one}")
-        return one
 
     def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[_Scored | str]:
         """A score for each candidate, or why there is none."""

@@ -17,7 +17,9 @@ def json_report(content: Content) -> dict[str, Any]:
 
     Returns:
         ``best_parameters`` (empty without a winner); ``performance_metrics`` as ``is_<metric>`` and ``oos_<metric>``;
-        ``evidence``, how far it can be trusted, with ``warnings`` in words; ``optimization_history``, an entry a trial of that study, with the best value so far; ``metadata``; and
+        ``evidence``, how far it can be trusted, with ``warnings`` in words; ``stress`` of
+        :meth:`~backtune.results.stress.Stress.to_json`, null without a winner or where it cannot be had, which
+        ``stress_problem`` says why; ``optimization_history``, an entry a trial of that study, with the best value so far; ``metadata``; and
         ``leaderboard``, the rows of the sweep or the study; and ``luck``, a sentence on what these tests show without skill. What is
         undefined is null.
     """
@@ -30,6 +32,7 @@ def json_report(content: Content) -> dict[str, Any]:
         "best_parameters": row.params if row is not None else {},
         "performance_metrics": {k: v for k, v in flat.items() if k.startswith(("is_", "oos_"))},
         "evidence": _evidence(study, row),
+        **_stress(content, row),
         "optimization_history": _history(content, study),
         "metadata": _metadata(content, study, row),
         "leaderboard": [one.to_json() for one in rows],
@@ -46,6 +49,11 @@ def _evidence(study: StudyContent, row: Row | None) -> dict[str, Any]:
         "plateau_n_neighbours": around.n_near if around else None,
         "warnings": list(row.warnings if row is not None else study.warnings),
     }
+
+
+def _stress(content: Content, row: Row | None) -> dict[str, Any]:
+    stress, problem = content.stress(row) if row is not None and row.values is not None else (None, "")
+    return {"stress": stress.to_json() if stress is not None else None, "stress_problem": problem}
 
 
 def _history(content: Content, study: StudyContent) -> list[dict[str, Any]]:

@@ -19,10 +19,14 @@ from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import blocks_of, params_of, read_log
 from backtune.results.stage import Stages
 from backtune.results.stitched import Stitched, stitched
+from backtune.results.stress import Stress, stress_winner
 from backtune.results.summary import Winner
 from backtune.space import Choice, Parameter, Space, Value
 from backtune.spec import Goal
 from backtune.validation.overfitting import Overfitting, overfitting
+
+# A stress takes about a second for a hundred thousand bars.
+MOST_STRESSED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +200,19 @@ class Content:
         self._stages = self._stages or Stages(self.run)
         try:
             return stitched(self.run, row.folds, self._stages), ""
+        except ResultsError as error:
+            return None, str(error)
+
+    def is_stressed(self, row: Row) -> bool:
+        """Whether a report has the stress of a row: of the first few of those that it is about, where they have a winner."""
+        told = [one for one in self.rows if self.study in (None, one.study)]
+        return row.values is not None and any(row is one for one in told[:MOST_STRESSED])
+
+    def stress(self, row: Row) -> tuple[Stress | None, str]:
+        """Return the stress of a row's winner, or why it cannot be had."""
+        self._stages = self._stages or Stages(self.run)
+        try:
+            return stress_winner(self.run, row, self._stages), ""
         except ResultsError as error:
             return None, str(error)
 

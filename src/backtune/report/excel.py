@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
+from backtune.report.cards.stress import break_even_words, condition_lines, elsewhere_lines, shown_metrics
 from backtune.report.content import Content
 from backtune.report.summary_words import cautions, facts
 from backtune.report.wording import IN_PERCENT, counted, metric_names, params_text
@@ -32,13 +33,14 @@ _WIDTHS = {
     "study": 24,
     "params": 50,
     "reason": 30,
+    "condition": 34,
     "warnings": 80,
 }
 _LEAST_WIDTH = 9
 
 
 def write_excel_report(content: Content, file: IO[bytes]) -> None:
-    """Write a workbook with the sheets summary, leaderboard, metrics and trials, and folds for a walk-forward.
+    """Write a workbook with the sheets summary, leaderboard, metrics, stress and trials, and folds for a walk-forward.
 
     Raises:
         ReportError: what it takes is not installed.
@@ -58,6 +60,7 @@ def _sheets(content: Content) -> Iterator[Sheet]:
     if folds:
         yield _leaderboard(content, folds, "folds")
     yield _metrics(content, [*rows, *folds])
+    yield _stress(content, rows)
     yield _trials(content, told)
 
 
@@ -94,6 +97,31 @@ def _metrics(content: Content, rows: Sequence[Row]) -> Sheet:
         for sample, metrics in (("in", row.is_metrics), ("out", row.oos_metrics))
     ]
     return Sheet("metrics", _columns(*_CELL, "trial", "sample", *names), lines)
+
+
+def _stress(content: Content, rows: Sequence[Row]) -> Sheet:
+    names = shown_metrics(content)
+    lines = [
+        (*_cell(content, row), row.trial, *fields)
+        for row in rows
+        if content.is_stressed(row)
+        for fields in _stress_lines(content, row, names)
+    ]
+    return Sheet("stress", _columns(*_CELL, "trial", "condition", "cost_bps", *names, "in words"), lines)
+
+
+def _stress_lines(content: Content, row: Row, names: Sequence[str]) -> Iterator[tuple[Field, ...]]:
+    """The conditions, the other cells and the break-even costs, or why there are none."""
+    nothing = (None,) * len(names)
+    stress, gap = content.stress(row)
+    if stress is None:
+        yield "", None, *nothing, gap
+        return
+    charged = stress.break_even.charged_bps
+    for line in (*condition_lines(stress), *elsewhere_lines(stress)):
+        cost = charged if line.is_own else None
+        yield line.name, cost, *(line.metrics.get(name) for name in names), line.meaning
+    yield "Break-even", stress.break_even.cost_bps, *nothing, break_even_words(stress.break_even)
 
 
 def _cell(content: Content, row: Row) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from backtune.report.cards.board import board, grid_cards, grids_note
-from backtune.report.cards.card import Card, Table
+from backtune.report.cards.card import Card, Table, Words
 from backtune.report.cards.metrics import metrics_card
+from backtune.report.cards.stress import stress_bands
 from backtune.report.cards.walk_forward import folds_card
 from backtune.report.content import Content
 from backtune.report.summary_words import cautions, facts
@@ -58,6 +59,9 @@ def _winner(content: Content, row: Row) -> Iterator[str]:
     whose = f"Study {row.study}, trial {row.trial}" + (f" of {row.n_trials:,}" if not row.folds else "")
     yield plain(f"{whose}: {params_text(row.params)}")
     yield from _tables(metrics_card(row.is_metrics, row.oos_metrics))
+    for ((card,),) in stress_bands(content, row):
+        yield from (plain(part.text) for part in card.parts if isinstance(part, Words))
+        yield from _tables(card, card.title)
 
 
 def _tables(card: Card, corner: str = "") -> Iterator[str]:

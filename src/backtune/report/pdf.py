@@ -28,6 +28,8 @@ from backtune.report.wording import metric_title
 
 MOST_STUDIES = 60
 _MOST_ROWS = 200
+# Of a table that is kept on one page.
+_MOST_LINES = 20
 # Of the leaderboard on an upright page, and on a broad one.
 _UPRIGHT, _BROAD = 15, 25
 _WIDE, _HALF = Size(640, "print"), Size(320, "print")
@@ -112,9 +114,13 @@ def _card(card: Card) -> dict[str, Any]:
     return {
         "title": _breakable(card.title), "note": _breakable(card.note), "is_wide": card.is_wide,
         # What may be longer than a page.
-        "is_breakable": any(isinstance(part, SmallFigures) for part in card.parts),
+        "is_breakable": any(map(_is_long, card.parts)),
         "parts": [_part(part, _WIDE if card.is_wide else _HALF) for part in card.parts],
     }  # fmt: skip
+
+
+def _is_long(part: Part) -> bool:
+    return isinstance(part, SmallFigures) or (isinstance(part, Table) and len(part.lines) > _MOST_LINES)
 
 
 def _part(part: Part, size: Size) -> dict[str, Any]:

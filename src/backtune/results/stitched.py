@@ -142,6 +142,14 @@ def out_of_sample(run: Run, folds: Sequence[Row], stages: Stages) -> OutOfSample
     return found
 
 
+def find_tests(folds: Sequence[tuple[Row, Stage]]) -> Iterator[tuple[Row, Objective, Window]]:
+    """Yield the folds whose test windows have bars, with their windows."""
+    for fold, stage in folds:
+        test, timestamp = stage.fold.test, stage.bars.timestamp
+        if test is not None and np.diff(np.searchsorted(timestamp, [test.start, test.end])).any():
+            yield fold, stage.objective, validation_window(stage.bars, test)
+
+
 def _kept(folder: Location, winners: list[list[Any]]) -> OutOfSample | None:
     """What was kept of these winners; None where nothing was, or nothing that can be read."""
     try:
@@ -165,7 +173,7 @@ def _kept(folder: Location, winners: list[list[Any]]) -> OutOfSample | None:
 
 
 def _stitched(folds: Sequence[tuple[Row, Stage]], seed: int) -> Stitched:
-    tests = list(_tests(folds))
+    tests = list(find_tests(folds))
     if not tests:
         raise ResultsError("there is no bar in any test window")
     for fold, objective, window in tests:
@@ -188,14 +196,6 @@ def _stitched(folds: Sequence[tuple[Row, Stage]], seed: int) -> Stitched:
         ),
         score=_score(result, whole, objective, seed),
     )
-
-
-def _tests(folds: Sequence[tuple[Row, Stage]]) -> Iterator[tuple[Row, Objective, Window]]:
-    """The test windows in which there are bars."""
-    for fold, stage in folds:
-        test, timestamp = stage.fold.test, stage.bars.timestamp
-        if test is not None and np.diff(np.searchsorted(timestamp, [test.start, test.end])).any():
-            yield fold, stage.objective, validation_window(stage.bars, test)
 
 
 def _score(result: Result, whole: Window, objective: Objective, seed: int) -> OutOfSample:

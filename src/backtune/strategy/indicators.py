@@ -1,6 +1,6 @@
 """Indicators in compiled code, for strategies of one's own; the built-in ones are held to them by a test.
 
-All take a (n,) float64 series without NaN and return (n,) float64 with NaN until enough values are there. A value
+All take (n,) float64 series without NaN and return (n,) float64 with NaN until enough values are there. A value
 at i uses values up to i.
 """
 
@@ -105,6 +105,26 @@ def rsi(values: np.ndarray, period: int) -> np.ndarray:
         gain += (max(change, 0.0) - gain) / period
         loss += (max(-change, 0.0) - loss) / period
         out[i] = _strength(gain, loss)
+    return out
+
+
+@njit(cache=True)
+def atr(high: np.ndarray, low: np.ndarray, close: np.ndarray, period: int) -> np.ndarray:
+    """Average true range after Wilder (1978), first at index ``period``.
+
+    The true range of a bar is that of its high, its low and the close before. It is seeded by the mean of the first ``period``
+    ones and smoothed with weight 1 / period.
+    """
+    if period < 1:
+        raise ValueError(_BAD_PERIOD)
+    n = len(close)
+    out = np.full(n, np.nan)
+    level = 0.0
+    for i in range(1, n):
+        reach = max(high[i], close[i - 1]) - min(low[i], close[i - 1])
+        level += reach / period if i <= period else (reach - level) / period
+        if i >= period:
+            out[i] = level
     return out
 
 

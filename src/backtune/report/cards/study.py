@@ -10,6 +10,7 @@ from backtune.report.cards.evidence import evidence_bands
 from backtune.report.cards.metrics import metrics_card
 from backtune.report.cards.replay import replay_bands
 from backtune.report.cards.search import front_cards, parameter_bands, progress_cards
+from backtune.report.cards.stress import stress_bands
 from backtune.report.cards.walk_forward import cell_section
 from backtune.report.content import Content, StudyContent
 from backtune.report.wording import counted, metric_text, metric_words, value_text
@@ -83,17 +84,18 @@ def study_section(content: Content, study_id: str) -> Section:
         headline=_headline(study),
         about=f"Study {study.entry.id}",
         warnings=study.warnings,
-        bands=tuple(_bands(study)),
+        bands=tuple(_bands(content, study)),
     )
 
 
-def _bands(study: StudyContent) -> Iterator[Band]:
+def _bands(content: Content, study: StudyContent) -> Iterator[Band]:
     winner = study.winner
     if winner is not None:
         beside = (_params_card(study, winner), *progress_cards(study))
         other = (metrics_card(winner.is_metrics, winner.oos_metrics), *front_cards(study))
         yield beside, other
     yield from evidence_bands(study)
+    yield from stress_bands(content, study.row)
     yield from replay_bands(study)
     yield from parameter_bands(study)
 

@@ -8,6 +8,7 @@ from backtune.report.cards.card import Band, Card, Cell, Line, Section, Table, W
 from backtune.report.cards.course import equity_card, months_card, trades_card
 from backtune.report.cards.evidence import evidence_card
 from backtune.report.cards.metrics import metrics_card
+from backtune.report.cards.stress import stress_bands
 from backtune.report.content import Content
 from backtune.report.course import course_of_tests
 from backtune.report.wording import (
@@ -49,6 +50,7 @@ def _bands(content: Content, row: Row) -> Iterator[Band]:
     if row.values is None:
         return
     yield ((evidence_card(row, content.goals[0].metric),),)
+    yield from stress_bands(content, row)
     whole, gap = content.stitched(row)
     if whole is None:
         why = f"No equity, trades and months, for the tests could not be run again: {gap}"

@@ -1,0 +1,175 @@
+"""What is shown of a winner under conditions that it was not searched under, and when to distrust it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from backtune.objective import Metrics
+from backtune.report.cards.card import Band, Card, Cell, Line, Table, Words
+from backtune.report.content import MOST_STRESSED, Content
+from backtune.report.wording import NOTHING, metric_text, short_title
+from backtune.results.row import Row
+from backtune.results.stress import BreakEven, Condition, Elsewhere, Stress
+
+_SHOWN = ("total_return", "sharpe_ratio", "max_drawdown", "total_trades")
+_MEANINGS = {
+    "costs_doubled": (
+        "Costs twice as high",
+        "Every fee and the slippage doubled. Where the gain is gone, it rests on cheap trading.",
+    ),
+    "one_bar_later": (
+        "One bar later",
+        "Every target decided one bar later. Where little is left, it rests on the very bar.",
+    ),
+    "trades_skipped": (
+        "1% of trades skipped",
+        "Each trade skipped with a probability of 1%; the median of {} draws.",
+    ),
+    "noise_on_prices": (
+        "Noise on prices",
+        "Normal noise of 0.1 ATR(14) on every price, targets decided anew; the median of {} draws.",
+    ),
+}
+_WORST = {
+    "trades_skipped": "One draw in ten is no better. Where it is far from the median, a few trades make the result.",
+    "noise_on_prices": "One draw in ten is no better. Where the gain is gone, it fits these very prices.",
+}
+_NOTE = "A return is marked where the gain is gone."
+_NOTE_ELSEWHERE = (
+    "Each on the window that the other cell is judged by. A rule that is about markets gains something on related ones; distrust "
+    "one that gains on its own cell alone."
+)
+
+
+@dataclass(frozen=True)
+class StressLine:
+    """A winner in one condition.
+
+    Attributes:
+        name: The condition, in words.
+        metrics: Those that are known.
+        meaning: The sentence that says what the numbers mean, and when to distrust the result.
+        is_own: Whether it is the row's own result.
+    """
+
+    name: str
+    metrics: Metrics
+    meaning: str
+    is_own: bool = False
+
+
+def stress_bands(content: Content, row: Row | None) -> Iterator[Band]:
+    """Yield the cards of a row's stress, or one that says why there are none; nothing for rows of lower rank."""
+    if row is None or not content.is_stressed(row):
+        return
+    stress, gap = content.stress(row)
+    if stress is None:
+        yield ((_missing_card(gap),),)
+        return
+    for card in stress_cards(content, stress):
+        yield ((card,),)
+
+
+def stress_cards(content: Content, stress: Stress) -> Iterator[Card]:
+    """Yield a card of the conditions, and where the grid has other cells, one of these."""
+    words = (Words(break_even_words(stress.break_even)), Words(lost_words(stress)))
+    only = "" if content.study else f" Of the first {MOST_STRESSED} rows; --study ID has it of any."
+    label = "The winner under conditions that it was not searched under"
+    table = _table(content, label, stress, condition_lines(stress))
+    yield Card("Stress", (*words, table), f"{_NOTE}{only}", is_wide=True)
+    if stress.elsewhere:
+        label = "The parameters of the winner on other assets and timeframes"
+        there = _table(content, label, stress, elsewhere_lines(stress))
+        yield Card("The same parameters elsewhere", (there,), _NOTE_ELSEWHERE, is_wide=True)
+
+
+def break_even_words(found: BreakEven) -> str:
+    """Say how high the costs may be, and what the spec charges."""
+    besides = " and fees in money" if found.has_fees_in_money else ""
+    charged = f"the spec charges {found.charged_bps:g}{besides}."
+    if found.cost_bps is None:
+        return f"There is no gain even without costs; {charged}"
+    if found.is_borne:
+        return f"Costs may rise to {found.cost_bps:.1f} bps a side before the gain is gone; {charged}"
+    return f"There is a gain only where costs are below {found.cost_bps:.1f} bps a side; {charged}"
+
+
+def lost_words(stress: Stress) -> str:
+    """Say under which conditions the gain is gone."""
+    if not _has_gain(stress.metrics):
+        return "There is no gain that stress could take away."
+    gone = [line.name for line in condition_lines(stress) if not _has_gain(line.metrics)]
+    if not gone:
+        return "The gain stays under each of these conditions."
+    return f"The gain is gone: {'; '.join(name[0].lower() + name[1:] for name in gone)}."
+
+
+def condition_lines(stress: Stress) -> Iterator[StressLine]:
+    """Yield the row's own result, and that of each condition; two where it is drawn."""
+    own = f"{'Out of sample' if stress.is_tested else 'In sample'}, by the rules of the spec."
+    yield StressLine("As it was judged", stress.metrics, own, is_own=True)
+    for condition in stress.conditions:
+        yield from _condition_lines(condition)
+
+
+def elsewhere_lines(stress: Stress) -> Iterator[StressLine]:
+    """Yield the result on each other cell."""
+    for cell in stress.elsewhere:
+        yield StressLine(
+            f"{cell.asset} {cell.timeframe}",
+            cell.metrics,
+            _elsewhere_meaning(cell, is_tested=stress.is_tested),
+        )
+
+
+def shown_metrics(content: Content) -> Sequence[str]:
+    """Return the metrics of a stress that are shown: the first objective, and those good to know beside."""
+    return list(dict.fromkeys((content.goals[0].metric, *_SHOWN)))
+
+
+def _condition_lines(condition: Condition) -> Iterator[StressLine]:
+    name, meaning = _MEANINGS[condition.name]
+    if condition.worst_tenth is None:
+        yield StressLine(name, condition.metrics, meaning)
+        return
+    yield StressLine(f"{name}: median", condition.metrics, meaning.format(condition.n_draws))
+    yield StressLine(f"{name}: worst tenth", condition.worst_tenth, _WORST[condition.name])
+
+
+def _elsewhere_meaning(cell: Elsewhere, *, is_tested: bool) -> str:
+    if cell.problem:
+        return f"Not to be had: {cell.problem}"
+    if cell.is_known_time and is_tested:
+        return "Of a time that the search had seen on its own bars, in part: flattered."
+    return ""
+
+
+def _has_gain(metrics: Metrics) -> bool:
+    total_return = metrics["total_return"]
+    return total_return is not None and total_return > 0.0
+
+
+def _table(content: Content, label: str, stress: Stress, lines: Iterator[StressLine]) -> Table:
+    names = shown_metrics(content)
+    heads = ("", *map(short_title, names), "What it says")
+    has_gain = _has_gain(stress.metrics)
+    return Table(label, heads, tuple(_line(line, names, has_gain=has_gain) for line in lines), look="words")
+
+
+def _line(line: StressLine, names: Sequence[str], *, has_gain: bool) -> Line:
+    is_lost = has_gain and not _has_gain(line.metrics) and line.metrics["total_return"] is not None
+    numbers = (
+        Cell(
+            metric_text(name, line.metrics.get(name)),
+            is_out=line.is_own,
+            is_weak=is_lost and name == "total_return",
+        )
+        for name in names
+    )
+    return (Cell(line.name), *numbers, Cell(line.meaning or NOTHING))
+
+
+def _missing_card(gap: str) -> Card:
+    why = f"The winner could not be run again: {gap}"
+    return Card("Stress", (Words(why, is_warning=True),), is_wide=True)

@@ -1,0 +1,110 @@
+"""What the numbers of a row were made with, to be backtested again with something changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from backtune.data.bars import Bars
+from backtune.engine.window import Window
+from backtune.errors import ResultsError
+from backtune.objective import Metrics, Objective
+from backtune.results.row import Row
+from backtune.results.stage import Stage, check_same
+from backtune.results.stitched import find_tests
+from backtune.space import Params
+from backtune.spec import Execution
+
+
+@dataclass(frozen=True, eq=False)
+class Backtested:
+    """Candidates on windows side by side, as one backtest.
+
+    Attributes:
+        objective: The strategy under the rules of the spec.
+        pieces: The candidate of each window, None where nothing is traded, and the window; in order of time.
+    """
+
+    objective: Objective
+    pieces: tuple[tuple[Params | None, Window], ...]
+
+    @property
+    def start(self) -> int:
+        """The open of the first bar that is traded, in microseconds since the epoch, UTC."""
+        return int(self.pieces[0][1].prices.timestamp[0])
+
+    def score(self) -> Metrics:
+        """Return the metrics as they are, with nothing changed."""
+        return self.score_targets(lambda targets: targets)
+
+    def score_targets(self, change: Callable[[np.ndarray], np.ndarray]) -> Metrics:
+        """Return the metrics where the (n_bars,) targets of every window are changed."""
+        return self._scored(self.objective, [change(targets) for targets in self._targets])
+
+    def score_execution(self, execution: Execution) -> Metrics:
+        """Return the metrics of the same targets under other execution rules."""
+        return self._scored(replace(self.objective, execution=execution), self._targets)
+
+    def score_bars(self, change: Callable[[Bars], Bars]) -> Metrics:
+        """Return the metrics where the bars are changed, and the targets decided on them anew.
+
+        Args:
+            change: Returns as many bars, with the same times.
+        """
+        # The bars of an earlier window are the first ones of the last.
+        bars = change(self.pieces[-1][1].bars)
+        pieces = [
+            (params, Window.of(bars[: len(window.bars)], window.start)) for params, window in self.pieces
+        ]
+        return self.objective.chained(pieces).metrics
+
+    @cached_property
+    def _targets(self) -> list[np.ndarray]:
+        return [self.objective.targets(params, window) for params, window in self.pieces]
+
+    def _scored(self, objective: Objective, targets: list[np.ndarray]) -> Metrics:
+        pieces = [(params, own, window) for (params, window), own in zip(self.pieces, targets, strict=True)]
+        return objective.chained_targets(pieces).metrics
+
+
+def backtested(folds: Sequence[tuple[Row, Stage]]) -> Backtested:
+    """Return the winners of rows on the windows that they are judged by: their tests, without validation their searches.
+
+    Args:
+        folds: Those of a walk-forward in order of time, else the only row, each with the stage that its winner is on: its own,
+            or that of another cell.
+
+    Raises:
+        ResultsError: There is no bar in any test window.
+        CatalogError: There is no bar in the window of the search.
+    """
+    first = folds[0][1]
+    windows = (
+        [(folds[0][0], first.search)]
+        if first.fold.test is None
+        else [(fold, window) for fold, _, window in find_tests(folds)]
+    )
+    if not windows:
+        raise ResultsError("there is no bar in any test window")
+    pieces = tuple((fold.params if fold.values is not None else None, window) for fold, window in windows)
+    return Backtested(first.objective, pieces)
+
+
+def check_backtested(folds: Sequence[tuple[Row, Stage]]) -> None:
+    """Compare what the winners of rows do now with what the sweep has.
+
+    Args:
+        folds: As for :func:`backtested`, each with its own stage.
+
+    Raises:
+        ResultsError: The bars or the code give other numbers.
+        CatalogError: There is no bar in the window of the search.
+    """
+    for fold in folds:
+        row, stage = fold
+        if row.values is not None:
+            before = row.is_metrics if stage.fold.test is None else row.oos_metrics
+            check_same(backtested([fold]).score(), before, row.fold or row.study)

@@ -1,0 +1,122 @@
+"""A winner where trading is dearer, comes later, loses some of its trades, or meets prices with noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from backtune.engine.metrics import METRICS
+from backtune.objective import Metrics
+from backtune.results.stress.backtested import Backtested
+from backtune.spec import Execution, Goal
+from backtune.validation.perturbations import add_noise, delay_targets, skip_trades
+
+Name = Literal["costs_doubled", "one_bar_later", "trades_skipped", "noise_on_prices"]
+
+COST_FACTOR: Final = 2.0
+SKIPPED_SHARE: Final = 0.01
+NOISE_ATR: Final = 0.1
+N_DRAWS: Final = 20
+WORST_SHARE: Final = 0.1
+# What a draw is judged by beside the objectives, and whether less is better.
+_JUDGED: Final = {"total_return": False, "sharpe_ratio": False, "max_drawdown": True}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A winner under a condition that it was not searched under.
+
+    Attributes:
+        name: The key of the condition.
+        metrics: Its metrics; where the condition is drawn, the median over the draws of each.
+        n_draws: The number of draws; 1 where nothing is drawn.
+        worst_tenth: The total return, the Sharpe ratio, the drawdown and the objectives, each at the value that one draw in ten is
+            no better than; None where nothing is drawn.
+    """
+
+    name: Name
+    metrics: Metrics
+    n_draws: int = 1
+    worst_tenth: Metrics | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: ``metrics``, ``n_draws``, ``worst_tenth``."""
+        return {"metrics": self.metrics, "n_draws": self.n_draws, "worst_tenth": self.worst_tenth}
+
+
+def score_conditions(winner: Backtested, goals: Sequence[Goal], seed: int) -> tuple[Condition, ...]:
+    """Return the winner under all conditions.
+
+    Args:
+        goals: The objectives of the search.
+        seed: Decides all draws.
+    """
+    dearer = scale_costs(winner.objective.execution, COST_FACTOR)
+    return (
+        Condition("costs_doubled", winner.score_execution(dearer)),
+        Condition("one_bar_later", winner.score_targets(delay_targets)),
+        score_skipped(winner, goals, seed),
+        score_noise(winner, goals, seed),
+    )
+
+
+def scale_costs(execution: Execution, factor: float) -> Execution:
+    """Return rules with every fee and the slippage multiplied by ``factor``; funding is the market's and stays."""
+    maker = execution.maker_fee_bps
+    costs = ("fee_bps", "slippage_bps", "fee_per_order", "fee_per_share", "minimum_fee")
+    scaled = {name: factor * getattr(execution, name) for name in costs}
+    return execution.model_copy(update={**scaled, "maker_fee_bps": None if maker is None else factor * maker})
+
+
+def score_skipped(
+    winner: Backtested, goals: Sequence[Goal], seed: int, share: float = SKIPPED_SHARE
+) -> Condition:
+    """Return the winner where each trade is skipped with a probability of ``share``."""
+
+    def score(random: np.random.Generator) -> Metrics:
+        return winner.score_targets(lambda targets: skip_trades(targets, share, random))
+
+    return _drawn("trades_skipped", score, goals, seed)
+
+
+def score_noise(winner: Backtested, goals: Sequence[Goal], seed: int, size: float = NOISE_ATR) -> Condition:
+    """Return the winner on prices with normal noise of ``size`` average true ranges, where it decides anew."""
+
+    def score(random: np.random.Generator) -> Metrics:
+        return winner.score_bars(lambda bars: add_noise(bars, size, random))
+
+    return _drawn("noise_on_prices", score, goals, seed)
+
+
+def _drawn(
+    name: Name, score: Callable[[np.random.Generator], Metrics], goals: Sequence[Goal], seed: int
+) -> Condition:
+    draws = [score(np.random.default_rng([seed, draw])) for draw in range(N_DRAWS)]
+    judged = {**_JUDGED, **{goal.metric: goal.minimize for goal in goals}}
+    return Condition(
+        name=name,
+        metrics={metric: median_of([draw[metric] for draw in draws]) for metric in METRICS},
+        n_draws=N_DRAWS,
+        worst_tenth={
+            metric: worst_tenth_of([draw[metric] for draw in draws], minimize=minimize)
+            for metric, minimize in judged.items()
+        },
+    )
+
+
+def median_of(values: Sequence[float | None]) -> float | None:
+    """Return the median of the values; None where half of them or more are undefined."""
+    known = sorted(value for value in values if value is not None)
+    return float(np.median(known)) if 2 * len(known) > len(values) else None
+
+
+def worst_tenth_of(values: Sequence[float | None], *, minimize: bool) -> float | None:
+    """Return the value that one in ten is no better than; an undefined one is worse than all others, and then None."""
+    worst = math.inf if minimize else -math.inf
+    ordered = sorted((worst if value is None else value for value in values), reverse=minimize)
+    found = ordered[math.ceil(WORST_SHARE * len(values)) - 1]
+    return found if math.isfinite(found) else None

@@ -1,0 +1,75 @@
+"""The parameters of a winner on the grid's other assets and timeframes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from backtune.engine.metrics import METRICS
+from backtune.errors import BacktuneError
+from backtune.objective import Metrics
+from backtune.results.row import Row
+from backtune.results.runs import Run, StudyEntry
+from backtune.results.stage import Stages
+from backtune.results.stress.backtested import backtested
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A winner's parameters on the test window of another cell, without validation on the window of its search.
+
+    Attributes:
+        asset, timeframe: The cell's.
+        metrics: Its metrics there, None where they are undefined or cannot be had.
+        is_known_time: Whether this window begins before the end of the bars that the parameters were found on.
+        problem: The reason why there are no metrics, else empty.
+    """
+
+    asset: str
+    timeframe: str
+    metrics: Metrics
+    is_known_time: bool = False
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: ``asset``, ``timeframe``, ``metrics``, ``is_known_time``, ``problem``."""
+        return {
+            "asset": self.asset, "timeframe": self.timeframe, "metrics": self.metrics,
+            "is_known_time": self.is_known_time, "problem": self.problem,
+        }  # fmt: skip
+
+
+def score_elsewhere(run: Run, row: Row, stages: Stages) -> tuple[Elsewhere, ...]:
+    """Return the winner of a row on the grid's other assets in its timeframe, and on its asset in the other timeframes.
+
+    Of a walk-forward, the winner of each fold is on the other cell's fold of the same name.
+    """
+    cells: dict[tuple[str, str], dict[str, StudyEntry]] = {}
+    for entry in _other_entries(run, row):
+        # Islands have the same bars and windows.
+        cells.setdefault((entry.asset, entry.timeframe), {}).setdefault(entry.fold, entry)
+    return tuple(_scored(row, cell, entries, stages) for cell, entries in cells.items())
+
+
+def _other_entries(run: Run, row: Row) -> Iterator[StudyEntry]:
+    for entry in run.studies:
+        has_one_in_common = (entry.asset == row.asset) != (entry.timeframe == row.timeframe)
+        if entry.strategy == row.strategy and has_one_in_common:
+            yield entry
+
+
+def _scored(row: Row, cell: tuple[str, str], entries: dict[str, StudyEntry], stages: Stages) -> Elsewhere:
+    try:
+        folds = [
+            (fold, stages.of(entries[fold.fold])) for fold in row.folds or (row,) if fold.fold in entries
+        ]
+        if not folds:
+            return Elsewhere(*cell, dict.fromkeys(METRICS), problem="the cell has no such fold")
+        is_known = any(
+            fold.train is not None and (stage.fold.test or stage.fold.train).start < fold.train.end
+            for fold, stage in folds
+        )
+        return Elsewhere(*cell, backtested(folds).score(), is_known_time=is_known)
+    except (BacktuneError, OSError) as error:
+        return Elsewhere(*cell, dict.fromkeys(METRICS), problem=str(error))

@@ -1,0 +1,89 @@
+"""The stress of a row of the leaderboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from backtune.errors import BacktuneError, ResultsError
+from backtune.objective import Metrics
+from backtune.results.row import Row
+from backtune.results.runs import Run
+from backtune.results.stage import Stages
+from backtune.results.stress.backtested import backtested, check_backtested
+from backtune.results.stress.break_even import BreakEven, find_break_even
+from backtune.results.stress.conditions import Condition, score_conditions
+from backtune.results.stress.elsewhere import Elsewhere, score_elsewhere
+
+
+@dataclass(frozen=True)
+class Stress:
+    """The result of a winner under conditions that it was not searched under.
+
+    Attributes:
+        study: The id of the row's study.
+        is_tested: Whether the numbers are of the row's test; of its search where there is no validation.
+        metrics: The row's own: out of sample, in sample without validation.
+        conditions: The winner on the same window under each condition.
+        break_even: The costs at which its gain is gone.
+        elsewhere: Its parameters on the grid's other assets and timeframes.
+    """
+
+    study: str
+    is_tested: bool
+    metrics: Metrics
+    conditions: tuple[Condition, ...]
+    break_even: BreakEven
+    elsewhere: tuple[Elsewhere, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: ``study``, ``is_tested``, ``metrics``, ``conditions`` by name, ``break_even`` and ``elsewhere``."""
+        return {
+            "study": self.study,
+            "is_tested": self.is_tested,
+            "metrics": self.metrics,
+            "conditions": {condition.name: condition.to_json() for condition in self.conditions},
+            "break_even": self.break_even.to_json(),
+            "elsewhere": [cell.to_json() for cell in self.elsewhere],
+        }
+
+
+def stress_winner(run: Run, row: Row, stages: Stages | None = None) -> Stress:
+    """Backtest the winner of a row again, under conditions that it was not searched under.
+
+    Every number is of the window that the row is judged by: its test, of a walk-forward the folds' tests as one backtest, without
+    validation that of the search. Draws are seeded by the spec's ``search.seed``, so the same row has the same stress.
+
+    Args:
+        run: The sweep's folder.
+        row: One of its leaderboard, or a fold of one.
+        stages: Those of the run, where several rows are asked for.
+
+    Raises:
+        ResultsError: The row has no winner; or the bars or the strategy are not there, or give other numbers than the sweep
+            has. What is missing of other cells is said in ``elsewhere``.
+    """
+    if row.values is None:
+        raise ResultsError(f"{row.study}: has no winner")
+    try:
+        return _stressed(run, row, stages or Stages(run))
+    except ResultsError:
+        raise
+    except (BacktuneError, OSError) as error:
+        raise ResultsError(str(error)) from error
+
+
+def _stressed(run: Run, row: Row, stages: Stages) -> Stress:
+    entries = {entry.id: entry for entry in run.studies}
+    folds = [(fold, stages.of(entries[fold.study])) for fold in row.folds or (row,)]
+    check_backtested(folds)
+    winner = backtested(folds)
+    search = stages.spec.search
+    return Stress(
+        study=row.study,
+        is_tested=folds[0][1].fold.test is not None,
+        metrics=winner.score(),
+        conditions=score_conditions(winner, search.goals, search.seed),
+        break_even=find_break_even(winner),
+        elsewhere=score_elsewhere(run, row, stages),
+    )
