@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtune.strategy.indicators import bollinger_bands, ema, macd, rolling_std, rsi, sma
+from backtune.strategy.indicators import atr, bollinger_bands, ema, macd, rolling_std, rsi, sma
 from oracles import SHARED, backtrader_bars, stock_closes
 
 talib = pytest.importorskip("talib", reason="needs TA-Lib, of the dev extra")
@@ -64,6 +64,12 @@ def test_sma(closes: np.ndarray, period: int) -> None:
 @pytest.mark.parametrize("period", PERIODS)
 def test_ema(closes: np.ndarray, period: int) -> None:
     assert_equal(ema(closes, period), talib.EMA(closes, period))
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_atr(closes: np.ndarray, period: int) -> None:
+    high, low = 1.01 * closes, 0.98 * closes
+    assert_equal(atr(high, low, closes, period), talib.ATR(high, low, closes, period), scale=high)
 
 
 @pytest.mark.parametrize("period", PERIODS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backtune.objective import Metrics
 from backtune.report.cards.card import Band, Card, Cell, Line, Table, Words
 from backtune.report.content import MOST_STRESSED, Content
-from backtune.report.wording import NOTHING, metric_text, short_title
+from backtune.report.wording import metric_text, short_title
 from backtune.results.row import Row
 from backtune.results.stress import BreakEven, Condition, Elsewhere, Stress
 
@@ -16,11 +16,11 @@ _SHOWN = ("total_return", "sharpe_ratio", "max_drawdown", "total_trades")
 _MEANINGS = {
     "costs_doubled": (
         "Costs twice as high",
-        "Every fee and the slippage doubled. Where the gain is gone, it rests on cheap trading.",
+        "Every fee and the slippage doubled. If the gain is gone, the result rests on low costs.",
     ),
     "one_bar_later": (
         "One bar later",
-        "Every target decided one bar later. Where little is left, it rests on the very bar.",
+        "Every target decided one bar later. If little is left, the result rests on the exact bar.",
     ),
     "trades_skipped": (
         "1% of trades skipped",
@@ -32,8 +32,8 @@ _MEANINGS = {
     ),
 }
 _WORST = {
-    "trades_skipped": "One draw in ten is no better. Where it is far from the median, a few trades make the result.",
-    "noise_on_prices": "One draw in ten is no better. Where the gain is gone, it fits these very prices.",
+    "trades_skipped": "One draw in ten is no better. If it is far from the median, a few trades make the result.",
+    "noise_on_prices": "One draw in ten is no better. If the gain is gone, the parameters fit these exact prices.",
 }
 _NOTE = "A return is marked where the gain is gone."
 _NOTE_ELSEWHERE = (
@@ -116,11 +116,7 @@ def condition_lines(stress: Stress) -> Iterator[StressLine]:
 def elsewhere_lines(stress: Stress) -> Iterator[StressLine]:
     """Yield the result on each other cell."""
     for cell in stress.elsewhere:
-        yield StressLine(
-            f"{cell.asset} {cell.timeframe}",
-            cell.metrics,
-            _elsewhere_meaning(cell, is_tested=stress.is_tested),
-        )
+        yield StressLine(f"{cell.asset} {cell.timeframe}", cell.metrics, _elsewhere_meaning(cell, stress))
 
 
 def shown_metrics(content: Content) -> Sequence[str]:
@@ -137,12 +133,13 @@ def _condition_lines(condition: Condition) -> Iterator[StressLine]:
     yield StressLine(f"{name}: worst tenth", condition.worst_tenth, _WORST[condition.name])
 
 
-def _elsewhere_meaning(cell: Elsewhere, *, is_tested: bool) -> str:
+def _elsewhere_meaning(cell: Elsewhere, stress: Stress) -> str:
     if cell.problem:
         return f"Not to be had: {cell.problem}"
-    if cell.is_known_time and is_tested:
-        return "Of a time that the search had seen on its own bars, in part: flattered."
-    return ""
+    other = "Another asset." if cell.timeframe == stress.timeframe else "Another timeframe."
+    if cell.is_known_time and stress.is_tested:
+        return f"{other} Flattered: the search had seen some of this time, on its own bars."
+    return other
 
 
 def _has_gain(metrics: Metrics) -> bool:
@@ -167,7 +164,7 @@ def _line(line: StressLine, names: Sequence[str], *, has_gain: bool) -> Line:
         )
         for name in names
     )
-    return (Cell(line.name), *numbers, Cell(line.meaning or NOTHING))
+    return (Cell(line.name), *numbers, Cell(line.meaning))
 
 
 def _missing_card(gap: str) -> Card:

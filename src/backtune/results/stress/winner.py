@@ -22,6 +22,7 @@ class Stress:
 
     Attributes:
         study: The id of the row's study.
+        asset, timeframe: The row's own.
         is_tested: Whether the numbers are of the row's test; of its search where there is no validation.
         metrics: The row's own: out of sample, in sample without validation.
         conditions: The winner on the same window under each condition.
@@ -30,6 +31,8 @@ class Stress:
     """
 
     study: str
+    asset: str
+    timeframe: str
     is_tested: bool
     metrics: Metrics
     conditions: tuple[Condition, ...]
@@ -37,9 +40,13 @@ class Stress:
     elsewhere: tuple[Elsewhere, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data: ``study``, ``is_tested``, ``metrics``, ``conditions`` by name, ``break_even`` and ``elsewhere``."""
+        """Return plain data: ``study``, ``asset``, ``timeframe``, ``is_tested``, ``metrics``, ``conditions`` by name,
+        ``break_even`` and ``elsewhere``.
+        """
         return {
             "study": self.study,
+            "asset": self.asset,
+            "timeframe": self.timeframe,
             "is_tested": self.is_tested,
             "metrics": self.metrics,
             "conditions": {condition.name: condition.to_json() for condition in self.conditions},
@@ -81,6 +88,8 @@ def _stressed(run: Run, row: Row, stages: Stages) -> Stress:
     search = stages.spec.search
     return Stress(
         study=row.study,
+        asset=row.asset,
+        timeframe=row.timeframe,
         is_tested=folds[0][1].fold.test is not None,
         metrics=winner.score(),
         conditions=score_conditions(winner, search.goals, search.seed),
