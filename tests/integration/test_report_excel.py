@@ -56,8 +56,8 @@ def book(undisturbed, tmp_path_factory) -> Book:
     return Book(path)
 
 
-def test_it_has_four_sheets_whose_headings_stay(book):
-    assert list(book.lines) == ["summary", "leaderboard", "metrics", "trials"]
+def test_it_has_sheets_whose_headings_stay(book):
+    assert list(book.lines) == ["summary", "leaderboard", "metrics", "stress", "trials"]
     assert set(book.frozen.values()) == {1}
     assert book.kinds == set()
 

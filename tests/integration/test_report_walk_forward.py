@@ -133,7 +133,7 @@ def test_data_and_markdown_have_the_folds(content, walked):
 def test_the_workbook_has_the_folds(content, walked, tmp_path):
     written_report(content, "xlsx", tmp_path / "a.xlsx")
     book = Book(tmp_path / "a.xlsx")
-    assert list(book.lines) == ["summary", "leaderboard", "folds", "metrics", "trials"]
+    assert list(book.lines) == ["summary", "leaderboard", "folds", "metrics", "stress", "trials"]
     head, *lines = book.lines["folds"]
     column = head.index("fold")
     assert [line[column] for line in lines] == ["walk1", "walk2", "walk3"] * 2

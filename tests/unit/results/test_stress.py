@@ -108,7 +108,13 @@ def test_break_even_of_one_trade(
 
 def test_the_costs_of_the_spec_do_not_move_the_break_even() -> None:
     dear = held(
-        [100, 100, 110, 110], 2, fee_bps=700, slippage_bps=50, fee_per_order=20, minimum_fee=30, maker_fee_bps=1
+        [100, 100, 110, 110],
+        2,
+        fee_bps=700,
+        slippage_bps=50,
+        fee_per_order=20,
+        minimum_fee=30,
+        maker_fee_bps=1,
     )
     found = find_break_even(dear)
     assert found.cost_bps == pytest.approx(10_000 * 0.1 / 2.1, rel=1e-10)
@@ -196,7 +202,7 @@ def test_an_objective_is_among_the_worst_tenth() -> None:
         ([5.0], False, 5.0),
     ],
 )
-def test_worst_tenth(values: list[float | None], minimize: bool, expected: float | None) -> None:  # noqa: FBT001
+def test_worst_tenth(values: list[float | None], minimize: bool, expected: float | None) -> None:
     assert worst_tenth_of(values, minimize=minimize) == expected
 
 
