@@ -11,6 +11,8 @@ from backtune.report.content import MOST_STRESSED, Content
 from backtune.report.wording import metric_text, short_title
 from backtune.results.row import Row
 from backtune.results.stress import BreakEven, Condition, Elsewhere, Stress
+from backtune.results.stress.conditions import NOISE_ATR, SKIPPED_SHARE
+from backtune.validation.perturbations import ATR_PERIOD
 
 _SHOWN = ("total_return", "sharpe_ratio", "max_drawdown", "total_trades")
 _MEANINGS = {
@@ -23,12 +25,12 @@ _MEANINGS = {
         "Every target decided one bar later. If little is left, the result rests on the exact bar.",
     ),
     "trades_skipped": (
-        "1% of trades skipped",
-        "Each trade skipped with a probability of 1%; the median of {} draws.",
+        f"{SKIPPED_SHARE:.0%} of trades skipped",
+        f"Each trade skipped with a probability of {SKIPPED_SHARE:.0%}; the median of {{}} draws.",
     ),
     "noise_on_prices": (
         "Noise on prices",
-        "Normal noise of 0.1 ATR(14) on every price, targets decided anew; the median of {} draws.",
+        f"Normal noise of {NOISE_ATR:g} ATR({ATR_PERIOD}) on every price, targets decided anew; the median of {{}} draws.",
     ),
 }
 _WORST = {

@@ -70,7 +70,7 @@ class Backtested:
         return objective.chained_targets(pieces).metrics
 
 
-def backtested(folds: Sequence[tuple[Row, Stage]]) -> Backtested:
+def place_winners(folds: Sequence[tuple[Row, Stage]]) -> Backtested:
     """Return the winners of rows on the windows that they are judged by: their tests, without validation their searches.
 
     Args:
@@ -93,11 +93,11 @@ def backtested(folds: Sequence[tuple[Row, Stage]]) -> Backtested:
     return Backtested(first.objective, pieces)
 
 
-def check_backtested(folds: Sequence[tuple[Row, Stage]]) -> None:
+def check_winners(folds: Sequence[tuple[Row, Stage]]) -> None:
     """Compare what the winners of rows do now with what the sweep has.
 
     Args:
-        folds: As for :func:`backtested`, each with its own stage.
+        folds: As for :func:`place_winners`, each with its own stage.
 
     Raises:
         ResultsError: The bars or the code give other numbers.
@@ -107,4 +107,4 @@ def check_backtested(folds: Sequence[tuple[Row, Stage]]) -> None:
         row, stage = fold
         if row.values is not None:
             before = row.is_metrics if stage.fold.test is None else row.oos_metrics
-            check_same(backtested([fold]).score(), before, row.fold or row.study)
+            check_same(place_winners([fold]).score(), before, row.fold or row.study)

@@ -12,7 +12,7 @@ from backtune.objective import Metrics
 from backtune.results.row import Row
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.stage import Stages
-from backtune.results.stress.backtested import backtested
+from backtune.results.stress.backtested import place_winners
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,17 @@ def _other_entries(run: Run, row: Row) -> Iterator[StudyEntry]:
 
 
 def _scored(row: Row, cell: tuple[str, str], entries: dict[str, StudyEntry], stages: Stages) -> Elsewhere:
+    own = row.folds or (row,)
+    missing = [fold.fold for fold in own if fold.fold not in entries]
+    if missing:
+        problem = f"the cell has no fold {', '.join(missing)}"
+        return Elsewhere(*cell, dict.fromkeys(METRICS), problem=problem)
     try:
-        folds = [
-            (fold, stages.of(entries[fold.fold])) for fold in row.folds or (row,) if fold.fold in entries
-        ]
-        if not folds:
-            return Elsewhere(*cell, dict.fromkeys(METRICS), problem="the cell has no such fold")
+        folds = [(fold, stages.of(entries[fold.fold])) for fold in own]
         is_known = any(
             fold.train is not None and (stage.fold.test or stage.fold.train).start < fold.train.end
             for fold, stage in folds
         )
-        return Elsewhere(*cell, backtested(folds).score(), is_known_time=is_known)
+        return Elsewhere(*cell, place_winners(folds).score(), is_known_time=is_known)
     except (BacktuneError, OSError) as error:
         return Elsewhere(*cell, dict.fromkeys(METRICS), problem=str(error))

@@ -10,7 +10,7 @@ from backtune.objective import Metrics
 from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.results.stage import Stages
-from backtune.results.stress.backtested import backtested, check_backtested
+from backtune.results.stress.backtested import check_winners, place_winners
 from backtune.results.stress.break_even import BreakEven, find_break_even
 from backtune.results.stress.conditions import Condition, score_conditions
 from backtune.results.stress.elsewhere import Elsewhere, score_elsewhere
@@ -83,8 +83,8 @@ def stress_winner(run: Run, row: Row, stages: Stages | None = None) -> Stress:
 def _stressed(run: Run, row: Row, stages: Stages) -> Stress:
     entries = {entry.id: entry for entry in run.studies}
     folds = [(fold, stages.of(entries[fold.study])) for fold in row.folds or (row,)]
-    check_backtested(folds)
-    winner = backtested(folds)
+    check_winners(folds)
+    winner = place_winners(folds)
     search = stages.spec.search
     return Stress(
         study=row.study,
