@@ -15,11 +15,14 @@ import backtune
 from backtune.location import Location, S3Path, location
 from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.outcome import Outcome, asked_for
+from backtune.results.permuted_folder import failed_permutations, permuted_folder
+from backtune.results.permuted_rows import missing_permutations
 from backtune.results.progress import Progress, ProgressReader, unfinished
 from backtune.results.runs import Run, adopt_repeats, default_runs
 from backtune.results.segments import count_trials
 from backtune.search.estimate import seconds_left
 from backtune.search.packing import pack
+from backtune.search.permuted import run_permuted_searches
 from backtune.search.plan import run_of, studies_of
 from backtune.search.sight import Sight
 from backtune.search.study import Study
@@ -82,11 +85,11 @@ class SweepResult:
         """0 when nothing is missing, 3 when the rest can be had by going on, 1 when a study failed."""
         if self.failures():
             return 1
-        return 3 if unfinished(self.run) else 0
+        return 3 if unfinished(self.run) or missing_permutations(self.run) else 0
 
     def failures(self) -> dict[str, str]:
-        """Studies that failed, and why."""
-        failed = dict(self.lost)
+        """Studies that failed, and why; those of permuted searches among them."""
+        failed = {**self.lost, **failed_permutations(self.run)}
         for study in self.run.studies:
             summary = self.run.summary(study)
             if summary is not None and summary.state == "failed":
@@ -154,7 +157,7 @@ def run_sweep(
         adopt_repeats(run)
         open_ids = {entry.id for entry in unfinished(run)}
         todo = [study for study in studies if study.id in open_ids]
-        result = _execute(_Start(spec, run, todo, brake, options))
+        result = _execute(_Start(spec, run, studies, todo, brake, options))
         if asked_for():
             _outcome(result, asked_for()).write(run.folder)
         return result
@@ -162,13 +165,29 @@ def run_sweep(
 
 @dataclass(frozen=True)
 class _Start:
-    """One start of a sweep: what is to be done, and how."""
+    """One start of a sweep: what is to be done, and how.
+
+    Attributes:
+        studies, todo: all studies of the sweep, and those that are not finished.
+    """
 
     spec: SweepSpec
     run: Run
+    studies: list[Study]
     todo: list[Study]
     brake: Brake
     options: Options
+
+    @property
+    def place(self) -> Place:
+        """Where the studies run."""
+        folder = (self.run.folder / "studies").resolve()
+        return Place(folder, self.brake, self.spec.compute.max_failures)
+
+    @property
+    def permuted_place(self) -> Place:
+        """Where the studies of permuted searches run."""
+        return replace(self.place, folder=permuted_folder(self.run).resolve(), keeps_trials=False)
 
 
 def _execute(start: _Start) -> SweepResult:
@@ -189,7 +208,7 @@ def _searched(start: _Start, signals: _Signals, projection: Projection | None) -
         if projection is not None:
             projection.start()
         try:
-            if start.todo:
+            if start.todo or missing_permutations(start.run):
                 lost = _run_units(start, signals)
                 if start.spec.validation.method == "walk_forward":
                     # Joins the folds while the bars are at hand; whoever asks later need not have them.
@@ -216,21 +235,29 @@ def _outcome(result: SweepResult, start: str) -> Outcome:
 
 
 def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:
-    studies = (start.run.folder / "studies").resolve()
-    place = Place(studies, start.brake, start.spec.compute.max_failures)
     if start.options.executor == "inline":
         from backtune.search import inline
 
-        return inline.run_units([start.todo], place)
+        return _run_all(start, lambda studies, place: inline.run_units([studies], place))
     try:
-        return _run_on_ray(start, place, signals)
+        return _run_on_ray(start, signals)
     except SystemExit:
         # Ray takes SIGTERM for itself when it starts, and makes this of it until it is taken back.
         signals.n += 1
         return {}
 
 
-def _run_on_ray(start: _Start, place: Place, signals: _Signals) -> dict[str, str]:
+def _run_all(start: _Start, execute: Callable[[list[Study], Place], dict[str, str]]) -> dict[str, str]:
+    """Run the studies, and then the permuted searches of those that lead."""
+    lost = execute(start.todo, start.place) if start.todo else {}
+    if start.brake() or not start.spec.validation.has_permutations:
+        return lost
+    return lost | run_permuted_searches(
+        start.run, start.studies, lambda studies: execute(studies, start.permuted_place), start.brake
+    )
+
+
+def _run_on_ray(start: _Start, signals: _Signals) -> dict[str, str]:
     from backtune.search import tune
 
     compute = start.spec.compute
@@ -240,10 +267,14 @@ def _run_on_ray(start: _Start, place: Place, signals: _Signals) -> dict[str, str
         if sight is not None:
             tune.check_nodes(sight, compute.cpus_per_unit)
         slots = max(1, int(connection.cpus / compute.cpus_per_unit))
-        seconds = seconds_left(start.todo, place.folder, tune.calibrated(start.todo))
-        units = pack(start.todo, unit_seconds=compute.unit_seconds, slots=slots, seconds=seconds)
         resources = tune.UnitResources(compute.cpus_per_unit, compute.max_failures)
-        return tune.run_units(connection, units, place, resources, sight)
+
+        def execute(studies: list[Study], place: Place) -> dict[str, str]:
+            seconds = seconds_left(studies, place.folder, tune.calibrated(studies))
+            units = pack(studies, unit_seconds=compute.unit_seconds, slots=slots, seconds=seconds)
+            return tune.run_units(connection, units, place, resources, sight)
+
+        return _run_all(start, execute)
 
 
 def _projection(spec: SweepSpec, run: Run) -> Projection:

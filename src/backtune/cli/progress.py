@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -26,44 +27,69 @@ def shown_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[Progr
         yield _plain(console, rate)
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trials"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[counted]}"),
         TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[best]}"), TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
     )  # fmt: skip
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=None, rate="", best="", left="")
+        task = bar.add_task("starting", total=None, counted="trials", rate="", best="", left="")
 
         def show(progress: Progress) -> None:
-            rate.note(progress)
+            count = _count(progress)
+            rate.note(count)
             bar.update(
-                task, description=_studies(progress), total=progress.n_trials_planned, completed=progress.n_trials,
-                rate=rate.text(), best=_best(progress), left=rate.left(progress),
+                task, description=_studies(progress), total=count.n_planned, completed=count.n_done, counted=count.counted,
+                rate=rate.text(), best=_best(progress), left=rate.left(),
             )  # fmt: skip
 
         yield show
 
 
-class _Rate:
-    """Candidates per second since the first that this start of the sweep finished."""
+class _Count(NamedTuple):
+    """What a progress bar shows: first trials, and when the studies are done, permuted searches."""
 
-    def __init__(self) -> None:
-        self._first: tuple[float, int] | None = None
-        self._per_second = 0.0
-
-    def note(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if self._first is None or progress.n_trials == self._first[1]:
-            self._first = (now, progress.n_trials)
-        else:
-            self._per_second = (progress.n_trials - self._first[1]) / max(now - self._first[0], 1e-9)
+    counted: str
+    unit: str
+    n_done: int
+    n_planned: int
 
     def text(self) -> str:
-        return f"{self._per_second:,.0f} candidates/s" if self._per_second else ""
+        return f"{self.n_done:,}/{self.n_planned:,} {self.counted}"
 
-    def left(self, progress: Progress) -> str:
-        if not self._per_second:
+
+def _count(progress: Progress) -> _Count:
+    if progress.n_permuted:
+        return _Count("permuted searches", "searches", progress.n_permuted_done, progress.n_permuted)
+    return _Count("trials", "candidates", progress.n_trials, progress.n_trials_planned)
+
+
+class _Rate:
+    """Candidates or permuted searches per second since the first that this start of the sweep finished."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, _Count] | None = None
+        self._last: _Count | None = None
+        self._per_second = 0.0
+
+    def note(self, count: _Count) -> None:
+        now = time.monotonic()
+        if self._last is not None and self._last.unit != count.unit:
+            self._first, self._per_second = None, 0.0
+        self._last = count
+        if self._first is None or count.n_done == self._first[1].n_done:
+            self._first = (now, count)
+        else:
+            self._per_second = (count.n_done - self._first[1].n_done) / max(now - self._first[0], 1e-9)
+
+    def text(self) -> str:
+        if not self._per_second or self._last is None:
             return ""
-        seconds = (progress.n_trials_planned - progress.n_trials) / self._per_second
+        return f"{self._per_second:,.{0 if self._per_second >= 10 else 1}f} {self._last.unit}/s"
+
+    def left(self) -> str:
+        if not self._per_second or self._last is None:
+            return ""
+        seconds = (self._last.n_planned - self._last.n_done) / self._per_second
         return f"{seconds // 60:.0f}:{seconds % 60:02.0f} left"
 
 
@@ -72,11 +98,11 @@ def _plain(console: Console, rate: _Rate) -> Callable[[Progress], None]:
 
     def show(progress: Progress) -> None:
         nonlocal shown_at
-        rate.note(progress)
+        count = _count(progress)
+        rate.note(count)
         if time.monotonic() - shown_at >= _PLAIN_SECONDS:
             shown_at = time.monotonic()
-            trials = f"{progress.n_trials:,}/{progress.n_trials_planned:,} trials"
-            parts = (_studies(progress), trials, rate.text(), _best(progress), rate.left(progress))
+            parts = (_studies(progress), count.text(), rate.text(), _best(progress), rate.left())
             console.print("  ".join(part for part in parts if part), soft_wrap=True)
 
     return show

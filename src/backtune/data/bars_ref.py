@@ -1,4 +1,4 @@
-"""Bars by name."""
+"""Bars by name, as they are or permuted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 
 from backtune.data.bars import Bars
 from backtune.data.load import cached_bars
-from backtune.origin import UTC_MIDNIGHT
+from backtune.data.permutation import Permutation
+from backtune.origin import UTC_MIDNIGHT, Origin
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class BarsRef:
         start, end: bounds of the window: the spec's, or those of the asset's bars where it has none, so that a window stays
             the same when bars are added to the catalog.
         origin: the local time at which the days of built bars begin.
+        permutation: the part of the bars that is wanted, and the order that it is put into; None for the bars as they are.
     """
 
     root: str
@@ -29,14 +31,16 @@ class BarsRef:
     fingerprint: str
     funding: bool = False
     origin: str = str(UTC_MIDNIGHT)
+    permutation: Permutation | None = None
 
     def load(self) -> Bars:
-        """The bars, from this process's cache where they are.
+        """Return the bars, from this process's cache where they are; permuted ones are made anew each time.
 
         Raises:
             DataError: they are not what the plan was made for, or cannot be read.
         """
-        return cached_bars(
+        bars = cached_bars(
             self.root, self.asset, self.timeframe, self.start, self.end, self.calendar, self.fingerprint,
             funding=self.funding, origin=self.origin,
         )  # fmt: skip
+        return bars if self.permutation is None else self.permutation.permute(bars, Origin.parse(self.origin))

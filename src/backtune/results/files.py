@@ -134,6 +134,20 @@ def remove(path: Location) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_folder(folder: Location) -> None:
+    """Remove a folder and the files in it, if there is one; folders in it are to be removed before.
+
+    Raises:
+        ResultsError: S3 refuses it.
+        OSError: the disk does.
+    """
+    for name in names_in(folder):
+        remove(folder / name)
+    if isinstance(folder, Path):
+        with contextlib.suppress(FileNotFoundError):
+            folder.rmdir()
+
+
 def names_in(folder: Location) -> list[str]:
     """What is in a folder, in no order; nothing where there is none."""
     if isinstance(folder, S3Path):

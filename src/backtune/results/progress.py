@@ -11,6 +11,8 @@ import polars as pl
 from backtune.errors import ResultsError
 from backtune.location import Location
 from backtune.results.files import Stamp, names_in, read_bytes, stamps_below
+from backtune.results.permutations import wanted_permutations
+from backtune.results.permuted_folder import PermutedCounter
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import params_of, read_log
 from backtune.results.summary import StudySummary
@@ -29,6 +31,8 @@ class Progress:
         n_trials, n_trials_planned: finished and written, and planned.
         best: best value of the first objective so far, None before the first.
         best_study: id of the study that has it.
+        n_permuted, n_permuted_done: searches on permuted bars of this start, and those of them that are finished; 0 until the
+            studies are done.
     """
 
     n_studies: int
@@ -37,6 +41,8 @@ class Progress:
     n_trials_planned: int
     best: float | None
     best_study: str | None = None
+    n_permuted: int = 0
+    n_permuted_done: int = 0
 
 
 class ProgressReader:
@@ -54,6 +60,7 @@ class ProgressReader:
         self._n_planned = sum(study.budget for study in run.studies)
         self._best: float | None = None
         self._best_study: str | None = None
+        self._permuted = PermutedCounter(run)
 
     def read(self) -> Progress:
         """The progress now."""
@@ -61,6 +68,7 @@ class ProgressReader:
             seen = self._waiting[name]
             if seen.has_changed(stamp) and self._is_done(seen):
                 del self._waiting[name]
+        n_permuted_done, n_permuted = self._permuted.count() if wanted_permutations(self._run) else (0, 0)
         return Progress(
             n_studies=len(self._run.studies),
             n_studies_done=len(self._run.studies) - len(self._waiting),
@@ -68,6 +76,8 @@ class ProgressReader:
             n_trials_planned=self._n_planned,
             best=self._best,
             best_study=self._best_study,
+            n_permuted=n_permuted,
+            n_permuted_done=n_permuted_done,
         )
 
     def _is_done(self, seen: _Seen) -> bool:

@@ -15,7 +15,7 @@ from backtune.validation.bootstrap import SharpeInterval
 from backtune.validation.deflated_sharpe import ReturnShape
 from backtune.validation.timing import TimingTest
 
-_FILE = "summary.json"
+SUMMARY_FILE = "summary.json"
 _PARTS_OF_WINNER: dict[str, Callable[..., Any]] = {
     "is_shape": ReturnShape,
     "oos_shape": ReturnShape,
@@ -91,18 +91,23 @@ class StudySummary:
     is_probed: bool = True
     annualisation: Annualisation | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do of the budget that the study had when this was written."""
+        return self.state == "complete" and self.is_probed
+
     def covers(self, budget: int) -> bool:
         """Whether there is nothing left to do for so many trials."""
         return self.state != "failed" and self.is_probed and (self.exhausted or self.n_trials >= budget)
 
     def write(self, folder: Location) -> None:
         """Put the summary into the study's folder."""
-        write_json(folder / _FILE, asdict(self))
+        write_json(folder / SUMMARY_FILE, asdict(self))
 
     @classmethod
     def read(cls, folder: Location) -> StudySummary | None:
         """The summary in a study's folder, or None."""
-        content: dict[str, Any] | None = read_json(folder / _FILE)
+        content: dict[str, Any] | None = read_json(folder / SUMMARY_FILE)
         if content is None:
             return None
         winners = tuple(map(Winner.of_json, content.pop("winners")))

@@ -9,9 +9,9 @@ from itertools import groupby
 
 from backtune.errors import ResultsError
 from backtune.location import Location, S3Path
-from backtune.results.files import exists, remove, touch
+from backtune.results.files import exists, names_in, remove, touch
 from backtune.results.segments import count_trials
-from backtune.results.summary import StudySummary
+from backtune.results.summary import SUMMARY_FILE, StudySummary
 from backtune.search.study import Stop, Study, run_study
 from backtune.search.wary import Note, note_death
 
@@ -60,11 +60,13 @@ class Place:
         folder: with a folder for each study.
         stop: whether to stop asking.
         max_deaths: how many workers a candidate may cost.
+        keeps_trials: whether a finished search keeps its trials, or its summary alone.
     """
 
     folder: Location
     stop: Stop
     max_deaths: int = 1
+    keeps_trials: bool = True
 
     def of(self, study: Study) -> Location:
         return self.folder / study.id
@@ -106,7 +108,23 @@ def run_unit(unit: Unit, place: Place) -> bool:
         if place.stop():
             return True
         arrived &= _run_company([study for study in together if not _is_done(study, place.of(study))], place)
+        if not place.keeps_trials:
+            _drop_trials(together[0], place)
     return arrived
+
+
+def _drop_trials(study: Study, place: Place) -> None:
+    """Remove all but the summaries of a search whose islands are all finished, here or elsewhere.
+
+    Before that, an island may still have to read the trials of another one.
+    """
+    folders = [place.folder / name for name in (study.id, *study.peers)]
+    summaries = [StudySummary.read(folder) for folder in folders]
+    if all(summary is not None and summary.is_over for summary in summaries):
+        for folder in folders:
+            for name in names_in(folder):
+                if name != SUMMARY_FILE:
+                    remove(folder / name)
 
 
 def _companies(unit: Unit) -> Iterator[Unit]:

@@ -98,6 +98,17 @@ class SweepSpec(Section):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _permuted_searches_know_nothing(self) -> SweepSpec:
+        if self.validation.has_permutations and self.search.warm_start is not None:
+            raise SpecError(
+                "validation.permutations",
+                "a search of permuted bars would begin with candidates that search.warm_start found on the real ones, "
+                "and prove nothing; leave one of the two keys out",
+                value=self.validation.permutations,
+            )
+        return self
+
     @classmethod
     def load(cls, path: str | Path) -> SweepSpec:
         """Read a YAML or JSON file; the short one-cell form is accepted too. A strategy file named in it is
@@ -141,12 +152,14 @@ class SweepSpec(Section):
 
     @property
     def id(self) -> str:
-        """Content id: the same for equal searches, whatever their budget, computing and tracking.
+        """Content id: the same for equal searches, whatever their budget, permutations, computing and tracking.
 
-        Raising ``trials`` therefore goes on in the same runs folder instead of starting another.
+        Raising ``trials`` or ``permutations`` therefore goes on in the same runs folder instead of starting another.
         """
         content = self.model_dump(mode="json", by_alias=True, exclude={"compute", "tracking"})
         del content["search"]["trials"]
+        for key in ("permutations", "permuted_rows"):
+            content["validation"].pop(key, None)
         for entry in content["grid"]["strategies"]:
             if isinstance(entry, dict):
                 # The file's code is in the ids of its studies; its place is nobody's business.

@@ -13,9 +13,17 @@ Method = Literal["none", "holdout", "kfold", "walk_forward"]
 
 # Which keys a method reads. A fraction beside "none" is what is left when a spec's method alone is changed.
 _READ: dict[str, tuple[str, ...]] = {
-    "none": ("test_fraction",),
-    "holdout": ("test_fraction",),
-    "kfold": ("test_fraction", "folds", "deviation", "embargo", "purge_bars"),
+    "none": ("test_fraction", "permutations", "permuted_rows"),
+    "holdout": ("test_fraction", "permutations", "permuted_rows"),
+    "kfold": (
+        "test_fraction",
+        "folds",
+        "deviation",
+        "embargo",
+        "purge_bars",
+        "permutations",
+        "permuted_rows",
+    ),
     "walk_forward": ("folds", "train", "test", "anchored", "purge_bars"),
 }
 
@@ -36,6 +44,9 @@ class Validation(Section):
         train, test: walk_forward: lengths of the windows, in seconds or as in ``180d``. Without both, a train window
             is three times a test window and all of the time is used; without one, it takes what the other leaves.
         anchored: walk_forward: every train window begins where the first does, instead of moving along.
+        permutations: none, holdout, kfold: the number of times that a search is repeated on permuted bars of its train
+            window, to see how often luck does as well; 0 is off, and 199 a usual number. More of them go on with the same sweep.
+        permuted_rows: none, holdout, kfold: the number of searches, from the first of the leaderboard on, that are repeated.
     """
 
     method: Method = "holdout"
@@ -47,6 +58,13 @@ class Validation(Section):
     train: Seconds | None = None
     test: Seconds | None = None
     anchored: bool = False
+    permutations: Annotated[int, Field(ge=0)] = 0
+    permuted_rows: Annotated[int, Field(ge=1)] = 3
+
+    @property
+    def has_permutations(self) -> bool:
+        """Whether searches are repeated on permuted bars."""
+        return self.permutations > 0 and "permutations" in _READ[self.method]
 
     @model_validator(mode="after")
     def _keys_of_the_method(self) -> Validation:

@@ -84,7 +84,7 @@ def run_units(
         tune.with_resources(trainable, {"cpu": resources.cpus}),
         tune_config=tune.TuneConfig(search_alg=_search(queue, stop), num_samples=-1, reuse_actors=True),
         run_config=tune.RunConfig(
-            name="units",
+            name=place.folder.name,
             storage_path=str(connection.scratch),
             stop=_stopper(stop),
             callbacks=[reports],

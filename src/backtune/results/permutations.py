@@ -1,0 +1,132 @@
+"""Permutation tests: what the same search finds on permuted bars, kept in one small file beside its trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from backtune.location import Location
+from backtune.results.files import read_json, write_json
+from backtune.results.runs import Run, StudyEntry
+from backtune.results.segments import count_trials
+from backtune.spec import Goal
+from backtune.validation.permutation import permutation_p_value
+
+_FILE = "permutations.json"
+# To be raised with any change of how bars are permuted: what was kept before is found again.
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PermutationTest:
+    """How a search compares with the same search on permuted bars.
+
+    Attributes:
+        p: The chance of a best as good by luck, see :func:`~backtune.validation.permutation.permutation_p_value`.
+        n_done: The number of permuted searches that it comes from.
+        n_wanted: The number of permuted searches that the spec asks for.
+    """
+
+    p: float
+    n_done: int
+    n_wanted: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no permuted search is missing."""
+        return self.n_done >= self.n_wanted
+
+
+@dataclass(frozen=True)
+class PermutedBests:
+    """The best values that a search found on permuted bars.
+
+    Attributes:
+        n_trials: The budget of each permuted search, all islands together.
+        best: The best value of the first objective by the number of the permutation; None where no trial was complete.
+    """
+
+    n_trials: int
+    best: Mapping[int, float | None] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Location, n_trials: int) -> PermutedBests:
+        """Return what is kept in a study's folder for searches of this budget; nothing where another budget was kept.
+
+        Raises:
+            ResultsError: The file cannot be read.
+        """
+        content = read_json(folder / _FILE)
+        if content is None or (content["version"], content["n_trials"]) != (_VERSION, n_trials):
+            return cls(n_trials)
+        return cls(n_trials, {int(number): value for number, value in content["best"].items()})
+
+    def write(self, folder: Location) -> None:
+        """Put the values into a study's folder.
+
+        Raises:
+            ResultsError: The folder cannot be written.
+        """
+        best = {str(number): self.best[number] for number in sorted(self.best)}
+        write_json(folder / _FILE, {"version": _VERSION, "n_trials": self.n_trials, "best": best})
+
+
+def permutation_p(run: Run, islands: Sequence[StudyEntry]) -> PermutationTest | None:
+    """Return the permutation test of a search, from what is in the folder; bars are not needed.
+
+    Args:
+        run: The sweep's folder.
+        islands: All studies of the search, in the order of the run; one where there are no islands.
+
+    Returns:
+        None where the spec asks for none, the search has no winner, or no permuted search of its budget is finished.
+
+    Raises:
+        ResultsError: A file cannot be read.
+    """
+    n_wanted = wanted_permutations(run)
+    observed = best_gain(run, islands)
+    if not n_wanted or observed is None:
+        return None
+    sign = _sign(islands)
+    kept = read_bests(run, islands)
+    done = [value for number, value in kept.best.items() if number < n_wanted]
+    if not done:
+        return None
+    gains = [-math.inf if value is None else sign * value for value in done]
+    return PermutationTest(permutation_p_value(observed, gains), len(done), n_wanted)
+
+
+def wanted_permutations(run: Run) -> int:
+    """Return the number of permuted searches that the spec asks for, for each search; 0 in folders of before there were any."""
+    return int(run.spec["validation"].get("permutations", 0))
+
+
+def best_gain(run: Run, islands: Sequence[StudyEntry]) -> float | None:
+    """Return the best value of the first objective that a search found, higher is better; None where it has no winner."""
+    summaries = [run.summary(study) for study in islands]
+    sign = _sign(islands)
+    gains = [sign * winner.values[0] for summary in summaries if summary for winner in summary.winners]
+    return max(gains, default=None)
+
+
+def read_bests(run: Run, islands: Sequence[StudyEntry]) -> PermutedBests:
+    """Return what is kept of the permuted searches of a search that have its budget."""
+    n_trials = sum(budget_of(run, study) for study in islands)
+    return PermutedBests.read(run.study_folder(islands[0].search_id), n_trials)
+
+
+def keep_bests(run: Run, islands: Sequence[StudyEntry], found: Mapping[int, float | None]) -> None:
+    """Add the best values of finished permuted searches, by number, to those that are kept."""
+    kept = read_bests(run, islands)
+    PermutedBests(kept.n_trials, {**kept.best, **found}).write(run.study_folder(islands[0].search_id))
+
+
+def budget_of(run: Run, study: StudyEntry) -> int:
+    """Return the number of trials that a study's best is the best of: its budget, or more where an earlier start had more."""
+    return max(study.budget, count_trials(run.study_folder(study.id)))
+
+
+def _sign(islands: Sequence[StudyEntry]) -> float:
+    return -1.0 if Goal.parse(islands[0].objectives[0]).minimize else 1.0

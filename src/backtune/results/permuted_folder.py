@@ -1,0 +1,154 @@
+"""The folder in which permuted searches run: ``<runs>/<sweep-id>/permuted/``, gone when all of them are finished.
+
+Each study of a permuted search has a folder there with trials and a summary, as other studies have. A finished search
+loses its trials at once, and its summary when the driver keeps its best value beside the real search.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from backtune.location import Location
+from backtune.results.files import names_in, read_json, remove_folder, stamps_below, write_atomically
+from backtune.results.permutations import keep_bests
+from backtune.results.permuted_rows import missing_permutations
+from backtune.results.runs import Run, StudyEntry
+from backtune.results.summary import StudySummary
+from backtune.spec import Goal
+
+_NAME = "permuted"
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class PermutedEntry:
+    """One permuted search as it is found in the folder.
+
+    Attributes:
+        islands: All studies of the real search.
+        number: The number of the permutation.
+        studies: The names of the folders of its studies.
+    """
+
+    islands: Sequence[StudyEntry]
+    number: int
+    studies: tuple[str, ...]
+
+
+def permuted_folder(run: Run) -> Location:
+    """Return the folder in which the permuted searches of a sweep run."""
+    return run.folder / _NAME
+
+
+def write_plan(run: Run, entries: Sequence[PermutedEntry]) -> None:
+    """Write which permuted searches are to be run, for whoever shows the progress.
+
+    Raises:
+        ResultsError: The folder cannot be written.
+    """
+    text = json.dumps([entry.studies for entry in entries])
+    write_atomically(permuted_folder(run) / _PLAN, lambda file: file.write(text.encode()))
+
+
+def keep_finished(run: Run, entries: Sequence[PermutedEntry]) -> list[PermutedEntry]:
+    """Keep the best values of the finished ones among these permuted searches, remove their folders, and return the others.
+
+    Raises:
+        ResultsError: A file cannot be read or written.
+    """
+    folder = permuted_folder(run)
+    started = set(names_in(folder))
+    found: dict[str, dict[int, float | None]] = {}
+    islands: dict[str, Sequence[StudyEntry]] = {}
+    finished, left = [], []
+    for entry in entries:
+        summaries = [StudySummary.read(folder / name) for name in entry.studies if name in started]
+        whole = [summary for summary in summaries if summary is not None and summary.is_over]
+        if len(whole) < len(entry.studies) or any(_reason(summary) for summary in whole):
+            left.append(entry)
+            continue
+        search = entry.islands[0].search_id
+        islands[search] = entry.islands
+        found.setdefault(search, {})[entry.number] = _best(whole, Goal.parse(entry.islands[0].objectives[0]))
+        finished.append(entry)
+    for search, best in found.items():
+        keep_bests(run, islands[search], best)
+    for name in (name for entry in finished for name in entry.studies):
+        remove_folder(folder / name)
+    return left
+
+
+def remove_permuted_folder(run: Run) -> None:
+    """Remove the folder with all that is in it, unless a permuted search is missing.
+
+    Raises:
+        ResultsError: S3 refuses it.
+    """
+    folder = permuted_folder(run)
+    names = names_in(folder)
+    if names and not missing_permutations(run):
+        for name in names:
+            if name != _PLAN:
+                remove_folder(folder / name)
+        remove_folder(folder)
+
+
+def failed_permutations(run: Run) -> dict[str, str]:
+    """Return for every study of a permuted search that failed: why.
+
+    Raises:
+        ResultsError: A file cannot be read.
+    """
+    folder = permuted_folder(run)
+    summaries = {name: StudySummary.read(folder / name) for name in sorted(names_in(folder)) if name != _PLAN}
+    reasons = {name: _reason(summary) for name, summary in summaries.items() if summary is not None}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+class PermutedCounter:
+    """Counts the permuted searches that are finished, reading only what is new at each call."""
+
+    def __init__(self, run: Run) -> None:
+        self._folder = permuted_folder(run)
+        self._waiting: set[str] = set()
+        self._searches: Mapping[str, int] = {}
+        self._left: list[int] = []
+        self._is_planned = False
+
+    def count(self) -> tuple[int, int]:
+        """Return how many permuted searches of this start are finished, and how many there are; zeros before they are planned."""
+        if not self._is_planned:
+            self._read_plan()
+        for name, _ in list(stamps_below(self._folder, self._waiting)) if self._waiting else ():
+            summary = StudySummary.read(self._folder / name)
+            if summary is not None and (summary.is_over or summary.state == "failed"):
+                self._waiting.discard(name)
+                self._left[self._searches[name]] -= 1
+        return self._left.count(0), len(self._left)
+
+    def _read_plan(self) -> None:
+        plan = read_json(self._folder / _PLAN)
+        if plan is None:
+            return
+        self._is_planned = True
+        self._searches = {name: k for k, studies in enumerate(plan) for name in studies}
+        self._waiting = set(self._searches)
+        self._left = [len(studies) for studies in plan]
+
+
+def _reason(summary: StudySummary) -> str:
+    """Return why a permuted search says nothing, or an empty text where it is well."""
+    if summary.state == "failed":
+        return summary.reason
+    if summary.n_trials and summary.n_failed == summary.n_trials:
+        return f"all {summary.n_trials} trials failed: {summary.most_common_reason}"
+    return ""
+
+
+def _best(summaries: Sequence[StudySummary], goal: Goal) -> float | None:
+    values = [winner.values[0] for summary in summaries for winner in summary.winners]
+    if not values:
+        return None
+    return min(values) if goal.minimize else max(values)

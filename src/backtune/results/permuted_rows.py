@@ -1,0 +1,58 @@
+"""The rows of the leaderboard whose searches are repeated on permuted bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from backtune.results.leaderboard import leaderboard
+from backtune.results.permutations import read_bests, wanted_permutations
+from backtune.results.runs import Run, StudyEntry
+
+
+class MissingPermutations(NamedTuple):
+    """The permuted searches that a search still lacks.
+
+    Attributes:
+        islands: All studies of the search, in the order of the run.
+        numbers: The numbers of the permutations, rising; at least one.
+    """
+
+    islands: Sequence[StudyEntry]
+    numbers: Sequence[int]
+
+
+def missing_permutations(run: Run) -> list[MissingPermutations]:
+    """Return the permuted searches that are not kept yet, by search, in the order of the leaderboard.
+
+    A search that is not finished itself is left out: it is not known yet what its permuted searches are to be compared with.
+
+    Raises:
+        ResultsError: A file cannot be read.
+    """
+    n_wanted = wanted_permutations(run)
+    if not n_wanted:
+        return []
+    missing = []
+    for islands in _first_searches(run):
+        kept = read_bests(run, islands).best
+        numbers = [number for number in range(n_wanted) if number not in kept]
+        if numbers and all(_is_finished(run, study) for study in islands):
+            missing.append(MissingPermutations(islands, numbers))
+    return missing
+
+
+def _first_searches(run: Run) -> list[list[StudyEntry]]:
+    """Return the searches of the first rows of the leaderboard that have a winner; the rows of a Pareto front are one search."""
+    searches: dict[str, list[StudyEntry]] = {}
+    search_of: dict[str, str] = {}
+    for study in run.studies:
+        searches.setdefault(study.search_id, []).append(study)
+        search_of[study.id] = study.search_id
+    ranked = dict.fromkeys(search_of[row.study] for row in leaderboard(run, top=0) if row.values is not None)
+    return [searches[name] for name in list(ranked)[: run.spec["validation"]["permuted_rows"]]]
+
+
+def _is_finished(run: Run, study: StudyEntry) -> bool:
+    summary = run.summary(study)
+    return summary is not None and summary.covers(study.budget)
