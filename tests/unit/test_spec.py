@@ -232,14 +232,18 @@ REFUSED: list[tuple[str, object, str]] = [
     ("search.constraints", {"total_trades": ">= 1e999"}, "'>= 1e999' is not a bound"),
     ("search.constraints", ["x"], "search.constraints: must be a mapping of keys (given: ['x'])"),
     ("validation.method", "kfoldd", "validation.method: 'kfoldd' is not known"),
-    ("validation.folds", 4, "validation.folds: belongs to kfold, walk_forward, and the method is holdout; allowed: method, test_fraction"),
+    ("validation.folds", 4, "validation.folds: belongs to kfold, walk_forward, and the method is holdout; allowed: method, test_fraction, permutations, permuted_rows"),
     ("validation", {"method": "walk_forward", "test_fraction": 0.3}, "validation.test_fraction: belongs to holdout, kfold, and the method is walk_forward; allowed: method, folds, train, test, anchored, purge_bars"),
-    ("validation", {"method": "kfold", "anchored": True}, "validation.anchored: belongs to walk_forward, and the method is kfold; allowed: method, test_fraction, folds, deviation, embargo, purge_bars"),
+    ("validation", {"method": "kfold", "anchored": True}, "validation.anchored: belongs to walk_forward, and the method is kfold; allowed: method, test_fraction, folds, deviation, embargo, purge_bars, permutations, permuted_rows"),
     ("validation", {"method": "kfold", "folds": 1}, "validation.folds: must be greater than or equal to 2 (given: 1)"),
     ("validation", {"method": "kfold", "embargo": 0.5}, "validation.embargo: must be less than 0.5 (given: 0.5)"),
     ("validation", {"method": "kfold", "deviation": -1}, "validation.deviation: must be greater than or equal to 0 (given: -1)"),
     ("validation", {"method": "kfold", "purge_bars": -1}, "validation.purge_bars: must be greater than or equal to 0 (given: -1)"),
     ("validation", {"method": "kfold", "purge_bars": 1.5}, "validation.purge_bars: must be a whole number (given: 1.5)"),
+    ("validation.permutations", -1, "validation.permutations: must be greater than or equal to 0 (given: -1)"),
+    ("validation.permutations", 1.5, "validation.permutations: must be a whole number (given: 1.5)"),
+    ("validation", {"permuted_rows": 0}, "validation.permuted_rows: must be greater than or equal to 1 (given: 0)"),
+    ("validation", {"method": "walk_forward", "permutations": 19}, "validation.permutations: belongs to holdout, kfold, and the method is walk_forward; allowed: method, folds, train, test, anchored, purge_bars"),
     ("validation", {"method": "walk_forward", "train": "180"}, "validation.train: must be seconds, or a whole number and a unit, as in 90s, 30m, 8h, 2d (given: '180')"),
     ("validation", {"method": "walk_forward", "test": 0}, "validation.test: must be greater than 0 (given: 0)"),
     ("validation", {"method": "walk_forward", "anchored": "maybe"}, "validation.anchored: must be true or false (given: 'maybe')"),
@@ -391,6 +395,8 @@ def test_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
         ("execution.lot_size", None),
         ("execution.lot_size", 0),
         ("execution.tick_size", 0.0),
+        ("validation.permutations", 199),
+        ("validation.permuted_rows", 5),
         ("grid.timeframes", ["15m", "1h", "240m"]),
         ("data.start", "2018-01-01T00:00:00Z"),
         ("data.start", "2018-01-01T01:00:00+01:00"),
@@ -441,6 +447,15 @@ def test_id_depends_on(key: str, value: object) -> None:
     assert SweepSpec.parse(changed(document, key, value)).id != SweepSpec.parse(document).id
 
 
+def test_permutations_go_with_no_warm_start() -> None:
+    document = changed(changed(MINIMAL, "search.warm_start", "earlier"), "validation.permutations", 19)
+    with pytest.raises(
+        SpecError, match=r"begin with candidates that search\.warm_start found on the real ones"
+    ):
+        SweepSpec.parse(document)
+    assert SweepSpec.parse(changed(document, "validation.permutations", 0)).validation.permutations == 0
+
+
 def test_early_stopping_is_in_no_content_where_it_is_not_used() -> None:
     assert "early_stopping" not in SweepSpec.parse(full()).model_dump(mode="json")["search"]
 
@@ -456,11 +471,11 @@ def test_early_stopping_is_read_with_its_defaults() -> None:
 
 
 VALIDATIONS = [
-    ({"method": "none"}, {"method": "none", "test_fraction": 0.3}),
-    ({}, {"method": "holdout", "test_fraction": 0.3}),
+    ({"method": "none"}, {"method": "none", "test_fraction": 0.3, "permutations": 0, "permuted_rows": 3}),
+    ({}, {"method": "holdout", "test_fraction": 0.3, "permutations": 0, "permuted_rows": 3}),
     (
         {"method": "kfold", "deviation": 0.5},
-        {"method": "kfold", "test_fraction": 0.3, "folds": 5, "deviation": 0.5, "embargo": 0.01, "purge_bars": 0},
+        {"method": "kfold", "test_fraction": 0.3, "folds": 5, "deviation": 0.5, "embargo": 0.01, "purge_bars": 0, "permutations": 0, "permuted_rows": 3},
     ),
     (
         {"method": "walk_forward", "train": "180d", "folds": 6},

@@ -169,7 +169,7 @@ def _print(out: Console, outlook: _Outlook) -> None:
         studies += f", {finished:,} of them finished"
     engine = outlook.run.studies[0].engine
     title = f"{outlook.run.name}: {studies}, {search.sampler} ({engine}) on {', '.join(search.objectives)}"
-    if found.shares:
+    if found.shares or found.permuted:
         table = _table(found)
         table.title = Text(title)
         out.print(table)
@@ -191,19 +191,24 @@ def _table(found: Estimate) -> Table:
     )
     table.add_column("strategy", footer="all", overflow="fold")
     table.add_column("time\nframe")
-    table.add_column("studies", footer=f"{found.n_open:,}", justify="right")
+    table.add_column("studies", footer=f"{found.n_open + found.n_permuted:,}", justify="right")
     table.add_column("bars", justify="right")
     table.add_column("candidates\nleft", footer=f"{found.n_left:,}", justify="right")
     table.add_column("ms\neach", footer=_each(total.seconds, total), justify="right")
     table.add_column("of which\nsampler", footer=_each(total.sampler_seconds, total), justify="right")
     table.add_column("core\ntime", footer=_duration(total.seconds), justify="right")
-    for i, share in enumerate(found.shares):
-        same = i > 0 and found.shares[i - 1].strategy == share.strategy
+    named = [
+        *((share.strategy, share) for share in found.shares),
+        *((f"{share.strategy}, permuted", share) for share in found.permuted),
+    ]
+    before = ""
+    for name, share in named:
         table.add_row(
-            "" if same else share.strategy, share.timeframe, f"{share.n_studies:,}", f"{share.n_bars:,}",
+            "" if name == before else name, share.timeframe, f"{share.n_studies:,}", f"{share.n_bars:,}",
             f"{share.cost.n_left:,}", _each(share.cost.seconds, share.cost),
             _each(share.cost.sampler_seconds, share.cost), _duration(share.cost.seconds),
         )  # fmt: skip
+        before = name
     return table
 
 
@@ -223,9 +228,13 @@ def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
     yield from _annualisation_lines(outlook.annualisations)
     for heading, sentence in zip(("luck", ""), outlook.luck.describe(), strict=False):
         yield heading, sentence
-    if not found.n_open:
+    if not found.n_open and not found.permuted:
         yield "left", "nothing"
         return
+    if found.permuted:
+        validation = outlook.spec.validation
+        repeats = f"up to {validation.permutations:,} of each of the first {validation.permuted_rows:,} searches, on permuted bars"
+        yield "repeats", repeats + (": at most what is shown" if found.n_open else "")
     n_units, longest = len(found.unit_seconds), _duration(found.unit_seconds[0])
     yield "units", f"{n_units:,}, the longest of {longest}" if n_units > 1 else f"1, of {longest}"
     reading = f", {_duration(found.loading_seconds)} of it to read bars" if found.loading_seconds >= 1 else ""

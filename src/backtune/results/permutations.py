@@ -100,7 +100,7 @@ def permutation_p(run: Run, islands: Sequence[StudyEntry]) -> PermutationTest | 
 
 def wanted_permutations(run: Run) -> int:
     """Return the number of permuted searches that the spec asks for, for each search; 0 in folders of before there were any."""
-    return int(run.spec["validation"].get("permutations", 0))
+    return int(run.spec.get("validation", {}).get("permutations", 0))
 
 
 def best_gain(run: Run, islands: Sequence[StudyEntry]) -> float | None:

@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backtune.location import Location
-from backtune.results.files import names_in, read_json, remove_folder, stamps_below, write_atomically
+from backtune.results.files import (
+    names_in,
+    read_json,
+    remove,
+    remove_folder,
+    stamp_of,
+    stamps_below,
+    write_atomically,
+)
 from backtune.results.permutations import keep_bests
 from backtune.results.permuted_rows import missing_permutations
 from backtune.results.runs import Run, StudyEntry
@@ -43,13 +51,23 @@ def permuted_folder(run: Run) -> Location:
 
 
 def write_plan(run: Run, entries: Sequence[PermutedEntry]) -> None:
-    """Write which permuted searches are to be run, for whoever shows the progress.
+    """Write which permuted searches this start is to run, for whoever shows the progress.
 
     Raises:
         ResultsError: The folder cannot be written.
     """
     text = json.dumps([entry.studies for entry in entries])
     write_atomically(permuted_folder(run) / _PLAN, lambda file: file.write(text.encode()))
+
+
+def remove_plan(run: Run) -> None:
+    """Remove what :func:`write_plan` wrote: no permuted search is running.
+
+    Raises:
+        ResultsError: S3 refuses it.
+        OSError: The disk does.
+    """
+    remove(permuted_folder(run) / _PLAN)
 
 
 def keep_finished(run: Run, entries: Sequence[PermutedEntry]) -> list[PermutedEntry]:
@@ -115,12 +133,11 @@ class PermutedCounter:
         self._waiting: set[str] = set()
         self._searches: Mapping[str, int] = {}
         self._left: list[int] = []
-        self._is_planned = False
+        self._plan: tuple[int, int] | None = None
 
     def count(self) -> tuple[int, int]:
         """Return how many permuted searches of this start are finished, and how many there are; zeros before they are planned."""
-        if not self._is_planned:
-            self._read_plan()
+        self._read_plan()
         for name, _ in list(stamps_below(self._folder, self._waiting)) if self._waiting else ():
             summary = StudySummary.read(self._folder / name)
             if summary is not None and (summary.is_over or summary.state == "failed"):
@@ -129,10 +146,11 @@ class PermutedCounter:
         return self._left.count(0), len(self._left)
 
     def _read_plan(self) -> None:
-        plan = read_json(self._folder / _PLAN)
-        if plan is None:
+        stamp = stamp_of(self._folder / _PLAN)
+        if stamp in (None, self._plan):
             return
-        self._is_planned = True
+        plan = read_json(self._folder / _PLAN) or []
+        self._plan = stamp
         self._searches = {name: k for k, studies in enumerate(plan) for name in studies}
         self._waiting = set(self._searches)
         self._left = [len(studies) for studies in plan]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backtune.data.bars_ref import BarsRef
 from backtune.location import Location
+from backtune.results.permuted_rows import missing_permutations
 from backtune.results.progress import unfinished
 from backtune.results.runs import Run, elsewhere
 from backtune.results.segments import count_trials
@@ -43,10 +44,12 @@ class Estimate:
     """What is left of a sweep.
 
     Attributes:
-        shares: in the grid's order.
+        shares: in the grid's order, without the permuted searches.
+        permuted: what is left of the searches on permuted bars, by strategy and timeframe. As long as a study is not finished, it is
+            not known which searches lead: the costliest ones stand for them then.
         n_studies, n_open: all studies, and those that are not finished.
         n_candidates, n_logged: planned, and of these in the log.
-        n_left: candidates to evaluate.
+        n_left: candidates to evaluate, those of permuted searches among them.
         unit_seconds: of every unit, the longest first, reading bars not counted.
         loading_seconds: for which the workers read bars, all together.
         core_seconds: for which cpus are taken, all together.
@@ -55,6 +58,7 @@ class Estimate:
     """
 
     shares: tuple[Share, ...]
+    permuted: tuple[Share, ...]
     n_studies: int
     n_open: int
     n_candidates: int
@@ -68,8 +72,13 @@ class Estimate:
 
     @property
     def cost(self) -> Cost:
-        """Of all studies together."""
-        return sum((share.cost for share in self.shares), Cost())
+        """Of all studies and permuted searches together."""
+        return sum((share.cost for share in (*self.shares, *self.permuted)), Cost())
+
+    @property
+    def n_permuted(self) -> int:
+        """The number of studies of permuted searches that are left."""
+        return sum(share.n_studies for share in self.permuted)
 
 
 def estimate(spec: SweepSpec, run: Run, studies: Sequence[Study], prices: Prices, n_cpus: int) -> Estimate:
@@ -86,17 +95,31 @@ def estimate(spec: SweepSpec, run: Run, studies: Sequence[Study], prices: Prices
     slots = max(1, int(n_cpus / spec.compute.cpus_per_unit))
     units = pack(todo, unit_seconds=spec.compute.unit_seconds, slots=slots, seconds=seconds)
     wall, loading = _schedule(units, seconds, prices, slots)
+    permuted = _permuted_studies(spec, run, studies, prices)
+    permuted_costs = {study.id: prices.cost(study) for study in permuted}
+    permuted_seconds = {name: cost.seconds for name, cost in permuted_costs.items()}
+    permuted_units = pack(
+        permuted, unit_seconds=spec.compute.unit_seconds, slots=slots, seconds=permuted_seconds
+    )
+    # They start when all studies are done.
+    permuted_wall, permuted_loading = _schedule(permuted_units, permuted_seconds, prices, slots)
+    total = sum(seconds.values()) + sum(permuted_seconds.values()) + loading + permuted_loading
+    unit_seconds = [
+        *(_unit_seconds(unit, seconds) for unit in units),
+        *(_unit_seconds(unit, permuted_seconds) for unit in permuted_units),
+    ]
     return Estimate(
         shares=_shares(todo, costs),
+        permuted=_shares(permuted, permuted_costs),
         n_studies=len(studies),
         n_open=len(todo),
         n_candidates=sum(planned.values()),
         n_logged=sum(min(n, planned[name]) for name, n in logged.items()),
-        n_left=sum(cost.n_left for cost in costs.values()),
-        unit_seconds=tuple(_unit_seconds(unit, seconds) for unit in units),
-        loading_seconds=loading,
-        core_seconds=(sum(seconds.values()) + loading) * spec.compute.cpus_per_unit,
-        wall_seconds=wall,
+        n_left=sum(cost.n_left for cost in (*costs.values(), *permuted_costs.values())),
+        unit_seconds=tuple(sorted(unit_seconds, reverse=True)),
+        loading_seconds=loading + permuted_loading,
+        core_seconds=total * spec.compute.cpus_per_unit,
+        wall_seconds=wall + permuted_wall,
         slots=slots,
     )
 
@@ -114,6 +137,34 @@ def _logged(run: Run) -> dict[str, int]:
     folders = elsewhere(run.folder.parent, ids - started)
     folders |= {study_id: run.study_folder(study_id) for study_id in ids & started}
     return {study_id: count_trials(folders[study_id]) if study_id in folders else 0 for study_id in ids}
+
+
+def _permuted_studies(spec: SweepSpec, run: Run, studies: Sequence[Study], prices: Prices) -> list[Study]:
+    """Return studies that cost what the permuted searches do that are left; their bars are the real ones."""
+    if not spec.validation.has_permutations:
+        return []
+    by_id = {study.id: study for study in studies}
+    if unfinished(run):
+        searches: dict[str, list[Study]] = {}
+        for study in studies:
+            searches.setdefault(min((study.id, *study.peers)), []).append(study)
+        costs = {
+            name: sum(prices.cost(study).seconds for study in islands) for name, islands in searches.items()
+        }
+        costliest = sorted(costs, key=lambda name: -costs[name])[: spec.validation.permuted_rows]
+        numbers: Sequence[int] = range(spec.validation.permutations)
+        missing = [(searches[name], numbers) for name in costliest]
+    else:
+        missing = [
+            ([by_id[entry.id] for entry in found.islands], found.numbers)
+            for found in missing_permutations(run)
+        ]
+    return [
+        replace(study, id=f"{study.id}.{number}", peers=tuple(f"{peer}.{number}" for peer in study.peers))
+        for islands, numbers in missing
+        for number in numbers
+        for study in islands
+    ]
 
 
 def _schedule(

@@ -11,6 +11,7 @@ from backtune.results.permuted_folder import (
     PermutedEntry,
     keep_finished,
     remove_permuted_folder,
+    remove_plan,
     write_plan,
 )
 from backtune.results.permuted_rows import missing_permutations
@@ -61,6 +62,7 @@ def run_permuted_searches(
             lost = execute([study for entry in left for study in studies_of[entry.studies]])
         finally:
             keep_finished(run, left)
+            remove_plan(run)
     remove_permuted_folder(run)
     return lost
 

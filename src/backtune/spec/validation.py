@@ -64,7 +64,7 @@ class Validation(Section):
     @property
     def has_permutations(self) -> bool:
         """Whether searches are repeated on permuted bars."""
-        return self.permutations > 0 and "permutations" in _READ[self.method]
+        return self.permutations > 0
 
     @model_validator(mode="after")
     def _keys_of_the_method(self) -> Validation:

@@ -1,0 +1,148 @@
+"""Permutation tests, from a folder alone."""
+
+import pytest
+
+from backtune.results.files import write_json
+from backtune.results.permutations import PermutationTest, PermutedBests, keep_bests, permutation_p
+from backtune.results.permuted_folder import (
+    PermutedCounter,
+    PermutedEntry,
+    failed_permutations,
+    keep_finished,
+    permuted_folder,
+    remove_permuted_folder,
+    write_plan,
+)
+from backtune.results.permuted_rows import missing_permutations
+from backtune.results.runs import Run, StudyEntry
+from backtune.results.summary import StudySummary, Winner
+
+
+def run_of(root, *names, n=4, rows=1, objective="sharpe_ratio", peers=()):
+    """A sweep of studies of 10 trials; with ``peers``, all are islands of one search."""
+    studies = tuple(
+        StudyEntry(
+            name, "S", "A", "1h", "all", [objective], 10, peers=[peer for peer in peers if peer != name]
+        )
+        for name in names
+    )
+    validation = {"method": "none", "permutations": n, "permuted_rows": rows}
+    return Run(
+        root,
+        root.name,
+        "sweep",
+        {"validation": validation, "search": {"objectives": [objective]}},
+        studies,
+        "1",
+    )
+
+
+def found(folder, best, n_trials=10, **changes):
+    """What a study left: its best value, or no winner for None."""
+    winners = (
+        () if best is None else (Winner(0, {}, (best,), {"sharpe_ratio": best, "max_drawdown": best}, None),)
+    )
+    StudySummary(**{"state": "complete", "n_trials": n_trials, "winners": winners, **changes}).write(folder)
+
+
+@pytest.mark.parametrize(
+    ("objective", "kept", "p", "n_done"),
+    [
+        ("sharpe_ratio", {0: 1.0, 1: 2.5, 2: 2.0, 3: None}, 0.6, 4),
+        ("-max_drawdown", {0: 1.0, 1: 2.5, 2: 2.0, 3: None}, 0.6, 4),
+        ("sharpe_ratio", {0: 1.0, 2: 2.5}, 2 / 3, 2),
+        # Kept when the spec asked for more.
+        ("sharpe_ratio", {0: 1.0, 1: 1.0, 2: 1.0, 3: 1.0, 4: 9.0}, 0.2, 4),
+    ],
+)
+def test_p_is_of_the_best_of_the_search(tmp_path, objective, kept, p, n_done):
+    run = run_of(tmp_path, "s", objective=objective)
+    found(run.study_folder("s"), 2.0)
+    keep_bests(run, run.studies, kept)
+    assert permutation_p(run, run.studies) == PermutationTest(pytest.approx(p), n_done, 4)
+    assert permutation_p(run, run.studies).is_complete == (n_done == 4)
+
+
+def test_there_is_none(tmp_path):
+    run = run_of(tmp_path, "s")
+    assert permutation_p(run, run.studies) is None
+    found(run.study_folder("s"), 2.0)
+    assert permutation_p(run, run.studies) is None
+    keep_bests(run, run.studies, {0: 1.0})
+    assert permutation_p(run, run.studies) is not None
+    assert permutation_p(run_of(tmp_path, "s", n=0), run.studies) is None
+    found(run.study_folder("s"), None)
+    assert permutation_p(run, run.studies) is None
+
+
+def test_values_of_another_budget_do_not_count(tmp_path):
+    PermutedBests(10, {0: 1.0}).write(tmp_path)
+    assert PermutedBests.read(tmp_path, 10).best == {0: 1.0}
+    assert PermutedBests.read(tmp_path, 20).best == {}
+    write_json(tmp_path / "permutations.json", {"version": 0, "n_trials": 10, "best": {"0": 1.0}})
+    assert PermutedBests.read(tmp_path, 10).best == {}
+
+
+def test_islands_are_one_search(tmp_path):
+    names = ("s-0", "s-1")
+    run = run_of(tmp_path, *names, n=2, peers=names)
+    found(run.study_folder("s-0"), 1.0)
+    assert missing_permutations(run) == [], "an island is not finished"
+    found(run.study_folder("s-1"), 2.0)
+    ((islands, numbers),) = missing_permutations(run)
+    assert ([study.id for study in islands], numbers) == (["s-0", "s-1"], [0, 1])
+    entries = [PermutedEntry(islands, k, (f"s-0.20.{k}", f"s-1.20.{k}")) for k in numbers]
+    for name, best in {"s-0.20.0": 0.5, "s-1.20.0": 2.5, "s-0.20.1": 9.0}.items():
+        found(permuted_folder(run) / name, best)
+    assert keep_finished(run, entries) == entries[1:]
+    assert PermutedBests.read(run.study_folder("s-0"), 20) == PermutedBests(20, {0: 2.5})
+    assert permutation_p(run, islands) == PermutationTest(1.0, 1, 2)
+    assert sorted(path.name for path in permuted_folder(run).iterdir()) == ["s-0.20.1"]
+
+
+def test_the_first_rows_are_permuted(tmp_path):
+    run = run_of(tmp_path, "a", "b", "c", "d", n=1, rows=2)
+    for name, best in {"a": 1.0, "b": 3.0, "c": None, "d": 2.0}.items():
+        found(run.study_folder(name), best)
+    assert [found.islands[0].id for found in missing_permutations(run)] == ["b", "d"]
+
+
+def test_finished_searches_leave_one_file(tmp_path):
+    run = run_of(tmp_path, "s", n=3)
+    found(run.study_folder("s"), 2.0)
+    folder = permuted_folder(run)
+    entries = [PermutedEntry(run.studies, k, (f"s.10.{k}",)) for k in range(3)]
+    write_plan(run, entries)
+    counter = PermutedCounter(run)
+    assert counter.count() == (0, 3)
+    found(folder / "s.10.0", 1.0)
+    found(folder / "s.10.1", 1.0, n_trials=3, state="partial")
+    found(folder / "s.10.2", None)
+    assert counter.count() == (2, 3)
+    left = keep_finished(run, entries)
+    assert [entry.number for entry in left] == [1]
+    remove_permuted_folder(run)
+    assert (folder / "s.10.1").exists()
+    found(folder / "s.10.1", 5.0)
+    assert keep_finished(run, left) == []
+    remove_permuted_folder(run)
+    assert not folder.exists()
+    assert permutation_p(run, run.studies) == PermutationTest(0.5, 3, 3)
+    assert missing_permutations(run) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"state": "failed", "reason": "StrategyError: no"}, "StrategyError: no"),
+        ({"n_failed": 10, "most_common_reason": "boom"}, "all 10 trials failed: boom"),
+    ],
+)
+def test_a_failed_search_is_told_and_not_kept(tmp_path, changes, reason):
+    run = run_of(tmp_path, "s", n=1)
+    found(run.study_folder("s"), 2.0)
+    found(permuted_folder(run) / "s.10.0", None, **changes)
+    entries = [PermutedEntry(run.studies, 0, ("s.10.0",))]
+    assert keep_finished(run, entries) == entries
+    assert failed_permutations(run) == {"s.10.0": reason}
+    assert len(missing_permutations(run)) == 1
