@@ -105,11 +105,10 @@ def remove_permuted_folder(run: Run) -> None:
         ResultsError: S3 refuses it.
     """
     folder = permuted_folder(run)
-    names = names_in(folder)
-    if names and not missing_permutations(run):
-        for name in names:
-            if name != _PLAN:
-                remove_folder(folder / name)
+    if not missing_permutations(run):
+        remove(folder / _PLAN)
+        for name in names_in(folder):
+            remove_folder(folder / name)
         remove_folder(folder)
 
 
