@@ -23,13 +23,12 @@ from backtune.spec import DISTANCES, Constraint, Execution, Goal
 from backtune.strategy.base import BaseStrategy, BatchedStrategy, check_positions
 from backtune.strategy.registry import StrategyRef
 from backtune.validation.folds import Span
+from backtune.validation.parts import LOSSES, objective_over_parts
 
 State = Literal["complete", "infeasible", "failed"]
 Metrics = dict[str, float | None]
 
 A_TRADE = Constraint(metric="total_trades", at_least=True, bound=1.0)
-# Maximized, they are at most 0, which is what a candidate has that never trades.
-_LOSSES = frozenset({"average_loss", "largest_loss"})
 
 
 class Trial(NamedTuple):
@@ -82,9 +81,10 @@ class _Scored(NamedTuple):
 class Objective:
     """Scores candidates of one strategy on one window under one set of costs.
 
-    Where the window has parts, an objective is the mean of its metric over them, worsened by ``deviation`` times their
-    standard deviation (ddof 1); each part starts flat, and a metric that is undefined in one, as where there is no
-    trade, counts as 0 there. All else is of the window as a whole.
+    Where the window has parts, each of which starts flat, an objective is the mean of its metric over them, worsened by
+    ``deviation`` times their standard deviation; see :mod:`backtune.validation.parts`, also for a metric that is
+    undefined in one. It is undefined where the metric is undefined on the whole window. All else is of the window as a
+    whole.
     """
 
     strategy: StrategyRef
@@ -303,7 +303,7 @@ class Objective:
 
     @cached_property
     def _tells_of_no_trade(self) -> bool:
-        zero_is_best = any(goal.minimize or goal.metric in _LOSSES for goal in self.goals)
+        zero_is_best = any(goal.minimize or goal.metric in LOSSES for goal in self.goals)
         return zero_is_best or bool(self.bounds)
 
     def _judged(self, number: int, params: Params, scored: _Scored, seconds: float) -> Trial:
@@ -328,9 +328,7 @@ class Objective:
         whole = scored.whole.metrics[goal.metric]
         if not scored.parts or whole is None:
             return whole
-        values = np.array([part.metrics[goal.metric] or 0.0 for part in scored.parts])
-        worse = self.deviation * float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        return float(values.mean()) + (worse if goal.minimize else -worse)
+        return objective_over_parts(goal, whole, [part.metrics for part in scored.parts], self.deviation)
 
     def _infeasibility(self, metrics: Metrics) -> str:
         ruin, *violations = found = self.violations(metrics)

@@ -18,7 +18,7 @@ from backtune.strategy.registry import StrategyRef
 # Whatever decides a trial's parameters or values. Reports, commands and the cluster are not among them.
 _DECIDING = (
     "space", "timeframe.py", "origin.py", "spec/sections.py", "objective.py", "engine", "strategy", "data/bars.py", "data/calendar.py", "data/schema.py", "data/load.py", "data/window.py", "data/funding.py",
-    "data/bar_grid.py", "data/resample.py", "validation/folds.py", "search/suggest.py", "search/optuna.py", "search/rustuna.py",
+    "data/bar_grid.py", "data/resample.py", "validation/folds.py", "validation/parts.py", "search/suggest.py", "search/optuna.py", "search/rustuna.py",
     "search/coding.py", "search/whole_space.py", "search/valid_codes.py", "search/grid.py", "search/samplers.py", "search/rungs.py",
     "search/islands.py", "search/study.py",
 )  # fmt: skip

@@ -32,11 +32,12 @@ class Validation(Section):
     """How the winner is tested on bars that the search never saw; :mod:`backtune.validation.folds` draws the windows.
 
     Attributes:
-        method: ``holdout`` searches the first part of the time and tests on the last. ``kfold`` does the same, and
-            scores every candidate in each of several windows of the first part. ``walk_forward`` searches several times, each
-            time testing on what comes next. ``none`` searches all.
+        method: ``holdout`` searches the first part of the time and tests on the last. ``kfold`` does the same, and its
+            objective is the mean over several windows of the first part, none of which is ever left out: a regulariser, not
+            cross-validation. ``walk_forward`` searches several times, each time testing on what comes next. ``none`` searches
+            all.
         test_fraction: holdout, kfold: the share of the time, at its end, that is the test.
-        folds: kfold: windows that a candidate is scored in. walk_forward: searches and tests.
+        folds: kfold: windows that every candidate is scored in. walk_forward: searches and tests.
         deviation: kfold: the objective is the mean over the windows, worsened by so many standard deviations.
         embargo: kfold: share of the time that is left out between windows, besides the purge.
         purge_bars: kfold, walk_forward: at least so many bars are left out between windows; the strategy's lookback where that
