@@ -54,11 +54,9 @@ def test_walk_forward(market, tmp_path):
     bars = backtune.load_bars(market, "AAA", "1h")
     end = int(bars.timestamp[-1]) + bars.timeframe.microseconds
     folds = {study.id: int(study.fold[-1]) for study in result.run.studies}
-    lookback = {"MACDStrategy": 130, "RSIStrategy": 50}
     for row in (fold for whole in result.rows() for fold in whole.folds):
         start = end - (4 - folds[row.study]) * 60 * DAY
-        train_end = start - lookback[row.strategy] * 3_600_000_000
-        train = bars[slice(*np.searchsorted(bars.timestamp, [train_end - 90 * DAY, train_end]).tolist())]
+        train = bars[slice(*np.searchsorted(bars.timestamp, [start - 90 * DAY, start]).tolist())]
         assert backtune.backtest(row.strategy, row.params, train).metrics == row.is_metrics
         assert scored(row, bars, start, start + 60 * DAY) == row.oos_metrics
 

@@ -289,16 +289,19 @@ class Own(BaseStrategy):
 """
 
 
-def own_sweep(market, folder, moment=0, share=1.0, trials=6):
+def own_sweep(market, folder, moment=0, share=1.0, trials=6, purge_bars=0):
     (folder / "own.py").write_text(OWN.format(moment=moment, share=share))
     grid = {"strategies": [{"file": str(folder / "own.py"), "class": "Own"}], "assets": ["AAA"]}
-    return parsed(market, grid=grid, search={"sampler": "random", "trials": trials})
+    one = document(market, grid=grid, search={"sampler": "random", "trials": trials})
+    return SweepSpec.parse({**one, "validation": {**SCHEME, "purge_bars": purge_bars}})
 
 
 def test_a_strategy_that_fails_in_one_test_costs_that_fold_alone(market, tmp_path):
     bars = backtune_bars(market)
     second_ends = int(bars.timestamp[-1]) - 60 * DAY
-    result = run_sweep(own_sweep(market, tmp_path, moment=second_ends), tmp_path / "runs", INLINE)
+    # Without a gap the third search would end with the same bar.
+    one = own_sweep(market, tmp_path, moment=second_ends, purge_bars=1)
+    result = run_sweep(one, tmp_path / "runs", INLINE)
     assert result.exit_status == 1
     (row,) = result.rows()
     assert [fold.values is None for fold in row.folds] == [False, True, False]

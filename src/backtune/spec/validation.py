@@ -40,8 +40,8 @@ class Validation(Section):
         folds: kfold: windows that every candidate is scored in. walk_forward: searches and tests.
         deviation: kfold: the objective is the mean over the windows, worsened by so many standard deviations.
         embargo: kfold: share of the time that is left out between windows, besides the purge.
-        purge_bars: kfold, walk_forward: at least so many bars are left out between windows; the strategy's lookback where that
-            is longer.
+        purge_bars: kfold: at least so many bars are left out between windows; the strategy's lookback where that is longer.
+            walk_forward: so many bars are left out between a train window and its test.
         train, test: walk_forward: lengths of the windows, in seconds or as in ``180d``. Without both, a train window
             is three times a test window and all of the time is used; without one, it takes what the other leaves.
         anchored: walk_forward: every train window begins where the first does, instead of moving along.

@@ -92,20 +92,21 @@ def folds_of(validation: Validation, span: Span, *, bar: int, lookback: int) -> 
 
     Args:
         bar: length of the longest bar in microseconds.
-        lookback: bars before its own that a position depends on; k-fold and walk-forward purge at least as many, so that no
-            position of a test depends on a bar of the search.
+        lookback: bars before its own that a position depends on; k-fold purges at least as many, so that its parts are
+            independent. A walk-forward purges ``validation.purge_bars`` alone, by default none: a search ends where its test
+            begins, as it would on the day, and the returns of a backtest end with its window, so nothing of the test can
+            reach it.
 
     Raises:
         CatalogError: the window is too short to be split.
     """
-    purge = max(validation.purge_bars, lookback)
     if validation.method == "none":
         return [Fold("all", span)]
     if validation.method == "holdout":
         return [_holdout(span, validation.test_fraction)]
     if validation.method == "kfold":
-        return [_kfold(validation, span, bar, purge)]
-    return _walk_forward(validation, span, bar, purge)
+        return [_kfold(validation, span, bar, max(validation.purge_bars, lookback))]
+    return _walk_forward(validation, span, bar)
 
 
 def purged(fold: Fold, timestamp: np.ndarray) -> Fold:
@@ -149,7 +150,8 @@ def _kfold(validation: Validation, span: Span, bar: int, purge: int) -> Fold:
     """Equal parts of what is not held out, each followed by a gap of the purge and the embargo.
 
     After M. Lopez de Prado, "Advances in Financial Machine Learning" (2018), chapter 7. There is no gap before a part but the
-    one after its predecessor: what is learned in one part is the candidate, which trades forward in every other.
+    one after its predecessor: what is learned in one part is the candidate, which trades forward in every other. All parts are
+    searched, so that nothing could leak: the gap makes them independent.
     """
     held_out = _holdout(span, validation.test_fraction)
     gap = purge * bar + round(validation.embargo * span.length)
@@ -165,8 +167,9 @@ def _kfold(validation: Validation, span: Span, bar: int, purge: int) -> Fold:
     return Fold("kfold", train, held_out.test, parts, purge, validation.deviation)
 
 
-def _walk_forward(validation: Validation, span: Span, bar: int, purge: int) -> list[Fold]:
-    """Test windows side by side up to the end, each after a train window and a gap of the purge."""
+def _walk_forward(validation: Validation, span: Span, bar: int) -> list[Fold]:
+    """Return test windows side by side up to the end, each after a train window and the gap that the spec asks for."""
+    purge = validation.purge_bars
     gap = purge * bar
     train, test = _lengths(validation, span.length - gap)
     if min(train, test) < bar or train + gap + validation.folds * test > span.length:

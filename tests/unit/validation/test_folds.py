@@ -82,13 +82,17 @@ def test_walk_forward(keys: dict[str, Any], windows: list[tuple[tuple[int, int],
 def test_walk_forward_purges_and_cuts_at_midnight() -> None:
     found = folds(YEAR, 24, method="walk_forward", folds=10, purge_bars=12)
     assert [fold.name for fold in found][::9] == ["walk01", "walk10"]
-    assert {fold.purge_bars for fold in found} == {24}
+    assert {fold.purge_bars for fold in found} == {12}
     for fold in found:
         assert fold.test is not None
         assert fold.test.start % DAY == 0
-        assert fold.test.start - fold.train.end == DAY
-    more = folds(YEAR, 24, method="walk_forward", purge_bars=48)
-    assert {(f.test.start - f.train.end) // DAY for f in more if f.test} == {2}
+        assert fold.test.start - fold.train.end == 12 * HOUR
+
+
+def test_walk_forward_has_no_gap_unless_asked() -> None:
+    found = folds(YEAR, 250, method="walk_forward", folds=4)
+    assert [fold.purge_bars for fold in found] == [0] * 4
+    assert all(fold.test is not None and fold.test.start == fold.train.end for fold in found)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_walk_forward_purges_and_cuts_at_midnight() -> None:
         ),
         (
             {"method": "walk_forward", "train": "90d", "test": "5d"},
-            r"window of 100 days is too short for 5 test windows of 5 days after a train window of 90 days and 10 bars",
+            r"window of 100 days is too short for 5 test windows of 5 days after a train window of 90 days and 0 bars",
         ),
         ({"method": "walk_forward", "train": "100d"}, "too short for 5 test windows of 0 hours"),
         ({"method": "walk_forward", "test": "20d"}, "after a train window of"),
@@ -148,7 +152,7 @@ def test_laws(scheme: Validation, n_days: int, lookback: int, seed: int, missing
     random = np.random.default_rng(seed)
     times = np.arange(span.start, span.end, HOUR)
     times = times[random.random(len(times)) >= missing]
-    purge = max(lookback, scheme.purge_bars)
+    purge = max(lookback, scheme.purge_bars) if scheme.method == "kfold" else scheme.purge_bars
     for fold in found:
         assert_laws_of(fold, span, times, purge)
     tests = [fold.test for fold in found if fold.test is not None]
