@@ -273,3 +273,14 @@ class TestLease:
         for thread in threads:
             thread.join()
         assert (len(taken), len(refused)) == (1, 4)
+
+
+def test_trials_of_other_sweeps_there_count(s3, market):
+    runs = f"{BUCKET}/others"
+    grid = {"strategies": ["RSIStrategy"], "assets": ["AAA"]}
+    first, second = (
+        run_sweep(parsed(market, grid=grid, search={"trials": 12 + seed, "seed": seed}), runs, INLINE)
+        for seed in (1, 2)
+    )
+    found = [row.evidence.n_elsewhere for result in (first, second) for row in result.rows()]
+    assert found == [14, 13]

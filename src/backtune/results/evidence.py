@@ -52,7 +52,9 @@ class Evidence:
     Attributes:
         dsr: The deflated Sharpe ratio, a probability: that its true Sharpe ratio is above what the best of so many trials shows by
             luck on average; whatever the objective is.
-        n_independent: The number of independent trials that those of the search are worth.
+        n_independent: The number of independent trials that those of the search are worth, with those of ``n_elsewhere``.
+        n_elsewhere: The number of trials that other sweeps made on the same bars, which count against luck as well.
+        n_other_sweeps: The number of these sweeps.
         pbo: The probability of backtest overfitting, by Sharpe ratio, among the search's complete trials; None for samplers that
             learn, under which it says nothing.
         pbo_loss: The share of splits of the time whose best in one half has a negative Sharpe ratio in the other.
@@ -73,6 +75,8 @@ class Evidence:
 
     dsr: float | None = None
     n_independent: float | None = None
+    n_elsewhere: int | None = None
+    n_other_sweeps: int | None = None
     pbo: float | None = None
     pbo_loss: float | None = None
     plateau: float | None = None
@@ -106,6 +110,8 @@ class Evidence:
             cls.of_test(winner, setting),
             dsr=deflated_sharpe(shape, tried).probability if shape and tried else None,
             n_independent=tried.n_independent if tried else None,
+            n_elsewhere=searched.n_elsewhere if tried else None,
+            n_other_sweeps=searched.n_other_sweeps if tried else None,
             pbo=searched.pbo if setting.sampler in _SAMPLERS_WITH_PBO else None,
             pbo_loss=searched.pbo_loss,
             plateau=searched.plateau if is_best else None,
@@ -130,6 +136,7 @@ class Evidence:
         interval, centre, held = self.oos_interval, self.centre_metrics, self.hold_metrics or {}
         return {
             "dsr": self.dsr, "dsr_level": self.dsr_level, "n_independent": self.n_independent, "n_cells": self.n_cells,
+            "n_elsewhere": self.n_elsewhere, "n_other_sweeps": self.n_other_sweeps,
             **(self.family.to_json() if self.family else NO_FAMILY),
             "timing_p": self.timing_p,
             **{f"hold_{name}": held.get(name) for name in _OF_HOLDING},
@@ -168,7 +175,15 @@ class Evidence:
             # The family says the same of a walk-forward, in words that are easier to understand.
             return "" if self.family is not None else f"may be the luck of one of {self.n_cells:,} cells"
         verdict = "is what luck would give" if self.dsr < AS_LUCK else "may be luck"
-        return f"in sample the best of {n_trials:,} trials {verdict} (deflated Sharpe {self.dsr:.2f}, below {level:.2f})"
+        best = f"in sample the best of {n_trials:,} trials{self._trials_elsewhere}"
+        return f"{best} {verdict} (deflated Sharpe {self.dsr:.2f}, below {level:.2f})"
+
+    @property
+    def _trials_elsewhere(self) -> str:
+        if not self.n_elsewhere:
+            return ""
+        sweeps = "another sweep" if self.n_other_sweeps == 1 else f"{self.n_other_sweeps:,} other sweeps"
+        return f", and {self.n_elsewhere:,} more on the same bars in {sweeps},"
 
     def _losing_splits(self) -> str:
         if self.pbo_loss is None or self.pbo_loss < OFTEN:

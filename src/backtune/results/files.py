@@ -204,6 +204,19 @@ def stamps_below(folder: Location, names: Collection[str]) -> Iterator[tuple[str
                 yield name, changed_at if is_settled else None
 
 
+def paths_below(folder: Location) -> Iterator[tuple[str, str]]:
+    """Yield the folders in a folder with what is in them, a pair of names for each; in S3 one look at all files suffices."""
+    if isinstance(folder, S3Path):
+        with _in_our_words():
+            stamps = _bucket(folder).stamps(folder.key)
+        for path in stamps:
+            name, _, rest = path.partition("/")
+            yield name, rest
+        return
+    for name in names_in(folder):
+        yield from ((name, file) for file in names_in(folder / name))
+
+
 def remove_leftovers(folder: Location) -> None:
     """Remove temporary files of a writer that was killed; in S3 there are none."""
     if isinstance(folder, Path):

@@ -14,6 +14,7 @@ from backtune.objective import Metrics
 from backtune.results.best import front
 from backtune.results.evidence import Evidence, Setting, doubts
 from backtune.results.family import FamilyResult, RowTest, compare_tests
+from backtune.results.related import RelatedSearches
 from backtune.results.row import Row
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.searched import Searched, searched
@@ -66,14 +67,15 @@ def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -
     ]
 
 
-def search_rows(run: Run, islands: Sequence[StudyEntry]) -> list[Row]:
-    """The rows of one search, the best in-sample first, with their evidence; no other study is read.
+def search_rows(run: Run, islands: Sequence[StudyEntry], related: RelatedSearches | None = None) -> list[Row]:
+    """The rows of one search, the best in-sample first, with their evidence; no other study of the sweep is read.
 
     Args:
         islands: all studies of the search, in the order of the run.
+        related: what other sweeps tried, of the run; for whoever asks for many searches.
     """
     goals = [Goal.parse(text) for text in islands[0].objectives]
-    reader = _Reader(run, None)
+    reader = _Reader(run, None, related)
     return [reader.told(place, None, looked_at=True) for place in _front(run, islands, goals)]
 
 
@@ -91,10 +93,11 @@ class _Place(NamedTuple):
 class _Reader:
     """Adds to rows what is to be said of them."""
 
-    def __init__(self, run: Run, cells: Tried | None) -> None:
+    def __init__(self, run: Run, cells: Tried | None, related: RelatedSearches | None = None) -> None:
         self._run = run
         self._sampler: str = run.spec["search"]["sampler"]
         self._cells = cells
+        self._related = related or RelatedSearches(run)
         self._known: dict[str, tuple[Searched, tuple[str, ...]]] = {}
 
     def told(self, place: _Place, family: FamilyResult | None, *, looked_at: bool) -> Row:
@@ -135,7 +138,9 @@ class _Reader:
         search = islands[0].search_id
         if search not in self._known:
             try:
-                self._known[search] = searched(self._run, islands), ()
+                related = self._related.find(islands)
+                found = searched(self._run, islands, related)
+                self._known[search] = found, (*related.problems, *found.problems)
             except ResultsError as error:
                 self._known[search] = Searched(0), (f"no evidence: {error}",)
         return self._known[search]

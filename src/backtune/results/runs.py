@@ -58,6 +58,9 @@ class StudyEntry:
         windows: its fold as plain data, as planned; see :meth:`planned`. Empty as ``span``.
         known_until: the end of the latest bar on which an earlier sweep had found the parameters that it begins with; None where
             it begins with none, or where that is not known.
+        sources: The studies of earlier sweeps whose trials found those parameters, and the studies that these had begun with,
+            as far as they searched in its train window: ``sweep``, the folder; ``study``, the id; ``train``, the two ends of
+            the window, or None. None in folders of before it was kept.
     """
 
     id: str
@@ -75,6 +78,7 @@ class StudyEntry:
     span: list[int] = field(default_factory=list)
     windows: dict[str, Any] = field(default_factory=dict)
     known_until: int | None = None
+    sources: list[dict[str, Any]] | None = None
 
     @property
     def has_seen_test(self) -> bool:

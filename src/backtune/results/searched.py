@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from backtune.location import Location
 from backtune.objective import Metrics
 from backtune.results.files import read_json, write_json
 from backtune.results.probes import Probe, read_probes
+from backtune.results.related import Related
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import blocks_of, columns_of, count_trials, read_log
+from backtune.results.tried import count_stopped, count_tried
 from backtune.space import Params, Space, Value
 from backtune.spec import Goal
 from backtune.validation.deflated_sharpe import Tried
@@ -35,7 +37,12 @@ class Searched:
 
     Attributes:
         n_trials: rows of the log, of all islands.
-        tried: as far as luck is concerned. Trials stopped early count: they would have won had they been good.
+        tried: as far as luck is concerned, with what other sweeps tried on the same bars. Trials stopped early count: they would
+            have won had they been good.
+        n_elsewhere: the trials of related studies, which other sweeps ran on the same bars.
+        n_other_sweeps: the number of these sweeps.
+        related_key: which related studies were looked at, and how many trials they had.
+        problems: warnings about related studies that cannot be read; what has some is not kept.
         pbo, pbo_loss: of the complete trials, from which the best is chosen; see
             :class:`~backtune.validation.overfitting.Overfitting`. Stopped ones cannot be among them, which makes
             the trials more alike and draws the probability towards one half.
@@ -57,6 +64,10 @@ class Searched:
     centre_plateau: float | None = None
     centre_metrics: Metrics | None = None
     n_probes: int = 0
+    n_elsewhere: int = 0
+    n_other_sweeps: int = 0
+    related_key: str = ""
+    problems: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, log: pl.DataFrame, space: Space, goal: Goal, probes: Sequence[Probe] = ()) -> Searched:
@@ -71,7 +82,7 @@ class Searched:
         overfitted = overfitting(blocks[(log["state"] == "complete").to_numpy()])
         return cls(
             n_trials=len(log),
-            tried=Tried.of(blocks, _n_stopped(log, space)),
+            tried=Tried.of(blocks, count_stopped(log)),
             pbo=overfitted.probability if overfitted else None,
             pbo_loss=overfitted.probability_of_loss if overfitted else None,
             n_probes=len(probes),
@@ -79,27 +90,44 @@ class Searched:
         )
 
 
-def searched(run: Run, islands: Sequence[StudyEntry]) -> Searched:
+def searched(run: Run, islands: Sequence[StudyEntry], related: Related | None = None) -> Searched:
     """What the trials of a search say, those of its islands together.
 
-    It is kept in the folder of the first island that has trials, until there are more.
+    It is kept in the folder of the first island that has trials, until there are more, here or in related studies.
+
+    Args:
+        related: the studies of other sweeps whose trials count as tried; none by default.
 
     Raises:
         ResultsError: a log cannot be read.
     """
+    related = related or Related()
     folders = [folder for folder in (run.study_folder(study.id) for study in islands) if count_trials(folder)]
     if not folders:
         return Searched(0)
     probes = [probe for folder in folders for probe in read_probes(folder)]
     kept = _kept(folders[0])
-    if kept is not None and (kept.n_trials, kept.n_probes) == (sum(map(count_trials, folders)), len(probes)):
+    if kept is not None and (kept.n_trials, kept.n_probes) != (sum(map(count_trials, folders)), len(probes)):
+        kept = None
+    if kept is not None and kept.related_key == related.key:
         return kept
-    logs = [log for log in map(read_log, folders) if log is not None]
+    log = pl.concat([log for log in map(read_log, folders) if log is not None])
     first = islands[0]
-    found = Searched.of(pl.concat(logs), first.parameters(), Goal.parse(first.objectives[0]), probes)
-    # Whoever may read the results need not be allowed to write beside them.
-    with contextlib.suppress(ResultsError):
-        write_json(folders[0] / _FILE, {"version": _VERSION, **asdict(found)})
+    found = kept or Searched.of(log, first.parameters(), Goal.parse(first.objectives[0]), probes)
+    train = first.planned.train if first.planned else None
+    counted = count_tried(log, train, related.studies)
+    found = replace(
+        found,
+        tried=counted.tried,
+        n_elsewhere=counted.n_elsewhere,
+        n_other_sweeps=counted.n_other_sweeps,
+        related_key=related.key,
+        problems=counted.problems,
+    )
+    if not found.problems:
+        # Whoever may read the results need not be allowed to write beside them.
+        with contextlib.suppress(ResultsError):
+            write_json(folders[0] / _FILE, {"version": _VERSION, **asdict(found)})
     return found
 
 
@@ -112,13 +140,7 @@ def _kept(folder: Location) -> Searched | None:
     if not isinstance(content, dict) or content.pop("version", None) != _VERSION:
         return None
     tried = content.pop("tried")
-    return Searched(**content, tried=Tried(**tried) if tried else None)
-
-
-def _n_stopped(log: pl.DataFrame, space: Space) -> int:
-    """Distinct candidates of which nothing is known on the whole window, because they were stopped early."""
-    stopped = log.filter((pl.col("state") == "infeasible") & pl.col("values_0").is_null())
-    return stopped.select(f"params_{name}" for name in space).n_unique() if len(stopped) else 0
+    return Searched(**{**content, "problems": ()}, tried=Tried(**tried) if tried else None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from backtune.engine.types import N_BLOCKS
 from backtune.errors import ResultsError
 from backtune.location import Location, S3Path
 from backtune.objective import Trial
-from backtune.results.files import names_in, read_bytes, remove, write_atomically
+from backtune.results.files import names_in, paths_below, read_bytes, remove, write_atomically
 from backtune.space import Choice, Float, Parameter, Space, Value
 
 _NAME = re.compile(r"(\d+)-(\d+)\.parquet")
@@ -144,6 +144,20 @@ def count_trials(folder: Location) -> int:
     """How many trials there are, from the names of the segments alone."""
     found = map(_NAME.fullmatch, names_in(folder))
     return max((int(match[2]) + 1 for match in found if match), default=0)
+
+
+def count_trials_below(studies: Location) -> dict[str, int]:
+    """Return how many trials each study of a sweep has, by id, from one listing of its files.
+
+    Raises:
+        ResultsError: S3 does not answer.
+    """
+    counts: dict[str, int] = {}
+    for name, files in paths_below(studies):
+        match = _NAME.fullmatch(files)
+        if match:
+            counts[name] = max(counts.get(name, 0), int(match[2]) + 1)
+    return counts
 
 
 def log_schema(space: Space, n_objectives: int, n_rungs: int = 0) -> pl.Schema:

@@ -77,6 +77,8 @@ def evidence_of(
         folds[-1],
         dsr=dsr,
         n_independent=cells.n_independent if dsr is not None and cells is not None else None,
+        n_elsewhere=None,
+        n_other_sweeps=None,
         n_cells=cells.n_trials if dsr is not None and cells is not None else None,
         pbo=_mean(fold.pbo for fold in folds),
         pbo_loss=_mean(fold.pbo_loss for fold in folds),

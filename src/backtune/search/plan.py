@@ -61,6 +61,7 @@ def entry_of(study: Study) -> StudyEntry:
         span=[to_microseconds(study.bars.start), to_microseconds(study.bars.end)],
         windows=study.fold.to_json(),
         known_until=study.known_until,
+        sources=list(study.sources),
         code_version=content_hash([code_version(), strategy_version(study.strategy)])[:12],
     )
 
@@ -87,12 +88,12 @@ def _study(
     batch_size = make_suggester(spec.search, space, seed).batch_size
     head = HeadStart()
     if earlier is not None:
-        head = head_start(earlier, cell, fold.name, space, batch_size)
+        head = head_start(earlier, cell, fold, space, batch_size)
     train = (to_datetime(fold.train.start), to_datetime(fold.train.end))
     return Study(
         id=_study_id(spec, ref, bars, fold, space, head.candidates),
         strategy=ref, bars=bars, fold=fold, space=space, execution=spec.execution, search=spec.search, seed=seed,
-        n_bars=catalog.rows(bars.asset, bars.timeframe, *train), first=head.candidates, known_until=head.known_until,
+        n_bars=catalog.rows(bars.asset, bars.timeframe, *train), first=head.candidates, known_until=head.known_until, sources=head.sources,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from backtune.data.bars_ref import BarsRef
 from backtune.data.calendar import annualise
@@ -49,6 +50,7 @@ class Study:
         peers: ids of the other islands of the same search.
         first: candidates that the search begins with.
         known_until: the end of the latest bar that these were found on, microseconds since the epoch.
+        sources: the studies whose trials found these, as in :class:`~backtune.results.runs.StudyEntry`.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Study:
     peers: tuple[str, ...] = ()
     first: tuple[Params, ...] = ()
     known_until: int | None = None
+    sources: tuple[dict[str, Any], ...] = ()
 
     @property
     def objective(self) -> Objective:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from backtune.errors import ResultsError, SearchError, SpecError
 from backtune.location import Location, joined
@@ -14,6 +15,7 @@ from backtune.search.coding import Coding
 from backtune.search.grid import level, n_levels
 from backtune.space import Choice, Parameter, Params, Space, Value, is_finite
 from backtune.spec import base_folder
+from backtune.validation.folds import Fold, Span
 
 _KEY = "search.warm_start"
 _log = logging.getLogger(__name__)
@@ -46,13 +48,15 @@ class HeadStart:
         candidates: its first ones.
         known_until: the end of the latest bar that they were found on, there or in a sweep that that one had begun with;
             microseconds since the epoch, None where there are none or it is not known.
+        sources: the studies whose trials found them, as in :class:`~backtune.results.runs.StudyEntry`.
     """
 
     candidates: tuple[Params, ...] = ()
     known_until: int | None = None
+    sources: tuple[dict[str, Any], ...] = ()
 
 
-def head_start(run: Run, cell: tuple[str, str, str], fold: str, space: Space, most: int) -> HeadStart:
+def head_start(run: Run, cell: tuple[str, str, str], fold: Fold, space: Space, most: int) -> HeadStart:
     """The winners of an earlier sweep for one study: those of the same strategy, asset and timeframe, else of the same
     strategy and asset, else of the same strategy, else none; of the same fold where it is there.
 
@@ -61,11 +65,12 @@ def head_start(run: Run, cell: tuple[str, str, str], fold: str, space: Space, mo
 
     Args:
         cell: strategy, asset and timeframe.
+        fold: whose train window is searched.
         most: how many at most; each study gives its best before any gives its second.
     """
     found: list[Params] = []
     sources: list[StudyEntry] = []
-    for entry, params in _in_turn(run, _related(run, cell, fold)):
+    for entry, params in _in_turn(run, _related(run, cell, fold.name)):
         fitted = _fitted(params, space)
         if fitted != params:
             _log.warning("%s: %s was moved into the space of %s: %s", _KEY, params, "/".join(cell), fitted)
@@ -78,7 +83,26 @@ def head_start(run: Run, cell: tuple[str, str, str], fold: str, space: Space, mo
             found.append(fitted)
             sources.append(entry)
     known = [moment for entry in sources if (moment := _known_until(entry)) is not None]
-    return HeadStart(tuple(found), max(known, default=None))
+    return HeadStart(tuple(found), max(known, default=None), _sources(run, sources, fold.train))
+
+
+def _sources(run: Run, entries: Sequence[StudyEntry], train: Span) -> tuple[dict[str, Any], ...]:
+    """Return the studies that found the candidates, and those that these had begun with, where they searched in a window.
+
+    What was found on other bars is no choice made on these, however many trials it took.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        for study in (entry.id, *entry.peers):
+            window = entry.windows.get("train")
+            found[study] = {"sweep": str(run.folder.resolve()), "study": study, "train": window}
+        for source in entry.sources or ():
+            found.setdefault(source["study"], source)
+    return tuple(
+        source
+        for source in found.values()
+        if source["train"] is None or Span(*source["train"]).overlaps(train)
+    )
 
 
 def _known_until(entry: StudyEntry) -> int | None:

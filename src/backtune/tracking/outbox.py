@@ -11,6 +11,7 @@ from typing import NamedTuple
 from backtune.location import Location
 from backtune.results.files import written_at
 from backtune.results.leaderboard import Row, leaderboard, search_rows
+from backtune.results.related import RelatedSearches
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import read_log
 from backtune.results.summary import StudySummary
@@ -46,6 +47,7 @@ class Outbox:
         self._run = run
         self._place = place
         self._top_k = int((run.spec.get("tracking") or {}).get("top_k", 0))
+        self._related = RelatedSearches(run)
         self._searches: dict[str, list[StudyEntry]] = {}
         for study in run.studies:
             self._searches.setdefault(study.search_id, []).append(study)
@@ -166,7 +168,7 @@ class Outbox:
         summary = self._run.summary(study)
         if summary is None:
             return None
-        rows = search_rows(self._run, self._searches[study.search_id])
+        rows = search_rows(self._run, self._searches[study.search_id], self._related)
         row = next((row for row in rows if row.study == study.id and row.values is not None), None)
         return _Told(summary, row, study_record(self._run, study, summary, row))
 

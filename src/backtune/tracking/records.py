@@ -20,7 +20,7 @@ _STATUS: dict[str, Status] = {"complete": "FINISHED", "failed": "FAILED", "parti
 # Not in the parameters of a sweep: they may change while its id stays, or are long and in the spec beside them.
 _NOT_PARAMETERS = ("name", "compute", "tracking", "grid", "space")
 _EVIDENCE = (
-    "dsr", "dsr_level", "n_independent", "pbo", "pbo_loss", "plateau", "oos_sharpe_low", "oos_sharpe_high",
+    "dsr", "dsr_level", "n_independent", "n_elsewhere", "pbo", "pbo_loss", "plateau", "oos_sharpe_low", "oos_sharpe_high",
     "timing_p", "hold_total_return", "hold_sharpe_ratio", "hold_max_drawdown",
     "test_years", "min_track_record_years",
 )  # fmt: skip

@@ -25,6 +25,10 @@ class Span:
     def length(self) -> int:
         return self.end - self.start
 
+    def overlaps(self, other: Span) -> bool:
+        """Whether some moment is in both."""
+        return self.start < other.end and other.start < self.end
+
 
 @dataclass(frozen=True)
 class Fold:

@@ -37,7 +37,7 @@ def family(p: float, n_tests: int = 36) -> FamilyResult:
 
 
 STRONG = Evidence(
-    dsr=0.99, n_independent=41.0, pbo=0.1, pbo_loss=0.0, plateau=0.9,
+    dsr=0.99, n_independent=41.0, n_elsewhere=0, n_other_sweeps=0, pbo=0.1, pbo_loss=0.0, plateau=0.9,
     plateau_centre=PARAMS, centre_plateau=0.95, centre_metrics={"sharpe_ratio": 1.3}, oos_interval=interval(0.2, 1.1),
     family=family(0.01), timing_p=0.02, hold_metrics={"sharpe_ratio": 0.4, "total_return": 0.1, "max_drawdown": 0.3},
     record=TrackRecord(1.5, 1.2),
@@ -53,6 +53,18 @@ STRONG = Evidence(
         (
             {"dsr": 0.79},
             {"dsr": "in sample the best of 1,600 trials may be luck (deflated Sharpe 0.79, below 0.80)"},
+        ),
+        (
+            {"dsr": 0.79, "n_elsewhere": 1_500, "n_other_sweeps": 3},
+            {
+                "dsr": "in sample the best of 1,600 trials, and 1,500 more on the same bars in 3 other sweeps, may be luck (deflated Sharpe 0.79, below 0.80)"
+            },
+        ),
+        (
+            {"dsr": 0.79, "n_elsewhere": 20, "n_other_sweeps": 1},
+            {
+                "dsr": "in sample the best of 1,600 trials, and 20 more on the same bars in another sweep, may be luck (deflated Sharpe 0.79, below 0.80)"
+            },
         ),
         (
             {"dsr": 0.31},
@@ -184,6 +196,7 @@ def test_nothing_is_known_of_an_old_winner_of_an_empty_search() -> None:
 def test_as_plain_data() -> None:
     assert STRONG.to_json() == {
         "dsr": 0.99, "dsr_level": pytest.approx(0.7950, abs=5e-5), "n_independent": 41.0, "n_cells": None,
+        "n_elsewhere": 0, "n_other_sweeps": 0,
         "family_p": 0.01, "haircut_sharpe_ratio": 0.0, "q_value": None, "share_with_edge": None,
         "n_tests": 36, "luck_sharpe_mean": 2.1, "luck_sharpe_upper": 3.0,
         "timing_p": 0.02, "hold_total_return": 0.1, "hold_sharpe_ratio": 0.4, "hold_max_drawdown": 0.3,

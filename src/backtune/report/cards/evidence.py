@@ -144,6 +144,8 @@ def _luck(row: Row, evidence: Evidence) -> str:
     tried = (
         f"{row.n_trials:,} trials" if evidence.n_cells is None else f"{evidence.n_cells:,} cells to pick from"
     )
+    if evidence.n_elsewhere:
+        tried += f" and {evidence.n_elsewhere:,} more of other sweeps on the same bars"
     worth = evidence.n_independent
     alike = f", which are worth {worth:,.0f} that have nothing in common" if worth is not None else ""
     sample = "in sample" if evidence.n_cells is None else "of the tests"
