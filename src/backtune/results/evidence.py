@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from backtune.objective import Metrics
 from backtune.results.family import LEVEL, NO_FAMILY, FamilyResult
+from backtune.results.permutations import PermutationTest
 from backtune.results.searched import Searched
 from backtune.results.summary import Winner
 from backtune.space import Params
@@ -24,9 +25,8 @@ OFTEN = 0.25
 FLAT = 0.5
 # The metrics of holding the asset that are told.
 _OF_HOLDING = ("total_return", "sharpe_ratio", "max_drawdown")
-# Samplers whose candidates do not depend on earlier results. Under others most trials lie near the best and do much the same,
-# so that the best of one half ranks near the middle in the other, with an edge or without.
-_SAMPLERS_WITH_PBO = frozenset({"random", "qmc", "grid"})
+# Samplers whose candidates do not depend on earlier results.
+_SAMPLERS_THAT_DO_NOT_LEARN = frozenset({"random", "qmc", "grid"})
 
 
 class Setting(NamedTuple):
@@ -36,11 +36,22 @@ class Setting(NamedTuple):
         sampler: The sampler of its search.
         bars_per_year: The number of bars a year; None where it was not kept.
         family: Its test among those of all rows; None where the other rows were not looked at.
+        permutation: The same search on permuted bars; None where that was not asked for.
     """
 
     sampler: str
     bars_per_year: float | None
     family: FamilyResult | None
+    permutation: PermutationTest | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether the search chose candidates by earlier results.
+
+        Most of its trials then lie near the best and do much the same. Their likeness says nothing of how many chances luck had, and
+        the best of one half of the time ranks near the middle in the other, with an edge or without.
+        """
+        return self.sampler not in _SAMPLERS_THAT_DO_NOT_LEARN
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,8 @@ class Evidence:
     Attributes:
         dsr: The deflated Sharpe ratio, a probability: that its true Sharpe ratio is above what the best of so many trials shows by
             luck on average; whatever the objective is.
-        n_independent: The number of independent trials that those of the search are worth, with those of ``n_elsewhere``.
+        n_independent: The number of independent trials that those of the search are worth, with those of ``n_elsewhere``: all distinct
+            ones for a sampler that learns, fewer for others where they are alike.
         n_elsewhere: The number of trials that other sweeps made on the same bars, which count against luck as well.
         n_other_sweeps: The number of these sweeps.
         pbo: The probability of backtest overfitting, by Sharpe ratio, among the search's complete trials; None for samplers that
@@ -71,6 +83,7 @@ class Evidence:
         timing_p: The p-value of the test of timing, see :mod:`backtune.validation.timing`.
         hold_metrics: The metrics of holding the asset over the same test.
         record: The length of the test, and the length that would be enough.
+        permutation: The comparison with the same search on permuted bars; None where the spec asks for none.
     """
 
     dsr: float | None = None
@@ -89,6 +102,7 @@ class Evidence:
     timing_p: float | None = None
     hold_metrics: Metrics | None = None
     record: TrackRecord | None = None
+    permutation: PermutationTest | None = None
 
     @classmethod
     def of_test(cls, winner: Winner, setting: Setting) -> Evidence:
@@ -99,6 +113,7 @@ class Evidence:
             timing_p=winner.timing.p if winner.timing else None,
             hold_metrics=winner.hold_metrics,
             record=TrackRecord.of(winner.oos_shape, setting.bars_per_year),
+            permutation=setting.permutation,
         )
 
     @classmethod
@@ -106,13 +121,18 @@ class Evidence:
         """Return what a winner's test says, and what the trials of its search say of it."""
         tried, shape = searched.tried, winner.is_shape
         is_best = winner.params == searched.best
+        n_independent = None
+        if tried is not None:
+            n_independent = float(tried.n_trials) if setting.learns else tried.n_independent
         return replace(
             cls.of_test(winner, setting),
-            dsr=deflated_sharpe(shape, tried).probability if shape and tried else None,
-            n_independent=tried.n_independent if tried else None,
+            dsr=None
+            if shape is None or n_independent is None
+            else deflated_sharpe(shape, n_independent).probability,
+            n_independent=n_independent,
             n_elsewhere=searched.n_elsewhere if tried else None,
             n_other_sweeps=searched.n_other_sweeps if tried else None,
-            pbo=searched.pbo if setting.sampler in _SAMPLERS_WITH_PBO else None,
+            pbo=None if setting.learns else searched.pbo,
             pbo_loss=searched.pbo_loss,
             plateau=searched.plateau if is_best else None,
             plateau_centre=searched.plateau_centre,
@@ -139,6 +159,8 @@ class Evidence:
             "n_elsewhere": self.n_elsewhere, "n_other_sweeps": self.n_other_sweeps,
             **(self.family.to_json() if self.family else NO_FAMILY),
             "timing_p": self.timing_p,
+            "permutation_p": self.permutation.p if self.permutation else None,
+            "n_permutations": self.permutation.n_done if self.permutation else None,
             **{f"hold_{name}": held.get(name) for name in _OF_HOLDING},
             "test_years": self.record.years if self.record else None,
             "min_track_record_years": self.record.needed_years if self.record else None,
@@ -163,13 +185,15 @@ class Evidence:
             "oos_interval": self._loss(),
             "family": self._luck_of_many(),
             "timing_p": self._drift(),
+            "permutation": self._luck_of_permutations(),
             "hold_metrics": self._holding(oos_sharpe),
         }
         return {name: words for name, words in found.items() if words}
 
     def _luck(self, n_trials: int) -> str:
         level = self.dsr_level
-        if self.dsr is None or level is None or self.dsr >= level:
+        if self.dsr is None or level is None or self.dsr >= level or self.permutation is not None:
+            # Permutations answer the same question without assuming how many chances luck had.
             return ""
         if self.n_cells is not None:
             # The family says the same of a walk-forward, in words that are easier to understand.
@@ -216,6 +240,12 @@ class Evidence:
         if self.timing_p is None or self.timing_p <= LEVEL:
             return ""
         return f"no sign of timing: at other times it does as well (p {self.timing_p:.2f})"
+
+    def _luck_of_permutations(self) -> str:
+        test = self.permutation
+        if test is None or test.p <= LEVEL:
+            return ""
+        return f"the same search finds as much in bars without any order (p {test.p:.2f}, {test.n_done} searches)"
 
     def _holding(self, oos_sharpe: float | None) -> str:
         held = (self.hold_metrics or {}).get("sharpe_ratio")

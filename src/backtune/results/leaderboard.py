@@ -14,6 +14,7 @@ from backtune.objective import Metrics
 from backtune.results.best import front
 from backtune.results.evidence import Evidence, Setting, doubts
 from backtune.results.family import FamilyResult, RowTest, compare_tests
+from backtune.results.permutations import permutation_p
 from backtune.results.related import RelatedSearches
 from backtune.results.row import Row
 from backtune.results.runs import Run, StudyEntry
@@ -113,7 +114,7 @@ class _Reader:
             else doubts(row.is_metrics, row.oos_metrics)
         )
         row = replace(row, warnings=(*row.warnings, *plain))
-        setting = Setting(self._sampler, _bars_per_year(row), family)
+        setting = Setting(self._sampler, _bars_per_year(row), family, permutation_p(self._run, place.islands))
         if not looked_at:
             return _with_evidence(row, Evidence.of_test(winner, setting), ())
         found, problem = self._searched(place.islands)

@@ -28,7 +28,7 @@ from backtune.validation.plateau import plateau
 
 _FILE = "evidence.json"
 # To be raised with any change of what is computed: what was kept before is computed again.
-_VERSION = 4
+_VERSION = 5
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def evidence_of(
     """
     dsr = None
     if score is not None and score.shape is not None and cells is not None:
-        dsr = deflated_sharpe(score.shape, cells).probability
+        dsr = deflated_sharpe(score.shape, cells.n_independent).probability
     return replace(
         folds[-1],
         dsr=dsr,

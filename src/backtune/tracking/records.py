@@ -25,7 +25,15 @@ _EVIDENCE = (
     "test_years", "min_track_record_years",
 )  # fmt: skip
 
-_STANDING = ("family_p", "haircut_sharpe_ratio", "q_value", "luck_sharpe_mean", "luck_sharpe_upper")
+_STANDING = (
+    "permutation_p",
+    "n_permutations",
+    "family_p",
+    "haircut_sharpe_ratio",
+    "q_value",
+    "luck_sharpe_mean",
+    "luck_sharpe_upper",
+)
 
 
 class RefusedError(Exception):
@@ -107,12 +115,11 @@ def study_record(run: Run, study: StudyEntry, summary: StudySummary, row: Row | 
 
 
 def standing_metrics(place: int, row: Row) -> dict[str, float]:
-    """Return what is known of a row once all rows are: its place, from 1, and its test among those of all."""
-    family = row.evidence.family
-    found = family.to_json() if family is not None else {}
+    """Return what is known of a row once the sweep is over: its place, from 1, its test among those of all, permutations."""
+    found = row.evidence.to_json()
     return {
         "leaderboard_place": place,
-        **{name: found[name] for name in _STANDING if found.get(name) is not None},
+        **{name: found[name] for name in _STANDING if found[name] is not None},
     }
 
 

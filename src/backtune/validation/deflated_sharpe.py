@@ -64,7 +64,8 @@ class Tried:
 
     Attributes:
         n_trials: The number of distinct trials.
-        n_independent: The number of independent trials that they are worth.
+        n_independent: The number of independent trials that they are worth, by how alike they are. Of a search that learns
+            this is too few: trials that were chosen for being like the best are alike for that reason, and each of them was a chance.
     """
 
     n_trials: int
@@ -107,12 +108,21 @@ def probabilistic_sharpe(shape: ReturnShape, benchmark: float = 0.0) -> float:
     return _NORMAL.cdf(standard_errors_above(shape, benchmark))
 
 
-def standard_errors_above(shape: ReturnShape, benchmark: float = 0.0) -> float:
-    """Return the number of standard errors by which a Sharpe ratio is above ``benchmark``, see :func:`probabilistic_sharpe`."""
+def standard_errors_above(
+    shape: ReturnShape, benchmark: float = 0.0, *, least_variance: float = 0.0
+) -> float:
+    """Return the number of standard errors by which a Sharpe ratio is above ``benchmark``, see :func:`probabilistic_sharpe`.
+
+    Args:
+        shape: The shape of the returns.
+        benchmark: The ratio to compare with, per bar.
+        least_variance: The least value of 1 - skewness SR + (kurtosis - 1) / 4 SR^2. A test of returns without skill takes 1, which is
+            the value at a ratio of zero: else the positive skewness of a winner with few trades would make its error small.
+    """
     sharpe = shape.sharpe
     variance = 1.0 - shape.skewness * sharpe + (shape.kurtosis - 1.0) / 4.0 * sharpe**2
     # The kurtosis of real numbers is at least 1 + skewness^2, so only rounding can bring this below zero.
-    error = math.sqrt(max(variance, ROUNDING) / (shape.n_returns - 1))
+    error = math.sqrt(max(variance, least_variance, ROUNDING) / (shape.n_returns - 1))
     return (sharpe - benchmark) / error
 
 
@@ -157,22 +167,24 @@ def independent_trials(blocks: np.ndarray, n_unknown: int = 0) -> float:
     return correlation + (1.0 - correlation) * n
 
 
-def deflated_sharpe(shape: ReturnShape, tried: Tried) -> DeflatedSharpe:
+def deflated_sharpe(shape: ReturnShape, n_independent: float) -> DeflatedSharpe:
     """Return the deflated Sharpe ratio of a search's winner.
 
     It is :func:`probabilistic_sharpe` against :func:`expected_maximum_sharpe` of the independent trials (Bailey and Lopez de
-    Prado 2014). The deviation in that formula is the spread of trials *without skill*: 1 / sqrt(n - 1), the standard
-    error of a Sharpe ratio of zero over n bars. The paper estimates it by the spread of the trials that were made, and
+    Prado 2014), with two differences. The deviation in the latter is the spread of trials *without skill*: 1 / sqrt(n - 1), the
+    standard error of a Sharpe ratio of zero over n bars. The paper estimates it by the spread of the trials that were made, and
     its theorem asks that these have an expected ratio of zero. Trials of a strategy do not: those of short periods lose to
     costs, those in bad corners of the space lose by themselves, and a benchmark taken from their spread would rise with every
-    bad trial. Trials that are alike spread by less, and the benchmark would fall below what luck shows.
+    bad trial. Trials that are alike spread by less, and the benchmark would fall below what luck shows. And the error of the
+    winner's ratio is at least that of a ratio of zero, see :func:`standard_errors_above`.
 
     Args:
         shape: The shape of the winner's bar returns in the window of the search.
-        tried: What that search tried.
+        n_independent: The number of independent trials that it is the best of.
     """
-    benchmark = expected_maximum_sharpe(tried.n_independent, 1.0 / math.sqrt(shape.n_returns - 1))
-    return DeflatedSharpe(probabilistic_sharpe(shape, benchmark), benchmark)
+    benchmark = expected_maximum_sharpe(n_independent, 1.0 / math.sqrt(shape.n_returns - 1))
+    probability = _NORMAL.cdf(standard_errors_above(shape, benchmark, least_variance=1.0))
+    return DeflatedSharpe(probability, benchmark)
 
 
 def luck_level(n_independent: float, alpha: float = 0.05) -> float:

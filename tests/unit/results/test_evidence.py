@@ -8,6 +8,7 @@ import pytest
 
 from backtune.results.evidence import NO_EVIDENCE, Evidence, Setting, doubts
 from backtune.results.family import FamilyResult
+from backtune.results.permutations import PermutationTest
 from backtune.results.searched import Searched
 from backtune.results.summary import StudySummary, Winner
 from backtune.validation.bootstrap import SharpeInterval
@@ -99,6 +100,12 @@ STRONG = Evidence(
             {"pbo_loss": "chosen by half of the time, it loses in the other half in 25 of 100 ways"},
         ),
         ({"pbo_loss": 0.24}, {}),
+        ({"permutation": PermutationTest(0.05, 199, 199)}, {}),
+        (
+            # The permutations say it without the assumptions of the deflated Sharpe ratio.
+            {"permutation": PermutationTest(0.31, 199, 199), "dsr": 0.1},
+            {"permutation": "the same search finds as much in bars without any order (p 0.31, 199 searches)"},
+        ),
         # The probability of overfitting is near one half for any search that learns, and is told without a verdict.
         ({"pbo": 0.62}, {}),
         ({"plateau": 0.5}, {}),
@@ -137,11 +144,21 @@ def setting(**fields: object) -> Setting:
 def test_deflated_sharpe_is_held_against_what_luck_alone_shows() -> None:
     # The example of Bailey and Lopez de Prado 2014, but for its spread of trials, which is taken for that of luck there.
     shape = ReturnShape(1250, 2.5 / 250**0.5, -3.0, 10.0)
-    found = Evidence.of(winner(is_shape=shape), Searched(100, Tried(100, 100.0)), setting())
+    found = Evidence.of(winner(is_shape=shape), Searched(120, Tried(100, 70.0)), setting())
     benchmark = expected_maximum_sharpe(100, 1 / 1249**0.5)
     assert benchmark * 250**0.5 == pytest.approx(1.1322, abs=5e-5)
     assert found.dsr == pytest.approx(probabilistic_sharpe(shape, benchmark))
     assert (found.n_independent, found.dsr_level) == (100.0, pytest.approx(0.7742, abs=5e-5))
+
+
+def test_trials_of_a_search_that_learns_are_all_chances_of_luck() -> None:
+    shape = ReturnShape(1250, 0.1, 0.0, 3.0)
+    tried = Searched(120, Tried(100, 40.0))
+    found = {
+        name: Evidence.of(winner(is_shape=shape), tried, setting(sampler=name)) for name in ("tpe", "random")
+    }
+    assert (found["tpe"].n_independent, found["random"].n_independent) == (100.0, 40.0)
+    assert found["tpe"].dsr < found["random"].dsr
 
 
 @pytest.mark.parametrize(
@@ -199,7 +216,7 @@ def test_as_plain_data() -> None:
         "n_elsewhere": 0, "n_other_sweeps": 0,
         "family_p": 0.01, "haircut_sharpe_ratio": 0.0, "q_value": None, "share_with_edge": None,
         "n_tests": 36, "luck_sharpe_mean": 2.1, "luck_sharpe_upper": 3.0,
-        "timing_p": 0.02, "hold_total_return": 0.1, "hold_sharpe_ratio": 0.4, "hold_max_drawdown": 0.3,
+        "timing_p": 0.02, "permutation_p": None, "n_permutations": None, "hold_total_return": 0.1, "hold_sharpe_ratio": 0.4, "hold_max_drawdown": 0.3,
         "test_years": 1.5, "min_track_record_years": 1.2, "pbo": 0.1, "pbo_loss": 0.0,
         "plateau": 0.9, "plateau_centre": {"period": 7}, "centre_plateau": 0.95,
         "centre_metrics": {"is_sharpe_ratio": 1.3}, "oos_sharpe_low": 0.2, "oos_sharpe_high": 1.1,

@@ -31,7 +31,7 @@ def run_of(root, *names, n=4, rows=1, objective="sharpe_ratio", peers=()):
         root,
         root.name,
         "sweep",
-        {"validation": validation, "search": {"objectives": [objective]}},
+        {"validation": validation, "search": {"objectives": [objective], "sampler": "tpe"}},
         studies,
         "1",
     )
@@ -40,7 +40,11 @@ def run_of(root, *names, n=4, rows=1, objective="sharpe_ratio", peers=()):
 def found(folder, best, n_trials=10, **changes):
     """What a study left: its best value, or no winner for None."""
     winners = (
-        () if best is None else (Winner(0, {}, (best,), {"sharpe_ratio": best, "max_drawdown": best}, None),)
+        ()
+        if best is None
+        else (
+            Winner(0, {}, (best,), {"sharpe_ratio": best, "max_drawdown": best, "total_trades": 40.0}, None),
+        )
     )
     StudySummary(**{"state": "complete", "n_trials": n_trials, "winners": winners, **changes}).write(folder)
 

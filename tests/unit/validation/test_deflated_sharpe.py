@@ -33,7 +33,7 @@ def deflated(returns: np.ndarray, blocks: np.ndarray) -> DeflatedSharpe:
     shape, tried = ReturnShape.of(returns), Tried.of(blocks)
     assert shape is not None
     assert tried is not None
-    return deflated_sharpe(shape, tried)
+    return deflated_sharpe(shape, tried.n_independent)
 
 
 @pytest.mark.parametrize(

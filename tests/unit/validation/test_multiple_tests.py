@@ -90,11 +90,14 @@ def test_share_with_an_effect_by_hand(p_values, share):
         (0.6, 5000, 0.0, 3.0),
     ],
 )
-def test_p_value_is_the_larger_of_the_two(sharpe, n, skewness, kurtosis):
+def test_p_value_has_at_least_the_error_of_a_ratio_of_zero(sharpe, n, skewness, kurtosis):
     shape = ReturnShape(n, sharpe, skewness, kurtosis)
-    plain = 1.0 - NormalDist().cdf(sharpe * math.sqrt(n - 1))
-    assert sharpe_p_value(shape) == pytest.approx(max(plain, 1.0 - probabilistic_sharpe(shape)), abs=1e-12)
+    variance = max(1.0, 1.0 - skewness * sharpe + (kurtosis - 1.0) / 4.0 * sharpe**2)
+    z = sharpe * math.sqrt((n - 1) / variance)
+    assert sharpe_p_value(shape) == pytest.approx(1.0 - NormalDist().cdf(z), abs=1e-12)
     assert 0.0 < sharpe_p_value(shape) <= 1.0
+    if skewness <= 0.0:
+        assert sharpe_p_value(shape) == pytest.approx(1.0 - probabilistic_sharpe(shape), abs=1e-12)
 
 
 @pytest.mark.parametrize(

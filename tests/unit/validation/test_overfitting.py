@@ -120,7 +120,7 @@ def test_the_best_of_a_search_on_a_random_walk() -> None:
     assert shape is not None
     assert tried is not None
     assert shape.sharpe * np.sqrt(365.25) == pytest.approx(best.metrics["sharpe_ratio"])
-    assert deflated_sharpe(shape, tried).probability < 0.8
+    assert deflated_sharpe(shape, tried.n_independent).probability < 0.8
     assert found(blocks).probability > 0.4
 
 

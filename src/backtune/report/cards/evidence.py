@@ -113,6 +113,14 @@ def _of_search(row: Row, objective: str) -> Iterator[_Line]:
     """Return the lines about the search, from its trials."""
     evidence = row.evidence
     whose = "Mean of the folds. " if row.folds else ""
+    test = evidence.permutation
+    if test is not None:
+        missing = "" if test.is_complete else f" {test.n_wanted - test.n_done:,} more are to come."
+        yield _Line(
+            "permutation", "Permutation p", share_text(test.p),
+            f"The whole search was repeated {test.n_done:,} times on bars whose moves were shuffled; so often was its best as good. 0.05 or "
+            f"less is more than luck, whatever the sampler and the number of trials.{missing}",
+        )  # fmt: skip
     yield _Line("dsr", "Deflated Sharpe ratio", share_text(evidence.dsr), _luck(row, evidence))
     yield _Line(
         "pbo_loss", "Splits that lose", share_text(evidence.pbo_loss),
@@ -147,10 +155,15 @@ def _luck(row: Row, evidence: Evidence) -> str:
     if evidence.n_elsewhere:
         tried += f" and {evidence.n_elsewhere:,} more of other sweeps on the same bars"
     worth = evidence.n_independent
+    elsewhere = (
+        f" and {evidence.n_elsewhere:,} on the same bars in {counted(evidence.n_other_sweeps or 0, 'other sweep')}"
+        if evidence.n_elsewhere
+        else ""
+    )
     alike = f", which are worth {worth:,.0f} that have nothing in common" if worth is not None else ""
     sample = "in sample" if evidence.n_cells is None else "of the tests"
     return (
-        f"Probability that the true ratio {sample} is above the best that luck shows, on average, among {tried}{alike}{level}. Trials "
+        f"Probability that the true ratio {sample} is above the best that luck shows, on average, among {tried}{elsewhere}{alike}{level}. Trials "
         "that were never logged are not counted."
     )
 
