@@ -18,7 +18,7 @@ CHART_FILES := $(sort $(shell find infra/helm/backtune -type f)) $(CHART)/filled
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-pine chart test-chart test-slow test-cluster test-api lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway docs head lock wheel clean help
+.PHONY: demo test test-pine chart test-chart test-slow test-cluster test-api lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway bench-evidence docs head lock wheel clean help
 
 help:
 	@echo "make demo       a sweep on Ray over a synthetic market"
@@ -35,6 +35,7 @@ help:
 	@echo "make bench-tracking  a sweep into MLflow, and what that costs the sweep"
 	@echo "make bench-scale   what a driver of 1,000 slots and 100,000 studies costs"
 	@echo "make bench-gateway  time to answer at 200 requests a second while a sweep runs"
+	@echo "make bench-evidence  what the evidence says on simulated markets: mistakes and power"
 	@echo "make docs       the tables of docs/spec.md, from the code"
 	@echo "make head       a Ray head for jobs, for this machine alone (Ctrl-C ends it)"
 	@echo "make lock       pin the dependencies again"
@@ -112,6 +113,9 @@ bench-tracking: $(READY)
 
 bench-gateway: $(READY)
 	$(BIN)/python tests/benchmarks/bench_gateway.py
+
+bench-evidence: $(READY)
+	$(BIN)/python tests/benchmarks/bench_evidence.py
 
 docs: $(READY)
 	$(BIN)/python docs/tables.py

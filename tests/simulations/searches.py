@@ -1,0 +1,76 @@
+"""One search on simulated bars, in memory: no folder, no summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backtune.data.bars import Bars
+from backtune.engine.window import Window
+from backtune.objective import Objective, Trial
+from backtune.results.best import best_of
+from backtune.search.samplers import make_suggester
+from backtune.search.suggest import Told
+from backtune.spec import Execution, Search
+from backtune.strategy.registry import strategy_ref
+from backtune.validation.deflated_sharpe import ReturnShape, Tried
+from backtune.validation.moments import bar_returns
+
+FREE = Execution(fee_bps=0.0, slippage_bps=0.0)
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """The winner of a search and what was tried for it.
+
+    Attributes:
+        shape: The moments of the winner's bar returns.
+        tried: The trials of the search.
+        n_trades: The number of the winner's closed trades.
+    """
+
+    shape: ReturnShape
+    tried: Tried
+    n_trades: int
+
+    @property
+    def z(self) -> float:
+        """The winner's Sharpe ratio in errors of a ratio of 0: SR sqrt(n - 1)."""
+        return float(self.shape.sharpe * np.sqrt(self.shape.n_returns - 1))
+
+
+def search_bars(
+    strategy: str,
+    sampler: str,
+    bars: Bars,
+    *,
+    execution: Execution = FREE,
+    n_trials: int = 200,
+    seed: int = 0,
+) -> SearchOutcome | None:
+    """Search the Sharpe ratio of a built-in strategy on all bars; None where no candidate is complete."""
+    setting = Search.model_validate({"sampler": sampler, "trials": n_trials})
+    ref = strategy_ref(strategy)
+    objective = Objective(ref, execution, setting.goals, setting.bounds)
+    window = Window.of(bars)
+    suggester = make_suggester(setting, ref.load().space(), seed)
+    trials: list[Trial] = []
+    while len(trials) < n_trials:
+        candidates = suggester.ask(suggester.batch_size)
+        if not candidates:
+            break
+        numbered = list(enumerate(candidates, start=len(trials)))
+        batch = list(objective.trials(numbered, window))
+        suggester.tell([Told(trial.values, objective.told(trial)) for trial in batch])
+        trials += batch
+    trials = trials[:n_trials]
+    best = best_of(trials, setting.goals)
+    tried = Tried.of(np.array([trial.blocks for trial in trials]))
+    if not best or tried is None:
+        return None
+    equity = objective.equity(best[0].params, window)
+    shape = ReturnShape.of(bar_returns(equity, execution.initial_cash))
+    return (
+        SearchOutcome(shape, tried, int(best[0].metrics["total_trades"] or 0)) if shape is not None else None
+    )
