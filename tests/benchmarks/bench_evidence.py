@@ -84,14 +84,16 @@ def print_dsr(run: Run) -> None:
         "DSR >= 0.95", "Sidak, independent", "Sidak, distinct",
     )  # fmt: skip
     for costs, execution in (("none", FREE), ("default", Execution())):
-        together: list[SearchOutcome] = []
+        together: dict[str, list[SearchOutcome]] = {sampler: [] for sampler in calibration.SAMPLERS}
         for strategy in calibration.STRATEGIES:
-            for sampler in calibration.SAMPLERS:
+            for sampler, of_all in together.items():
                 search = partial(search_walk, strategy=strategy, sampler=sampler, execution=execution)
                 outcomes = [outcome for outcome in run(search) if outcome is not None]
                 _print_calibration(strategy, sampler, costs, outcomes)
-                together += outcomes
-        _print_calibration("all", "all", costs, together)
+                of_all.extend(outcomes)
+        for sampler, of_all in together.items():
+            _print_calibration("all", sampler, costs, of_all)
+        _print_calibration("all", "all", costs, [one for of_all in together.values() for one in of_all])
 
 
 def _print_calibration(strategy: str, sampler: str, costs: str, outcomes: Sequence[SearchOutcome]) -> None:
