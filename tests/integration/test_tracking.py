@@ -170,7 +170,7 @@ def test_an_unreadable_study_is_reported_and_the_others_are_projected(tmp_path: 
 
 # The experiment; the sweep before and after, which is there then; a study; each of its two trials, and that they are there;
 # the report, and that it is there.
-N_CALLS = 1 + 4 + 3 + 5 + 2 * 3 + 1 + 2
+N_CALLS = 2 + 4 + 3 + 5 + 2 * 3 + 1 + 2
 
 
 @pytest.fixture(scope="module")
