@@ -14,6 +14,7 @@ from rich.console import Console
 from backtune import backtest_positions, load_bars
 from backtune.cli.tables import print_leaderboard
 from backtune.data.catalog import Catalog
+from backtune.report.wording import p_text
 from backtune.spec import Execution
 from backtune.sweep import run_sweep
 from sweeps import INLINE, parsed
@@ -114,13 +115,12 @@ def test_the_best_of_many_on_a_random_walk_is_called_out(luck):
         assert row.evidence.dsr < row.evidence.dsr_level
         assert row.evidence.oos_interval.low < 0.0
         words = " ".join(row.warnings)
-        assert "the best of 2,000 trials" in words
-        assert f"(deflated Sharpe {row.evidence.dsr:.2f}, below {row.evidence.dsr_level:.2f})" in words
-        assert "out-of-sample Sharpe" in words
-        assert "without skill the best of 4 tests would be as good" in words
+        assert "in sample no better than the luck of 2,000 trials" in words
+        assert f"(DSR {row.evidence.dsr:.2f}, luck reaches {row.evidence.dsr_level:.2f})" in words
+        assert "its test is no better than the best of 4 by luck" in words
     # Random candidates: here the probability of overfitting informs.
     assert np.mean([row.evidence.pbo for row in rows]) > 0.4
-    assert any("chosen by half of the time" in warning for row in rows for warning in row.warnings)
+    assert any("halves of the time disagree" in warning for row in rows for warning in row.warnings)
 
 
 def test_a_real_edge_is_let_pass(edge):
@@ -192,5 +192,5 @@ def test_the_table_has_the_evidence_at_any_width(luck, width, shown, hidden):
     assert not any(name in table for name in hidden)
     for row in rows:
         assert f" {row.evidence.dsr:.2f} " in table
-        assert f" {row.evidence.timing_p:.2f} " in table
+        assert f" {p_text(row.evidence.timing_p)} " in table
     assert " ".join(warnings.split()).startswith("; ".join(rows[0].warnings))

@@ -15,7 +15,7 @@ from backtune.report.course import course_of_winner
 from backtune.report.html import html_report
 from backtune.report.markdown import markdown_report
 from backtune.report.tables import grids, months_of
-from backtune.report.wording import metric_text
+from backtune.report.wording import metric_text, p_text
 from backtune.results.runs import Run
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
@@ -353,7 +353,7 @@ def test_the_evidence_is_in_the_data_and_the_markdown(undisturbed):
     head = next(line for line in markdown_report(content).splitlines() if line.startswith("|  | study"))
     names = [field.strip() for field in head.split("|")]
     found = dict(zip(names, fields, strict=True))
-    assert (found["DSR"], found["Family p"]) == (f"{row.evidence.dsr:.2f}", f"{row.evidence.family.p:.2f}")
+    assert (found["DSR"], found["Family p"]) == (f"{row.evidence.dsr:.2f}", p_text(row.evidence.family.p))
     assert found["Sharpe 95%"].startswith(f"{row.evidence.oos_interval.low:.1f} to")
 
 

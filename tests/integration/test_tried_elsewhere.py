@@ -70,7 +70,9 @@ def test_a_warm_start_carries_the_trials_that_found_its_first_candidate(tmp_path
     assert found.dsr <= before.dsr + 0.02
     (row,) = warm.rows()
     assert any(
-        text.startswith("in sample the best of 20 trials, and 1,000 more on the same bars in another sweep, ")
+        text.startswith(
+            "in sample no better than the luck of 20 trials and 1,000 more on the same bars in another sweep "
+        )
         for text in row.warnings
     )
     # What began with that carries both.

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from backtune.data.window import to_datetime
 from backtune.objective import Metrics
-from backtune.report.wording import IN_PERCENT
+from backtune.report.wording import IN_PERCENT, NOTHING, p_text, share_text
 from backtune.results.evidence import Evidence
 from backtune.results.family import describe_luck
 from backtune.results.row import Row
@@ -147,17 +147,15 @@ def _study(row: Row) -> Text:
 def _evidence(row: Row, columns: Iterable[str]) -> list[Text]:
     """Return the evidence of these columns, marked where it is weak."""
     found, family = row.evidence, row.evidence.family
-    values = {
-        "family": family.p if family else None,
-        "haircut": family.haircut_sharpe_ratio if family else None,
-        "timing_p": found.timing_p,
-        "dsr": found.dsr,
+    texts = {
+        "family": p_text(family.p if family else None),
+        "haircut": share_text(family.haircut_sharpe_ratio if family else None),
+        "timing_p": p_text(found.timing_p),
+        "dsr": share_text(found.dsr),
     }
+    weak = row.weaknesses
     return [
-        Text(
-            _number(name, values[name]),
-            style="yellow" if name in row.weaknesses else "dim" if values[name] is None else "",
-        )
+        Text(texts[name], style="yellow" if name in weak else "dim" if texts[name] == NOTHING else "")
         for name in columns
     ]
 

@@ -149,18 +149,20 @@ class Content:
     Args:
         run: the sweep's folder.
         study: id of the only study to tell of; all of them for None.
+        most_stressed: The number of rows, from the first on, that a page has the stress of.
 
     Raises:
         SpecError: the sweep has no such study.
         ResultsError: a log cannot be read.
     """
 
-    def __init__(self, run: Run, study: str | None = None) -> None:
+    def __init__(self, run: Run, study: str | None = None, *, most_stressed: int = MOST_STRESSED) -> None:
         ids = [entry.id for entry in run.studies]
         if study is not None and study not in ids:
             raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)
         self.run = run
         self.study = study
+        self._most_stressed = most_stressed
         rows = leaderboard(run)
         # Of one study, the folds of a walk-forward each by itself.
         self.rows: list[Row] = rows if study is None else [one for row in rows for one in row.folds or (row,)]
@@ -206,7 +208,7 @@ class Content:
     def is_stressed(self, row: Row) -> bool:
         """Whether a report has the stress of a row: of the first few of those that it is about, where they have a winner."""
         told = [one for one in self.rows if self.study in (None, one.study)]
-        return row.values is not None and any(row is one for one in told[:MOST_STRESSED])
+        return row.values is not None and any(row is one for one in told[: self._most_stressed])
 
     def stress(self, row: Row) -> tuple[Stress | None, str]:
         """Return the stress of a row's winner, or why it cannot be had."""

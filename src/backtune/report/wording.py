@@ -69,6 +69,13 @@ def share_text(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}"
 
 
+def p_text(p: float | None) -> str:
+    """Return a p-value with two digits; ``<0.01`` below the smallest that they show."""
+    if p is None:
+        return NOTHING
+    return "<0.01" if p < 0.01 else f"{p:.2f}"
+
+
 def interval_text(interval: SharpeInterval | None) -> str:
     """Its ends."""
     return NOTHING if interval is None else f"{interval.low:.1f} to {interval.high:.1f}"

@@ -17,8 +17,6 @@ from backtune.validation.track_record import TrackRecord
 
 # Fewer trades tell little, whatever they made.
 FEW_TRADES = 30
-# As likely as not: the best of luck shows as much on average.
-AS_LUCK = 0.5
 # A choice that lost money in so many of the splits matters.
 OFTEN = 0.25
 # Half of what the best has over trials elsewhere is gone within a tenth of the ranges.
@@ -179,14 +177,14 @@ class Evidence:
             oos_sharpe: The Sharpe ratio out of sample, to be held against that of holding the asset.
         """
         found = {
+            "family": self._luck_of_many(),
+            "oos_interval": self._loss(),
+            "hold_metrics": self._holding(oos_sharpe),
+            "timing_p": self._drift(),
+            "permutation": self._luck_of_permutations(),
             "dsr": self._luck(n_trials),
             "pbo_loss": self._losing_splits(),
             "plateau": self._needle(),
-            "oos_interval": self._loss(),
-            "family": self._luck_of_many(),
-            "timing_p": self._drift(),
-            "permutation": self._luck_of_permutations(),
-            "hold_metrics": self._holding(oos_sharpe),
         }
         return {name: words for name, words in found.items() if words}
 
@@ -198,23 +196,20 @@ class Evidence:
         if self.n_cells is not None:
             # The family says the same of a walk-forward, in words that are easier to understand.
             return "" if self.family is not None else f"may be the luck of one of {self.n_cells:,} cells"
-        verdict = "is what luck would give" if self.dsr < AS_LUCK else "may be luck"
-        best = f"in sample the best of {n_trials:,} trials{self._trials_elsewhere}"
-        return f"{best} {verdict} (deflated Sharpe {self.dsr:.2f}, below {level:.2f})"
+        tried = f"{n_trials:,} trials{self._trials_elsewhere}"
+        return f"in sample no better than the luck of {tried} (DSR {self.dsr:.2f}, luck reaches {level:.2f})"
 
     @property
     def _trials_elsewhere(self) -> str:
         if not self.n_elsewhere:
             return ""
         sweeps = "another sweep" if self.n_other_sweeps == 1 else f"{self.n_other_sweeps:,} other sweeps"
-        return f", and {self.n_elsewhere:,} more on the same bars in {sweeps},"
+        return f" and {self.n_elsewhere:,} more on the same bars in {sweeps}"
 
     def _losing_splits(self) -> str:
         if self.pbo_loss is None or self.pbo_loss < OFTEN:
             return ""
-        return (
-            f"chosen by half of the time, it loses in the other half in {100 * self.pbo_loss:.0f} of 100 ways"
-        )
+        return f"halves of the time disagree: chosen by one, it loses in the other in {100 * self.pbo_loss:.0f} of 100 ways"
 
     def _needle(self) -> str:
         if self.plateau is None or self.plateau >= FLAT:
@@ -223,7 +218,8 @@ class Evidence:
 
     def _loss(self) -> str:
         interval = self.oos_interval
-        if interval is None or interval.low >= 0.0:
+        if interval is None or interval.low >= 0.0 or self._luck_of_many():
+            # A test that is no better than luck has said it.
             return ""
         verdict = "is below 0" if interval.high < 0.0 else "could be below 0"
         ends = f"{100 * interval.confidence:.0f} %: {interval.low:.1f} to {interval.high:.1f}"
@@ -233,25 +229,25 @@ class Evidence:
         if self.family is None or self.family.p <= LEVEL:
             return ""
         n = self.family.luck.n_tests
-        tests = "its test" if n == 1 else f"the best of {n:,} tests"
-        return f"without skill {tests} would be as good (family-wise p {self.family.p:.2f})"
+        luck = "luck" if n == 1 else f"the best of {n:,} by luck"
+        return f"its test is no better than {luck} (p {self.family.p:.2f})"
 
     def _drift(self) -> str:
         if self.timing_p is None or self.timing_p <= LEVEL:
             return ""
-        return f"no sign of timing: at other times it does as well (p {self.timing_p:.2f})"
+        return f"no sign of timing (p {self.timing_p:.2f})"
 
     def _luck_of_permutations(self) -> str:
         test = self.permutation
         if test is None or test.p <= LEVEL:
             return ""
-        return f"the same search finds as much in bars without any order (p {test.p:.2f}, {test.n_done} searches)"
+        return f"in sample no better than the same search on shuffled bars (p {test.p:.2f})"
 
     def _holding(self, oos_sharpe: float | None) -> str:
         held = (self.hold_metrics or {}).get("sharpe_ratio")
         if held is None or oos_sharpe is None or oos_sharpe >= held:
             return ""
-        return f"holding the asset did better (Sharpe {held:.2f} against {oos_sharpe:.2f})"
+        return f"holding the asset did better (Sharpe {held:.2f})"
 
 
 NO_EVIDENCE = Evidence()

@@ -24,12 +24,12 @@ def put_spec(run: Run, folder: Path) -> None:
 
 
 def put_report(run: Run, folder: Path) -> None:
-    """``report.html``, of a sweep.
+    """``report.html``, of a sweep, without the stress of its winners: who waits for the prompt has not asked for it.
 
     Raises:
         ResultsError: a log cannot be read.
     """
-    written_report(Content(run), "html", folder / "report.html")
+    written_report(Content(run, most_stressed=0), "html", folder / "report.html")
 
 
 def put_study_files(run: Run, row: Row | None, trials: pl.DataFrame | None, folder: Path) -> None:

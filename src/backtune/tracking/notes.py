@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from backtune.report.markdown import plain
-from backtune.report.wording import NOTHING, counted, metric_text, metric_title, params_text
+from backtune.report.wording import counted, metric_text, metric_title, p_text, params_text, share_text
 from backtune.results.family import describe_luck
 from backtune.results.leaderboard import Row
 from backtune.results.runs import Run, StudyEntry
@@ -90,14 +90,14 @@ def _cells(rows: Sequence[Row], goals: Sequence[str]) -> Iterator[list[str]]:
         )
         family = row.evidence.family
         evidence = (
-            family.p if family else None,
-            family.haircut_sharpe_ratio if family else None,
-            row.evidence.timing_p,
-            row.evidence.dsr,
+            p_text(family.p if family else None),
+            share_text(family.haircut_sharpe_ratio if family else None),
+            p_text(row.evidence.timing_p),
+            share_text(row.evidence.dsr),
         )
         yield [
             str(place), plain(f"{row.strategy} {row.asset} {row.timeframe}"), plain(params_text(row.params)), f"{row.n_trials:,}",
-            *pairs, *(NOTHING if value is None else f"{value:.2f}" for value in evidence), plain("; ".join(row.warnings)),
+            *pairs, *evidence, plain("; ".join(row.warnings)),
         ]  # fmt: skip
 
 

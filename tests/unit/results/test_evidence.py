@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -53,58 +54,48 @@ STRONG = Evidence(
         ({"dsr": 0.80}, {}),
         (
             {"dsr": 0.79},
-            {"dsr": "in sample the best of 1,600 trials may be luck (deflated Sharpe 0.79, below 0.80)"},
+            {"dsr": "in sample no better than the luck of 1,600 trials (DSR 0.79, luck reaches 0.80)"},
         ),
         (
             {"dsr": 0.79, "n_elsewhere": 1_500, "n_other_sweeps": 3},
             {
-                "dsr": "in sample the best of 1,600 trials, and 1,500 more on the same bars in 3 other sweeps, may be luck (deflated Sharpe 0.79, below 0.80)"
+                "dsr": "in sample no better than the luck of 1,600 trials and 1,500 more on the same bars in 3 other sweeps (DSR 0.79, luck reaches 0.80)"
             },
         ),
         (
             {"dsr": 0.79, "n_elsewhere": 20, "n_other_sweeps": 1},
             {
-                "dsr": "in sample the best of 1,600 trials, and 20 more on the same bars in another sweep, may be luck (deflated Sharpe 0.79, below 0.80)"
-            },
-        ),
-        (
-            {"dsr": 0.31},
-            {
-                "dsr": "in sample the best of 1,600 trials is what luck would give (deflated Sharpe 0.31, below 0.80)"
+                "dsr": "in sample no better than the luck of 1,600 trials and 20 more on the same bars in another sweep (DSR 0.79, luck reaches 0.80)"
             },
         ),
         (
             {"dsr": 0.94, "n_independent": 1.0},
-            {"dsr": "in sample the best of 1,600 trials may be luck (deflated Sharpe 0.94, below 0.95)"},
+            {"dsr": "in sample no better than the luck of 1,600 trials (DSR 0.94, luck reaches 0.95)"},
         ),
         ({"dsr": 0.7, "n_cells": 6}, {}),
         ({"dsr": 0.7, "n_cells": 6, "family": None}, {"dsr": "may be the luck of one of 6 cells"}),
         ({"family": family(0.05)}, {}),
-        (
-            {"family": family(0.55)},
-            {"family": "without skill the best of 36 tests would be as good (family-wise p 0.55)"},
-        ),
-        (
-            {"family": family(0.4, 1)},
-            {"family": "without skill its test would be as good (family-wise p 0.40)"},
-        ),
+        ({"family": family(0.55)}, {"family": "its test is no better than the best of 36 by luck (p 0.55)"}),
+        ({"family": family(0.4, 1)}, {"family": "its test is no better than luck (p 0.40)"}),
         ({"timing_p": 0.05}, {}),
-        ({"timing_p": 0.43}, {"timing_p": "no sign of timing: at other times it does as well (p 0.43)"}),
+        ({"timing_p": 0.43}, {"timing_p": "no sign of timing (p 0.43)"}),
         (
             {"hold_metrics": {"sharpe_ratio": 1.25}},
-            {"hold_metrics": "holding the asset did better (Sharpe 1.25 against 0.70)"},
+            {"hold_metrics": "holding the asset did better (Sharpe 1.25)"},
         ),
         ({"hold_metrics": {"sharpe_ratio": None}}, {}),
         (
             {"pbo_loss": 0.25},
-            {"pbo_loss": "chosen by half of the time, it loses in the other half in 25 of 100 ways"},
+            {
+                "pbo_loss": "halves of the time disagree: chosen by one, it loses in the other in 25 of 100 ways"
+            },
         ),
         ({"pbo_loss": 0.24}, {}),
         ({"permutation": PermutationTest(0.05, 199, 199)}, {}),
         (
             # The permutations say it without the assumptions of the deflated Sharpe ratio.
             {"permutation": PermutationTest(0.31, 199, 199), "dsr": 0.1},
-            {"permutation": "the same search finds as much in bars without any order (p 0.31, 199 searches)"},
+            {"permutation": "in sample no better than the same search on shuffled bars (p 0.31)"},
         ),
         # The probability of overfitting is near one half for any search that learns, and is told without a verdict.
         ({"pbo": 0.62}, {}),
@@ -120,6 +111,11 @@ STRONG = Evidence(
             {"oos_interval": "out-of-sample Sharpe is below 0 (95 %: -2.0 to -0.5)"},
         ),
         ({"oos_interval": interval(0.0, 0.5)}, {}),
+        (
+            # Whatever luck shows as well may be below 0.
+            {"oos_interval": interval(-0.41, 1.1), "family": family(0.55)},
+            {"family": "its test is no better than the best of 36 by luck (p 0.55)"},
+        ),
         (vars(NO_EVIDENCE), {}),
     ],
 )
@@ -129,11 +125,17 @@ def test_words(changes: dict[str, object], expected: dict[str, str]) -> None:
 
 def test_every_weakness_is_an_attribute() -> None:
     weak = Evidence(
-        dsr=0.1, n_independent=9.0, pbo_loss=0.9, plateau=0.0, oos_interval=interval(-1, 1), family=family(0.9),
+        dsr=0.1, n_independent=9.0, pbo_loss=0.9, plateau=0.0, oos_interval=interval(-1, 1), family=family(0.01),
         timing_p=0.9, hold_metrics={"sharpe_ratio": 2.0},
     )  # fmt: skip
-    found = list(weak.weaknesses(2, 1.0))
-    assert found == ["dsr", "pbo_loss", "plateau", "oos_interval", "family", "timing_p", "hold_metrics"]
+    found = [
+        *weak.weaknesses(2, 1.0),
+        *replace(weak, family=family(0.9), permutation=PermutationTest(0.9, 1, 1)).weaknesses(2, 1.0),
+    ]
+    assert found == [
+        "oos_interval", "hold_metrics", "timing_p", "dsr", "pbo_loss", "plateau",
+        "family", "hold_metrics", "timing_p", "permutation", "pbo_loss", "plateau",
+    ]  # fmt: skip
     assert set(found) < set(vars(weak))
 
 

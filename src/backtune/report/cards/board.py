@@ -16,6 +16,7 @@ from backtune.report.wording import (
     metric_text,
     metric_title,
     metric_words,
+    p_text,
     params_text,
     share_text,
     short_title,
@@ -179,7 +180,7 @@ def _dsr(row: Row) -> Cell:
 
 def _family_p(row: Row) -> Cell:
     family = row.evidence.family
-    return Cell(share_text(family.p if family else None), is_weak=_is_weak(row, "family"))
+    return Cell(p_text(family.p if family else None), is_weak=_is_weak(row, "family"))
 
 
 def _haircut(row: Row) -> Cell:
@@ -188,7 +189,7 @@ def _haircut(row: Row) -> Cell:
 
 
 def _timing_p(row: Row) -> Cell:
-    return Cell(share_text(row.evidence.timing_p), is_weak=_is_weak(row, "timing_p"))
+    return Cell(p_text(row.evidence.timing_p), is_weak=_is_weak(row, "timing_p"))
 
 
 def _is_weak(row: Row, name: str) -> bool:

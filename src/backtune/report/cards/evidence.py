@@ -13,6 +13,7 @@ from backtune.report.wording import (
     interval_text,
     metric_text,
     metric_words,
+    p_text,
     params_text,
     percent,
     share_text,
@@ -62,7 +63,7 @@ def _of_test(row: Row) -> Iterator[_Line]:
         n = family.luck.n_tests
         among = "the test" if n == 1 else f"the best of {n:,} tests"
         yield _Line(
-            "family", "Family-wise p", share_text(family.p),
+            "family", "Family-wise p", p_text(family.p),
             f"Without skill {among} is as good in that share of sweeps, at most; 0.05 or less is more than luck. Distrust it where "
             "these bars were looked at before, by you or by an earlier sweep.",
         )  # fmt: skip
@@ -74,7 +75,7 @@ def _of_test(row: Row) -> Iterator[_Line]:
         )  # fmt: skip
         if family.q is not None:
             yield _Line(
-                "q", "q-value", share_text(family.q),
+                "q", "q-value", p_text(family.q),
                 "The share of rows without an edge among all that test as well as this one. For a choice of many rows, where "
                 "the family-wise p asks that not a single one is wrong.",
             )  # fmt: skip
@@ -87,7 +88,7 @@ def _of_test(row: Row) -> Iterator[_Line]:
         )  # fmt: skip
     if evidence.timing_p is not None:
         yield _Line(
-            "timing_p", "Timing p", share_text(evidence.timing_p),
+            "timing_p", "Timing p", p_text(evidence.timing_p),
             "So often do the same positions do as well when they are moved to other times: 0.05 or less means that their times are "
             "chosen well, more that the market's drift may have made the result. A weak test with few trades.",
         )  # fmt: skip
@@ -117,7 +118,7 @@ def _of_search(row: Row, objective: str) -> Iterator[_Line]:
     if test is not None:
         missing = "" if test.is_complete else f" {test.n_wanted - test.n_done:,} more are to come."
         yield _Line(
-            "permutation", "Permutation p", share_text(test.p),
+            "permutation", "Permutation p", p_text(test.p),
             f"The whole search was repeated {test.n_done:,} times on bars whose moves were shuffled; so often was its best as good. 0.05 or "
             f"less is more than luck, whatever the sampler and the number of trials.{missing}",
         )  # fmt: skip
