@@ -82,6 +82,8 @@ def examine(kind: str, options: argparse.Namespace) -> tuple[np.ndarray, np.ndar
             }
         )  # fmt: skip
         result = run_sweep(spec, Path(folder, "runs"), Options(executor="inline", tracking=False))
+        if result.exit_status != 0:
+            raise SystemExit("stopped before all permuted searches were finished")
         tests = [permutation_p(result.run, [study]) for study in result.run.studies]
         dsr = [row.evidence.dsr or 0.0 for row in result.rows()]
         return np.array([test.p for test in tests if test is not None]), np.array(dsr)
