@@ -27,7 +27,7 @@ from backtune.results.summary import StudySummary
 from backtune.spec import Execution, SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
-from backtune.validation.deflated_sharpe import ReturnShape, probabilistic_sharpe
+from backtune.validation.deflated_sharpe import ReturnShape, deflated_sharpe, probabilistic_sharpe
 from backtune.validation.timing import combine_p_values
 from sweeps import INLINE, backtune, build_market, spec_document, written
 
@@ -160,7 +160,7 @@ def test_a_single_cell_is_compared_with_none(walked, copied):
     returns = np.diff(np.concatenate([[10_000.0], result.equity])) / np.concatenate(
         [[10_000.0], result.equity[:-1]]
     )
-    assert row.evidence.dsr == pytest.approx(probabilistic_sharpe(ReturnShape.of(returns)))
+    assert row.evidence.dsr == pytest.approx(deflated_sharpe(ReturnShape.of(returns), 1.0).probability)
     assert row.evidence.n_cells == 1
     before = next(one for one in walked.rows() if one.strategy == "RSIStrategy")
     assert (row.oos_metrics, row.evidence.pbo_loss) == (before.oos_metrics, before.evidence.pbo_loss)
