@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -116,11 +117,11 @@ def test_the_best_of_many_on_a_random_walk_is_called_out(luck):
         assert row.evidence.oos_interval.low < 0.0
         words = " ".join(row.warnings)
         assert "in sample no better than the luck of 2,000 trials" in words
-        assert f"(DSR {row.evidence.dsr:.2f}, luck reaches {row.evidence.dsr_level:.2f})" in words
-        assert "its test is no better than the best of 4 by luck" in words
+        assert f"(DSR {row.evidence.dsr:.2f}; luck reaches {row.evidence.dsr_level:.2f})" in words
+        assert "better than the best of 4 by luck" in words
     # Random candidates: here the probability of overfitting informs.
     assert np.mean([row.evidence.pbo for row in rows]) > 0.4
-    assert any("halves of the time disagree" in warning for row in rows for warning in row.warnings)
+    assert any("the choice by one half of the search" in warning for row in rows for warning in row.warnings)
 
 
 def test_a_real_edge_is_let_pass(edge):
@@ -184,13 +185,26 @@ def test_the_table_has_the_evidence_at_any_width(luck, width, shown, hidden):
     rows = luck.rows()
     print_leaderboard(console, luck.run, rows, top=0)
     text = console.file.getvalue()
-    table, warnings = text.split(" 1 ! ")
-    table, verdict = table.split(" No row does better out of sample than luck would.")
-    assert "Without skill the best of 4 tests would show a Sharpe ratio of" in " ".join(verdict.split())
+    table, told = text.split(" No row does better out of sample than luck would.")
     assert max(map(len, text.splitlines())) <= width
+    assert "Without skill the best of 4 tests would show a Sharpe ratio of" in " ".join(told.split())
+    assert "family p: the share of sweeps in which luck alone tests as well." in " ".join(told.split())
     assert all(name in table for name in shown)
     assert not any(name in table for name in hidden)
     for row in rows:
         assert f" {row.evidence.dsr:.2f} " in table
         assert f" {p_text(row.evidence.timing_p)} " in table
-    assert " ".join(warnings.split()).startswith("; ".join(rows[0].warnings))
+        # What the sentence says of all rows is not said again of each.
+        assert not any(text in " ".join(told.split()) for text in row.weaknesses.values())
+
+
+def test_rows_that_test_better_than_luck_are_printed_wherever_they_stand(edge):
+    (row,) = edge.rows()
+    weak = replace(row, evidence=replace(row.evidence, family=None), asset="WALK")
+    console = Console(width=120, file=io.StringIO(), color_system=None)
+    print_leaderboard(console, edge.run, [*[weak] * 5, row], top=2)
+    text = console.file.getvalue()
+    assert text.count("WALK") == 2
+    assert " 6  Momentum EDGE" in text
+    assert "3 more rows" in text
+    assert "Row 6 does better out of sample than luck would." in " ".join(text.split())

@@ -219,7 +219,7 @@ def test_the_centre_of_the_plateau_is_named_where_the_best_stands_alone(sparse, 
     rows = sparse.rows()
     plateaus = [(0.1, 0.8), (None, 0.8), (0.9, 0.95), (0.1, 0.3), (0.1, None)]
     alone = [
-        replace(row, evidence=replace(row.evidence, plateau=best, centre_plateau=centre))
+        replace(row, evidence=replace(row.evidence, plateau=best, centre_plateau=centre, family=None))
         for row in rows
         for best, centre in plateaus
     ]

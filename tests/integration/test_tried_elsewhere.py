@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from backtune import load_bars
 from backtune.data.catalog import Catalog
 from backtune.results.related import RelatedStudy
 from backtune.results.runs import Run
@@ -117,7 +118,7 @@ def test_other_seeds_and_specs_on_the_same_bars_count(tmp_path, walk):
         assert found.n_independent == pytest.approx(together.n_independent)
     assert evidence_of(first).dsr < alone.dsr
     words = " ".join(first.rows()[0].warnings)
-    assert "the best of 60 trials, and 70 more on the same bars in 2 other sweeps, " in words
+    assert "the luck of 60 trials and 70 more on the same bars in 2 other sweeps " in words
     # A related sweep grows.
     sweep(walk, tmp_path, seed=2, trials=50)
     assert evidence_of(first).n_elsewhere == 80
@@ -225,3 +226,17 @@ def test_the_folder_of_an_older_warm_start_says_that_its_source_is_not_known(tmp
     path.write_text(json.dumps(content))
     (row,) = replace(warm, run=Run.open(warm.run.folder)).rows()
     assert any("its folder is too old to name it" in text for text in row.warnings)
+
+
+def test_an_asset_of_the_same_name_in_another_catalog_is_another_asset(tmp_path, walk):
+    """But for the same bars in a copy of the catalog, which count wherever they lie."""
+    copied, other = tmp_path / "copy" / "market", tmp_path / "other" / "market"
+    shutil.copytree(walk, copied)
+    shutil.copytree(walk, other)
+    frame = load_bars(walk, "WALK", "1h").to_frame()
+    moved = frame.with_columns(pl.col("open", "high", "low", "close") * 2.0)
+    Catalog.open(other).write("WALK", "1h", moved, replace=True)
+    first = sweep(walk, tmp_path)
+    sweep(copied, tmp_path, seed=2, trials=40)
+    sweep(other, tmp_path, seed=3, trials=50)
+    assert (evidence_of(first).n_elsewhere, evidence_of(first).n_other_sweeps) == (40, 1)

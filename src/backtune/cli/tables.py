@@ -14,9 +14,9 @@ from backtune.data.window import to_datetime
 from backtune.objective import Metrics
 from backtune.report.wording import IN_PERCENT, NOTHING, p_text, share_text
 from backtune.results.evidence import Evidence
-from backtune.results.family import describe_luck
 from backtune.results.row import Row
 from backtune.results.runs import Run
+from backtune.results.verdict import describe_verdict, passing_rows
 from backtune.space import Params
 from backtune.spec import Goal
 from backtune.validation.folds import Span
@@ -26,6 +26,11 @@ _WHERE_ROOM = ("total_return", "max_drawdown")
 # The columns of evidence, by the attribute that tells of it, and the one that goes where there is no room.
 _EVIDENCE = {"family": "family\np", "haircut": "haircut\nSharpe", "timing_p": "timing\np", "dsr": "\nDSR"}
 _WHERE_ROOM_TOO = "haircut"
+_LEGEND = (
+    "family p: the share of sweeps in which luck alone tests as well. haircut: the Sharpe ratio that is left. timing p: the share of "
+    "other times at which the same positions do as well. DSR: yellow where luck reaches as much. All that speaks against a row: "
+    "--json, or backtune report."
+)
 # What the first column keeps for itself beside more columns, and where there are none.
 _STUDY_WIDTH, _LEAST_STUDY_WIDTH = 30, 22
 _ANY_WIDTH = 10_000
@@ -35,11 +40,15 @@ _SHORT = {"total_return": "return", "max_drawdown": "drawdown", "total_trades": 
 
 
 def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int) -> None:
-    """The first ``top`` rows (all for 0): objectives in-sample and out-of-sample, and evidence; below, the warnings, those
-    about calendars once for each asset and timeframe.
+    """Print the first ``top`` rows (all for 0) and those that test better than luck, what that comes to, and the warnings.
+
+    Objectives are shown in sample and out of sample. Warnings about calendars are printed once for each asset and timeframe.
     """
     goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
-    shown = rows[: top or None]
+    passed = set(map(id, passing_rows(rows)))
+    shown = {
+        place: row for place, row in enumerate(rows, start=1) if not top or place <= top or id(row) in passed
+    }
     more, evidence = [name for name in _WHERE_ROOM if name not in goals], dict(_EVIDENCE)
     table = _table(shown, goals, evidence, more, _STUDY_WIDTH)
     while _least_width(console, table) > console.width and (more or _WHERE_ROOM_TOO in evidence):
@@ -48,17 +57,19 @@ def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int)
         else:
             del evidence[_WHERE_ROOM_TOO]
         table = _table(shown, goals, evidence, more, _STUDY_WIDTH if more else _LEAST_STUDY_WIDTH)
-    table.title, table.caption = _title(run), _caption(rows, top)
-    luck = describe_luck(row.evidence.family for row in rows)
+    table.title, table.caption = _title(run), _caption(len(rows) - len(shown))
     console.print(table)
-    if luck:
-        console.print(f" {luck}", highlight=False, markup=False)
-    if any(_own_warnings(row) for row in shown):
+    verdict = describe_verdict(rows)
+    if verdict:
+        console.print(f" {verdict}", style="bold", highlight=False, markup=False)
+        console.print(f" {_LEGEND}", style="dim", highlight=False, markup=False)
+    if any(map(_told_warnings, shown.values())):
         console.print(_warnings(shown))
     for line in disagreement_lines(row.disagreement for row in rows):
         console.print(f" ! {line}", style="yellow", highlight=False, markup=False)
-    if any(row.evidence.has_steadier for row in shown):
-        console.print(_centres(shown, goals[0]))
+    centres = {place: row for place, row in shown.items() if _has_centre_to_name(row)}
+    if centres:
+        console.print(_centres(centres, goals[0]))
 
 
 def print_folds(console: Console, run: Run, rows: Sequence[Row]) -> None:
@@ -97,7 +108,7 @@ def _days(span: Span | None) -> str:
 
 
 def _table(
-    rows: Sequence[Row],
+    rows: Mapping[int, Row],
     goals: Sequence[str],
     evidence: Mapping[str, str],
     more: Sequence[str],
@@ -107,12 +118,12 @@ def _table(
     table.add_column("", justify="right", style="dim")
     table.add_column("study, best parameters", overflow="fold", min_width=study_width)
     table.add_column("trials", justify="right")
-    _add_pairs(table, goals, rows)
+    _add_pairs(table, goals, list(rows.values()))
     for heading in evidence.values():
         table.add_column(heading, justify="right", no_wrap=True)
-    _add_pairs(table, more, rows)
+    _add_pairs(table, more, list(rows.values()))
     table.add_column("trades\n[b]out[/b]", justify="right", no_wrap=True)
-    for place, row in enumerate(rows, start=1):
+    for place, row in rows.items():
         table.add_row(
             str(place), _study(row), f"{row.n_trials:,}",
             *(_pair(name, row.is_metrics, row.oos_metrics) for name in goals), *_evidence(row, evidence),
@@ -160,20 +171,27 @@ def _evidence(row: Row, columns: Iterable[str]) -> list[Text]:
     ]
 
 
-def _warnings(rows: Sequence[Row]) -> Table:
+def _warnings(rows: Mapping[int, Row]) -> Table:
     """A paragraph for each row that has some; in the table they would stand in a narrow column."""
     table = Table.grid(padding=(0, 1))
     table.add_column("", justify="right", style="dim")
     table.add_column("", style="yellow")
-    for place, row in enumerate(rows, start=1):
-        own = _own_warnings(row)
-        if own:
-            table.add_row(f" {place}", Text("! " + "; ".join(own)))
+    for place, row in rows.items():
+        told = _told_warnings(row)
+        if told:
+            table.add_row(f" {place}", Text("! " + "; ".join(told)))
     return table
 
 
-def _own_warnings(row: Row) -> list[str]:
-    return [text for text in row.warnings if text != row.disagreement]
+def _has_centre_to_name(row: Row) -> bool:
+    return row.evidence.has_steadier and "family" not in row.weaknesses
+
+
+def _told_warnings(row: Row) -> list[str]:
+    """Return the warnings to print: of a row that is no better than luck, which is said of all together, the others alone."""
+    weak = row.weaknesses
+    said = {row.disagreement, *(weak.values() if "family" in weak else ())}
+    return [text for text in row.warnings if text not in said]
 
 
 def disagreement_lines(disagreements: Iterable[str]) -> list[str]:
@@ -186,14 +204,13 @@ def disagreement_lines(disagreements: Iterable[str]) -> list[str]:
     ]
 
 
-def _centres(rows: Sequence[Row], goal: str) -> Table:
+def _centres(rows: Mapping[int, Row], goal: str) -> Table:
     """A line for each row whose best stands alone while another candidate does not."""
     table = Table.grid(padding=(0, 1))
     table.add_column("", justify="right", style="dim")
     table.add_column("")
-    for place, row in enumerate(rows, start=1):
-        if row.evidence.has_steadier:
-            table.add_row(f" {place}", _centre(row.evidence, goal))
+    for place, row in rows.items():
+        table.add_row(f" {place}", _centre(row.evidence, goal))
     return table
 
 
@@ -210,9 +227,8 @@ def _title(run: Run) -> str:
     return f"{run.name}: {len(run.studies)} studies, {search['sampler']} on {objectives}"
 
 
-def _caption(rows: Sequence[Row], top: int) -> str | None:
-    hidden = len(rows) - top if top else 0
-    return f"{hidden} more rows: --top 0 shows all" if hidden > 0 else None
+def _caption(n_hidden: int) -> str | None:
+    return f"{n_hidden} more rows: --top 0 shows all" if n_hidden > 0 else None
 
 
 def _words(metric: str) -> str:

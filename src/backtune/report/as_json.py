@@ -6,9 +6,9 @@ from typing import Any
 
 from backtune.report.content import Content, StudyContent
 from backtune.results.evidence import NO_EVIDENCE
-from backtune.results.family import describe_luck
 from backtune.results.leaderboard import Row
 from backtune.results.segments import params_of, read_log
+from backtune.results.verdict import describe_verdict
 from backtune.spec import Goal
 
 
@@ -20,7 +20,7 @@ def json_report(content: Content) -> dict[str, Any]:
         ``evidence``, how far it can be trusted, with ``warnings`` in words; ``stress`` of
         :meth:`~backtune.results.stress.Stress.to_json`, null without a winner or where it cannot be had, which
         ``stress_problem`` says why; ``optimization_history``, an entry a trial of that study, with the best value so far; ``metadata``; and
-        ``leaderboard``, the rows of the sweep or the study; and ``luck``, a sentence on what these tests show without skill. What is
+        ``leaderboard``, the rows of the sweep or the study; and ``verdict``, in words, on whether any row does better than luck. What is
         undefined is null.
     """
     rows = [row for row in content.rows if content.study in (None, row.study)]
@@ -36,7 +36,7 @@ def json_report(content: Content) -> dict[str, Any]:
         "optimization_history": _history(content, study),
         "metadata": _metadata(content, study, row),
         "leaderboard": [one.to_json() for one in rows],
-        "luck": describe_luck(one.evidence.family for one in content.rows),
+        "verdict": describe_verdict(content.rows),
     }
 
 

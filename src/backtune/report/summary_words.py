@@ -7,7 +7,7 @@ from typing import Any
 
 from backtune.report.content import Content
 from backtune.report.wording import counted, day, metric_words
-from backtune.results.family import describe_luck
+from backtune.results.verdict import describe_verdict
 
 _FEES = {
     "fee_per_order": "{:g} an order",
@@ -44,9 +44,9 @@ def cautions(content: Content) -> Iterator[str]:
             "Judge by the out-of-sample numbers, from bars that the search never saw. Rows are ordered by what the search saw, so that "
             f"the first of {counted(len(content.rows), 'row')} keeps its test; whoever picks a row by its test picks the luckiest."
         )
-        luck = describe_luck(row.evidence.family for row in content.rows)
-        if luck:
-            yield luck
+        verdict = describe_verdict(content.rows)
+        if verdict:
+            yield verdict
     else:
         yield "There is no validation: nothing here says how a winner does on bars that the search has not seen."
     unfinished = sum(any(text.startswith("not finished") for text in row.warnings) for row in content.rows)

@@ -70,10 +70,12 @@ def share_text(value: float | None) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """Return a p-value with two digits; ``<0.01`` below the smallest that they show."""
+    """Return a p-value with two digits, and with three where two would not tell on which side of 0.05 it lies."""
     if p is None:
         return NOTHING
-    return "<0.01" if p < 0.01 else f"{p:.2f}"
+    if p < 0.01:
+        return "<0.01"
+    return f"{p:.3f}" if abs(p - 0.05) < 0.005 else f"{p:.2f}"
 
 
 def interval_text(interval: SharpeInterval | None) -> str:

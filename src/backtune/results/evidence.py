@@ -17,6 +17,8 @@ from backtune.validation.track_record import TrackRecord
 
 # Fewer trades tell little, whatever they made.
 FEW_TRADES = 30
+# Where luck does as well in half of all sweeps and more, nothing is left to tell from it.
+_AS_LIKELY_AS_NOT = 0.5
 # A choice that lost money in so many of the splits matters.
 OFTEN = 0.25
 # Half of what the best has over trials elsewhere is gone within a tenth of the ranges.
@@ -197,7 +199,7 @@ class Evidence:
             # The family says the same of a walk-forward, in words that are easier to understand.
             return "" if self.family is not None else f"may be the luck of one of {self.n_cells:,} cells"
         tried = f"{n_trials:,} trials{self._trials_elsewhere}"
-        return f"in sample no better than the luck of {tried} (DSR {self.dsr:.2f}, luck reaches {level:.2f})"
+        return f"in sample no better than the luck of {tried} (DSR {self.dsr:.2f}; luck reaches {level:.2f})"
 
     @property
     def _trials_elsewhere(self) -> str:
@@ -209,7 +211,7 @@ class Evidence:
     def _losing_splits(self) -> str:
         if self.pbo_loss is None or self.pbo_loss < OFTEN:
             return ""
-        return f"halves of the time disagree: chosen by one, it loses in the other in {100 * self.pbo_loss:.0f} of 100 ways"
+        return f"the choice by one half of the search loses in the other in {100 * self.pbo_loss:.0f} of 100 splits"
 
     def _needle(self) -> str:
         if self.plateau is None or self.plateau >= FLAT:
@@ -230,7 +232,8 @@ class Evidence:
             return ""
         n = self.family.luck.n_tests
         luck = "luck" if n == 1 else f"the best of {n:,} by luck"
-        return f"its test is no better than {luck} (p {self.family.p:.2f})"
+        verdict = "no better" if self.family.p > _AS_LIKELY_AS_NOT else "not clearly better"
+        return f"its test is {verdict} than {luck} (p {self.family.p:.2f})"
 
     def _drift(self) -> str:
         if self.timing_p is None or self.timing_p <= LEVEL:
@@ -247,7 +250,7 @@ class Evidence:
         held = (self.hold_metrics or {}).get("sharpe_ratio")
         if held is None or oos_sharpe is None or oos_sharpe >= held:
             return ""
-        return f"holding the asset did better (Sharpe {held:.2f})"
+        return f"holding the asset {'did better' if held > 0.0 else 'lost less'} (Sharpe {held:.2f})"
 
 
 NO_EVIDENCE = Evidence()
@@ -255,17 +258,15 @@ NO_EVIDENCE = Evidence()
 
 def doubts(is_metrics: Metrics, oos_metrics: Metrics) -> list[str]:
     """What metrics alone tell against a winner that was tested."""
+    counts = {"in sample": is_metrics["total_trades"] or 0, "out of sample": oos_metrics["total_trades"] or 0}
     found = [
-        f"only {n:.0f} trades {where}"
-        for where, n in (
-            ("in sample", is_metrics["total_trades"] or 0),
-            ("out of sample", oos_metrics["total_trades"] or 0),
-        )
+        f"only {n:.0f} {'trade' if n == 1 else 'trades'} {where}"
+        for where, n in counts.items()
         if n < FEW_TRADES
     ]
     profit = oos_metrics["total_return"]
     if profit is not None and profit <= -1.0:
         found.append("ruined out of sample: all of the money is lost")
-    elif profit is not None and profit <= 0.0 < (is_metrics["total_return"] or 0.0):
-        found.append("gains in sample, loses out of sample")
+    elif profit is not None and profit < 0.0:
+        found.append(f"loses {-100 * profit:.1f} % out of sample")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,8 +19,6 @@ from backtune.validation.multiple_tests import (
 
 # The level of a test: what has no skill passes it once in twenty times.
 LEVEL = 0.05
-# So many rows are named.
-_MOST_TOLD = 10
 # With so many tests, the rate of false discoveries says more than the probability of a single one.
 LARGE_FAMILY = 100
 
@@ -87,40 +85,3 @@ def compare_tests(tests: Sequence[RowTest | None]) -> list[FamilyResult | None]:
         for test, p, q in zip(known, adjusted, rates, strict=True)
     )
     return [None if test is None else next(results) for test in tests]
-
-
-def describe_luck(results: Iterable[FamilyResult | None]) -> str:
-    """Return in words whether any row's test is more than luck, and what luck would show; empty where nothing was tested.
-
-    Args:
-        results: The results of all rows, in the order of the leaderboard.
-    """
-    placed = [(place, result) for place, result in enumerate(results, start=1) if result is not None]
-    if not placed:
-        return ""
-    luck, share = placed[0][1].luck, placed[0][1].share_with_edge
-    passed = [place for place, result in placed if result.p <= LEVEL]
-    among = "1 test" if luck.n_tests == 1 else f"the best of {luck.n_tests:,} tests"
-    words = [
-        _verdict(passed, luck.n_tests),
-        (
-            f"Without skill {among} would show a Sharpe ratio of {luck.mean:.1f} on average, and stay below {luck.upper:.1f} in 95 of "
-            "100 sweeps."
-        ),
-    ]
-    if share is not None:
-        words.append(f"By the number of high p-values, {100 * share:.0f} of 100 rows have an edge.")
-    return " ".join(words)
-
-
-def _verdict(passed: Sequence[int], n_tests: int) -> str:
-    if not passed:
-        return (
-            "No row does better out of sample than luck would."
-            if n_tests > 1
-            else "The test is no better than luck."
-        )
-    shown = ", ".join(map(str, passed[:_MOST_TOLD])) + (", ..." if len(passed) > _MOST_TOLD else "")
-    if len(passed) == 1:
-        return f"Row {shown} does better out of sample than luck would."
-    return f"{len(passed):,} rows do better out of sample than luck would: {shown}."

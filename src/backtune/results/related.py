@@ -8,18 +8,18 @@ whatever folder that is; then the trials that found them count, and those that t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtune.errors import ResultsError
-from backtune.location import Location, S3Path, location
+from backtune.location import Location, S3Path, joined, location
 from backtune.results.files import names_in, read_json
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import count_trials, count_trials_below
-from backtune.spec import content_hash
+from backtune.spec import base_folder, content_hash
 from backtune.validation.folds import Span
 
 _NOT_COUNTED = "the trials of the sweep that it began with are not counted"
@@ -177,6 +177,8 @@ class RelatedSearches:
         cells = {_cell_name(entry) for entry in self._run.studies}
         found = _RunsFolder()
         runs = self._folder.parent
+        root = _catalog_of(self._run.spec)
+        prints = {entry.data_fingerprint for entry in self._run.studies if entry.data_fingerprint}
         for sweep in sorted(set(names_in(runs)) - {self._folder.name}):
             names = {
                 name: match[1]
@@ -184,7 +186,7 @@ class RelatedSearches:
                 if (match := _STUDY_ID.fullmatch(name)) and match[1] in cells
             }
             if names:
-                _read_sweep(runs / sweep, names, found)
+                _read_sweep(runs / sweep, names, found, _Bars(root, frozenset(prints)))
         return found
 
 
@@ -196,15 +198,27 @@ def _study_names(sweep: Location) -> Iterator[str]:
         return
 
 
-def _read_sweep(folder: Location, names: dict[str, str], found: _RunsFolder) -> None:
-    """Add the studies of one sweep.
+class _Bars(NamedTuple):
+    """The bars of a sweep: the address of their catalog, and the fingerprints of what its studies see of them."""
+
+    root: str
+    fingerprints: frozenset[str]
+
+
+def _catalog_of(spec: Mapping[str, Any]) -> str:
+    return str(joined(base_folder(), str(spec.get("data", {}).get("root", ""))))
+
+
+def _read_sweep(folder: Location, names: dict[str, str], found: _RunsFolder, bars: _Bars) -> None:
+    """Add the studies of one sweep that saw bars of the same catalog, or the same bars from another one.
 
     Args:
         names: The cell of each study whose folder is there, by id.
+        bars: The bars of the sweep that asks.
     """
     try:
         content = read_json(folder / "sweep.json")
-        places = list(_places_of(folder / "studies", content, names))
+        places = list(_places_of(folder / "studies", content, names, bars))
     except (ResultsError, KeyError, TypeError, AttributeError) as error:
         words = str(error) if isinstance(error, ResultsError) else "its sweep.json is not that of a sweep"
         for cell in set(names.values()):
@@ -215,9 +229,15 @@ def _read_sweep(folder: Location, names: dict[str, str], found: _RunsFolder) -> 
         found.places.setdefault(cell, []).append(place)
 
 
-def _places_of(studies: Location, content: Any, names: dict[str, str]) -> Iterator[tuple[str, _Place]]:
+def _places_of(
+    studies: Location, content: Any, names: dict[str, str], bars: _Bars
+) -> Iterator[tuple[str, _Place]]:
     """Yield the named studies with their cells, from plain data: there may be a hundred thousand of them."""
+    is_of_catalog = _catalog_of(content["spec"]) == bars.root
     for entry in content["studies"]:
+        if not is_of_catalog and entry.get("data_fingerprint") not in bars.fingerprints:
+            # Another market may have an asset of the same name.
+            continue
         windows = entry.get("windows")
         cell = "-".join((entry["strategy"], entry["asset"], entry["timeframe"]))
         if windows and names.get(entry["id"]) == cell:

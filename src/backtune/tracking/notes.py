@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from backtune.report.markdown import plain
 from backtune.report.wording import counted, metric_text, metric_title, p_text, params_text, share_text
-from backtune.results.family import describe_luck
 from backtune.results.leaderboard import Row
 from backtune.results.runs import Run, StudyEntry
+from backtune.results.verdict import describe_verdict
 from backtune.spec import Goal
 
 # A description is a tag, whose length MLflow limits.
@@ -23,10 +23,10 @@ def sweep_note(run: Run, rows: Sequence[Row], n_trials: int) -> str:
     heads = ["", "study", "best parameters", "trials"]
     heads += [f"{metric_title(goal)} {side}" for goal in goals for side in ("in", "out")]
     heads += ["family p", "haircut", "timing p", "DSR", "warnings"]
-    luck = describe_luck(row.evidence.family for row in rows)
+    verdict = describe_verdict(rows)
     about = (
         f"The best of {counted(n_trials, 'trial')} in {counted(len(run.studies), 'study')}, ordered by the result in sample. In: on "
-        f"the bars of the search. Out: on bars that it never saw. {luck}"
+        f"the bars of the search. Out: on bars that it never saw. {verdict}"
     ).strip()
     lines = [
         about,

@@ -54,29 +54,33 @@ STRONG = Evidence(
         ({"dsr": 0.80}, {}),
         (
             {"dsr": 0.79},
-            {"dsr": "in sample no better than the luck of 1,600 trials (DSR 0.79, luck reaches 0.80)"},
+            {"dsr": "in sample no better than the luck of 1,600 trials (DSR 0.79; luck reaches 0.80)"},
         ),
         (
             {"dsr": 0.79, "n_elsewhere": 1_500, "n_other_sweeps": 3},
             {
-                "dsr": "in sample no better than the luck of 1,600 trials and 1,500 more on the same bars in 3 other sweeps (DSR 0.79, luck reaches 0.80)"
+                "dsr": "in sample no better than the luck of 1,600 trials and 1,500 more on the same bars in 3 other sweeps (DSR 0.79; luck reaches 0.80)"
             },
         ),
         (
             {"dsr": 0.79, "n_elsewhere": 20, "n_other_sweeps": 1},
             {
-                "dsr": "in sample no better than the luck of 1,600 trials and 20 more on the same bars in another sweep (DSR 0.79, luck reaches 0.80)"
+                "dsr": "in sample no better than the luck of 1,600 trials and 20 more on the same bars in another sweep (DSR 0.79; luck reaches 0.80)"
             },
         ),
         (
             {"dsr": 0.94, "n_independent": 1.0},
-            {"dsr": "in sample no better than the luck of 1,600 trials (DSR 0.94, luck reaches 0.95)"},
+            {"dsr": "in sample no better than the luck of 1,600 trials (DSR 0.94; luck reaches 0.95)"},
         ),
         ({"dsr": 0.7, "n_cells": 6}, {}),
         ({"dsr": 0.7, "n_cells": 6, "family": None}, {"dsr": "may be the luck of one of 6 cells"}),
         ({"family": family(0.05)}, {}),
         ({"family": family(0.55)}, {"family": "its test is no better than the best of 36 by luck (p 0.55)"}),
-        ({"family": family(0.4, 1)}, {"family": "its test is no better than luck (p 0.40)"}),
+        (
+            {"family": family(0.08)},
+            {"family": "its test is not clearly better than the best of 36 by luck (p 0.08)"},
+        ),
+        ({"family": family(0.6, 1)}, {"family": "its test is no better than luck (p 0.60)"}),
         ({"timing_p": 0.05}, {}),
         ({"timing_p": 0.43}, {"timing_p": "no sign of timing (p 0.43)"}),
         (
@@ -86,9 +90,7 @@ STRONG = Evidence(
         ({"hold_metrics": {"sharpe_ratio": None}}, {}),
         (
             {"pbo_loss": 0.25},
-            {
-                "pbo_loss": "halves of the time disagree: chosen by one, it loses in the other in 25 of 100 ways"
-            },
+            {"pbo_loss": "the choice by one half of the search loses in the other in 25 of 100 splits"},
         ),
         ({"pbo_loss": 0.24}, {}),
         ({"permutation": PermutationTest(0.05, 199, 199)}, {}),
@@ -261,8 +263,10 @@ def test_a_summary_of_before_there_was_evidence_is_read(tmp_path) -> None:
     [
         (0.5, 0.2, 30, []),
         (0.5, 0.2, 29, ["only 29 trades out of sample"]),
-        (0.5, 0.0, 30, ["gains in sample, loses out of sample"]),
-        (-0.1, -0.2, 30, []),
+        (0.5, 0.0, 30, []),
+        (0.5, -0.035, 30, ["loses 3.5 % out of sample"]),
+        (-0.1, -0.2, 30, ["loses 20.0 % out of sample"]),
+        (0.5, 0.2, 1, ["only 1 trade out of sample"]),
         (0.5, -1.0, 30, ["ruined out of sample: all of the money is lost"]),
         (-0.1, -1.0, 0, ["only 0 trades out of sample", "ruined out of sample: all of the money is lost"]),
         (None, None, 30, []),

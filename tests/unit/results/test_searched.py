@@ -192,7 +192,7 @@ def test_islands_are_taken_together(run):
     assert row.evidence.plateau == found.plateau
     assert row.to_json()["pbo"] == found.pbo
     assert 0.0 < row.to_json()["dsr"] < 0.95
-    assert f"(DSR {row.evidence.dsr:.2f}, luck reaches " in " ".join(row.warnings)
+    assert f"(DSR {row.evidence.dsr:.2f}; luck reaches " in " ".join(row.warnings)
 
 
 def spoil(run):

@@ -22,16 +22,15 @@ from backtune.report.wording import (
     short_title,
 )
 from backtune.results.evidence import FEW_TRADES
-from backtune.results.family import describe_luck
 from backtune.results.row import Row
 
 COLOURS = "Blue is better, orange is worse."
 _BESIDE = ("total_return", "max_drawdown", "total_trades")
 _NOTE = (
-    "In: on the bars of the search. Out: on bars that it never saw; 95%: the interval of that Sharpe ratio, as if the row "
-    "were the only one. Family p: how often, at most, the best of all rows tests as well without skill. Haircut: the "
-    "Sharpe ratio out of sample that is left. Timing p: how often the same positions do as well at other times. DSR: "
-    "probability that the true ratio in sample is above what luck shows, on average, in a search with so many trials."
+    "In: on the bars of the search. Out: on bars that it never saw; 95%: the interval of that Sharpe ratio. Family p: the share "
+    "of sweeps, at most, in which luck alone tests as well; 0.05 or less is good. Haircut: the Sharpe ratio out of sample that is "
+    "left. Timing p: the share of other times at which the same positions do as well. DSR: a probability, to be compared with what "
+    "luck reaches."
 )
 
 
@@ -105,13 +104,9 @@ def board(content: Content, most: int | None = None) -> Board:
         )
         for place, row in enumerate(rows[:most], start=1)
     )
-    order = (
-        f"Ordered by {metric_words(content.goals[0].metric)} in sample, rows with fewer than {FEW_TRADES} trades last: the test "
-        "decides nothing, so that it stays a test."
-    )
-    luck = describe_luck(row.evidence.family for row in content.rows)
+    order = f"Ordered by {metric_words(content.goals[0].metric)} in sample, rows with fewer than {FEW_TRADES} trades last."
     return Board(
-        " ".join(part for part in (luck, order, _NOTE) if part),
+        f"{order} {_NOTE}",
         tuple(column for column, _ in fields),
         lines,
         n_hidden=len(rows) - len(lines),

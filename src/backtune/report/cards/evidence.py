@@ -64,13 +64,13 @@ def _of_test(row: Row) -> Iterator[_Line]:
         among = "the test" if n == 1 else f"the best of {n:,} tests"
         yield _Line(
             "family", "Family-wise p", p_text(family.p),
-            f"Without skill {among} is as good in that share of sweeps, at most; 0.05 or less is more than luck. Distrust it where "
-            "these bars were looked at before, by you or by an earlier sweep.",
+            f"Without skill {among} is as good in that share of sweeps, at most; 0.05 or less is more than luck. Distrust it with few "
+            "trades, and where these bars were looked at before: after two sweeps on the same test, double it.",
         )  # fmt: skip
         yield _Line(
             "haircut", "Haircut Sharpe ratio", f"{family.haircut_sharpe_ratio:.2f}",
-            f"What is left of the Sharpe ratio out of sample, {metric_text('sharpe_ratio', row.oos_metrics['sharpe_ratio'])}, once it "
-            f"is one of {counted(n, 'test')}; 0: nothing. Without skill the best would show {family.luck.mean:.1f} on average, and stay below "
+            f"The Sharpe ratio out of sample, {metric_text('sharpe_ratio', row.oos_metrics['sharpe_ratio'])}, with luck's part taken off: "
+            f"what would look as convincing had there been one test alone. No forecast. It is one of {counted(n, 'test')}; 0: nothing. Without skill the best would show {family.luck.mean:.1f} on average, and stay below "
             f"{family.luck.upper:.1f} in 95 of 100 sweeps.",
         )  # fmt: skip
         if family.q is not None:
@@ -102,7 +102,9 @@ def _of_test(row: Row) -> Iterator[_Line]:
     record = evidence.record
     if record is not None:
         needed = (
-            "No length would show that such a ratio is above 0."
+            "With so few trades no length of time says anything."
+            if row.has_few_trades
+            else "No length would show that such a ratio is above 0."
             if record.needed_years is None
             else f"With such returns {record.needed_years:,.1f} years would show at 95% that the ratio is above 0"
             + (", so the test is long enough." if record.needed_years <= record.years else ".")
@@ -146,25 +148,24 @@ def _luck(row: Row, evidence: Evidence) -> str:
     level = (
         ""
         if evidence.dsr_level is None
-        else f"; luck alone stays below {evidence.dsr_level:.2f} in 95 of 100 cases"
+        else f" Compare it with {evidence.dsr_level:.2f}, which luck alone reaches in 5 of 100 cases."
     )
     if evidence.n_cells == 1:
-        return f"Probability that the true ratio of the tests is above 0{level}."
+        return f"The probability that the true ratio of the tests is above 0.{level}"
     tried = (
         f"{row.n_trials:,} trials" if evidence.n_cells is None else f"{evidence.n_cells:,} cells to pick from"
     )
     if evidence.n_elsewhere:
-        tried += f" and {evidence.n_elsewhere:,} more of other sweeps on the same bars"
-    worth = evidence.n_independent
-    elsewhere = (
-        f" and {evidence.n_elsewhere:,} on the same bars in {counted(evidence.n_other_sweeps or 0, 'other sweep')}"
-        if evidence.n_elsewhere
-        else ""
+        sweeps = counted(evidence.n_other_sweeps or 0, "other sweep")
+        tried += f" and {evidence.n_elsewhere:,} on the same bars in {sweeps}"
+    worth = (
+        ""
+        if evidence.n_independent is None
+        else f", which count as {evidence.n_independent:,.0f} independent ones"
     )
-    alike = f", which are worth {worth:,.0f} that have nothing in common" if worth is not None else ""
     sample = "in sample" if evidence.n_cells is None else "of the tests"
     return (
-        f"Probability that the true ratio {sample} is above the best that luck shows, on average, among {tried}{elsewhere}{alike}{level}. Trials "
+        f"The probability that the true ratio {sample} is above the best that luck shows, on average, among {tried}{worth}.{level} Trials "
         "that were never logged are not counted."
     )
 
