@@ -52,7 +52,7 @@ demo: $(READY)
 	@$(BIN)/backtune run jobs/demo.yaml
 
 test: $(READY)
-	BACKTUNE_EXAMPLES=2000 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	BACKTUNE_EXAMPLES=500 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 $(PINE_READY): tests/pine/package.json tests/pine/package-lock.json
 	@mkdir -p $(PINE)

@@ -18,6 +18,7 @@ from backtune.results.runs import Run
 from backtune.results.segments import read_log
 from backtune.spec import SweepSpec
 from backtune.sweep import Options
+from in_process import run_main
 
 INLINE = Options(executor="inline", tracking=False)
 
@@ -99,7 +100,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def backtune(*arguments: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line to its end."""
+    """Run the command line to its end, in this process."""
+    return run_main([str(argument) for argument in arguments], cwd, environment(**more))
+
+
+def backtune_process(*arguments: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end in a process of its own, as commands need that start or join a cluster."""
     return subprocess.run(
         command(*arguments),
         cwd=cwd,

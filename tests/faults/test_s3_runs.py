@@ -6,7 +6,7 @@ from backtune.results.runs import is_driven
 from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
 from faults.small import make_bars, paced_document
 from faults.unharmed import assert_unharmed
-from sweeps import backtune, wait_for
+from sweeps import backtune_process, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 BUCKET = "s3://market-data"
@@ -62,7 +62,7 @@ def test_a_second_driver_is_told_to_wait(disturbed, s3, tmp_path):
     )
     with sweep.running():
         assert wait_for(sweep.n_trials, 60)
-        second = backtune(
+        second = backtune_process(
             "run",
             sweep.spec,
             "--executor",

@@ -14,7 +14,7 @@ from backtune.data.synthetic import make_market
 from backtune.results.runs import Run
 from backtune.spec import SweepSpec
 from buckets import empty_bucket, s3_server, s3_variables
-from sweeps import backtune
+from sweeps import backtune_process
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "cluster.md").read_text()
@@ -85,7 +85,9 @@ def test_the_commands_on_storage_run_as_they_stand(tmp_path, monkeypatch):
         commands = [line for line in LINES if "s3://" in line and line.startswith("backtune ")]
         assert [command.split()[1] for command in commands] == ["data", "run", "leaderboard", "report"]
         for command in commands:
-            done = backtune(*shlex.split(command.replace("SWEEP-ID", sweep))[1:], cwd=tmp_path, **variables)
+            done = backtune_process(
+                *shlex.split(command.replace("SWEEP-ID", sweep))[1:], cwd=tmp_path, **variables
+            )
             assert done.returncode == 0, (command, done.stdout, done.stderr)
         assert len(load_bars("s3://bucket/backtune/data/market", "ALPHA", "15m")) > 30_000
         assert Run.open(f"s3://bucket/backtune/runs/{sweep}").studies

@@ -276,6 +276,7 @@ def test_the_readmes_python_runs(tmp_path):
     )  # fmt: skip
     (tmp_path / "jobs").mkdir()
     demo["search"]["trials"] = 5
+    demo["grid"] |= {"strategies": ["MovingAverageCrossover", "RSIStrategy"], "timeframes": ["1h"]}
     (tmp_path / "jobs/demo.yaml").write_text(yaml.safe_dump(demo))
     (block,) = blocks("README.md", "python")
     done = subprocess.run(

@@ -49,18 +49,18 @@ def client(url, signing_key):
         yield opened
 
 
-@pytest.fixture(scope="module")
-def found(url, gateway):
-    """What the program that knows nothing but the page found."""
+@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
+def found(request, url, gateway):
+    """What the program that knows nothing but the page found, of so many strategies at once."""
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), url, gateway.key], env=environment(), capture_output=True, text=True, timeout=500,
+        [sys.executable, str(PROGRAM), url, gateway.key, str(request.param)], env=environment(), capture_output=True, text=True, timeout=500,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def test_a_program_written_from_the_page_runs_four_optimisations_at_once(found):
+def test_a_program_written_from_the_page_runs_optimisations_at_once(found):
     assert found["health"]["status"] == "ok"
     assert {one["name"] for one in found["strategies"]} >= ALL
     assert all(one["parameters"] for one in found["strategies"])
@@ -73,7 +73,9 @@ def test_a_program_written_from_the_page_runs_four_optimisations_at_once(found):
         assert result["total_return"] > -1
         assert result["best_parameters"]
         assert result["detailed_metrics"]["oos_sharpe_ratio"] == result["sharpe_ratio"]
-    assert {job["result"]["strategy_name"] for job in found["jobs"]} == ALL
+    strategies = {job["result"]["strategy_name"] for job in found["jobs"]}
+    assert len(strategies) == len(found["jobs"]) >= 2
+    assert strategies <= ALL
     begun, over = (
         [datetime.fromisoformat(job[name]) for job in found["jobs"]] for name in ("started_at", "ended_at")
     )

@@ -64,6 +64,7 @@ def test_rows_are_equal_when_islands_wait_for_each_other(market, tmp_path, toget
     assert_same_rows({s.id: read_log(tmp_path / s.id).drop("duration_seconds") for s in studies}, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_rows_are_equal_on_ray(market, tmp_path, together):
     result = run_sweep(with_islands(market), tmp_path, Options(workers=2, tracking=False))

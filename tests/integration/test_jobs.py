@@ -14,7 +14,7 @@ from heads import PATH, RAY, ray_head
 from ports import free_ports
 from sweeps import (
     assert_same_rows,
-    backtune,
+    backtune_process,
     command,
     environment,
     parsed,
@@ -51,7 +51,7 @@ def head(base, home):
 def submitted(head, base, home, market):
     """The small sweep, submitted with `backtune submit --wait`."""
     spec = written(base / "spec.yaml", spec_document(market))
-    result = backtune("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
+    result = backtune_process("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "160 trials in the log" in result.stdout
     return Run.open(base / "runs" / parsed(market).id)
@@ -75,6 +75,7 @@ class Slope:
 """
 
 
+@pytest.mark.slow
 def test_modules_beside_a_strategy_go_with_the_job(head, base, home, market):
     """They are in a package, and gone here when the job runs them: the job's own are what it has."""
     folder = base / "mine"
@@ -90,14 +91,17 @@ def test_modules_beside_a_strategy_go_with_the_job(head, base, home, market):
     }
     changes = {"name": "modules", "grid": grid, "space": {}, "search": {"trials": 6}}
     spec = written(base / "modules.yaml", spec_document(market, **changes))
-    here = backtune("run", spec, "--executor", "inline", "--no-tracking", "--runs", "inline", cwd=base)
+    here = backtune_process(
+        "run", spec, "--executor", "inline", "--no-tracking", "--runs", "inline", cwd=base
+    )
     assert here.returncode == 0, here.stderr
-    result = backtune("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
+    result = backtune_process("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
     assert result.returncode == 0, result.stdout + result.stderr
     (inline,) = (base / "inline").iterdir()
     assert_same_rows(rows_of(Run.open(base / "runs" / inline.name)), rows_of(Run.open(inline)))
 
 
+@pytest.mark.slow
 def test_ray_job_submit_of_the_entry_script(head, base, home, market, undisturbed_rows):
     folder = base / "checkout"
     (folder / "jobs").mkdir(parents=True)
@@ -120,7 +124,7 @@ def test_ray_job_submit_of_the_entry_script(head, base, home, market, undisturbe
 
 def test_a_job_whose_sweep_is_refused_says_why(head, base, home, market):
     spec = written(base / "bad.yaml", spec_document(market, grid={"assets": ["NOPE"]}))
-    result = backtune("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
+    result = backtune_process("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
     assert result.returncode == 1
     assert "grid.assets: 'NOPE' is not in" in result.stdout
 
@@ -137,7 +141,7 @@ def test_somebody_else_is_told_what_is_missing(head, base, market, tmp_path, tok
     if token is not None:
         (tmp_path / ".ray").mkdir()
         (tmp_path / ".ray" / "auth_token").write_text(token)
-    result = backtune("submit", spec, "--address", head, cwd=base, HOME=str(tmp_path))
+    result = backtune_process("submit", spec, "--address", head, cwd=base, HOME=str(tmp_path))
     assert result.returncode == 1
     assert result.stderr.startswith(f"error: {head}: Ray asks for a token: {said}")
     assert result.stderr.count("\n") == 1
@@ -146,7 +150,7 @@ def test_somebody_else_is_told_what_is_missing(head, base, market, tmp_path, tok
 
 def test_an_address_where_nothing_answers(base, market):
     spec = written(base / "spec.yaml", spec_document(market))
-    result = backtune("submit", spec, "--address", "http://127.0.0.1:9", cwd=base)
+    result = backtune_process("submit", spec, "--address", "http://127.0.0.1:9", cwd=base)
     assert result.returncode == 1
     assert result.stderr.startswith("error: http://127.0.0.1:9: ")
     assert result.stderr.count("\n") == 1

@@ -77,7 +77,10 @@ class TestMemory:
         early, late = memory(300, 16, [10_000, 100_000], list(BUILT_IN))
         assert late["resident"] - early["resident"] < SLACK
 
-    @pytest.mark.parametrize("strategy", BUILT_IN)
+    @pytest.mark.parametrize(
+        "strategy",
+        [pytest.param(name, marks=() if name == "RSIStrategy" else pytest.mark.slow) for name in BUILT_IN],
+    )
     def test_a_batch_takes_less_than_a_column_for_each_candidate(self, strategy: str) -> None:
         n_bars = 200_000
         one, many = memory(n_bars, 64, [64, 256], [strategy])

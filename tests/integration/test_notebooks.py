@@ -13,6 +13,8 @@ from nbclient import NotebookClient
 from pages import REPOSITORY
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+# One that runs a sweep, and one whose cells write a strategy; `make test-slow` runs all.
+IN_CI = ("getting-started", "your-own-strategy")
 # What a cell may take, and all cells of one together, in seconds; on an idle machine a notebook takes ten.
 CELL_SECONDS, SECONDS = 60, 150
 
@@ -42,7 +44,13 @@ def test_there_are_notebooks() -> None:
 
 
 @pytest.mark.timeout(SECONDS)
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.stem in IN_CI else pytest.mark.slow)
+        for path in NOTEBOOKS
+    ],
+)
 def test_a_notebook_runs(path: Path, tmp_path: Path, kernel: None) -> None:
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(

@@ -201,6 +201,7 @@ def test_planning_counts_the_permuted_searches(market, tmp_path, three):
     assert estimate(plain, run_of(plain, runs, studies, version="1"), studies, Prices(), 2).permuted == ()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_values_on_ray_equal_those_of_the_inline_executor(market, tmp_path, three):
     result = run_sweep(permuting(market), tmp_path, Options(tracking=False, workers=2))

@@ -9,7 +9,7 @@ import pytest
 from backtune.client import RealTimeMonitor
 from constant_requests import constant_requests
 from gateway_process import Gateway, alive, gateway_in
-from sweeps import backtune, build_market, wait_for
+from sweeps import backtune_process, build_market, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 # No cluster answers there: jobs wait in the queue, and a gateway is up within seconds.
@@ -51,11 +51,12 @@ def replace(begin):
     return start
 
 
-def test_replaced_twice_under_constant_requests_and_none_is_lost(begin, replace):
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_replaced_under_constant_requests_and_none_is_lost(begin, replace, times):
     first = begin()
     with constant_requests(first.port) as told:
         gateway = first
-        for _ in range(2):
+        for _ in range(times):
             before = told.n_answers
             assert wait_for(lambda before=before: told.n_answers > before + 100, 30)
             gateway = replace(gateway)
@@ -89,10 +90,10 @@ def test_a_successor_that_cannot_start_changes_nothing(begin, replace, tmp_path,
         "serve", "--port", str(gateway.port), "--data-root", bars, "--runs", gateway.runs, "--address", NOWHERE, *OPTIONS,
     )  # fmt: skip
     with constant_requests(gateway.port) as told:
-        done = backtune(*arguments, "--replace", "--alerts", "missing.yaml", cwd=tmp_path)
+        done = backtune_process(*arguments, "--replace", "--alerts", "missing.yaml", cwd=tmp_path)
         assert done.returncode == 2
         assert "missing.yaml" in done.stderr
-        taken = backtune(*arguments, cwd=tmp_path)
+        taken = backtune_process(*arguments, cwd=tmp_path)
         assert taken.returncode == 2
         assert "--replace takes it over" in taken.stderr
         before = told.n_answers

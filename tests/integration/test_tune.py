@@ -7,7 +7,7 @@ import pytest
 from backtune.results.runs import Run
 from backtune.sweep import Options, run_sweep
 from faults.traces import Traces
-from sweeps import assert_same_rows, backtune, parsed, rows_of, spec_document, wait_for, written
+from sweeps import assert_same_rows, backtune_process, parsed, rows_of, spec_document, wait_for, written
 
 pytestmark = pytest.mark.ray
 
@@ -28,6 +28,7 @@ def test_rows_equal_those_of_the_inline_executor(ray_address, market, tmp_path, 
     assert_same_rows(rows_of(result.run), undisturbed_rows)
 
 
+@pytest.mark.slow
 def test_a_dying_worker_is_tried_again_and_loses_nothing(ray_address, market, tmp_path):
     """The strategy kills its own process once, in the middle of the study."""
     file = tmp_path / "deadly.py"
@@ -96,7 +97,7 @@ def test_the_command_line_leaves_nothing_behind(market, tmp_path, undisturbed_ro
     home.mkdir()
     spec = written(tmp_path / "spec.yaml", spec_document(market))
     traces = Traces(uuid4().hex)
-    result = backtune(
+    result = backtune_process(
         "run",
         spec,
         "--workers",

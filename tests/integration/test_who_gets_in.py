@@ -19,7 +19,7 @@ from gateway_process import Gateway
 from heads import PATH, RAY
 from ports import free_ports
 from strangers import TOLD_TO_STRANGERS, answers, listeners, own_addresses, reaches, surprises
-from sweeps import backtune, environment, spec_document, wait_for, written
+from sweeps import backtune_process, environment, spec_document, wait_for, written
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 SLOW = pytest.mark.slow
@@ -203,7 +203,7 @@ def test_authentication_cannot_be_turned_off(tmp_path):
 
 def test_a_sweep_that_has_no_token_to_show_says_so(market, tmp_path):
     spec = written(tmp_path / "spec.yaml", spec_document(market))
-    refused = backtune(
+    refused = backtune_process(
         "run",
         spec,
         "--address",
@@ -291,7 +291,7 @@ def hang_up(head):
         pytest.param(press_ctrl_c, "up", marks=SLOW),
         pytest.param(kill_backtune, "up", marks=SLOW),
         pytest.param(hang_up, "up", marks=SLOW),
-        (end_in_order, "starting"),
+        pytest.param(end_in_order, "starting", marks=SLOW),
         (kill_make, "starting"),
         pytest.param(press_ctrl_c, "starting", marks=SLOW),
         pytest.param(kill_backtune, "starting", marks=SLOW),

@@ -1,6 +1,6 @@
 """A client written from the page of the gateway's interface alone: standard library and websockets, nothing of backtune.
 
-Usage: ``from_the_page.py URL API_KEY``; what it found is printed as JSON.
+Usage: ``from_the_page.py URL API_KEY N``; N strategies are optimised at once, and what it found is printed as JSON.
 """
 
 import base64
@@ -15,7 +15,9 @@ from websockets.sync.client import connect
 
 URL, KEY = sys.argv[1], sys.argv[2]
 API = f"{URL}/api/v1"
-STRATEGIES = ("MovingAverageCrossover", "RSIStrategy", "MACDStrategy", "BollingerBandsStrategy")
+STRATEGIES = ("MovingAverageCrossover", "RSIStrategy", "MACDStrategy", "BollingerBandsStrategy")[
+    : int(sys.argv[3])
+]
 
 
 def ask(method, path, body=None):
