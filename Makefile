@@ -52,7 +52,7 @@ demo: $(READY)
 	@$(BIN)/backtune run jobs/demo.yaml
 
 test: $(READY)
-	BACKTUNE_EXAMPLES=500 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 $(PINE_READY): tests/pine/package.json tests/pine/package-lock.json
 	@mkdir -p $(PINE)
@@ -75,7 +75,8 @@ test-chart: $(READY) $(CHART_RENDERER)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --timeout 1800
-	BACKTUNE_EXAMPLES=5000 $(BIN)/python -m pytest -m "not slow" --timeout 1800 tests/property
+	BACKTUNE_EXAMPLES=5000 $(BIN)/python -m pytest -m "not slow" --timeout 1800 tests/property \
+	  tests/unit/validation/test_folds.py tests/unit/validation/test_part_value.py tests/unit/validation/test_perturbations.py
 
 test-cluster: $(READY)
 	$(BIN)/python -m pytest --timeout 1800 tests/faults/test_hosts.py tests/faults/test_autoscaling.py tests/faults/test_s3_runs.py \

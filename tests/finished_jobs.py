@@ -7,7 +7,7 @@ from backtune.gateway.records.values import NewJob
 from backtune.gateway.schemas import OptimizeSingle
 from backtune.gateway.specs import single_spec
 from backtune.spec import content_hash
-from sweeps import backtune, wait_for, written
+from sweeps import backtune_process, wait_for, written
 
 
 def finished_job(parts: Parts, owner: str, folder: Path) -> str:
@@ -27,7 +27,7 @@ def finished_job(parts: Parts, owner: str, folder: Path) -> str:
     document = spec.model_dump(mode="json", by_alias=True)
     new = NewJob(owner, "r1", document, spec.id, spec.name, content_hash(document))
     record, _ = parts.records.add(new)
-    done = backtune(
+    done = backtune_process(
         "run", written(folder / "finished.yaml", document), "--executor", "inline", "--no-tracking",
         "--runs", settings.runs, cwd=folder, BACKTUNE_START=record.next_submission_id,
     )  # fmt: skip

@@ -28,7 +28,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 FREE = Execution(fee_bps=0, slippage_bps=0)
 DAY = 86_400_000_000
 
-# How many examples a property is tried on; BACKTUNE_EXAMPLES=2000 for a longer look.
+# How many examples a property is tried on; `make test-slow` sets BACKTUNE_EXAMPLES for a longer look.
 EXAMPLES = int(os.environ.get("BACKTUNE_EXAMPLES", "200"))
 
 

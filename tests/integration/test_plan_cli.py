@@ -121,7 +121,7 @@ def test_bad_input_is_one_line_and_exit_2(market, tmp_path, changes, arguments, 
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("engine", ["rustuna", "optuna"])
+@pytest.mark.parametrize("engine", ["rustuna", pytest.param("optuna", marks=pytest.mark.slow)])
 def test_the_estimate_is_within_a_factor_of_three(market, tmp_path, engine):
     (tmp_path / "slow.py").write_text(SLOW)
     slow = {"file": str(tmp_path / "slow.py"), "class": "Slow"}
