@@ -73,7 +73,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "strategies": ["MovingAverageCrossover", "RSIStrategy"], "assets": ["BTCUSD", "ETHUSD"], "timeframes": ["1h", "4h"],
     }  # fmt: skip
     document["data"] = {"root": "data/market"}
-    document["search"] |= {"trials": 16, "constraints": {"total_trades": ">= 1"}}
+    # As many as it takes for the best to have neighbours enough for a plateau.
+    document["search"] |= {"trials": 32, "constraints": {"total_trades": ">= 1"}}
     (folder / "jobs/crypto.yaml").write_text(yaml.safe_dump(document))
     codes = [block.text for block in blocks("docs/strategies.md", "python")]
     (folder / "breakout.py").write_text("".join(codes))

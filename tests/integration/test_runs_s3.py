@@ -249,7 +249,9 @@ class TestLease:
         mine.let_go()
         assert not exists(held.folder / ".lock")
 
-    def test_of_many_drivers_one_has_it(self, held):
+    def test_of_many_drivers_one_has_it(self, held, monkeypatch):
+        # On a busy machine a renewal may come late by more than the second of the other tests.
+        monkeypatch.setattr(lease, "LEASE_SECONDS", 4.0)
         gone = lease._Lease(held.folder / ".lock")
         gone.take()
         over, taken, refused = threading.Event(), [], []
@@ -258,7 +260,7 @@ class TestLease:
             try:
                 with held.lock():
                     taken.append(k)
-                    over.wait(20)
+                    over.wait(60)
             except ResultsError:
                 refused.append(k)
 
@@ -267,7 +269,7 @@ class TestLease:
             threads = [threading.Thread(target=drive, args=[k]) for k in range(5)]
             for thread in threads:
                 thread.start()
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while len(refused) < 4 and time.monotonic() < until:
                 time.sleep(0.05)
         for thread in threads:
