@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +198,14 @@ def test_every_command_is_one_that_there_is(page):
         assert (REPOSITORY / path).is_file(), f"{page}: {path}"
 
 
+@cache
+def _program() -> Any:
+    """Return the command line as Click sees it, which takes typer a while to build."""
+    return typer.main.get_command(app)
+
+
 def _parse(words: Sequence[str]) -> None:
-    command, rest = typer.main.get_command(app), list(words)
+    command, rest = _program(), list(words)
     while hasattr(command, "commands"):
         command, rest = command.commands[rest[0]], rest[1:]
     command.make_context(words[0], rest)
@@ -206,7 +213,7 @@ def _parse(words: Sequence[str]) -> None:
 
 def _resolved(words: Sequence[str]) -> Any:
     """The command that words begin with, which may be the name of a group alone."""
-    command = typer.main.get_command(app)
+    command = _program()
     for word in words:
         if not hasattr(command, "commands") or not re.fullmatch(r"[a-z][a-z-]*", word):
             break
