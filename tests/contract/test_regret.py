@@ -48,7 +48,7 @@ def check(found: dict[str, tuple[float, float]], tolerance: float) -> None:
 
 def test_the_ways_to_search_agree() -> None:
     few = {name: TASKS[name] for name in ("rastrigin", "ackley", "rosenbrock")}
-    found = differences(few, "tpe", n_seeds=8, n_trials=100)
+    found = differences(few, "tpe", n_seeds=8, n_trials=60)
     check(found, tolerance=0.35)
     assert found["random"][0] > 0.35, found
 
