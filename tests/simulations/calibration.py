@@ -10,13 +10,12 @@ from statistics import NormalDist, fmean
 import numpy as np
 
 from backtune.spec import Execution
-from backtune.validation.deflated_sharpe import deflated_sharpe
 from simulations.markets import random_walk, simulated_bars
 from simulations.searches import FREE, SearchOutcome, search_bars
 from simulations.shares import Share
 
-STRATEGIES = ("MovingAverageCrossover", "RSIStrategy", "BollingerBandsStrategy")
-SAMPLERS = ("tpe", "random")
+STRATEGIES = ("MovingAverageCrossover", "MACDStrategy", "RSIStrategy", "BollingerBandsStrategy")
+SAMPLERS = ("tpe", "cma-es", "random")
 N_BARS = 3_000
 ENOUGH_TRADES = 30
 _LEVEL = 0.05
@@ -36,12 +35,12 @@ class Calibration:
     @property
     def n_independent(self) -> float:
         """The mean number of independent trials."""
-        return fmean(one.tried.n_independent for one in self.outcomes)
+        return fmean(one.n_independent for one in self.outcomes)
 
     @property
     def mean_dsr(self) -> float:
         """The mean deflated Sharpe ratio."""
-        return fmean(map(_dsr, self.outcomes))
+        return fmean(one.dsr for one in self.outcomes)
 
     @property
     def share_above_luck(self) -> Share:
@@ -56,7 +55,7 @@ class Calibration:
     @property
     def share_above_fixed_level(self) -> Share:
         """The share of winners whose ratio is 0.95 and more, whatever the number of trials."""
-        return Share.of(_dsr(one) >= 0.95 for one in self.outcomes)
+        return Share.of(one.dsr >= 0.95 for one in self.outcomes)
 
     @property
     def share_by_independent_trials(self) -> Share:
@@ -79,15 +78,9 @@ def search_walk(
 
 def is_above_luck(outcome: SearchOutcome) -> bool:
     """Tell whether the deflated Sharpe ratio reaches the level that 5 % of searches without skill reach."""
-    from backtune.validation.deflated_sharpe import luck_level
-
-    return bool(_dsr(outcome) >= luck_level(outcome.tried.n_independent))
+    return outcome.dsr >= outcome.dsr_level
 
 
 def sidak_p(z: float, n: float) -> float:
     """Return 1 - Phi(z)^n: the probability that the best of n independent standard normal numbers is above z."""
     return -math.expm1(n * math.log(_NORMAL.cdf(z)))
-
-
-def _dsr(outcome: SearchOutcome) -> float:
-    return deflated_sharpe(outcome.shape, outcome.tried).probability

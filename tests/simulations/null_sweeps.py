@@ -77,4 +77,5 @@ def null_sweep(
         timeframes=timeframes,
         search={"trials": n_trials, "seed": seed},
         execution={} if with_costs else NO_COSTS,
+        looks_at_all=False,
     )

@@ -10,6 +10,9 @@ from backtune.data.bars import Bars
 from backtune.engine.window import Window
 from backtune.objective import Objective, Trial
 from backtune.results.best import best_of
+from backtune.results.evidence import Evidence, Setting
+from backtune.results.searched import Searched
+from backtune.results.summary import Winner
 from backtune.search.samplers import make_suggester
 from backtune.search.suggest import Told
 from backtune.spec import Execution, Search
@@ -28,11 +31,17 @@ class SearchOutcome:
         shape: The moments of the winner's bar returns.
         tried: The trials of the search.
         n_trades: The number of the winner's closed trades.
+        dsr: The deflated Sharpe ratio, as a leaderboard shows it.
+        dsr_level: The deflated Sharpe ratio below which a leaderboard warns.
+        n_independent: The number of independent trials that both take.
     """
 
     shape: ReturnShape
     tried: Tried
     n_trades: int
+    dsr: float
+    dsr_level: float
+    n_independent: float
 
     @property
     def z(self) -> float:
@@ -69,8 +78,25 @@ def search_bars(
     tried = Tried.of(np.array([trial.blocks for trial in trials]))
     if not best or tried is None:
         return None
-    equity = objective.equity(best[0].params, window)
-    shape = ReturnShape.of(bar_returns(equity, execution.initial_cash))
-    return (
-        SearchOutcome(shape, tried, int(best[0].metrics["total_trades"] or 0)) if shape is not None else None
+    return _outcome(best[0], objective, window, Setting(sampler, bars.bars_per_year, None), tried)
+
+
+def _outcome(
+    best: Trial, objective: Objective, window: Window, setting: Setting, tried: Tried
+) -> SearchOutcome | None:
+    equity = objective.equity(best.params, window)
+    shape = ReturnShape.of(bar_returns(equity, objective.execution.initial_cash))
+    winner = Winner(
+        best.number, best.params, best.values or (), best.metrics, oos_metrics=None, is_shape=shape
+    )
+    evidence = Evidence.of(winner, Searched(tried.n_trials, tried), setting)
+    if shape is None or evidence.dsr is None or evidence.dsr_level is None or evidence.n_independent is None:
+        return None
+    return SearchOutcome(
+        shape,
+        tried,
+        n_trades=int(best.metrics["total_trades"] or 0),
+        dsr=evidence.dsr,
+        dsr_level=evidence.dsr_level,
+        n_independent=evidence.n_independent,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -25,14 +26,12 @@ class ShortWindowFigures:
 
     Attributes:
         first_is_short: The first row has a short test.
-        short_by_sharpe_in, short_by_dsr, short_by_sharpe_out: The row with the highest Sharpe ratio in sample, deflated Sharpe
-            ratio or Sharpe ratio out of sample has a short test.
-        first_has_few_trades: The first row has fewer than 30 trades out of sample although another row has 30.
+        short_by_sharpe_in, short_by_sharpe_out: The row with the highest Sharpe ratio in sample, or out of sample, has a short test.
+        first_has_few_trades: The first row has fewer than 30 trades, in sample or in its test, although another row has 30 in both.
     """
 
     first_is_short: Share
     short_by_sharpe_in: Share
-    short_by_dsr: Share
     short_by_sharpe_out: Share
     first_has_few_trades: Share
 
@@ -42,16 +41,18 @@ class ShortWindowFigures:
         return cls(
             first_is_short=Share.of(rows[0]["asset"] in SHORT for rows in boards),
             short_by_sharpe_in=Share.of(_highest_is_short(rows, "is_sharpe_ratio") for rows in boards),
-            short_by_dsr=Share.of(_highest_is_short(rows, "dsr") for rows in boards),
             short_by_sharpe_out=Share.of(_highest_is_short(rows, "oos_sharpe_ratio") for rows in boards),
             first_has_few_trades=Share.of(map(_hides_more_trades, boards)),
         )
 
 
-def short_window_sweep(seed: int, *, n_trials: int = 200, scale: float = 1.0) -> list[Row]:
+def short_window_sweep(
+    seed: int, *, timeframes: Sequence[str] = TIMEFRAMES, n_trials: int = 100, scale: float = 1.0
+) -> list[Row]:
     """Sweep 18 cells with a test of a year and 18 with one of three months, on random walks without costs.
 
     Args:
+        timeframes: The timeframes, of which each is nine cells of either length.
         scale: A factor on both lengths.
     """
     rng = np.random.default_rng([seed, 6])
@@ -61,10 +62,22 @@ def short_window_sweep(seed: int, *, n_trials: int = 200, scale: float = 1.0) ->
     return sweep_rows(
         returns,
         strategies=STRATEGIES,
-        timeframes=TIMEFRAMES,
+        timeframes=timeframes,
         search={"trials": n_trials, "seed": seed},
         execution=NO_COSTS,
+        looks_at_all=False,
     )
+
+
+def has_few_trades(row: Row) -> bool:
+    """Tell whether a row has fewer than 30 trades in sample or in its test."""
+    return min(row["is_total_trades"] or 0, row["oos_total_trades"] or 0) < ENOUGH_TRADES
+
+
+def merit(row: Row) -> float:
+    """Return the Sharpe ratio in sample in its standard errors, but for a factor: times the root of the window's length."""
+    start, end = map(datetime.fromisoformat, row["train"])
+    return float(row["is_sharpe_ratio"] * (end - start).total_seconds() ** 0.5)
 
 
 def _highest_is_short(rows: Sequence[Row], key: str) -> bool:
@@ -72,5 +85,4 @@ def _highest_is_short(rows: Sequence[Row], key: str) -> bool:
 
 
 def _hides_more_trades(rows: Sequence[Row]) -> bool:
-    trades = [row["oos_total_trades"] or 0 for row in rows]
-    return trades[0] < ENOUGH_TRADES <= max(trades)
+    return has_few_trades(rows[0]) and not all(map(has_few_trades, rows))

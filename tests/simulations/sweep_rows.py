@@ -28,6 +28,7 @@ def sweep_rows(
     strategies: Sequence[str] = STRATEGIES,
     timeframes: Sequence[str] = ("1h",),
     stored_timeframe: str = "1h",
+    looks_at_all: bool = True,
     **sections: Mapping[str, Any],
 ) -> list[Row]:
     """Sweep all strategies over a simulated market and return the leaderboard, cells without a winner left out.
@@ -36,6 +37,8 @@ def sweep_rows(
 
     Args:
         returns: (n_bars,) log returns by asset.
+        looks_at_all: Whether the evidence from the trials of a search is wanted of all rows. Else it is read of the first row, and of
+            all where a row would pass without a warning: this evidence adds warnings and takes none away.
         sections: The sections of the spec beside data and grid, each as it is in a file; 30 % holdout, 200 trials of tpe
             and the default costs by default.
     """
@@ -54,7 +57,10 @@ def sweep_rows(
             "validation": {**HOLDOUT, **sections.get("validation", {})},
             "execution": {**sections.get("execution", {})},
         }
-        rows = run_sweep(SweepSpec.parse(document), folder / "runs", _INLINE).rows()
+        result = run_sweep(SweepSpec.parse(document), folder / "runs", _INLINE)
+        rows = result.rows(top=None if looks_at_all else 1)
+        if not looks_at_all and not all(row.warnings for row in rows):
+            rows = result.rows()
         return [row.to_json() for row in rows if row.values is not None]
 
 

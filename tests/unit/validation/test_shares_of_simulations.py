@@ -1,12 +1,14 @@
-"""Shares of simulated cases and the bounds that tests hold them to."""
+"""Shares of simulated cases, the bounds that tests hold them to, and p-values that are made continuous."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from simulations.shares import Share, largest_plausible_hits
+from simulations.timing import spread_p_values
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,14 @@ def test_share_of_no_case() -> None:
 )
 def test_largest_plausible_hits(probability, cases, level, hits) -> None:
     assert largest_plausible_hits(probability, cases, level) == hits
+
+
+@pytest.mark.parametrize(
+    ("p", "lower"),
+    [(0.005, 0.0), (0.05, 0.045), (10 / 199, 0.05), (10 / 11, 10 / 12), (1.0, 10 / 11)],
+)
+def test_p_values_are_spread_over_the_steps_that_end_at_them(p, lower) -> None:
+    spread = spread_p_values([p] * 2_000)
+    assert lower <= spread.min() < lower + 0.01 * (p - lower)
+    assert p - 0.01 * (p - lower) < spread.max() < p
+    assert np.mean(spread) == pytest.approx((p + lower) / 2, rel=0.03)
