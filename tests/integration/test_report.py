@@ -330,9 +330,10 @@ def test_the_evidence_stands_beside_every_result(page, undisturbed):
         ("DSR", "dsr"),
         ("Family p", "family"),
         ("Timing p", "timing_p"),
-        ("Sharpe 95%", "oos_interval"),
+        ("Haircut", "family"),
     ):
         assert weak.count(label) == sum(name in found for found in expected)
+    assert weak.count("Sharpe 95%") == sum(row.evidence.oos_interval.low < 0.0 for row in rows)
     for row in rows:
         interval = row.evidence.oos_interval
         assert {f"{row.evidence.dsr:.2f}", f"{interval.low:.1f} to {interval.high:.1f}"} <= set(page.texts)

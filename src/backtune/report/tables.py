@@ -23,6 +23,7 @@ class Grid:
         assets, timeframes: names of the lines and columns.
         values: the mean over the folds of each cell's winners, None where none has a value; out-of-sample, or in-sample
             without validation.
+        has_few_trades: Whether a winner of the cell has fewer than 30 trades, in sample or out of sample.
     """
 
     strategy: str
@@ -30,6 +31,7 @@ class Grid:
     assets: tuple[str, ...]
     timeframes: tuple[str, ...]
     values: tuple[tuple[float | None, ...], ...]
+    has_few_trades: tuple[tuple[bool, ...], ...]
 
 
 def grids(content: Content) -> list[Grid]:
@@ -37,6 +39,7 @@ def grids(content: Content) -> list[Grid]:
     studies = content.run.studies
     metric = content.goals[0].metric
     found: dict[tuple[str, str, str], dict[str, float | None]] = {}
+    few = {row.cell for row in content.rows if row.values is not None and row.has_few_trades}
     for row in content.rows:
         value = (row.oos_metrics if content.is_validated else row.is_metrics)[metric]
         # The first row of a search is the best of its Pareto front.
@@ -45,6 +48,7 @@ def grids(content: Content) -> list[Grid]:
         Grid(
             strategy, metric, assets, timeframes,
             tuple(tuple(_mean(found.get((strategy, a, t), {}).values()) for t in timeframes) for a in assets),
+            tuple(tuple((strategy, a, t) in few for t in timeframes) for a in assets),
         )
         for strategy in dict.fromkeys(study.strategy for study in studies)
         for own in [[study for study in studies if study.strategy == strategy]]

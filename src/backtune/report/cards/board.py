@@ -24,7 +24,7 @@ from backtune.report.wording import (
 from backtune.results.evidence import FEW_TRADES
 from backtune.results.row import Row
 
-COLOURS = "Blue is better, orange is worse."
+COLOURS = f"Blue is better, orange is worse; with fewer than {FEW_TRADES} trades a cell has no colour."
 _BESIDE = ("total_return", "max_drawdown", "total_trades")
 _NOTE = (
     "In: on the bars of the search. Out: on bars that it never saw; 95%: the interval of that Sharpe ratio. Family p: the share "
@@ -116,7 +116,13 @@ def board(content: Content, most: int | None = None) -> Board:
 def grid_cards(content: Content) -> list[Card]:
     """A table for each strategy, coloured by value."""
     found = grids(content)
-    known = [value for grid in found for line in grid.values for value in line if value is not None]
+    known = [
+        value
+        for grid in found
+        for line, few in zip(grid.values, grid.has_few_trades, strict=True)
+        for value, has_few in zip(line, few, strict=True)
+        if value is not None and not has_few
+    ]
     minimize = content.goals[0].minimize
     return [_grid_card(grid, known, minimize=minimize) for grid in found]
 
@@ -166,7 +172,8 @@ def _outside(name: str, row: Row) -> Cell:
 
 
 def _interval(row: Row) -> Cell:
-    return Cell(interval_text(row.evidence.oos_interval), is_weak=_is_weak(row, "oos_interval"))
+    interval = row.evidence.oos_interval
+    return Cell(interval_text(interval), is_weak=interval is not None and interval.low < 0.0)
 
 
 def _dsr(row: Row) -> Cell:
@@ -180,7 +187,7 @@ def _family_p(row: Row) -> Cell:
 
 def _haircut(row: Row) -> Cell:
     family = row.evidence.family
-    return Cell(share_text(family.haircut_sharpe_ratio if family else None))
+    return Cell(share_text(family.haircut_sharpe_ratio if family else None), is_weak=_is_weak(row, "family"))
 
 
 def _timing_p(row: Row) -> Cell:
@@ -212,13 +219,13 @@ def _grid_card(grid: Grid, known: Sequence[float], *, minimize: bool) -> Card:
                     Cell(
                         metric_text(grid.metric, value),
                         tone=None
-                        if value is None
+                        if value is None or has_few
                         else tone(value, known, is_signed=grid.metric in SIGNED, minimize=minimize),
                     )
-                    for value in values
+                    for value, has_few in zip(values, few, strict=True)
                 ),
             )
-            for asset, values in zip(grid.assets, grid.values, strict=True)
+            for asset, values, few in zip(grid.assets, grid.values, grid.has_few_trades, strict=True)
         ),
         look="heat",
     )

@@ -35,7 +35,9 @@ def evidence_bands(study: StudyContent) -> Iterator[Band]:
 
 def evidence_card(row: Row, objective: str) -> Card:
     """The evidence in words; ``objective`` is the first one."""
-    weak = row.weaknesses
+    interval, weak = row.evidence.oos_interval, {*row.weaknesses}
+    if interval is not None and interval.low < 0.0:
+        weak.add("oos_interval")
     lines = tuple(
         (Cell(line.name), Cell(line.text, is_weak=line.key in weak), Cell(line.meaning))
         for line in (*_of_test(row), *_of_search(row, objective))
@@ -68,7 +70,7 @@ def _of_test(row: Row) -> Iterator[_Line]:
             "trades, and where these bars were looked at before: after two sweeps on the same test, double it.",
         )  # fmt: skip
         yield _Line(
-            "haircut", "Haircut Sharpe ratio", f"{family.haircut_sharpe_ratio:.2f}",
+            "family", "Haircut Sharpe ratio", f"{family.haircut_sharpe_ratio:.2f}",
             f"The Sharpe ratio out of sample, {metric_text('sharpe_ratio', row.oos_metrics['sharpe_ratio'])}, with luck's part taken off: "
             f"what would look as convincing had there been one test alone. No forecast. It is one of {counted(n, 'test')}; 0: nothing. Without skill the best would show {family.luck.mean:.1f} on average, and stay below "
             f"{family.luck.upper:.1f} in 95 of 100 sweeps.",
