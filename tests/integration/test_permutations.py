@@ -84,6 +84,20 @@ def test_more_permutations_and_rows_extend_what_is_there(three, market, tmp_path
     assert {study: len(best) for study, best in kept(result.run).items()} == dict.fromkeys(logs, 3)
 
 
+def test_a_sweep_that_shares_a_study_does_not_permute_it_again(market, tmp_path):
+    first = run_sweep(permuting(market, rows=2), tmp_path, INLINE)
+    for name in kept(first.run):
+        file = first.run.study_folder(name) / "permutations.json"
+        file.write_text(json.dumps({**read_json(file), "best": {"0": 123.0, "1": 123.0}}))
+    second = run_sweep(permuting(market, grid={**GRID, "assets": ["BBB"]}), tmp_path, INLINE)
+    assert second.exit_status == 0
+    assert second.run.sweep_id != first.run.sweep_id
+    ((name, best),) = kept(second.run).items()
+    assert name in kept(first.run)
+    assert (best["0"], best["1"]) == (123.0, 123.0)
+    assert sorted(best) == ["0", "1", "2"]
+
+
 def test_a_larger_budget_is_compared_with_searches_of_that_budget(three, market, tmp_path):
     run_sweep(permuting(market), tmp_path, INLINE)
     larger = run_sweep(permuting(market, search={"trials": 40}), tmp_path, INLINE)

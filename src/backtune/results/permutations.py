@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backtune.location import Location
-from backtune.results.files import read_json, write_json
+from backtune.results.files import names_in, read_json, write_json
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import count_trials
 from backtune.spec import Goal
@@ -121,6 +121,30 @@ def keep_bests(run: Run, islands: Sequence[StudyEntry], found: Mapping[int, floa
     """Add the best values of finished permuted searches, by number, to those that are kept."""
     kept = read_bests(run, islands)
     PermutedBests(kept.n_trials, {**kept.best, **found}).write(run.study_folder(islands[0].search_id))
+
+
+def adopt_bests(run: Run, islands: Sequence[StudyEntry], numbers: Sequence[int]) -> list[int]:
+    """Take over the best values that other sweeps of the runs folder have kept for the same search and budget.
+
+    Args:
+        run: The sweep's folder.
+        islands: All studies of the search, in the order of the run.
+        numbers: The numbers of the permutations that are missing.
+
+    Returns:
+        The numbers that are still missing, rising.
+
+    Raises:
+        ResultsError: A file cannot be read or written.
+    """
+    runs, budget = run.folder.parent, read_bests(run, islands).n_trials
+    found: dict[int, float | None] = {}
+    for sweep in sorted(names_in(runs)):
+        kept = PermutedBests.read(runs / sweep / "studies" / islands[0].search_id, budget).best
+        found |= {number: kept[number] for number in numbers if number in kept}
+    if found:
+        keep_bests(run, islands, found)
+    return [number for number in numbers if number not in found]
 
 
 def budget_of(run: Run, study: StudyEntry) -> int:

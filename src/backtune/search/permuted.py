@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backtune.data.permutation import Permutation
-from backtune.results.permutations import budget_of
+from backtune.results.permutations import adopt_bests, budget_of
 from backtune.results.permuted_folder import (
     PermutedEntry,
     keep_finished,
@@ -37,7 +37,7 @@ class PermutedSearch:
 def run_permuted_searches(
     run: Run, studies: Sequence[Study], execute: Callable[[list[Study]], dict[str, str]], stop: Stop
 ) -> dict[str, str]:
-    """Run the permuted searches that are missing, and keep their best values.
+    """Run the permuted searches that are missing and that no other sweep of the runs folder has, and keep their best values.
 
     Args:
         run: The sweep's folder, in which the real searches are finished.
@@ -68,9 +68,13 @@ def run_permuted_searches(
 
 
 def _missing_searches(run: Run, studies: Iterable[Study]) -> list[PermutedSearch]:
+    """Return the permuted searches that neither this sweep nor another one of the runs folder has."""
     by_id = {study.id: study for study in studies}
     found = []
-    for islands, numbers in missing_permutations(run):
+    for islands, missing in missing_permutations(run):
+        numbers = adopt_bests(run, islands, missing)
+        if not numbers:
+            continue
         originals = [by_id[entry.id] for entry in islands]
         budgets = {entry.id: budget_of(run, entry) for entry in islands}
         train = _train(originals[0])

@@ -3,7 +3,13 @@
 import pytest
 
 from backtune.results.files import write_json
-from backtune.results.permutations import PermutationTest, PermutedBests, keep_bests, permutation_p
+from backtune.results.permutations import (
+    PermutationTest,
+    PermutedBests,
+    adopt_bests,
+    keep_bests,
+    permutation_p,
+)
 from backtune.results.permuted_folder import (
     PermutedCounter,
     PermutedEntry,
@@ -85,6 +91,36 @@ def test_values_of_another_budget_do_not_count(tmp_path):
     assert PermutedBests.read(tmp_path, 20).best == {}
     write_json(tmp_path / "permutations.json", {"version": 0, "n_trials": 10, "best": {"0": 1.0}})
     assert PermutedBests.read(tmp_path, 10).best == {}
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "own", "kept", "left"),
+    [
+        ({}, {}, {}, [0, 1, 2, 3]),
+        ({"x": {0: 1.0, 2: None}}, {}, {0: 1.0, 2: None}, [1, 3]),
+        # What two sweeps have is joined, and no value beyond the number that is wanted is taken.
+        ({"x": {0: 1.0}, "y": {1: 2.0, 9: 5.0}}, {}, {0: 1.0, 1: 2.0}, [2, 3]),
+        ({"x": {0: 1.0, 1: 1.0, 2: 1.0, 3: 1.0}}, {0: 7.0}, {0: 7.0, 1: 1.0, 2: 1.0, 3: 1.0}, []),
+    ],
+)
+def test_values_that_other_sweeps_have_are_adopted(tmp_path, elsewhere, own, kept, left):
+    for name, best in elsewhere.items():
+        keep_bests(run_of(tmp_path / name, "s"), run_of(tmp_path / name, "s").studies, best)
+    run = run_of(tmp_path / "own", "s")
+    if own:
+        keep_bests(run, run.studies, own)
+    missing = [number for number in range(4) if number not in own]
+    assert adopt_bests(run, run.studies, missing) == left
+    assert PermutedBests.read(run.study_folder("s"), 10).best == kept
+
+
+def test_values_of_another_search_or_budget_are_not_adopted(tmp_path):
+    other = run_of(tmp_path / "x", "t")
+    keep_bests(other, other.studies, {0: 1.0})
+    PermutedBests(20, {0: 1.0}).write(run_of(tmp_path / "y", "s").study_folder("s"))
+    run = run_of(tmp_path / "own", "s")
+    assert adopt_bests(run, run.studies, [0, 1]) == [0, 1]
+    assert not run.study_folder("s").exists()
 
 
 def test_islands_are_one_search(tmp_path):
