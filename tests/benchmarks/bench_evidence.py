@@ -14,7 +14,7 @@ their binomial standard errors. Nothing is written into the repository.
 | planted | the same where one of three assets trends: what it finds |
 | edge | one search with a confirmed edge: what the evidence says of it |
 | shift | the shift test of the winner's timing on markets that rise, and on markets that can be timed |
-| permutation | the search repeated on permuted bars: random walks, martingales with clusters of volatility, a drift |
+| permutation | the search repeated on permuted bars: random walks, martingales whose volatility clusters or has a daily pattern, a drift |
 | windows | sweeps whose tests are a year or three months long: which of them comes first, and with how many trades |
 """
 
@@ -37,7 +37,7 @@ from simulations import calibration
 from simulations.calibration import Calibration, search_walk
 from simulations.confirmed_edge import SAMPLERS, edge_row
 from simulations.null_sweeps import NullFigures, null_sweep
-from simulations.permutations import MARKETS, PermutationFigures, permuted_rows
+from simulations.permutations import MARKETS, WITHOUT_EDGE, PermutationFigures, permuted_outcome
 from simulations.planted_sweeps import PlantedFigures, planted_sweep
 from simulations.searches import FREE, SearchOutcome
 from simulations.shares import Share
@@ -46,7 +46,7 @@ from simulations.sweep_rows import Row
 from simulations.timing import TimingFigures, timing_rows
 
 # The number of markets of each part at full size.
-FULL = {"dsr": 300, "null": 60, "planted": 32, "edge": 4, "shift": 200, "permutation": 70, "windows": 32}
+FULL = {"dsr": 300, "null": 60, "planted": 32, "edge": 4, "shift": 200, "permutation": 140, "windows": 32}
 
 Run = Callable[[Callable[[int], Any]], list[Any]]
 
@@ -159,11 +159,12 @@ def print_shift(run: Run) -> None:
 
 def print_permutation(run: Run) -> None:
     """Print how often searches pass the permutation test and the deflated Sharpe ratio."""
-    _print_head("market", "permutation p <= 0.05", "DSR above luck")
+    _print_head("market", "permutations", "p <= 0.05", "DSR above luck")
     for market in MARKETS:
-        rows = [row for rows in run(partial(permuted_rows, market=market)) for row in rows]
-        found = PermutationFigures.of(rows)
-        _print_cells(market, found.permutation, found.deflated)
+        for n in (19,) if market in WITHOUT_EDGE else (19, 39):
+            outcomes = run(partial(permuted_outcome, market=market, n_permutations=n))
+            found = PermutationFigures.of(outcome for outcome in outcomes if outcome is not None)
+            _print_cells(market, str(n), found.permutation, found.deflated)
 
 
 def print_windows(run: Run) -> None:

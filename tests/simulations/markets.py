@@ -61,6 +61,19 @@ def slow_drift(rng: np.random.Generator, n_bars: int, *, strength: float, half_l
     return drift
 
 
+def switching_drift(
+    rng: np.random.Generator, n_bars: int, *, strength: float, mean_bars: float
+) -> np.ndarray:
+    """Return a drift that is as strong all the time and now up, now down, (n_bars,) in deviations of a bar's return.
+
+    Args:
+        strength: The size of the drift.
+        mean_bars: The mean number of bars between two changes of direction.
+    """
+    n_switches = np.cumsum(rng.random(n_bars) < 1.0 / mean_bars)
+    return strength * np.where(n_switches % 2, -1.0, 1.0)
+
+
 def garch_walk(rng: np.random.Generator, n_bars: int, volatility: float = 0.01) -> np.ndarray:
     """Return (n_bars,) log returns of a martingale whose volatility clusters: GARCH(1,1) with weights 0.08 and 0.9."""
     shocks = rng.standard_normal(n_bars).tolist()
@@ -70,6 +83,21 @@ def garch_walk(rng: np.random.Generator, n_bars: int, volatility: float = 0.01) 
         variance = 0.02 + (0.08 * shock * shock + 0.9) * variance
     variances = volatility**2 * np.array(path)
     return np.asarray(np.sqrt(variances) * shocks - 0.5 * variances)
+
+
+def clustered_walk(rng: np.random.Generator, n_bars: int, volatility: float = 0.01) -> np.ndarray:
+    """Return (n_bars,) log returns of a martingale whose volatility wanders: the half-life of its logarithm is ten days of hours.
+
+    The logarithm has a deviation of 0.8, so that one bar in twenty is more than 3.7 times as volatile as the median one.
+    """
+    volatilities = volatility * np.exp(slow_drift(rng, n_bars, strength=0.8, half_life=240.0))
+    return np.asarray(volatilities * rng.standard_normal(n_bars) - 0.5 * volatilities**2)
+
+
+def daily_pattern_walk(rng: np.random.Generator, n_bars: int, volatility: float = 0.01) -> np.ndarray:
+    """Return (n_bars,) log returns of a martingale in hours, eight of which are four times as volatile as the rest of the day."""
+    volatilities = volatility * np.where(np.arange(n_bars) % 24 < 8, 2.0, 0.5)
+    return np.asarray(volatilities * rng.standard_normal(n_bars) - 0.5 * volatilities**2)
 
 
 def bars_frame(returns: np.ndarray, timeframe: str = "1h") -> pl.DataFrame:

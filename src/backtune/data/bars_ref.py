@@ -8,7 +8,7 @@ from datetime import datetime
 from backtune.data.bars import Bars
 from backtune.data.load import cached_bars
 from backtune.data.permutation import Permutation
-from backtune.origin import UTC_MIDNIGHT, Origin
+from backtune.origin import UTC_MIDNIGHT
 
 
 @dataclass(frozen=True)
@@ -43,4 +43,4 @@ class BarsRef:
             self.root, self.asset, self.timeframe, self.start, self.end, self.calendar, self.fingerprint,
             funding=self.funding, origin=self.origin,
         )  # fmt: skip
-        return bars if self.permutation is None else self.permutation.permute(bars, Origin.parse(self.origin))
+        return bars if self.permutation is None else self.permutation.permute(bars)

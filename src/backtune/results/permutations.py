@@ -15,7 +15,7 @@ from backtune.validation.permutation import permutation_p_value
 
 _FILE = "permutations.json"
 # To be raised with any change of how bars are permuted: what was kept before is found again.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
