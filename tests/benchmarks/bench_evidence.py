@@ -108,14 +108,14 @@ def _print_calibration(strategy: str, sampler: str, costs: str, outcomes: Sequen
 def print_null(run: Run) -> None:
     """Print the mistakes of leaderboards over random walks."""
     _print_head(
-        "costs", "a row without warning", "first above 0", "any above 0", "family p <= 0.05", "first has < 30 trades",
-        "first: Sharpe out", "its haircut",
+        "costs", "a row without warning", "first above 0", "best test above 0", "any above 0", "family p <= 0.05",
+        "first has < 30 trades", "first: Sharpe out", "its haircut",
     )  # fmt: skip
     for costs in (False, True):
         found = NullFigures.of(_with_rows(run(partial(null_sweep, with_costs=costs))))
         _print_cells(
-            "default" if costs else "none", found.without_warning, found.first_above_zero, found.any_above_zero,
-            found.family, found.first_few_trades, f"{found.first_sharpe_out:.2f}", f"{found.first_haircut:.2f}",
+            "default" if costs else "none", found.without_warning, found.first_above_zero,
+            found.best_test_above_zero, found.any_above_zero, found.family, found.first_few_trades, f"{found.first_sharpe_out:.2f}", f"{found.first_haircut:.2f}",
         )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def print_edge(run: Run) -> None:
             )
             _print_cells(
                 sampler, f"{row['is_sharpe_ratio']:.1f}", out, f"{row['oos_total_trades']:.0f}",
-                f"{row['n_independent']:.0f}", f"{row['dsr']:.4f}", "; ".join(row["warnings"]),
+                f"{row['n_independent']:.0f}", f"{row['dsr']:.4f}", "; ".join(row["warnings"]) or "none",
             )  # fmt: skip
 
 

@@ -32,7 +32,8 @@ class NullFigures:
     Attributes:
         without_warning: At least one row carries no warning.
         first_above_zero: The interval of the first row lies above 0.
-        any_above_zero: The interval of at least one row lies above 0.
+        best_test_above_zero: That of the row with the highest Sharpe ratio out of sample does.
+        any_above_zero: That of at least one row does.
         family: At least one row has a family-wise p of at most 0.05.
         first_sharpe_out: The mean Sharpe ratio of first rows out of sample, annual.
         first_haircut: The mean of what the haircut leaves of it.
@@ -41,6 +42,7 @@ class NullFigures:
 
     without_warning: Share
     first_above_zero: Share
+    best_test_above_zero: Share
     any_above_zero: Share
     family: Share
     first_sharpe_out: float
@@ -51,9 +53,11 @@ class NullFigures:
     def of(cls, boards: Sequence[Sequence[Row]]) -> NullFigures:
         """Count over leaderboards, each with a row at least."""
         first = [rows[0] for rows in boards]
+        best_tests = [max(rows, key=lambda row: row["oos_sharpe_ratio"] or 0.0) for rows in boards]
         return cls(
             without_warning=Share.of(any(map(is_without_warning, rows)) for rows in boards),
             first_above_zero=Share.of(map(is_above_zero, first)),
+            best_test_above_zero=Share.of(map(is_above_zero, best_tests)),
             any_above_zero=Share.of(any(map(is_above_zero, rows)) for rows in boards),
             family=Share.of(any(is_significant(row["family_p"]) for row in rows) for rows in boards),
             first_sharpe_out=fmean(row["oos_sharpe_ratio"] or 0.0 for row in first),
