@@ -20,6 +20,8 @@ from backtune.validation.deflated_sharpe import ReturnShape, standard_errors_abo
 _NORMAL = NormalDist()
 # A probability below this one has no finite normal quantile.
 _LEAST_P = 1e-300
+# A sweep of a hundred thousand cells may have as many lengths of test.
+_MOST_GROUPS = 64
 # Half-width and number of the points at which the distribution of a maximum is summed, in standard errors of the widest test.
 _REACH = 12.0
 _POINTS = 4_801
@@ -107,12 +109,21 @@ class BestByLuck:
         Args:
             errors: One for each test, positive; there is at least one.
         """
-        values, counts = np.unique(np.asarray(errors, dtype=np.float64), return_counts=True)
+        values, counts = _grouped(np.asarray(errors, dtype=np.float64))
         x = np.linspace(-_REACH, _REACH, _POINTS) * values.max()
         below = np.array([_probability_below(at, values, counts) for at in x])
         mean = float(x[-1] - (below[:-1] + below[1:]).sum() * (x[1] - x[0]) / 2.0)
         upper = float(np.interp(confidence, below, x))
         return cls(len(errors), max(0.0, mean), upper)
+
+
+def _grouped(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (k,) standard errors and how many tests have each; many different ones in groups of neighbours, by their means."""
+    values, counts = np.unique(errors, return_counts=True)
+    if len(values) <= _MOST_GROUPS:
+        return values, counts
+    groups = np.array_split(np.sort(errors), _MOST_GROUPS)
+    return np.array([group.mean() for group in groups]), np.array([len(group) for group in groups])
 
 
 def _probability_below(at: float, errors: np.ndarray, counts: np.ndarray) -> float:

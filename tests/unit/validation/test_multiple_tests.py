@@ -150,3 +150,11 @@ def test_the_best_by_luck_of_unequal_tests():
         pytest.approx(0.0, abs=1e-9),
         pytest.approx(1.645, abs=1e-3),
     )
+
+
+def test_the_best_by_luck_of_thousands_of_unequal_tests():
+    errors = np.random.default_rng(2).uniform(0.5, 1.5, 5_000)
+    found = BestByLuck.of(errors)
+    draws = (np.random.default_rng(3).standard_normal((2_000, 5_000)) * errors).max(axis=1)
+    assert found.mean == pytest.approx(draws.mean(), rel=0.01)
+    assert found.upper == pytest.approx(np.quantile(draws, 0.95), rel=0.02)
