@@ -33,8 +33,9 @@ def weekly():
     return module
 
 
-def _row(strategy, sharpe, **more):
+def _row(strategy, sharpe, is_sharpe=1.0, **more):
     row = {"strategy": strategy, "asset": "A", "timeframe": "1h", "n_trials": 9, "oos_sharpe_ratio": sharpe}
+    row |= {"is_sharpe_ratio": is_sharpe, "family_p": 0.02}
     return {
         **row,
         "params": {"b": 2, "a": 1},
@@ -61,19 +62,22 @@ def test_strategies_are_ranked_by_the_median_of_their_cells(weekly):
     ]
 
 
-def test_the_summary_has_the_best_first_and_the_undefined_last(weekly, tmp_path):
-    rows = weekly.summary([_row("X", None), _row("Y", -0.5), _row("Z", 1.25)])
+def test_the_summary_has_the_best_of_the_search_first_and_the_undefined_last(weekly, tmp_path):
+    rows = weekly.summary([_row("X", 9.0, None), _row("Y", 5.0, -0.5), _row("Z", -1.0, 1.25)])
     weekly.write(tmp_path / "s.csv", weekly.COLUMNS, rows)
     with (tmp_path / "s.csv").open(newline="") as file:
         read = list(csv.DictReader(file))
-    assert [(row["strategy"], row["oos_sharpe_ratio"]) for row in read] == [
-        ("Z", "1.25"),
-        ("Y", "-0.5"),
-        ("X", ""),
+    # Three sweeps, one a strategy: what is rare in one of them is three times as likely in one of three.
+    assert [(row["strategy"], row["is_sharpe_ratio"], row["family_p"]) for row in read] == [
+        ("Z", "1.25", "0.06"),
+        ("Y", "-0.5", "0.06"),
+        ("X", "", "0.06"),
     ]
     assert read[0]["params"] == '{"a": 1, "b": 2}'
     assert read[0]["warnings"] == "few trades; luck"
     assert list(read[0]) == list(weekly.COLUMNS)
+    assert weekly.summary([{**_row("X", 1.0), "family_p": None}])[0]["family_p"] is None
+    assert weekly.summary([{**_row("X", 1.0), "family_p": 0.9}, _row("Y", 1.0)])[0]["family_p"] == 1.0
 
 
 def test_every_strategy_is_a_sweep_of_its_own(weekly):
