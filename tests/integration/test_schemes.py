@@ -67,7 +67,7 @@ def test_kfold(market, tmp_path):
     assert result.exit_status == 0
     assert [study.fold for study in result.run.studies] == ["kfold", "kfold"]
     written = json.loads((result.run.folder / "sweep.json").read_text())["spec"]["validation"]
-    assert written == {"method": "kfold", **validation, "purge_bars": 0}
+    assert written == {**validation, "purge_bars": 0, "permutations": 0, "permuted_rows": 3}
     bars = backtune.load_bars(market, "AAA", "1h")
     first, end = int(bars.timestamp[0]), int(bars.timestamp[-1]) + bars.timeframe.microseconds
     cut = end - round(0.25 * (end - first))

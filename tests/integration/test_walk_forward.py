@@ -29,7 +29,7 @@ from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
 from backtune.validation.deflated_sharpe import ReturnShape, deflated_sharpe, probabilistic_sharpe
 from backtune.validation.timing import combine_p_values
-from sweeps import INLINE, backtune, build_market, spec_document, written
+from sweeps import INLINE, backtune, backtune_process, build_market, spec_document, written
 
 DAY = 86_400_000_000
 COSTS = costs_of(Execution())
@@ -185,7 +185,7 @@ def test_without_bars_the_means_are_shown_and_it_is_said(copied, own_market, tmp
     own_market.rename(away)
     try:
         # In another process, which has no bars in memory.
-        rows = json.loads(backtune("leaderboard", copied.folder, "--json", cwd=tmp_path).stdout)
+        rows = json.loads(backtune_process("leaderboard", copied.folder, "--json", cwd=tmp_path).stdout)
     finally:
         away.rename(own_market)
     for row in rows:

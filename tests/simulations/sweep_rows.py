@@ -42,7 +42,7 @@ def sweep_rows(
         sections: The sections of the spec beside data and grid, each as it is in a file; 30 % holdout, 200 trials of tpe
             and the default costs by default.
     """
-    with tempfile.TemporaryDirectory(prefix="backtune-simulated-") as name:
+    with tempfile.TemporaryDirectory(prefix="simulated-") as name:
         folder = Path(name)
         market = write_market(folder / "market", returns, stored_timeframe)
         document = {
