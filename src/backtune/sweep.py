@@ -92,10 +92,8 @@ class SweepResult:
         failed = {**self.lost, **failed_permutations(self.run)}
         for study in self.run.studies:
             summary = self.run.summary(study)
-            if summary is not None and summary.state == "failed":
-                failed[study.id] = summary.reason
-            elif summary is not None and summary.n_trials and summary.n_failed == summary.n_trials:
-                failed[study.id] = f"all {summary.n_trials} trials failed: {summary.most_common_reason}"
+            if summary is not None and summary.failure:
+                failed[study.id] = summary.failure
         return failed
 
     def rows(self, top: int | None = None) -> list[Row]:

@@ -16,7 +16,7 @@ from backtune.report.wording import IN_PERCENT, NOTHING, p_text, share_text
 from backtune.results.evidence import Evidence
 from backtune.results.row import Row
 from backtune.results.runs import Run
-from backtune.results.verdict import describe_verdict, passing_rows
+from backtune.results.verdict import describe_verdict, is_better_than_luck
 from backtune.space import Params
 from backtune.spec import Goal
 from backtune.validation.folds import Span
@@ -45,9 +45,10 @@ def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int)
     Objectives are shown in sample and out of sample. Warnings about calendars are printed once for each asset and timeframe.
     """
     goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
-    passed = set(map(id, passing_rows(rows)))
     shown = {
-        place: row for place, row in enumerate(rows, start=1) if not top or place <= top or id(row) in passed
+        place: row
+        for place, row in enumerate(rows, start=1)
+        if not top or place <= top or is_better_than_luck(row)
     }
     more, evidence = [name for name in _WHERE_ROOM if name not in goals], dict(_EVIDENCE)
     table = _table(shown, goals, evidence, more, _STUDY_WIDTH)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from backtune.engine.metrics import METRICS
+from backtune.results.p_values import format_p
 from backtune.space import Params, Value
 from backtune.validation.bootstrap import SharpeInterval
 
@@ -70,12 +71,8 @@ def share_text(value: float | None) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """Return a p-value with two digits, and with three where two would not tell on which side of 0.05 it lies."""
-    if p is None:
-        return NOTHING
-    if p < 0.01:
-        return "<0.01"
-    return f"{p:.3f}" if abs(p - 0.05) < 0.005 else f"{p:.2f}"
+    """Return a p-value as :func:`~backtune.results.p_values.format_p` writes it; ``-`` where there is none."""
+    return NOTHING if p is None else format_p(p)
 
 
 def interval_text(interval: SharpeInterval | None) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from backtune.objective import Metrics
-from backtune.results.family import LEVEL, NO_FAMILY, FamilyResult
+from backtune.results.family import LEVEL, FamilyResult, family_to_json
+from backtune.results.p_values import format_p
 from backtune.results.permutations import PermutationTest
 from backtune.results.searched import Searched
 from backtune.results.summary import Winner
@@ -157,7 +158,7 @@ class Evidence:
         return {
             "dsr": self.dsr, "dsr_level": self.dsr_level, "n_independent": self.n_independent, "n_cells": self.n_cells,
             "n_elsewhere": self.n_elsewhere, "n_other_sweeps": self.n_other_sweeps,
-            **(self.family.to_json() if self.family else NO_FAMILY),
+            **family_to_json(self.family),
             "timing_p": self.timing_p,
             "permutation_p": self.permutation.p if self.permutation else None,
             "n_permutations": self.permutation.n_done if self.permutation else None,
@@ -228,23 +229,23 @@ class Evidence:
         return f"out-of-sample Sharpe {verdict} ({ends})"
 
     def _luck_of_many(self) -> str:
-        if self.family is None or self.family.p <= LEVEL:
+        if self.family is None or self.family.is_significant:
             return ""
         n = self.family.luck.n_tests
         luck = "luck" if n == 1 else f"the best of {n:,} by luck"
         verdict = "no better" if self.family.p > _AS_LIKELY_AS_NOT else "not clearly better"
-        return f"its test is {verdict} than {luck} (p {self.family.p:.2f})"
+        return f"its test is {verdict} than {luck} (p {format_p(self.family.p)})"
 
     def _drift(self) -> str:
         if self.timing_p is None or self.timing_p <= LEVEL:
             return ""
-        return f"no sign of timing (p {self.timing_p:.2f})"
+        return f"no sign of timing (p {format_p(self.timing_p)})"
 
     def _luck_of_permutations(self) -> str:
         test = self.permutation
         if test is None or test.p <= LEVEL:
             return ""
-        return f"in sample no better than the same search on shuffled bars (p {test.p:.2f})"
+        return f"in sample no better than the same search on shuffled bars (p {format_p(test.p)})"
 
     def _holding(self, oos_sharpe: float | None) -> str:
         held = (self.hold_metrics or {}).get("sharpe_ratio")

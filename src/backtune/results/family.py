@@ -48,21 +48,24 @@ class FamilyResult:
     share_with_edge: float | None
     luck: BestByLuck
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as flat, plain data."""
-        return {
-            "family_p": self.p, "haircut_sharpe_ratio": self.haircut_sharpe_ratio, "q_value": self.q,
-            "share_with_edge": self.share_with_edge, "n_tests": self.luck.n_tests,
-            "luck_sharpe_mean": self.luck.mean, "luck_sharpe_upper": self.luck.upper,
-        }  # fmt: skip
+    @property
+    def is_significant(self) -> bool:
+        """Whether the test is better than luck would be, at the level of 5 %."""
+        return self.p <= LEVEL
 
 
-NO_FAMILY: dict[str, Any] = dict.fromkeys(
-    (
-        "family_p", "haircut_sharpe_ratio", "q_value", "share_with_edge",
-        "n_tests", "luck_sharpe_mean", "luck_sharpe_upper",
-    )
-)  # fmt: skip
+def family_to_json(result: FamilyResult | None) -> dict[str, Any]:
+    """Return the fields of a result as flat, plain data; all null without one."""
+    luck = result.luck if result else None
+    return {
+        "family_p": result.p if result else None,
+        "haircut_sharpe_ratio": result.haircut_sharpe_ratio if result else None,
+        "q_value": result.q if result else None,
+        "share_with_edge": result.share_with_edge if result else None,
+        "n_tests": luck.n_tests if luck else None,
+        "luck_sharpe_mean": luck.mean if luck else None,
+        "luck_sharpe_upper": luck.upper if luck else None,
+    }
 
 
 def compare_tests(tests: Sequence[RowTest | None]) -> list[FamilyResult | None]:

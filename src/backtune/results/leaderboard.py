@@ -47,7 +47,7 @@ def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -
         study: The only study to return rows of, those of a fold by itself.
     """
     goals = [Goal.parse(text) for text in run.spec["search"]["objectives"]]
-    fronts = [_front(run, islands, goals) for islands in _searches(run)]
+    fronts = [_front(run, islands, goals) for islands in run.searches.values()]
     is_walk_forward = run.spec["validation"]["method"] == "walk_forward"
     if is_walk_forward and study is None:
         fronts = _cells(run, fronts)
@@ -180,14 +180,6 @@ def _cell(run: Run, folds: Sequence[_Place], stages: Stages) -> _Place:
     unfinished = [place.row.fold for place in folds if not place.is_finished]
     row, score = joined(run, [place.row for place in folds], unfinished, stages)
     return _Place(row, folds=folds, score=score)
-
-
-def _searches(run: Run) -> list[list[StudyEntry]]:
-    """The studies by search: several where there are islands."""
-    searches: dict[str, list[StudyEntry]] = {}
-    for study in run.studies:
-        searches.setdefault(study.search_id, []).append(study)
-    return list(searches.values())
 
 
 def _ordered(fronts: Sequence[Sequence[_Place]], goal: Goal) -> list[list[_Place]]:

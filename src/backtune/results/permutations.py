@@ -10,6 +10,7 @@ from backtune.location import Location
 from backtune.results.files import names_in, read_json, write_json
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import count_trials
+from backtune.results.summary import StudySummary
 from backtune.spec import Goal
 from backtune.validation.permutation import permutation_p_value
 
@@ -86,16 +87,19 @@ def permutation_p(run: Run, islands: Sequence[StudyEntry]) -> PermutationTest | 
         ResultsError: A file cannot be read.
     """
     n_wanted = wanted_permutations(run)
-    observed = best_gain(run, islands)
-    if not n_wanted or observed is None:
+    if not n_wanted:
         return None
-    sign = _sign(islands)
+    goal = islands[0].goal
+    observed = best_value([summary for summary in map(run.summary, islands) if summary is not None], goal)
+    if observed is None:
+        return None
     kept = read_bests(run, islands)
     done = [value for number, value in kept.best.items() if number < n_wanted]
     if not done:
         return None
+    sign = -1.0 if goal.minimize else 1.0
     gains = [-math.inf if value is None else sign * value for value in done]
-    return PermutationTest(permutation_p_value(observed, gains), len(done), n_wanted)
+    return PermutationTest(permutation_p_value(sign * observed, gains), len(done), n_wanted)
 
 
 def wanted_permutations(run: Run) -> int:
@@ -103,12 +107,12 @@ def wanted_permutations(run: Run) -> int:
     return int(run.spec.get("validation", {}).get("permutations", 0))
 
 
-def best_gain(run: Run, islands: Sequence[StudyEntry]) -> float | None:
-    """Return the best value of the first objective that a search found, higher is better; None where it has no winner."""
-    summaries = [run.summary(study) for study in islands]
-    sign = _sign(islands)
-    gains = [sign * winner.values[0] for summary in summaries if summary for winner in summary.winners]
-    return max(gains, default=None)
+def best_value(summaries: Sequence[StudySummary], goal: Goal) -> float | None:
+    """Return the best value of the first objective among the studies of a search; None where none has a winner."""
+    values = [winner.values[0] for summary in summaries for winner in summary.winners]
+    if not values:
+        return None
+    return min(values) if goal.minimize else max(values)
 
 
 def read_bests(run: Run, islands: Sequence[StudyEntry]) -> PermutedBests:
@@ -150,7 +154,3 @@ def adopt_bests(run: Run, islands: Sequence[StudyEntry], numbers: Sequence[int])
 def budget_of(run: Run, study: StudyEntry) -> int:
     """Return the number of trials that a study's best is the best of: its budget, or more where an earlier start had more."""
     return max(study.budget, count_trials(run.study_folder(study.id)))
-
-
-def _sign(islands: Sequence[StudyEntry]) -> float:
-    return -1.0 if Goal.parse(islands[0].objectives[0]).minimize else 1.0

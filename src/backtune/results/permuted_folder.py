@@ -20,11 +20,10 @@ from backtune.results.files import (
     stamps_below,
     write_atomically,
 )
-from backtune.results.permutations import keep_bests
+from backtune.results.permutations import best_value, keep_bests
 from backtune.results.permuted_rows import missing_permutations
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.summary import StudySummary
-from backtune.spec import Goal
 
 _NAME = "permuted"
 _PLAN = "plan.json"
@@ -84,12 +83,12 @@ def keep_finished(run: Run, entries: Sequence[PermutedEntry]) -> list[PermutedEn
     for entry in entries:
         summaries = [StudySummary.read(folder / name) for name in entry.studies if name in started]
         whole = [summary for summary in summaries if summary is not None and summary.is_over]
-        if len(whole) < len(entry.studies) or any(_reason(summary) for summary in whole):
+        if len(whole) < len(entry.studies) or any(summary.failure for summary in whole):
             left.append(entry)
             continue
         search = entry.islands[0].search_id
         islands[search] = entry.islands
-        found.setdefault(search, {})[entry.number] = _best(whole, Goal.parse(entry.islands[0].objectives[0]))
+        found.setdefault(search, {})[entry.number] = best_value(whole, entry.islands[0].goal)
         finished.append(entry)
     for search, best in found.items():
         keep_bests(run, islands[search], best)
@@ -120,8 +119,7 @@ def failed_permutations(run: Run) -> dict[str, str]:
     """
     folder = permuted_folder(run)
     summaries = {name: StudySummary.read(folder / name) for name in sorted(names_in(folder)) if name != _PLAN}
-    reasons = {name: _reason(summary) for name, summary in summaries.items() if summary is not None}
-    return {name: reason for name, reason in reasons.items() if reason}
+    return {name: summary.failure for name, summary in summaries.items() if summary and summary.failure}
 
 
 class PermutedCounter:
@@ -153,19 +151,3 @@ class PermutedCounter:
         self._searches = {name: k for k, studies in enumerate(plan) for name in studies}
         self._waiting = set(self._searches)
         self._left = [len(studies) for studies in plan]
-
-
-def _reason(summary: StudySummary) -> str:
-    """Return why a permuted search says nothing, or an empty text where it is well."""
-    if summary.state == "failed":
-        return summary.reason
-    if summary.n_trials and summary.n_failed == summary.n_trials:
-        return f"all {summary.n_trials} trials failed: {summary.most_common_reason}"
-    return ""
-
-
-def _best(summaries: Sequence[StudySummary], goal: Goal) -> float | None:
-    values = [winner.values[0] for summary in summaries for winner in summary.winners]
-    if not values:
-        return None
-    return min(values) if goal.minimize else max(values)

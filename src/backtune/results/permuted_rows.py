@@ -44,11 +44,8 @@ def missing_permutations(run: Run) -> list[MissingPermutations]:
 
 def _first_searches(run: Run) -> list[list[StudyEntry]]:
     """Return the searches of the first rows of the leaderboard that have a winner; the rows of a Pareto front are one search."""
-    searches: dict[str, list[StudyEntry]] = {}
-    search_of: dict[str, str] = {}
-    for study in run.studies:
-        searches.setdefault(study.search_id, []).append(study)
-        search_of[study.id] = study.search_id
+    searches = run.searches
+    search_of = {study.id: study.search_id for study in run.studies}
     ranked = dict.fromkeys(search_of[row.study] for row in leaderboard(run, top=0) if row.values is not None)
     return [searches[name] for name in list(ranked)[: run.spec["validation"]["permuted_rows"]]]
 

@@ -17,7 +17,7 @@ from backtune.results.files import names_in, read_json, remove_leftovers, write_
 from backtune.results.segments import count_trials, read_log, write_segment
 from backtune.results.summary import StudySummary
 from backtune.space import Space, parse_space
-from backtune.spec import base_folder
+from backtune.spec import Goal, base_folder
 from backtune.validation.folds import Fold
 
 _RAY_COPY = "working_dir_files"
@@ -101,6 +101,11 @@ class StudyEntry:
         """The same for all islands of a search; the study's own where there are none."""
         return min((self.id, *self.peers))
 
+    @property
+    def goal(self) -> Goal:
+        """The first objective as an object."""
+        return Goal.parse(self.objectives[0])
+
     def parameters(self) -> Space:
         """The space as an object."""
         return parse_space(self.space, key=self.id)
@@ -125,6 +130,14 @@ class Run:
     spec: dict[str, Any]
     studies: tuple[StudyEntry, ...]
     version: str
+
+    @property
+    def searches(self) -> dict[str, list[StudyEntry]]:
+        """The studies of each search by :attr:`StudyEntry.search_id`, in order: several where there are islands."""
+        searches: dict[str, list[StudyEntry]] = {}
+        for study in self.studies:
+            searches.setdefault(study.search_id, []).append(study)
+        return searches
 
     @classmethod
     def open(cls, folder: str | Location) -> Run:

@@ -96,6 +96,15 @@ class StudySummary:
         """Whether nothing is left to do of the budget that the study had when this was written."""
         return self.state == "complete" and self.is_probed
 
+    @property
+    def failure(self) -> str:
+        """Why the study says nothing: it could not be run, or all of its trials failed; empty where it is well."""
+        if self.state == "failed":
+            return self.reason
+        if self.n_trials and self.n_failed == self.n_trials:
+            return f"all {self.n_trials} trials failed: {self.most_common_reason}"
+        return ""
+
     def covers(self, budget: int) -> bool:
         """Whether there is nothing left to do for so many trials."""
         return self.state != "failed" and self.is_probed and (self.exhausted or self.n_trials >= budget)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backtune.results.family import LEVEL, FamilyResult
+from backtune.results.family import FamilyResult
 from backtune.results.row import Row
 
 # So many rows are named.
@@ -19,27 +19,23 @@ def describe_verdict(rows: Sequence[Row]) -> str:
     Args:
         rows: All rows, in the order of the leaderboard.
     """
-    tested = [
-        (place, row, row.evidence.family) for place, row in enumerate(rows, start=1) if row.evidence.family
-    ]
-    if not tested:
+    family = next((row.evidence.family for row in rows if row.evidence.family is not None), None)
+    if family is None:
         return ""
-    passed = [(place, row) for place, row, family in tested if family is not None and family.p <= LEVEL]
+    passed = [(place, row) for place, row in enumerate(rows, start=1) if is_better_than_luck(row)]
     named = [(place, row) for place, row in passed if not row.has_few_trades]
     few = [place for place, row in passed if row.has_few_trades]
-    first = tested[0][2]
-    assert first is not None  # noqa: S101
-    words = [_verdict(named, first.luck.n_tests)]
+    words = [_verdict(named, family.luck.n_tests)]
     if few:
         words.append(
             f"{_rows(few)} {'does' if len(few) == 1 else 'do'} as well, with too few trades to count."
         )
-    return " ".join([*words, *_luck(first, len(rows))])
+    return " ".join([*words, *_luck(family, len(rows))])
 
 
-def passing_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows whose test is better than luck would be, whatever the number of their trades."""
-    return [row for row in rows if row.evidence.family is not None and row.evidence.family.p <= LEVEL]
+def is_better_than_luck(row: Row) -> bool:
+    """Return whether the test of a row is better than luck would be, whatever the number of its trades."""
+    return row.evidence.family is not None and row.evidence.family.is_significant
 
 
 def _verdict(named: Sequence[tuple[int, Row]], n_tests: int) -> str:

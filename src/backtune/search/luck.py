@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from backtune.data.calendar import SECONDS_PER_YEAR
 from backtune.search.study import Study
 from backtune.validation.multiple_tests import BestByLuck
 from backtune.validation.track_record import min_backtest_years
 
-_YEAR = 365.25 * 86_400e6
+_YEAR = SECONDS_PER_YEAR * 1e6
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class PlannedLuck:
         )
         if self.best_test is None:
             return [search]
-        n, luck = self.best_test.n_tests, self.best_test
-        among = "the test" if n == 1 else f"the best of {n:,} tests"
+        luck = self.best_test
+        among = "the test" if luck.n_tests == 1 else f"the best of {luck.n_tests:,} tests"
         test = f"out of sample {among} then shows {luck.mean:.1f} on average, and stays below {luck.upper:.1f} in 95 of 100 sweeps"
         return [search, test]
 

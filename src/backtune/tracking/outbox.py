@@ -48,9 +48,7 @@ class Outbox:
         self._place = place
         self._top_k = int((run.spec.get("tracking") or {}).get("top_k", 0))
         self._related = RelatedSearches(run)
-        self._searches: dict[str, list[StudyEntry]] = {}
-        for study in run.studies:
-            self._searches.setdefault(study.search_id, []).append(study)
+        self._searches = run.searches
 
     def put_study(self, study: StudyEntry) -> bool | None:
         """A study's results, curves and files; False where they are there, None where it has none yet.

@@ -22,6 +22,8 @@ _NORMAL = NormalDist()
 _LEAST_P = 1e-300
 # A sweep of a hundred thousand cells may have as many lengths of test.
 _MOST_GROUPS = 64
+# The share of cases in which the maximum stays below ``upper``.
+_UPPER_QUANTILE = 0.95
 # Half-width and number of the points at which the distribution of a maximum is summed, in standard errors of the widest test.
 _REACH = 12.0
 _POINTS = 4_801
@@ -100,7 +102,7 @@ class BestByLuck:
     upper: float
 
     @classmethod
-    def of(cls, errors: Sequence[float], confidence: float = 0.95) -> BestByLuck:
+    def of(cls, errors: Sequence[float]) -> BestByLuck:
         """Return it for independent, normal tests with these standard errors of an annual Sharpe ratio of zero.
 
         P(max <= x) is the product of Phi(x / error), and the mean is b less the integral of P up to b, for any b that the
@@ -113,7 +115,7 @@ class BestByLuck:
         x = np.linspace(-_REACH, _REACH, _POINTS) * values.max()
         below = np.array([_probability_below(at, values, counts) for at in x])
         mean = float(x[-1] - (below[:-1] + below[1:]).sum() * (x[1] - x[0]) / 2.0)
-        upper = float(np.interp(confidence, below, x))
+        upper = float(np.interp(_UPPER_QUANTILE, below, x))
         return cls(len(errors), max(0.0, mean), upper)
 
 

@@ -50,7 +50,7 @@ def shift_targets(targets: np.ndarray, start: int, shift: int) -> np.ndarray:
 
 
 def measure_timing(
-    value: float, n_bars: int, value_of_shift: Callable[[int], float], *, seed: int, n_shifts: int = N_SHIFTS
+    value: float, n_bars: int, value_of_shift: Callable[[int], float], *, seed: int
 ) -> TimingTest | None:
     """Return the p-value of a result against those of the same positions moved by random numbers of bars.
 
@@ -62,7 +62,6 @@ def measure_timing(
         n_bars: The number of bars on the circle.
         value_of_shift: The result of positions that are moved by 1 to n_bars - 1 bars.
         seed: The seed of the draws.
-        n_shifts: The number of shifts at most.
 
     Returns:
         None where there is no bar to move to.
@@ -70,7 +69,7 @@ def measure_timing(
     if n_bars < 2:
         return None
     random = np.random.default_rng(seed)
-    shifts = random.permutation(n_bars - 1)[:n_shifts] + 1
+    shifts = random.permutation(n_bars - 1)[:N_SHIFTS] + 1
     n_as_good = 0
     for looked_at, shift in enumerate(shifts.tolist(), start=1):
         n_as_good += value_of_shift(shift) >= value

@@ -83,6 +83,8 @@ STRONG = Evidence(
         ({"family": family(0.6, 1)}, {"family": "its test is no better than luck (p 0.60)"}),
         ({"timing_p": 0.05}, {}),
         ({"timing_p": 0.43}, {"timing_p": "no sign of timing (p 0.43)"}),
+        # Two digits would say that it is at the limit.
+        ({"timing_p": 10 / 190}, {"timing_p": "no sign of timing (p 0.053)"}),
         (
             {"hold_metrics": {"sharpe_ratio": 1.25}},
             {"hold_metrics": "holding the asset did better (Sharpe 1.25)"},

@@ -72,8 +72,9 @@ def _of_test(row: Row) -> Iterator[_Line]:
         yield _Line(
             "family", "Haircut Sharpe ratio", f"{family.haircut_sharpe_ratio:.2f}",
             f"The Sharpe ratio out of sample, {metric_text('sharpe_ratio', row.oos_metrics['sharpe_ratio'])}, with luck's part taken off: "
-            f"what would look as convincing had there been one test alone. No forecast. It is one of {counted(n, 'test')}; 0: nothing. Without skill the best would show {family.luck.mean:.1f} on average, and stay below "
-            f"{family.luck.upper:.1f} in 95 of 100 sweeps.",
+            f"what would look as convincing had there been one test alone instead of {counted(n, 'test')}. 0: nothing is left. It is no "
+            f"forecast. Without skill the best would show {family.luck.mean:.1f} on average, and less than {family.luck.upper:.1f} in 95 of "
+            "100 sweeps.",
         )  # fmt: skip
         if family.q is not None:
             yield _Line(
