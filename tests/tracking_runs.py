@@ -68,7 +68,7 @@ def make_sweep(
         StudyEntry(
             id=f"ma-{asset.lower()}", strategy=STRATEGY, asset=asset, timeframe="1d", fold="",
             objectives=["sharpe_ratio"], budget=budget, space=strategy_ref(STRATEGY).load().space().to_json(),
-            data_fingerprint="f" * 64, engine="rustuna", span=[0, 400 * DAY], code_version="c" * 12,
+            data_fingerprint="f" * 64, engine="rustuna", span=[0, 400 * DAY], results_version="c" * 12,
         )
         for asset in assets
     )  # fmt: skip

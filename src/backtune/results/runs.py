@@ -53,7 +53,7 @@ class StudyEntry:
         space: the ranges searched, as plain data.
         data_fingerprint, engine: of the bars, and what suggests the candidates.
         peers: ids of the other islands of the same search.
-        code_version: of what decides its results, the strategy's own code included; empty in older folders.
+        results_version: of what decides its results, the strategy's own code included; empty in older folders.
         span: start and end of its bars in microseconds since the epoch, UTC; empty in folders of before it was kept.
         windows: its fold as plain data, as planned; see :meth:`planned`. Empty as ``span``.
         known_until: the end of the latest bar on which an earlier sweep had found the parameters that it begins with; None where
@@ -74,7 +74,7 @@ class StudyEntry:
     data_fingerprint: str = ""
     engine: str = ""
     peers: list[str] = field(default_factory=list)
-    code_version: str = ""
+    results_version: str = ""
     span: list[int] = field(default_factory=list)
     windows: dict[str, Any] = field(default_factory=dict)
     known_until: int | None = None

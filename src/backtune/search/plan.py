@@ -12,7 +12,8 @@ from backtune.data.window import to_datetime, to_microseconds
 from backtune.location import Location, location
 from backtune.origin import Origin
 from backtune.results.runs import Run, StudyEntry, default_runs
-from backtune.search.identity import code_version, strategy_version, study_seed
+from backtune.search.identity import strategy_version, study_seed
+from backtune.search.results_version import shared_results_version
 from backtune.search.samplers import engine_of, make_suggester
 from backtune.search.study import Study
 from backtune.search.warm_start import HeadStart, earlier_sweep, head_start
@@ -62,7 +63,7 @@ def entry_of(study: Study) -> StudyEntry:
         windows=study.fold.to_json(),
         known_until=study.known_until,
         sources=list(study.sources),
-        code_version=content_hash([code_version(), strategy_version(study.strategy)])[:12],
+        results_version=content_hash([shared_results_version(), strategy_version(study.strategy)])[:12],
     )
 
 
@@ -118,7 +119,7 @@ def _study_id(
 ) -> str:
     search = spec.search.model_dump(mode="json", exclude={"trials", "engine", "warm_start"})
     content = [
-        code_version(), strategy_version(ref), engine_of(spec.search), ref.name, bars.asset, bars.timeframe,
+        shared_results_version(), strategy_version(ref), engine_of(spec.search), ref.name, bars.asset, bars.timeframe,
         bars.fingerprint, bars.start.isoformat(), bars.end.isoformat(), bars.calendar, repr(fold), space.to_json(),
         spec.execution.model_dump(mode="json"), search, *([list(first)] if first else []),
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from backtune.errors import CatalogError, ResultsError
 from backtune.location import Location
 from backtune.results.files import read_bytes, remove, write_atomically
 from backtune.results.runs import Run
-from backtune.search.identity import code_version
+from backtune.search.results_version import shared_results_version
 from backtune.spec import SweepSpec
 
 _MANIFEST, _SWEEP = "manifest.json", "sweep.json"
@@ -47,7 +47,7 @@ class Sight:
         """
         data, folder = spec.data.location, run.folder.resolve()
         manifest, sweep = open_store(data).read(_MANIFEST), read_bytes(folder / _SWEEP)
-        return cls(data, _digest(manifest), folder, _digest(sweep), run.version, code_version())
+        return cls(data, _digest(manifest), folder, _digest(sweep), run.version, shared_results_version())
 
     def problems(self) -> list[str]:
         """What is otherwise on this machine, in words; nothing where all is the same, which is looked at once a process."""
@@ -59,7 +59,7 @@ class Sight:
         return problems
 
     def _of_code(self) -> list[str]:
-        if code_version() == self.code:
+        if shared_results_version() == self.code:
             return []
         return [
             f"backtune {version('backtune')} there is not the driver's {self.version}, or another numpy or numba is"

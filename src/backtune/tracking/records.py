@@ -193,7 +193,7 @@ def tags_of(run: Run, study: StudyEntry) -> dict[str, str]:
         "study": study.id,
         **cell_of(study),
         "data_fingerprint": study.data_fingerprint,
-        "code_version": study.code_version,
+        "results_version": study.results_version,
         "version": run.version,
     }
 

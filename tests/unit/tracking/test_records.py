@@ -80,7 +80,7 @@ def test_a_study_is_told_with_what_it_belongs_to_and_its_evidence(tmp_path: Path
     assert about == {
         "kind": "study", "strategy": "MovingAverageCrossover", "asset": "ASSET0", "timeframe": "1d", "fold": "walk-2",
     }  # fmt: skip
-    assert (record.tags["data_fingerprint"], record.tags["code_version"]) == ("f" * 64, "c" * 12)
+    assert (record.tags["data_fingerprint"], record.tags["results_version"]) == ("f" * 64, "c" * 12)
     assert record.metrics["pbo_loss"] == row.evidence.pbo_loss
     assert record.metrics["n_independent"] == row.evidence.n_independent
     assert record.tags["warnings"] == "; ".join(row.warnings)
