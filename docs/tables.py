@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backtune.engine.metrics import METRICS
+from backtune.simulation.metrics import METRICS
 from backtune.space import Choice, Parameter
 from backtune.spec.schema import spec_schema
 from backtune.strategy.registry import BUILT_IN

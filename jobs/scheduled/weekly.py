@@ -17,8 +17,8 @@ from statistics import median
 from typing import Any
 
 from backtune.client import HyperOptClient, Retries
-from backtune.documents import read_document
 from backtune.errors import BacktuneError
+from backtune.spec.documents import read_document
 
 COLUMNS = (
     "strategy", "asset", "timeframe", "n_trials", "is_sharpe_ratio", "oos_sharpe_ratio", "oos_total_return",

@@ -10,9 +10,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from backtune.data.bars import Bars
     from backtune.data.load import load_bars
-    from backtune.engine.backtest import backtest, backtest_positions
-    from backtune.engine.simulation import Result
     from backtune.errors import BacktuneError
+    from backtune.simulation.backtest import backtest, backtest_positions
+    from backtune.simulation.simulation import Result
     from backtune.space import Choice, Float, Int, Space
     from backtune.spec import Execution, SweepSpec
     from backtune.strategy.base import BaseStrategy
@@ -28,13 +28,13 @@ _HOMES = {
     "Execution": "backtune.spec",
     "Float": "backtune.space",
     "Int": "backtune.space",
-    "Result": "backtune.engine.simulation",
+    "Result": "backtune.simulation.simulation",
     "Space": "backtune.space",
     "StrategyFactory": "backtune.strategy.registry",
     "SweepResult": "backtune.sweep",
     "SweepSpec": "backtune.spec",
-    "backtest": "backtune.engine.backtest",
-    "backtest_positions": "backtune.engine.backtest",
+    "backtest": "backtune.simulation.backtest",
+    "backtest_positions": "backtune.simulation.backtest",
     "load_bars": "backtune.data.load",
     "run_sweep": "backtune.sweep",
 }

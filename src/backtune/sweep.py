@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import backtune
-from backtune.location import Location, S3Path, location
 from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.outcome import Outcome, asked_for
 from backtune.results.permuted_folder import failed_permutations, permuted_folder
@@ -20,14 +19,15 @@ from backtune.results.permuted_rows import missing_permutations
 from backtune.results.progress import Progress, ProgressReader, unfinished
 from backtune.results.runs import Run, adopt_repeats, default_runs
 from backtune.results.segments import count_trials
-from backtune.search.estimate import seconds_left
-from backtune.search.packing import pack
-from backtune.search.permuted import run_permuted_searches
-from backtune.search.plan import run_of, studies_of
-from backtune.search.sight import Sight
-from backtune.search.study import Study
-from backtune.search.unit import Brake, Place
+from backtune.search.executors.sight import Sight
+from backtune.search.executors.unit import Brake, Place
+from backtune.search.planning.estimate import seconds_left
+from backtune.search.planning.packing import pack
+from backtune.search.planning.plan import run_of, studies_of
+from backtune.search.study_loop.permuted import run_permuted_searches
+from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
+from backtune.storage.location import Location, S3Path, location
 
 if TYPE_CHECKING:
     import polars as pl
@@ -234,7 +234,7 @@ def _outcome(result: SweepResult, start: str) -> Outcome:
 
 def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:
     if start.options.executor == "inline":
-        from backtune.search import inline
+        from backtune.search.executors import inline
 
         return _run_all(start, lambda studies, place: inline.run_units([studies], place))
     try:
@@ -256,7 +256,7 @@ def _run_all(start: _Start, execute: Callable[[list[Study], Place], dict[str, st
 
 
 def _run_on_ray(start: _Start, signals: _Signals) -> dict[str, str]:
-    from backtune.search import tune
+    from backtune.search.executors import tune
 
     compute = start.spec.compute
     with tune.connected(tune.Cluster(start.options.address, start.options.workers)) as connection:

@@ -24,8 +24,8 @@ import numpy as np
 from backtune.data.ingest.importer import import_bars
 from backtune.data.synthetic import make_market
 from backtune.results.summary import StudySummary
-from backtune.search.plan import studies_of
-from backtune.search.study import Study, run_study
+from backtune.search.planning.plan import studies_of
+from backtune.search.study_loop.study import Study, run_study
 from backtune.spec import EarlyStopping, SweepSpec
 
 SHARED = Path(__file__).parents[3] / "shared" / "market" / "bars_1m"

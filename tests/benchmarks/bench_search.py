@@ -21,7 +21,7 @@ from contenders import bare, driver_memory, optuna_alone, ours, tables, tune_tri
 from contenders.ours import UnitRecord
 from contenders.setting import CATALOG, STRATEGIES, Finding, Setting, market, name_of
 
-from backtune.search.study import Study
+from backtune.search.study_loop.study import Study
 from backtune.sweep import Options, run_sweep
 
 HERE = Path(__file__).parent

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtune.search.suggest import Told
+from backtune.search.suggesters.suggest import Told
 from backtune.space import Float, Params, Space
 from contract.suggester_suite import suggester
 

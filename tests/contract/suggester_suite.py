@@ -12,8 +12,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from backtune.search.samplers import make_suggester
-from backtune.search.suggest import Suggester, Told
+from backtune.search.suggesters.samplers import make_suggester
+from backtune.search.suggesters.suggest import Suggester, Told
 from backtune.space import Choice, Float, Int, Params, Space
 from backtune.spec import Search
 

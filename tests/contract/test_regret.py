@@ -11,17 +11,17 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from oracles import shared
 
 from backtune.data.bars import Bars
 from backtune.data.resample import resample
-from backtune.engine.window import Window
-from backtune.objective import Objective
+from backtune.results.objective import Objective
+from backtune.simulation.window import Window
 from backtune.space import Params
 from backtune.spec import Execution, Goal
+from backtune.spec.timeframe import Timeframe
 from backtune.strategy.registry import strategy_ref
-from backtune.timeframe import Timeframe
 from contract.regret_suite import TASKS, Task, interval, regrets
-from oracles import shared
 
 WAYS = {"rustuna batched": ("rustuna", None), "optuna batched": ("optuna", None)}
 

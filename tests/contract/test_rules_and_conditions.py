@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from backtune.errors import SearchError, SpecError
-from backtune.search.suggest import Told
+from backtune.search.suggesters.suggest import Told
 from backtune.space import Choice, Float, Int, Params, Space
 from contract.suggester_suite import CASES, every_sampler, few, run, suggester
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from backtune.errors import SearchError
-from backtune.search.suggest import Told
+from backtune.search.suggesters.suggest import Told
 from backtune.space import Choice, Float, Int, Params, Space, Value
 from contract.suggester_suite import (
     BOWL,

@@ -15,13 +15,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import polars as pl
+from sweeps import command, environment, wait_for
 
 from backtune.errors import ResultsError
-from backtune.location import Location, joined
 from backtune.results.runs import Run, runs_in
 from backtune.results.segments import count_trials, read_log
+from backtune.storage.location import Location, joined
 from faults.traces import KEEPS_ENVIRONMENT, MARK, Process, Traces, processes
-from sweeps import command, environment, wait_for
 
 Rows = dict[str, pl.DataFrame]
 # A candidate of a study, as the log and the journal both have it.

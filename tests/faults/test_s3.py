@@ -6,9 +6,9 @@ from itertools import chain, repeat
 
 import boto3
 import pytest
-
-from backtune.data.store import open_store
 from buckets import empty_bucket, s3_server, s3_variables
+
+from backtune.storage.store import open_store
 from faults.s3_faults import BusyS3, a_share
 from faults.small import make_bars, paced_document
 from faults.unharmed import assert_unharmed

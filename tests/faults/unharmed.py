@@ -3,11 +3,11 @@
 from collections.abc import Collection
 
 import polars as pl
-
-from backtune.location import Location
 from buckets import content_of, files_below
-from faults.disturbed import Disturbed, Rows
 from sweeps import assert_same_rows, rows_of, wait_for
+
+from backtune.storage.location import Location
+from faults.disturbed import Disturbed, Rows
 
 # What may lie in a runs folder while a sweep runs.
 _PASSING = (".stop", ".deaths.json")

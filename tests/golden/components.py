@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sweeps import add_funding
 
 from backtune import backtest_positions, load_bars
 from backtune.data.bars import Bars
 from backtune.data.synthetic import make_market
-from backtune.search.samplers import make_suggester
-from backtune.search.suggest import Told
+from backtune.search.suggesters.samplers import make_suggester
+from backtune.search.suggesters.suggest import Told
 from backtune.space import Choice, Float, Int, Space
 from backtune.spec import Search
 from backtune.strategy.registry import StrategyFactory
-from sweeps import add_funding
 
 METRICS = (
     "total_return", "annual_return", "volatility", "sharpe_ratio", "sortino_ratio", "calmar_ratio", "max_drawdown",

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from backtune.search.results_version import results_versions
+from backtune.search.planning.results_version import results_versions
 from golden.components import Table
 
 STUDY_LOOP = "study_loop"
@@ -38,7 +38,7 @@ def explain_difference(component: str, rows: Table) -> str:
         return (
             f"the rows of {component} changed ({'; '.join(names[:3])}), and so would those of every sweep that is stored. "
             f"If that is meant, raise the results version of {component} from {version} to {version + 1} in "
-            f"backtune/search/results_version.py, and {_WRITE_AGAIN}"
+            f"backtune/search/planning/results_version.py, and {_WRITE_AGAIN}"
         )
     if version != stored["version"]:
         return f"the results version of {component} is {version}, and the golden rows are of {stored['version']}: {_WRITE_AGAIN}"

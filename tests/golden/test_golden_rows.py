@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import backtune
-from backtune.search.results_version import results_versions
+from backtune.search.planning.results_version import results_versions
 from backtune.sweep import Options
 from golden import store
 from golden.components import COMPONENTS, build_market
@@ -53,13 +53,13 @@ def test_rows_of_a_sweep_on_ray(name: str, market: Path, tmp_path: Path) -> None
     ("file", "line", "planted", "component"),
     [
         (
-            "engine/metrics.py",
+            "simulation/metrics.py",
             "/ o.deviation * math.sqrt",
             "/ o.deviation * 1.0000000000000002 * math.sqrt",
             "simulation",
         ),
         pytest.param(
-            "engine/orders.py",
+            "simulation/orders.py",
             "traded += change * price",
             "traded += change * price * 1.0000001",
             "simulation",
@@ -67,7 +67,7 @@ def test_rows_of_a_sweep_on_ray(name: str, market: Path, tmp_path: Path) -> None
         ),
         ("data/load.py", "resample(frame, target", "resample(frame[1:], target", "data"),
         ("strategy/rsi.py", "float(one.oversold)", "float(one.oversold + 1)", "RSIStrategy"),
-        ("search/samplers.py", "lambda _: 24, _failed", "lambda _: 25, _failed", "suggesters"),
+        ("search/suggesters/samplers.py", "lambda _: 24, _failed", "lambda _: 25, _failed", "suggesters"),
     ],
 )
 def test_a_planted_change_is_found(

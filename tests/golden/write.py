@@ -1,6 +1,6 @@
 """Write the golden rows again: ``python tests/golden/write.py``.
 
-Only after the results version of the component whose rows changed was raised, see ``backtune/search/results_version.py``.
+Only after the results version of the component whose rows changed was raised, see ``backtune/search/planning/results_version.py``.
 Rows of the sampler ``gp`` need torch; without it the stored ones stay as they are.
 """
 

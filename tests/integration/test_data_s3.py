@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from buckets import empty_bucket, s3_server, s3_variables
 
 from backtune.data.catalog import Catalog
 from backtune.data.check import check_catalog
 from backtune.data.load import load_bars
-from backtune.data.store import Store, open_store
 from backtune.data.synthetic import make_market, synthetic_bars
 from backtune.errors import CatalogError, FingerprintError
-from buckets import empty_bucket, s3_server, s3_variables
+from backtune.storage.store import Store, open_store
 
 
 @pytest.fixture(scope="module")

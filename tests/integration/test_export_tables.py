@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from sweeps import backtune
 
 from backtune.report.content import Content
-from backtune.report.exporting import FORMATS, export
+from backtune.report.export.exporting import FORMATS, export
 from backtune.results.runs import Run
 from backtune.results.segments import read_log
-from sweeps import backtune
 
 READ = {"csv": pl.read_csv, "parquet": pl.read_parquet}
 

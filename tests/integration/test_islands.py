@@ -1,14 +1,14 @@
 """Islands: several searches of one study that exchange their best, with rows that no timing can change."""
 
 import pytest
+from sweeps import INLINE, assert_same_rows, parsed, rows_of
 
 from backtune.errors import SpecError
 from backtune.results.segments import TrialLog, read_log
-from backtune.search.plan import studies_of
-from backtune.search.queue import UnitQueue
-from backtune.search.unit import Place, run_unit
+from backtune.search.executors.queue import UnitQueue
+from backtune.search.executors.unit import Place, run_unit
+from backtune.search.planning.plan import studies_of
 from backtune.sweep import Options, run_sweep
-from sweeps import INLINE, assert_same_rows, parsed, rows_of
 
 GRID = {"strategies": ["RSIStrategy"], "assets": ["AAA"]}
 
@@ -49,7 +49,7 @@ def test_each_takes_in_the_best_of_the_others_one_round_later(together):
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_rows_are_equal_when_islands_wait_for_each_other(market, tmp_path, together, order, monkeypatch):
     """One worker, one island at a time, parked whenever it waits."""
-    monkeypatch.setattr("backtune.search.unit._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("backtune.search.executors.unit._PATIENCE_SECONDS", 0.0)
     studies = studies_of(with_islands(market))
     queue = UnitQueue([[studies[k]] for k in order], 0)
     place = Place(tmp_path, lambda: False)

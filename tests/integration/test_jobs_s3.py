@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from backtune.data.synthetic import make_market
-from backtune.location import location
-from backtune.results.runs import Run
-from backtune.spec import SweepSpec
-from backtune.sweep import run_sweep
 from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
 from heads import PATH, RAY, ray_head
 from sweeps import INLINE, assert_same_rows, rows_of
+
+from backtune.data.synthetic import make_market
+from backtune.results.runs import Run
+from backtune.spec import SweepSpec
+from backtune.storage.location import location
+from backtune.sweep import run_sweep
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 JOBS = Path(__file__).parents[2] / "jobs"

@@ -7,18 +7,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-
-from backtune.data.catalog import Catalog
-from backtune.results.files import read_json
-from backtune.results.permutations import PermutationTest, permutation_p
-from backtune.results.permuted_folder import permuted_folder
-from backtune.results.progress import ProgressReader
-from backtune.results.runs import Run
-from backtune.search.cost import Prices
-from backtune.search.estimate import estimate
-from backtune.search.plan import run_of, studies_of
-from backtune.sweep import Options, run_sweep
-from faults.small import STRATEGIES
 from sweeps import (
     INLINE,
     assert_same_rows,
@@ -30,6 +18,18 @@ from sweeps import (
     wait_for,
     written,
 )
+
+from backtune.data.catalog import Catalog
+from backtune.results.permutations import PermutationTest, permutation_p
+from backtune.results.permuted_folder import permuted_folder
+from backtune.results.progress import ProgressReader
+from backtune.results.runs import Run
+from backtune.search.planning.cost import Prices
+from backtune.search.planning.estimate import estimate
+from backtune.search.planning.plan import run_of, studies_of
+from backtune.storage.files import read_json
+from backtune.sweep import Options, run_sweep
+from faults.small import STRATEGIES
 
 GRID = {"strategies": ["RSIStrategy"], "assets": ["AAA", "BBB"]}
 

@@ -4,13 +4,13 @@ import json
 import time
 
 import pytest
-
-from backtune.search import calibration
-from backtune.search.calibration import calibrate
-from backtune.search.estimate import estimate
-from backtune.search.plan import run_of, studies_of
-from backtune.sweep import run_sweep
 from sweeps import INLINE, backtune, parsed, spec_document, written
+
+from backtune.search.planning import calibration
+from backtune.search.planning.calibration import calibrate
+from backtune.search.planning.estimate import estimate
+from backtune.search.planning.plan import run_of, studies_of
+from backtune.sweep import run_sweep
 
 SLOW = """
 from backtune.space import Int, Space

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+from sweeps import parsed, spec_document
 
-from backtune.search.luck import PlannedLuck
-from backtune.search.plan import studies_of
+from backtune.search.planning.luck import PlannedLuck
+from backtune.search.planning.plan import studies_of
 from backtune.spec import SweepSpec
 from backtune.validation.multiple_tests import BestByLuck
-from sweeps import parsed, spec_document
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from rich.console import Console
+from sweeps import INLINE, backtune, parsed, spec_document
 
 from backtune import backtest, load_bars
 from backtune.cli.portfolio import print_portfolio
@@ -18,7 +19,6 @@ from backtune.results.portfolio import portfolio_of
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
 from backtune.validation.portfolio import METHODS, fit_portfolio, score_portfolio
-from sweeps import INLINE, backtune, parsed, spec_document
 
 DAY = 86_400_000_000
 YEAR = 365.25
@@ -83,8 +83,8 @@ def test_a_portfolio_by_hand(mixed, market):
 
 
 def _test_equity(row, bars, cut):
-    from backtune.engine.simulation import result_of
-    from backtune.engine.window import Window
+    from backtune.simulation.simulation import result_of
+    from backtune.simulation.window import Window
     from backtune.spec import Execution
     from backtune.strategy.registry import StrategyFactory
 

@@ -10,26 +10,26 @@ from dataclasses import replace
 import pytest
 import yaml
 from rich.console import Console
+from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, written
 
 from backtune import backtest
 from backtune.cli.tables import print_leaderboard
-from backtune.engine.metrics import METRICS
 from backtune.errors import ReportError, ResultsError
 from backtune.report.chosen import chosen_row
-from backtune.report.parameters import Parameters, evaluate
+from backtune.report.export.parameters import Parameters, evaluate
 from backtune.results.leaderboard import leaderboard
 from backtune.results.probes import read_probes, write_probes
 from backtune.results.progress import unfinished
 from backtune.results.segments import TrialLog, count_trials
 from backtune.results.stage import Stages
 from backtune.results.summary import StudySummary
-from backtune.search.plan import studies_of
-from backtune.search.study import run_study
-from backtune.search.wary import Note
+from backtune.search.planning.plan import studies_of
+from backtune.search.study_loop.study import run_study
+from backtune.search.study_loop.wary import Note
+from backtune.simulation.metrics import METRICS
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
 from backtune.validation.plateau import probes as probes_of
-from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, written
 
 # Too few trials for any neighbourhood.
 CHANGES = {

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sweeps import INLINE, backtune, parsed, spec_document, written
 
-from backtune.engine.metrics import METRICS
 from backtune.errors import SpecError
-from backtune.report.parameters import Parameters, evaluate
+from backtune.report.export.parameters import Parameters, evaluate
 from backtune.results.runs import Run
+from backtune.simulation.metrics import METRICS
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
-from sweeps import INLINE, backtune, parsed, spec_document, written
 
 # Stops searched and fixed, costs and windows that are not the defaults, two objectives.
 CHANGES = {

@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from paper import margins
+from sweeps import INLINE, spec_document
+from workbooks import Book
 
 from backtune.report import html
 from backtune.report.as_json import json_report
 from backtune.report.cards.study import chapters, left_out, sections
 from backtune.report.content import Content
 from backtune.report.course import course_of_tests
-from backtune.report.exporting import export
+from backtune.report.export.exporting import export
 from backtune.report.html import html_report
 from backtune.report.markdown import markdown_report
 from backtune.report.pdf import document
@@ -23,9 +26,6 @@ from backtune.report.wording import metric_text
 from backtune.report.writing import written_report
 from backtune.spec import SweepSpec
 from backtune.sweep import SweepResult, run_sweep
-from paper import margins
-from sweeps import INLINE, spec_document
-from workbooks import Book
 
 N_FOLDS = 3
 

@@ -8,23 +8,23 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
+from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, wait_for, written
 
 from backtune.errors import ResultsError
-from backtune.location import location
 from backtune.report.content import Content
-from backtune.report.exporting import export
-from backtune.report.parameters import Parameters
+from backtune.report.export.exporting import export
+from backtune.report.export.parameters import Parameters
 from backtune.report.writing import written_report
 from backtune.results import lease
-from backtune.results.files import exists, names_in, read_bytes, read_json
 from backtune.results.leaderboard import leaderboard
 from backtune.results.progress import ProgressReader
 from backtune.results.runs import Run, is_driven, runs_in
 from backtune.search.export import export_study
+from backtune.storage.files import exists, names_in, read_bytes, read_json
+from backtune.storage.location import location
 from backtune.sweep import run_sweep
 from backtune.tracking.sync import sync
-from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
-from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, wait_for, written
 
 BUCKET = "s3://results"
 RUNS = f"{BUCKET}/some/runs"

@@ -5,20 +5,20 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from sweeps import INLINE, assert_same_rows, build_market, rows_of, spec_document
 
 import backtune
 from backtune.data.catalog import Catalog
 from backtune.data.schema import COLUMNS
-from backtune.engine.simulation import result_of
-from backtune.engine.window import Window
 from backtune.errors import CatalogError
-from backtune.report.parameters import Parameters, evaluate
-from backtune.search.plan import studies_of
+from backtune.report.export.parameters import Parameters, evaluate
+from backtune.search.planning.plan import studies_of
+from backtune.simulation.simulation import result_of
+from backtune.simulation.window import Window
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
 from backtune.validation.folds import purged
-from sweeps import INLINE, assert_same_rows, build_market, rows_of, spec_document
 
 DAY = 86_400_000_000
 

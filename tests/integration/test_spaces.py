@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
+from sweeps import INLINE, assert_same_rows, parsed, rows_of
 
 from backtune import backtest, load_bars
 from backtune.errors import SpecError
 from backtune.results.leaderboard import leaderboard
 from backtune.results.segments import params_of
-from backtune.search.plan import studies_of
+from backtune.search.planning.plan import studies_of
 from backtune.sweep import run_sweep
-from sweeps import INLINE, assert_same_rows, parsed, rows_of
 
 EXITS = """
 from dataclasses import dataclass

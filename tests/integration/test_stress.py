@@ -7,9 +7,10 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from sweeps import INLINE, build_market, spec_document
+from workbooks import Book
 
 from backtune.data.load import load_bars
-from backtune.engine.backtest import backtest_positions
 from backtune.errors import ResultsError
 from backtune.report.as_json import json_report
 from backtune.report.cards.stress import break_even_words, lost_words, stress_bands
@@ -23,11 +24,10 @@ from backtune.results.leaderboard import leaderboard
 from backtune.results.stage import Stages
 from backtune.results.stitched import stitched
 from backtune.results.stress import BreakEven, stress_winner
+from backtune.simulation.backtest import backtest_positions
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
-from sweeps import INLINE, build_market, spec_document
-from workbooks import Book
 
 NAMES = ["costs_doubled", "one_bar_later", "trades_skipped", "noise_on_prices"]
 

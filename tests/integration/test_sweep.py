@@ -6,13 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from sweeps import INLINE, add_funding, assert_same_rows, build_market, parsed, rows_of
 
 import backtune
-from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
 from backtune.results.runs import Run
+from backtune.simulation.metrics import METRICS
 from backtune.sweep import Options, run_sweep
-from sweeps import INLINE, add_funding, assert_same_rows, build_market, parsed, rows_of
 
 STRATEGY_THAT_RAISES = """
 import numpy as np

@@ -11,20 +11,20 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from sweeps import INLINE
+from sweeps import backtune as command
 
 import backtune
+from backtune.checks.lookahead import check_lookahead
 from backtune.data.catalog import Catalog
 from backtune.data.schema import SCHEMA
 from backtune.errors import CatalogError, SpecError
-from backtune.report.parameters import Parameters, evaluate
+from backtune.report.export.parameters import Parameters, evaluate
 from backtune.results.portfolio import portfolio_of
-from backtune.search.plan import studies_of
+from backtune.search.planning.plan import studies_of
 from backtune.spec import SweepSpec
-from backtune.strategy.lookahead import check_lookahead
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
-from sweeps import INLINE
-from sweeps import backtune as command
 
 PARAMS = {"fast_period": 2, "slow_period": 5}
 

@@ -3,11 +3,11 @@
 from uuid import uuid4
 
 import pytest
+from sweeps import assert_same_rows, backtune_process, parsed, rows_of, spec_document, wait_for, written
 
 from backtune.results.runs import Run
 from backtune.sweep import Options, run_sweep
 from faults.traces import Traces
-from sweeps import assert_same_rows, backtune_process, parsed, rows_of, spec_document, wait_for, written
 
 pytestmark = pytest.mark.ray
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.ray
 @pytest.fixture(scope="module")
 def ray_address(tmp_path_factory):
     """One private Ray for the tests of this module that run in this process."""
-    from backtune.search.tune import Cluster, connected
+    from backtune.search.executors.tune import Cluster, connected
 
     # The token that this sets stays for the process: Ray reads it once.
     with connected(Cluster(workers=2)) as connection:

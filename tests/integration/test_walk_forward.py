@@ -10,26 +10,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rich.console import Console
+from sweeps import INLINE, backtune, backtune_process, build_market, spec_document, written
 
 from backtune.cli.tables import print_folds, print_leaderboard
-from backtune.engine.costs import costs_of
-from backtune.engine.metrics import METRICS
-from backtune.engine.simulation import chained
-from backtune.engine.window import Window
 from backtune.report.as_json import json_report
 from backtune.report.chosen import chosen_row
 from backtune.report.content import Content
-from backtune.report.parameters import Parameters, evaluate
-from backtune.report.pine_export import pine_source
+from backtune.report.export.parameters import Parameters, evaluate
+from backtune.report.export.pine_export import pine_source
 from backtune.results.leaderboard import leaderboard
 from backtune.results.stitched import stitched
 from backtune.results.summary import StudySummary
+from backtune.simulation.costs import costs_of
+from backtune.simulation.metrics import METRICS
+from backtune.simulation.simulation import chained
+from backtune.simulation.window import Window
 from backtune.spec import Execution, SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
 from backtune.validation.deflated_sharpe import ReturnShape, deflated_sharpe, probabilistic_sharpe
 from backtune.validation.timing import combine_p_values
-from sweeps import INLINE, backtune, backtune_process, build_market, spec_document, written
 
 DAY = 86_400_000_000
 COSTS = costs_of(Execution())

@@ -4,11 +4,11 @@ import json
 import logging
 
 import pytest
+from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, written
 
 from backtune.errors import SpecError
-from backtune.search.plan import studies_of
+from backtune.search.planning.plan import studies_of
 from backtune.sweep import run_sweep
-from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, written
 
 
 def winners_of(result, strategy, asset):

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from gateway_process import Gateway
 from heads import PATH, RAY
 from ports import free_ports
@@ -29,7 +28,7 @@ OUTSIDE = own_addresses()
 DRIVER = """
 import os, sys
 if "early" in sys.argv: import ray
-from backtune.search.tune import Cluster, connected
+from backtune.search.executors.tune import Cluster, connected
 with connected(Cluster(sys.argv[1] or None, 1)):
     import ray
     @ray.remote(num_cpus=0)

@@ -3,17 +3,17 @@
 import re
 
 import pytest
+from pine_runs import CASH, REPOSITORY, gapless, run_scripts
+from sweeps import INLINE, parsed
 
 from backtune.data.catalog import Catalog
 from backtune.data.load import load_bars
 from backtune.data.synthetic import synthetic_bars
 from backtune.report.chosen import chosen_row
-from backtune.report.pine import pine_script
-from backtune.report.pine_export import pine_source
+from backtune.report.export.pine import pine_script
+from backtune.report.export.pine_export import pine_source
 from backtune.strategy.registry import BUILT_IN
 from backtune.sweep import run_sweep
-from pine_runs import CASH, REPOSITORY, gapless, run_scripts
-from sweeps import INLINE, parsed
 
 
 def block(document: str, language: str, start: str) -> str:

@@ -3,13 +3,13 @@
 import numpy as np
 import polars as pl
 import pytest
+from pine_runs import CASH, PineRun, run_scripts, trades_of
 
 from backtune.data.bars import Bars
-from backtune.engine.backtest import backtest_positions
-from backtune.report.pine import PineSource, pine_script
+from backtune.report.export.pine import PineSource, pine_script
+from backtune.simulation.backtest import backtest_positions
 from backtune.space import Choice, Space
 from backtune.spec import Execution
-from pine_runs import CASH, PineRun, run_scripts, trades_of
 
 # The volume of a bar tells the target: 3 long, 2 flat, 1 short.
 SIGNAL = "int side = volume > 2 ? 1 : volume < 2 ? -1 : 0"

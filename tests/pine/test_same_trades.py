@@ -2,14 +2,6 @@
 
 import numpy as np
 import pytest
-
-from backtune.data.bars import Bars
-from backtune.data.ingest.importer import import_bars
-from backtune.data.load import load_bars
-from backtune.data.synthetic import synthetic_bars
-from backtune.engine.backtest import backtest
-from backtune.spec import Execution
-from backtune.strategy.registry import BUILT_IN
 from oracles import shared
 from pine_runs import (
     CASH,
@@ -23,6 +15,14 @@ from pine_runs import (
     trades_of,
     with_first_bar_levels,
 )
+
+from backtune.data.bars import Bars
+from backtune.data.ingest.importer import import_bars
+from backtune.data.load import load_bars
+from backtune.data.synthetic import synthetic_bars
+from backtune.simulation.backtest import backtest
+from backtune.spec import Execution
+from backtune.strategy.registry import BUILT_IN
 
 FREE = {"fee_bps": 0, "slippage_bps": 0}
 EXECUTIONS = {

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from oracles import EXAMPLES, make_bars
 
 from backtune.data.synthetic import synthetic_bars
-from backtune.engine.window import Window
-from backtune.objective import Objective
+from backtune.results.objective import Objective
+from backtune.simulation.window import Window
 from backtune.space import Choice, Int, Space
 from backtune.spec import Execution, Goal
 from backtune.strategy.base import BatchedStrategy
 from backtune.strategy.registry import BUILT_IN, strategy_ref
-from oracles import EXAMPLES, make_bars
 
 GOALS = (Goal(metric="sharpe_ratio"),)
 

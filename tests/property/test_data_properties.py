@@ -24,8 +24,8 @@ from backtune.data.quality import judge_bars
 from backtune.data.resample import resample
 from backtune.data.schema import PRICES, SCHEMA, check_bars
 from backtune.data.window import Window
-from backtune.origin import Origin
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import Origin
+from backtune.spec.timeframe import Timeframe
 
 MINUTE = 60_000_000
 END_OF_2018 = 1_546_300_800_000_000

@@ -9,13 +9,6 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
-
-from backtune.data.bars import Bars
-from backtune.engine.backtest import backtest_positions
-from backtune.engine.metrics import METRICS
-from backtune.engine.simulation import Result, result_of, score_positions
-from backtune.engine.window import Window
-from backtune.spec import Execution
 from oracles import (
     DAY,
     EXAMPLES,
@@ -29,6 +22,13 @@ from oracles import (
     replay,
     returns_of,
 )
+
+from backtune.data.bars import Bars
+from backtune.simulation.backtest import backtest_positions
+from backtune.simulation.metrics import METRICS
+from backtune.simulation.simulation import Result, result_of, score_positions
+from backtune.simulation.window import Window
+from backtune.spec import Execution
 
 examples = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backtune.checks.lookahead import LookaheadReport, candidates, check_lookahead, space_of
+from backtune.checks.lookahead_perturbations import FUTURES
 from backtune.data.bars import Bars
 from backtune.data.schema import check_bars
 from backtune.data.synthetic import synthetic_bars
 from backtune.space import Int, Params, Space
 from backtune.spec import StrategyFile
 from backtune.strategy.base import BaseStrategy
-from backtune.strategy.futures import FUTURES
-from backtune.strategy.lookahead import LookaheadReport, candidates, check_lookahead, space_of
 from backtune.strategy.registry import BUILT_IN, strategy_ref
 
 USERS_FILE = """

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import EXAMPLES
 
 from backtune.data.catalog import Catalog
 from backtune.data.schema import COLUMNS
@@ -18,12 +19,11 @@ from backtune.results.probes import read_probes
 from backtune.results.segments import read_log
 from backtune.results.stitched import stitched
 from backtune.results.summary import StudySummary
-from backtune.search.plan import studies_of
-from backtune.search.study import Study, run_study
+from backtune.search.planning.plan import studies_of
+from backtune.search.study_loop.study import Study, run_study
 from backtune.spec import SweepSpec
 from backtune.sweep import Options, run_sweep
 from backtune.validation.folds import purged
-from oracles import EXAMPLES
 
 DAY = 86_400_000_000
 BARS = synthetic_bars("A", "1h", "2021-01-01", "2021-06-01", seed=11)

@@ -10,11 +10,11 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
-
-from backtune.data.bars import Bars
-from backtune.engine.regimes import REGIMES, performance_by_regime, regimes
-from backtune.strategy.futures import FUTURES
 from oracles import EXAMPLES, make_bars
+
+from backtune.checks.lookahead_perturbations import FUTURES
+from backtune.data.bars import Bars
+from backtune.simulation.regimes import REGIMES, performance_by_regime, regimes
 
 examples = settings(max_examples=EXAMPLES)
 seeds = st.integers(0, 2**32 - 1)

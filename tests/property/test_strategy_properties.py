@@ -6,15 +6,15 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from oracles import EXAMPLES, make_bars
 
+from backtune.checks.lookahead import check_lookahead
 from backtune.data.bars import Bars
 from backtune.space import Choice, Float, Parameter
 from backtune.strategy.base import BaseStrategy, check_positions
 from backtune.strategy.columns import prefix_sums
-from backtune.strategy.lookahead import check_lookahead
 from backtune.strategy.moving_average_crossover import compare
 from backtune.strategy.registry import BUILT_IN
-from oracles import EXAMPLES, make_bars
 
 examples = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 # Longer than the longest average of the search spaces.

@@ -10,13 +10,13 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from oracles import EXAMPLES, make_bars, replay
 
 from backtune.data.bars import Bars
-from backtune.engine.backtest import backtest_positions
-from backtune.engine.costs import costs_of
-from backtune.engine.simulation import Result
+from backtune.simulation.backtest import backtest_positions
+from backtune.simulation.costs import costs_of
+from backtune.simulation.simulation import Result
 from backtune.spec import Execution
-from oracles import EXAMPLES, make_bars, replay
 
 # An example here is a whole simulation beside its event loop, so a fifth of the usual number.
 examples = settings(max_examples=max(50, EXAMPLES // 5), suppress_health_check=[HealthCheck.too_slow])

@@ -10,7 +10,7 @@ import polars as pl
 
 from backtune.data.bars import Bars
 from backtune.data.catalog import Catalog
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 START = 1_609_459_200_000_000  # 2021-01-01 in microseconds since the epoch
 HOURS_PER_YEAR = 365.25 * 24

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from backtune.data.bars import Bars
-from backtune.engine.window import Window
-from backtune.objective import Objective, Trial
 from backtune.results.best import best_of
 from backtune.results.evidence import Evidence, Setting
+from backtune.results.objective import Objective, Trial
 from backtune.results.searched import Searched
 from backtune.results.summary import Winner
-from backtune.search.samplers import make_suggester
-from backtune.search.suggest import Told
+from backtune.search.suggesters.samplers import make_suggester
+from backtune.search.suggesters.suggest import Told
+from backtune.simulation.window import Window
 from backtune.spec import Execution, Search
 from backtune.strategy.registry import strategy_ref
 from backtune.validation.deflated_sharpe import ReturnShape, Tried

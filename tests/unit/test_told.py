@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from oracles import make_bars
 
-from backtune.engine.window import Window
-from backtune.objective import Objective
+from backtune.results.objective import Objective
+from backtune.simulation.window import Window
 from backtune.space import Int, Space
 from backtune.spec import Constraint, Execution, Goal
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.registry import StrategyRef
-from oracles import make_bars
 
 BARS = make_bars(np.full(50, 100.0), np.full(50, 101.0))
 

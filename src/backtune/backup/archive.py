@@ -16,7 +16,7 @@ from typing import Final
 
 from backtune.backup.store import Store
 from backtune.errors import BackupError
-from backtune.results.files import names_in, read_json, write_json
+from backtune.storage.files import names_in, read_json, write_json
 
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 1

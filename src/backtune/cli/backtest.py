@@ -13,7 +13,7 @@ from rich.text import Text
 from backtune.cli.options import Json, SpecPath, print_json, stdout_console
 
 if TYPE_CHECKING:
-    from backtune.report.parameters import Evaluation
+    from backtune.report.export.parameters import Evaluation
 
 
 def backtest(
@@ -25,7 +25,7 @@ def backtest(
     json: Json = False,
 ) -> None:
     """Backtest given parameters on a spec's bars, under its execution: what the search saw, and what it did not."""
-    from backtune.report.parameters import Parameters, evaluate
+    from backtune.report.export.parameters import Parameters, evaluate
     from backtune.spec import SweepSpec
 
     evaluation = evaluate(SweepSpec.load(spec), Parameters.read(params))

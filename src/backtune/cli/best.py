@@ -26,10 +26,10 @@ def best(
     ] = "yaml",
 ) -> None:
     """Print the best parameters, for `backtune backtest SPEC --params FILE` to read."""
-    from backtune.documents import yaml_of
     from backtune.report.chosen import chosen_row
-    from backtune.report.parameters import Parameters
+    from backtune.report.export.parameters import Parameters
     from backtune.results.runs import Run
+    from backtune.spec.documents import yaml_of
 
     opened = Run.open(run)
     row = chosen_row(opened, study)

@@ -17,10 +17,10 @@ from backtune.cli.options import Json, print_json, stdout_console
 from backtune.errors import SpecError, StrategyError
 
 if TYPE_CHECKING:
+    from backtune.checks.lookahead import LookaheadReport
     from backtune.data.bars import Bars
     from backtune.space import Params
     from backtune.strategy.base import BaseStrategy
-    from backtune.strategy.lookahead import LookaheadReport
 
 _SYNTHETIC = "SYNTHETIC"
 _SYNTHETIC_TIMEFRAME = "1h"
@@ -46,7 +46,7 @@ def check_strategy(
     json: Json = False,
 ) -> None:
     """Find out whether strategies look into the future: change later bars, and watch earlier positions."""
-    from backtune.strategy.lookahead import candidates, check_lookahead, space_of
+    from backtune.checks.lookahead import candidates, check_lookahead, space_of
 
     market = _bars(data, asset, timeframe, bars, seed)
     reports = []
@@ -65,7 +65,7 @@ def check_strategy(
 def _bars(data: str | None, asset: str | None, timeframe: str | None, n_bars: int, seed: int) -> Bars:
     from backtune.data.load import load_bars
     from backtune.data.synthetic import synthetic_bars
-    from backtune.timeframe import Timeframe
+    from backtune.spec.timeframe import Timeframe
 
     if data is not None:
         if asset is None or timeframe is None:

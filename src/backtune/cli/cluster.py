@@ -56,7 +56,7 @@ def head(
 ) -> None:
     """Run a Ray head for jobs, here and for this machine alone, until Ctrl-C; makes its token if there is none."""
     from backtune.cluster.foreground_head import run_head
-    from backtune.local_head import Ports
+    from backtune.cluster.local_head import Ports
 
     run_head(Ports(port, dashboard_port, client_port), cpus=cpus, with_parent=with_parent)
 
@@ -64,7 +64,7 @@ def head(
 @app.command("token")
 def token() -> None:
     """Make the token that clusters ask for, readable by its user alone, or keep the one that is there."""
-    from backtune.ray_access import make_token_file
+    from backtune.cluster.ray_access import make_token_file
 
     sys.stdout.write(f"{make_token_file()}\n")
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from backtune.data.catalog import Catalog
     from backtune.data.check import FileReport
     from backtune.data.quality import Extremes
-    from backtune.timeframe import Timeframe
+    from backtune.spec.timeframe import Timeframe
 
 app = typer.Typer(
     name="data", help="Import, download, make, list and check market data.", no_args_is_help=True
@@ -72,7 +72,7 @@ def list_(
 ) -> None:
     """List assets, stored timeframes and funding, and spans."""
     from backtune.data.catalog import Catalog
-    from backtune.timeframe import Timeframe
+    from backtune.spec.timeframe import Timeframe
 
     catalog = Catalog.open(root)
     rows = [

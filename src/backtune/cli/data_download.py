@@ -13,7 +13,7 @@ from rich.console import Console
 
 from backtune.cli.data_tables import DEFAULT_ROOT, Root, describe_gaps, format_moment, print_table
 from backtune.cli.options import Json, print_json
-from backtune.signals import answer_signals
+from backtune.cluster.signals import answer_signals
 
 if TYPE_CHECKING:
     from backtune.data.download.report import DownloadProgress, DownloadReport

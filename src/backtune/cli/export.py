@@ -30,7 +30,7 @@ def export(
     Exit status 3 where equity and trades are missing because a winner could not be run again.
     """
     from backtune.report.content import Content
-    from backtune.report.exporting import export as export_content
+    from backtune.report.export.exporting import export as export_content
     from backtune.results.runs import Run
 
     opened = Run.open(run)

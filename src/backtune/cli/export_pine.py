@@ -24,8 +24,8 @@ def export_pine(
 ) -> None:
     """Make a Pine v6 strategy of a study's best parameters, for TradingView."""
     from backtune.report.chosen import chosen_row
-    from backtune.report.pine import pine_script
-    from backtune.report.pine_export import pine_source
+    from backtune.report.export.pine import pine_script
+    from backtune.report.export.pine_export import pine_source
     from backtune.results.runs import Run
 
     opened = Run.open(run)

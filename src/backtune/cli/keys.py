@@ -113,7 +113,7 @@ def revoke(key_id: KeyId, runs: Runs = None, database: DatabaseUrl = None, as_js
 
 def _seconds(option: str, text: str) -> float | None:
     from backtune.errors import SpecError
-    from backtune.timeframe import Timeframe
+    from backtune.spec.timeframe import Timeframe
 
     if text == "never":
         return None

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from backtune.errors import SpecError
-from backtune.location import S3Path, joined
+from backtune.storage.location import S3Path, joined
 
 _WIDTH_OF_A_FILE = 120
 

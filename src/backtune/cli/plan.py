@@ -17,17 +17,17 @@ from rich.text import Text
 import backtune
 from backtune.cli.options import Json, Runs, SpecPath, print_json, stdout_console
 from backtune.errors import SpecError
-from backtune.location import location
 from backtune.spec import SweepSpec
+from backtune.storage.location import location
 
 if TYPE_CHECKING:
     from backtune.data.calendar import Annualisation
     from backtune.data.unfinished import UnfinishedBar
     from backtune.results.runs import Run
-    from backtune.search.annualisations import Annualisations
-    from backtune.search.cost import Cost
-    from backtune.search.estimate import Estimate
-    from backtune.search.luck import PlannedLuck
+    from backtune.search.planning.annualisations import Annualisations
+    from backtune.search.planning.cost import Cost
+    from backtune.search.planning.estimate import Estimate
+    from backtune.search.planning.luck import PlannedLuck
 
 # Of a grid of thousands of assets, so many kinds of market are listed, with so many of their assets.
 _MOST_ANNUALISATIONS = 8
@@ -58,11 +58,11 @@ def plan(
     sweep_spec = SweepSpec.load(spec)
     from backtune.data.catalog import Catalog
     from backtune.data.unfinished import unfinished_bars
-    from backtune.search.annualisations import annualisations_of
-    from backtune.search.calibration import calibrate
-    from backtune.search.estimate import estimate
-    from backtune.search.luck import PlannedLuck
-    from backtune.search.plan import run_of, studies_of
+    from backtune.search.planning.annualisations import annualisations_of
+    from backtune.search.planning.calibration import calibrate
+    from backtune.search.planning.estimate import estimate
+    from backtune.search.planning.luck import PlannedLuck
+    from backtune.search.planning.plan import run_of, studies_of
 
     studies = studies_of(sweep_spec, location(runs) if runs is not None else None)
     run = run_of(sweep_spec, runs, studies, version=backtune.__version__)

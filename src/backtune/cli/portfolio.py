@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from backtune.results.members import Part
     from backtune.results.portfolio import Mix, SweepPortfolio
-    from backtune.timeframe import Timeframe
+    from backtune.spec.timeframe import Timeframe
 
 # Of a column of correlations, and of the numbers before them.
 _CELL_WIDTH, _HEAD_WIDTH = 6, 5

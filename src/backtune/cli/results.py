@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backtune.cli.options import Json, RunPath, Runs, print_json, stdout_console
-from backtune.location import location
+from backtune.storage.location import location
 
 
 def leaderboard(

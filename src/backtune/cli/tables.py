@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from backtune.data.window import to_datetime
-from backtune.objective import Metrics
 from backtune.report.wording import IN_PERCENT, NOTHING, p_text, share_text
 from backtune.results.evidence import Evidence
+from backtune.results.objective import Metrics
 from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.results.verdict import describe_verdict, is_better_than_luck

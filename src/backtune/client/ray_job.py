@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from backtune.documents import yaml_of
 from backtune.gateway.jobs import Job, RayJobs
-from backtune.location import joined
 from backtune.results.runs import default_runs
 from backtune.spec import StrategyFile, SweepSpec, base_folder
+from backtune.spec.documents import yaml_of
+from backtune.storage.location import joined
 from backtune.strategy.registry import file_ref
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -16,8 +16,8 @@ from backtune.cluster.launcher_rules import check_launcher_file
 from backtune.cluster.network_policy import NetworkPolicy
 from backtune.cluster.part import dotted, read
 from backtune.cluster.ray_launcher import check_with_ray
-from backtune.documents import read_documents
 from backtune.errors import SpecError
+from backtune.spec.documents import read_documents
 
 _BLANK: Final = re.compile("CHANGE-ME|^192\\.0\\.2\\.")
 _KINDS: Final[dict[str, tuple[type[BaseModel], Callable[[Any], None]]]] = {

@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 from typing import Final
 
+from backtune.cluster.local_head import LOOPBACK, Ports, head_answers, head_command, head_environment, is_free
+from backtune.cluster.ray_access import find_token, head_variables, token_path
+from backtune.cluster.signals import answer_signals
+from backtune.cluster.temporary_folder import temporary_folder
 from backtune.errors import ClusterError
-from backtune.local_head import LOOPBACK, Ports, head_answers, head_command, head_environment, is_free
-from backtune.ray_access import find_token, head_variables, token_path
-from backtune.signals import answer_signals
 from backtune.spec import base_folder
-from backtune.temporary_folder import temporary_folder
 
 _START_SECONDS: Final = 120.0
 _END_SECONDS: Final = 15.0

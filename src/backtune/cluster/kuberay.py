@@ -10,8 +10,8 @@ from pydantic import Field
 from backtune.cluster.part import CamelPart, Count, KebabPart, SnakePart, Text, read
 from backtune.cluster.pods import Metadata, PodTemplate, Resources, ValueFrom, Variable
 from backtune.cluster.settings import check_variables
-from backtune.documents import read_text
 from backtune.errors import SpecError
+from backtune.spec.documents import read_text
 
 
 class _Autoscaler(CamelPart):

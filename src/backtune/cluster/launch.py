@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from backtune.cluster.check import check_file
-from backtune.documents import read_documents
+from backtune.cluster.ray_access import is_readable_by_others
 from backtune.errors import ClusterError, SpecError
-from backtune.ray_access import is_readable_by_others
+from backtune.spec.documents import read_documents
 
 # What Ray imports for a provider, and how it is had.
 _LIBRARIES: Final = {

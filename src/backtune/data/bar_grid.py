@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from backtune.errors import SpecError
-from backtune.origin import UTC_MIDNIGHT, Origin
-from backtune.timeframe import Timeframe, month_numbers, month_starts
+from backtune.spec.origin import UTC_MIDNIGHT, Origin
+from backtune.spec.timeframe import Timeframe, month_numbers, month_starts
 
 _SECOND: Final = 1_000_000
 _MINUTE: Final = 60 * _SECOND

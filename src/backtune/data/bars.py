@@ -10,7 +10,7 @@ import polars as pl
 
 from backtune.data.calendar import bars_per_year
 from backtune.data.schema import COLUMNS, PRICES, SCHEMA, check_bars
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 
 @dataclass(frozen=True, eq=False)

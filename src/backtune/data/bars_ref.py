@@ -8,7 +8,7 @@ from datetime import datetime
 from backtune.data.bars import Bars
 from backtune.data.load import cached_bars
 from backtune.data.permutation import Permutation
-from backtune.origin import UTC_MIDNIGHT
+from backtune.spec.origin import UTC_MIDNIGHT
 
 
 @dataclass(frozen=True)

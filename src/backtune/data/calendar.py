@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from backtune.spec import sessions_of_calendar
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 SECONDS_PER_YEAR: Final = 365.25 * 86_400
 

@@ -26,12 +26,12 @@ from backtune.data.merge import check_spacing, merge
 from backtune.data.parquet import decode, encode
 from backtune.data.provenance import Provenance, add_source, series_key
 from backtune.data.schema import SCHEMA, check_bars
-from backtune.data.store import Store, open_store
 from backtune.data.window import Moment, Window, iso, to_datetime, to_microseconds
 from backtune.errors import CatalogError, FingerprintError
-from backtune.origin import UTC_MIDNIGHT, Origin
 from backtune.spec import content_hash
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import UTC_MIDNIGHT, Origin
+from backtune.spec.timeframe import Timeframe
+from backtune.storage.store import Store, open_store
 
 _MEND: Final = "restore it from a copy, or import its source again with --replace"
 

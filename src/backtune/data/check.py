@@ -20,7 +20,7 @@ from backtune.data.quality import Extremes, judge_bars, measure_extremes
 from backtune.data.quality.finding import Finding
 from backtune.data.window import to_datetime
 from backtune.errors import DataError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 _MICROSECONDS = 1_000_000
 

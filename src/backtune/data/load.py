@@ -20,8 +20,8 @@ from backtune.data.resample import resample
 from backtune.data.schema import COLUMNS, check_bars
 from backtune.data.window import Moment, Window, iso, to_microseconds
 from backtune.errors import BarsError, CatalogError, FingerprintError
-from backtune.origin import UTC_MIDNIGHT, Origin
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import UTC_MIDNIGHT, Origin
+from backtune.spec.timeframe import Timeframe
 
 CACHE_BYTES: Final = 2**30
 _SOURCE_BYTES: Final = 192 * 2**20

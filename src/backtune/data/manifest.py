@@ -17,7 +17,7 @@ from backtune.data.provenance import Provenance
 from backtune.data.schema import SCHEMA, check_bars
 from backtune.data.window import iso, to_microseconds
 from backtune.errors import CatalogError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 MANIFEST: Final = "manifest.json"
 _VERSION: Final = 1

@@ -7,7 +7,7 @@ import polars as pl
 
 from backtune.data.window import iso
 from backtune.errors import BarsError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 
 def merge(stored: pl.DataFrame | None, new: pl.DataFrame, *, replace: bool, source: str) -> pl.DataFrame:

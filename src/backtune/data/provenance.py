@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 
 @dataclass(frozen=True)

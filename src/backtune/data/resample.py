@@ -7,8 +7,8 @@ import polars as pl
 from numba import njit
 
 from backtune.data.bar_grid import BarGrid
-from backtune.origin import UTC_MIDNIGHT, Origin
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import UTC_MIDNIGHT, Origin
+from backtune.spec.timeframe import Timeframe
 
 _COLUMNS = ("open", "high", "low", "close", "volume")
 

@@ -21,7 +21,7 @@ from backtune.data.catalog import Catalog
 from backtune.data.ingest.report import ImportReport, describe_bars
 from backtune.data.window import Moment, Window
 from backtune.errors import SpecError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 # Of the regimes calm, bull and bear: drift per year, and volatility per year.
 _DRIFT: Final = np.array([0.05, 1.1, -0.6])

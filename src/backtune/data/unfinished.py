@@ -11,8 +11,8 @@ from backtune.data.bar_grid import BarGrid
 from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
 from backtune.data.window import iso, to_microseconds
-from backtune.origin import Origin
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import Origin
+from backtune.spec.timeframe import Timeframe
 
 _UNITS: Final = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
 _MOST_NAMES: Final = 3

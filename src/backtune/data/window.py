@@ -9,8 +9,8 @@ import polars as pl
 
 from backtune.data.bar_grid import BarGrid
 from backtune.errors import SpecError
-from backtune.origin import UTC_MIDNIGHT, Origin
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import UTC_MIDNIGHT, Origin
+from backtune.spec.timeframe import Timeframe
 
 Moment = datetime | date | str | None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from backtune.gateway.problems import without_paths
-from backtune.results.files import write_atomically
+from backtune.storage.files import write_atomically
 
 _KEPT_BYTES: Final = 1 << 20
 

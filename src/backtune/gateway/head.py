@@ -15,13 +15,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Final
 
+from backtune.cluster.local_head import (
+    LOOPBACK,
+    Ports,
+    free_ports,
+    head_answers,
+    head_command,
+    head_environment,
+)
+from backtune.cluster.ray_access import ON_LOOPBACK, reread_environment
+from backtune.cluster.temporary_folder import clear_folder, make_folder
 from backtune.errors import ClusterError
 from backtune.gateway.observing.logs import log
-from backtune.local_head import LOOPBACK, Ports, free_ports, head_answers, head_command, head_environment
-from backtune.ray_access import ON_LOOPBACK, reread_environment
-from backtune.results.files import read_json
 from backtune.spec import base_folder
-from backtune.temporary_folder import clear_folder, make_folder
+from backtune.storage.files import read_json
 
 _STORE_BYTES: Final = 128 * 2**20
 _START_SECONDS: Final = 60.0

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from backtune.cluster.ray_access import client_variables, describe_token, reread_environment
 from backtune.errors import ClusterError
-from backtune.ray_access import client_variables, describe_token, reread_environment
 
 JobState = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 _FINAL = ("STOPPED", "SUCCEEDED", "FAILED")

@@ -16,8 +16,8 @@ from backtune.gateway.observing.logs import log
 from backtune.gateway.problems import Problem, without_paths
 from backtune.gateway.records.values import JobRecord
 from backtune.gateway.settings import Settings
-from backtune.results.files import write_atomically
 from backtune.spec import base_folder
+from backtune.storage.files import write_atomically
 
 MEDIA_TYPES: Final[dict[str, str]] = {
     "json": "application/json",

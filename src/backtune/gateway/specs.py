@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from backtune.cells import cells_of
+from backtune.checks.cells import cells_of
 from backtune.data.catalog import Catalog
 from backtune.errors import SpecError
 from backtune.gateway.schemas import OptimizeSingle

@@ -9,15 +9,15 @@ from math import isclose
 import numpy as np
 import polars as pl
 
-from backtune.engine.regimes import performance_by_regime
-from backtune.engine.simulation import Result
-from backtune.engine.window import Window
 from backtune.errors import BacktuneError, ReportError
-from backtune.objective import Metrics, search_window, validation_window
+from backtune.results.objective import Metrics, search_window, validation_window
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.summary import Winner
-from backtune.search.plan import studies_of
-from backtune.search.study import Study
+from backtune.search.planning.plan import studies_of
+from backtune.search.study_loop.study import Study
+from backtune.simulation.regimes import performance_by_regime
+from backtune.simulation.simulation import Result
+from backtune.simulation.window import Window
 from backtune.spec import SweepSpec
 from backtune.validation.folds import purged
 
@@ -30,8 +30,8 @@ class Part:
         opens: (n,) microseconds since the epoch, UTC, at which the bars open.
         close: (n,) prices at the closes.
         equity: (n,) at the closes, from the spec's initial cash, as the metrics of this window have it.
-        trades: the closed trades, see :class:`~backtune.engine.simulation.Result`.
-        regimes: a row a regime, see :func:`~backtune.engine.regimes.performance_by_regime`.
+        trades: the closed trades, see :class:`~backtune.simulation.simulation.Result`.
+        regimes: a row a regime, see :func:`~backtune.simulation.regimes.performance_by_regime`.
     """
 
     opens: np.ndarray

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from backtune.engine.metrics import METRICS
 from backtune.results.p_values import format_p
+from backtune.simulation.metrics import METRICS
 from backtune.space import Params, Value
 from backtune.validation.bootstrap import SharpeInterval
 

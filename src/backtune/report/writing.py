@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable
 from typing import IO
 
-from backtune.location import Location
 from backtune.report.as_json import json_report
 from backtune.report.content import Content
 from backtune.report.excel import write_excel_report
 from backtune.report.html import html_report
 from backtune.report.markdown import markdown_report
 from backtune.report.pdf import pdf_report
-from backtune.results.files import write_atomically
+from backtune.storage.files import write_atomically
+from backtune.storage.location import Location
 
 
 def written_report(content: Content, report_format: str, path: Location) -> None:

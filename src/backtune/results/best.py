@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backtune.objective import Trial
+from backtune.results.objective import Trial
 from backtune.spec import Goal
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtune.timeframe import Timeframe, month_numbers, month_starts
+from backtune.spec.timeframe import Timeframe, month_numbers, month_starts
 
 DAY = Timeframe(86_400)
 # Weeks begin on a Monday, and days at midnight: 1970-01-05.

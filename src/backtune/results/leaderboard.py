@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from backtune.data.window import to_datetime
-from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
-from backtune.objective import Metrics
 from backtune.results.best import front
 from backtune.results.evidence import Evidence, Setting, doubts
 from backtune.results.family import FamilyResult, RowTest, compare_tests
+from backtune.results.objective import Metrics
 from backtune.results.permutations import permutation_p
 from backtune.results.related import RelatedSearches
 from backtune.results.row import Row
@@ -24,6 +23,7 @@ from backtune.results.stage import Stages
 from backtune.results.stitched import OutOfSample
 from backtune.results.summary import StudySummary, Winner
 from backtune.results.walk_forward import compared, evidence_of, joined
+from backtune.simulation.metrics import METRICS
 from backtune.spec import Goal
 from backtune.validation.deflated_sharpe import ReturnShape, Tried
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtune.engine.window import Window
 from backtune.errors import ResultsError
-from backtune.objective import Metrics
 from backtune.results.common_times import Curve, common_returns, step_of
 from backtune.results.leaderboard import leaderboard
+from backtune.results.objective import Metrics
 from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.results.stage import Stage, Stages, check_same
-from backtune.timeframe import Timeframe
+from backtune.simulation.window import Window
+from backtune.spec.timeframe import Timeframe
 
 # Of fewer returns, deviations and correlations are noise.
 LEAST_RETURNS = 20

@@ -6,8 +6,8 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from backtune.location import Location
-from backtune.results.files import read_json, write_json
+from backtune.storage.files import read_json, write_json
+from backtune.storage.location import Location
 
 START = "BACKTUNE_START"
 _FOLDER = "starts"

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backtune.location import Location
-from backtune.results.files import names_in, read_json, write_json
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import count_trials
 from backtune.results.summary import StudySummary
 from backtune.spec import Goal
+from backtune.storage.files import names_in, read_json, write_json
+from backtune.storage.location import Location
 from backtune.validation.permutation import permutation_p_value
 
 _FILE = "permutations.json"

@@ -10,8 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backtune.location import Location
-from backtune.results.files import (
+from backtune.results.permutations import best_value, keep_bests
+from backtune.results.permuted_rows import missing_permutations
+from backtune.results.runs import Run, StudyEntry
+from backtune.results.summary import StudySummary
+from backtune.storage.files import (
     names_in,
     read_json,
     remove,
@@ -20,10 +23,7 @@ from backtune.results.files import (
     stamps_below,
     write_atomically,
 )
-from backtune.results.permutations import best_value, keep_bests
-from backtune.results.permuted_rows import missing_permutations
-from backtune.results.runs import Run, StudyEntry
-from backtune.results.summary import StudySummary
+from backtune.storage.location import Location
 
 _NAME = "permuted"
 _PLAN = "plan.json"

@@ -14,7 +14,7 @@ from backtune.errors import BacktuneError, ResultsError, SpecError
 from backtune.results.members import Part, members_of, parts_of
 from backtune.results.row import Row
 from backtune.results.runs import Run
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 from backtune.validation.portfolio import (
     METHODS,
     Portfolio,

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backtune.errors import ResultsError
-from backtune.location import Location
-from backtune.objective import Metrics, State, Trial
-from backtune.results.files import read_json, write_json
+from backtune.results.objective import Metrics, State, Trial
 from backtune.space import Params
+from backtune.storage.files import read_json, write_json
+from backtune.storage.location import Location
 
 _FILE = "probes.json"
 
@@ -22,7 +22,7 @@ class Probe:
 
     Attributes:
         params: values by name.
-        state, reason, values, metrics: as those of a :class:`~backtune.objective.Trial`.
+        state, reason, values, metrics: as those of a :class:`~backtune.results.objective.Trial`.
     """
 
     params: Params

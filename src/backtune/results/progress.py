@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from backtune.errors import ResultsError
-from backtune.location import Location
-from backtune.results.files import Stamp, names_in, read_bytes, stamps_below
 from backtune.results.permutations import wanted_permutations
 from backtune.results.permuted_folder import PermutedCounter
 from backtune.results.runs import Run, StudyEntry
@@ -18,6 +16,8 @@ from backtune.results.segments import params_of, read_log
 from backtune.results.summary import StudySummary
 from backtune.space import Params
 from backtune.spec import Goal
+from backtune.storage.files import Stamp, names_in, read_bytes, stamps_below
+from backtune.storage.location import Location
 
 _SEGMENT = re.compile(r"\d+-\d+\.parquet")
 

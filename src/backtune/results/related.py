@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtune.errors import ResultsError
-from backtune.location import Location, S3Path, joined, location
-from backtune.results.files import names_in, read_json
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import count_trials, count_trials_below
 from backtune.spec import base_folder, content_hash
+from backtune.storage.files import names_in, read_json
+from backtune.storage.location import Location, S3Path, joined, location
 from backtune.validation.folds import Span
 
 _NOT_COUNTED = "the trials of the sweep that it began with are not counted"

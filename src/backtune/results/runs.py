@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 from backtune.errors import ResultsError
-from backtune.location import Location, S3Path, joined, location
-from backtune.results.files import names_in, read_json, remove_leftovers, write_atomically, written_at
 from backtune.results.segments import count_trials, read_log, write_segment
 from backtune.results.summary import StudySummary
 from backtune.space import Space, parse_space
 from backtune.spec import Goal, base_folder
+from backtune.storage.files import names_in, read_json, remove_leftovers, write_atomically, written_at
+from backtune.storage.location import Location, S3Path, joined, location
 from backtune.validation.folds import Fold
 
 _RAY_COPY = "working_dir_files"
@@ -205,7 +205,7 @@ class Run:
 @contextmanager
 def _held(folder: Location) -> Iterator[None]:
     if isinstance(folder, S3Path):
-        from backtune.results.lease import leased
+        from backtune.storage.lease import leased
 
         with leased(folder / _LOCK):
             yield
@@ -231,7 +231,7 @@ def _hold(file: IO[str]) -> None:
 def is_driven(folder: Location) -> bool:
     """Whether a driver holds a sweep's folder now; in S3, or has a moment ago."""
     if isinstance(folder, S3Path):
-        from backtune.results.lease import is_leased
+        from backtune.storage.lease import is_leased
 
         return is_leased(folder / _LOCK)
     try:

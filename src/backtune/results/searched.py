@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
-from backtune.location import Location
-from backtune.objective import Metrics
-from backtune.results.files import read_json, write_json
+from backtune.results.objective import Metrics
 from backtune.results.probes import Probe, read_probes
 from backtune.results.related import Related
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import blocks_of, columns_of, count_trials, read_log
 from backtune.results.tried import count_stopped, count_tried
+from backtune.simulation.metrics import METRICS
 from backtune.space import Params, Space, Value
 from backtune.spec import Goal
+from backtune.storage.files import read_json, write_json
+from backtune.storage.location import Location
 from backtune.validation.deflated_sharpe import Tried
 from backtune.validation.overfitting import overfitting
 from backtune.validation.plateau import plateau

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from backtune.engine.metrics import METRICS
-from backtune.engine.types import N_BLOCKS
 from backtune.errors import ResultsError
-from backtune.location import Location, S3Path
-from backtune.objective import Trial
-from backtune.results.files import names_in, paths_below, read_bytes, remove, write_atomically
+from backtune.results.objective import Trial
+from backtune.simulation.metrics import METRICS
+from backtune.simulation.types import N_BLOCKS
 from backtune.space import Choice, Float, Parameter, Space, Value
+from backtune.storage.files import names_in, paths_below, read_bytes, remove, write_atomically
+from backtune.storage.location import Location, S3Path
 
 _NAME = re.compile(r"(\d+)-(\d+)\.parquet")
 _BLOCKS = ("block_count", "block_sum", "block_sum_squares")

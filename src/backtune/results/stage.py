@@ -9,10 +9,10 @@ from math import isclose
 from backtune.data.bars import Bars
 from backtune.data.bars_ref import BarsRef
 from backtune.data.window import to_datetime
-from backtune.engine.window import Window
 from backtune.errors import ResultsError
-from backtune.objective import Metrics, Objective, search_window, validation_window
+from backtune.results.objective import Metrics, Objective, search_window, validation_window
 from backtune.results.runs import Run, StudyEntry
+from backtune.simulation.window import Window
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyRef, strategy_ref
 from backtune.validation.folds import Fold, purged

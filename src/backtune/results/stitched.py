@@ -1,7 +1,7 @@
 """The tests of a walk-forward as one backtest: each fold's winner traded in its own test window, one after the other.
 
 Where a fold has no winner, nothing is traded in its window. A position that is open at the end of a window is handed over as
-:func:`~backtune.engine.simulation.chained` says.
+:func:`~backtune.simulation.simulation.chained` says.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from backtune.engine.simulation import Result
-from backtune.engine.window import Window
 from backtune.errors import BacktuneError, ResultsError
-from backtune.location import Location
-from backtune.objective import Metrics, Objective, validation_window
-from backtune.results.files import read_json, write_json
+from backtune.results.objective import Metrics, Objective, validation_window
 from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.results.stage import Stage, Stages, check_same
+from backtune.simulation.simulation import Result
+from backtune.simulation.window import Window
 from backtune.space import Params
+from backtune.storage.files import read_json, write_json
+from backtune.storage.location import Location
 from backtune.validation.bootstrap import SharpeInterval, sharpe_interval
 from backtune.validation.deflated_sharpe import ReturnShape
 from backtune.validation.moments import bar_returns, block_moments
@@ -80,7 +80,7 @@ class Stitched:
         opens: (n,) microseconds since the epoch, UTC, at which the bars open.
         close: (n,) prices at the closes.
         equity: (n,) at the closes.
-        trades: the closed trades, see :class:`~backtune.engine.simulation.Result`.
+        trades: the closed trades, see :class:`~backtune.simulation.simulation.Result`.
         pieces: the folds, in order; windows without a bar are left out.
         score: what it comes to.
     """

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from backtune.data.calendar import Annualisation
-from backtune.location import Location
-from backtune.objective import Metrics, Trial
-from backtune.results.files import read_json, write_json
+from backtune.results.objective import Metrics, Trial
 from backtune.space import Params
+from backtune.storage.files import read_json, write_json
+from backtune.storage.location import Location
 from backtune.validation.bootstrap import SharpeInterval
 from backtune.validation.deflated_sharpe import ReturnShape
 from backtune.validation.timing import TimingTest

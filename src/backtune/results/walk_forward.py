@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
-from backtune.objective import Metrics
 from backtune.results.evidence import Evidence
 from backtune.results.family import FamilyResult
+from backtune.results.objective import Metrics
 from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.results.stage import Stages
 from backtune.results.stitched import OutOfSample, out_of_sample
+from backtune.simulation.metrics import METRICS
 from backtune.validation.deflated_sharpe import Tried, deflated_sharpe
 from backtune.validation.folds import Span
 from backtune.validation.timing import combine_p_values

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backtune.errors import ResultsError
-from backtune.location import Location
-from backtune.objective import violations_of
-from backtune.results.files import names_in, written_at
+from backtune.results.objective import violations_of
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import params_of, read_log
-from backtune.search.optuna import ExportedStudy, ExportedTrial, write_study
+from backtune.search.suggesters.optuna import ExportedStudy, ExportedTrial, write_study
 from backtune.space import Space
 from backtune.spec import Constraint, Goal
+from backtune.storage.files import names_in, written_at
+from backtune.storage.location import Location
 
 
 def export_study(run: Run, entry: StudyEntry, storage: str) -> int:

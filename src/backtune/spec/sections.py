@@ -22,10 +22,10 @@ from pydantic import (
 )
 
 from backtune.errors import SpecError
-from backtune.location import Location, joined, location
-from backtune.origin import UTC_MIDNIGHT, Origin
 from backtune.space import NUMBER, Parameter, as_number, numeric, parse_parameter, plain_definition
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import UTC_MIDNIGHT, Origin
+from backtune.spec.timeframe import Timeframe
+from backtune.storage.location import Location, joined, location
 
 SamplerName = Literal["tpe", "cma-es", "nsga2", "random", "grid", "qmc", "gp"]
 EngineName = Literal["auto", "optuna", "rustuna"]
@@ -219,7 +219,7 @@ DISTANCES = ("stop_loss", "take_profit", "trailing_stop")
 
 
 class Execution(Section):
-    """How targets become fills; :mod:`backtune.engine.backtest` states the rules.
+    """How targets become fills; :mod:`backtune.simulation.backtest` states the rules.
 
     Attributes:
         initial_cash: equity before the first bar, in quote currency.

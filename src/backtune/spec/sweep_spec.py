@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from backtune.documents import read_document
 from backtune.errors import SpecError
 from backtune.space import RULES, Parameter, Rule, parse_parameter, parse_rules, plain_definition
 from backtune.spec.content import content_hash
+from backtune.spec.documents import read_document
 from backtune.spec.messages import spec_error
 from backtune.spec.sections import (
     Compute,

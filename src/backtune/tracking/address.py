@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from backtune.errors import TrackingError
-from backtune.location import Location, S3Path
 from backtune.results.runs import Run
 from backtune.spec import content_hash
+from backtune.storage.location import Location, S3Path
 
 _SQLITE = "sqlite:///"
 _LOCK_SECONDS = 5.0

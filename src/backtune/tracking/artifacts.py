@@ -6,15 +6,15 @@ from pathlib import Path
 
 import polars as pl
 
-from backtune.documents import yaml_of
 from backtune.errors import ReportError, StrategyError
 from backtune.report.content import Content
-from backtune.report.parameters import Parameters
-from backtune.report.pine import pine_script
-from backtune.report.pine_export import pine_source
+from backtune.report.export.parameters import Parameters
+from backtune.report.export.pine import pine_script
+from backtune.report.export.pine_export import pine_source
 from backtune.report.writing import written_report
 from backtune.results.leaderboard import Row
 from backtune.results.runs import Run
+from backtune.spec.documents import yaml_of
 
 
 def put_spec(run: Run, folder: Path) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from backtune.errors import BacktuneError
-from backtune.results.files import stamp_of
 from backtune.results.runs import Run, StudyEntry
+from backtune.storage.files import stamp_of
 from backtune.tracking.sync import Tracker
 
 _LONGEST_PAUSE_SECONDS = 60.0

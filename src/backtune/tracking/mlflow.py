@@ -20,8 +20,8 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from backtune.errors import TrackingError
-from backtune.location import Location
 from backtune.results.runs import Run
+from backtune.storage.location import Location
 from backtune.tracking.address import is_server, scratch
 from backtune.tracking.leading_view import experiment_tags
 from backtune.tracking.records import Bars, Record, RefusedError

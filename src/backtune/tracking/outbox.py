@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from backtune.location import Location
-from backtune.results.files import written_at
 from backtune.results.leaderboard import Row, leaderboard, search_rows
 from backtune.results.related import RelatedSearches
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import read_log
 from backtune.results.summary import StudySummary
 from backtune.spec import Goal, content_hash
+from backtune.storage.files import written_at
+from backtune.storage.location import Location
 from backtune.tracking.artifacts import put_report, put_spec, put_study_files
 from backtune.tracking.mlflow import SWEEP, Entry, Place
 from backtune.tracking.notes import MOST_ROWS

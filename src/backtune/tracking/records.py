@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from backtune.data.window import iso
-from backtune.objective import Metrics
 from backtune.results.leaderboard import Row
+from backtune.results.objective import Metrics
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.summary import StudySummary
 from backtune.spec import content_hash

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backtune.errors import BacktuneError, ReportError, ResultsError, TrackingError
-from backtune.location import Location
 from backtune.results.runs import Run, StudyEntry
+from backtune.storage.location import Location
 from backtune.tracking.address import (
     artifacts_folder,
     check_writable,

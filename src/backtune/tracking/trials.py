@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from backtune.engine.metrics import METRICS
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.segments import params_of
 from backtune.results.summary import StudySummary, Winner
+from backtune.simulation.metrics import METRICS
 from backtune.space import Space
 from backtune.spec import Goal
 from backtune.tracking.records import Record, Status, in_and_out, tags_of

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from backtune.search.study import Study
-from backtune.search.unit import Place, run_unit
+from backtune.search.executors.unit import Place, run_unit
+from backtune.search.study_loop.study import Study
 
 
 def rate(studies: Sequence[Study], *, processes: int) -> float:

@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from backtune.search.tune import Cluster, connected
+from backtune.search.executors.tune import Cluster, connected
 from backtune.sweep import Options, run_sweep
 from contenders import tune_trials
 from contenders.processes import peak_bytes, resident_bytes

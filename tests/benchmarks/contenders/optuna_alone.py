@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from backtune.objective import search_window
-from backtune.search.study import Study
+from backtune.results.objective import search_window
+from backtune.search.study_loop.study import Study
 from backtune.space import Choice, Float, Parameter, Space
 from contenders.setting import Finding, best_of, name_of
 

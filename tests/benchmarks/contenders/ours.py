@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
-from backtune.search.study import Study
-from backtune.search.tune import Cluster, connected
-from backtune.search.tune import units as tune_units
+from backtune.search.executors.tune import Cluster, connected
+from backtune.search.executors.tune import units as tune_units
+from backtune.search.study_loop.study import Study
 from backtune.sweep import Options, SweepResult, run_sweep
 from contenders.processes import cpu_seconds, cpu_since
 from contenders.setting import Finding, Setting, best_of, name_of

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backtune.data.ingest.importer import import_bars
-from backtune.search.plan import studies_of
-from backtune.search.study import Study
+from backtune.search.planning.plan import studies_of
+from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
 
 ROOT = Path(__file__).parents[3]

@@ -21,12 +21,12 @@ from numba.core.dispatcher import Dispatcher
 
 from backtune.data import load
 from backtune.data.bars_ref import BarsRef
-from backtune.engine import simulation
-from backtune.objective import Objective
+from backtune.results.objective import Objective
 from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary
-from backtune.search.grid import GridSuggester
-from backtune.search.study import Study, run_study
+from backtune.search.study_loop.study import Study, run_study
+from backtune.search.suggesters.grid import GridSuggester
+from backtune.simulation import simulation
 
 KERNEL, SAMPLER = "kernel", "sampler"
 EVALUATION, LOG, BARS, STUDY = "evaluation, in Python", "trial log", "bars", "study loop"
@@ -132,8 +132,8 @@ def _wrap_compiled() -> None:
 
 
 def _engines() -> list[type]:
-    from backtune.search.optuna import OptunaSuggester
-    from backtune.search.rustuna import RustunaSuggester
+    from backtune.search.suggesters.optuna import OptunaSuggester
+    from backtune.search.suggesters.rustuna import RustunaSuggester
 
     return [OptunaSuggester, RustunaSuggester, GridSuggester]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from backtune.search.study import Study
+from backtune.search.study_loop.study import Study
 from contenders import shares
 from contenders.ours import UnitRecord
 from contenders.setting import Finding

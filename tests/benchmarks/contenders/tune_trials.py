@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from backtune.engine.window import Window
-from backtune.objective import Trial, search_window
-from backtune.search.study import Study
-from backtune.search.tune import Cluster, Connection, connected
+from backtune.results.objective import Trial, search_window
+from backtune.search.executors.tune import Cluster, Connection, connected
+from backtune.search.study_loop.study import Study
+from backtune.simulation.window import Window
 from contenders.optuna_alone import distributions
 from contenders.processes import cpu_seconds, cpu_since
 from contenders.setting import Finding, best_of, name_of

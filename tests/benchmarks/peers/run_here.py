@@ -15,7 +15,7 @@ import polars as pl
 from plain_loop import PARAMETERS, plain_loop
 
 from backtune.data.bars import Bars
-from backtune.objective import Objective, search_window
+from backtune.results.objective import Objective, search_window
 from backtune.spec import Execution, Goal
 from backtune.strategy.registry import strategy_ref
 from backtune.validation.folds import Span

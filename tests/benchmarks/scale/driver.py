@@ -16,9 +16,9 @@ from typing import Any
 import ray
 from contenders.processes import cpu_seconds, cpu_since, resident_bytes
 
-from backtune.search.plan import studies_of
-from backtune.search.tune import Cluster, UnitResources, connected, run_units
-from backtune.search.unit import Brake, Place
+from backtune.search.executors.tune import Cluster, UnitResources, connected, run_units
+from backtune.search.executors.unit import Brake, Place
+from backtune.search.planning.plan import studies_of
 from backtune.spec import SweepSpec
 from backtune.sweep import Options, run_sweep
 

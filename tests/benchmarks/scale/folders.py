@@ -13,8 +13,8 @@ from pathlib import Path
 from backtune.results.progress import ProgressReader, unfinished
 from backtune.results.runs import Run, adopt_repeats
 from backtune.results.segments import count_trials
-from backtune.search.plan import entry_of
-from backtune.search.study import Study
+from backtune.search.planning.plan import entry_of
+from backtune.search.study_loop.study import Study
 from backtune.sweep import SweepResult
 
 # What changes between two looks while a thousand slots are busy with studies of a few seconds.

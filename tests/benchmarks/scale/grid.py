@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from backtune.search.study import Study
+from backtune.search.study_loop.study import Study
 from backtune.spec import content_hash
 
 TIMEFRAMES = {
@@ -29,7 +29,7 @@ _YEAR_MINUTES = 365 * 24 * 60
 def studies_like(plan: Sequence[Study], n: int, seed: int) -> list[Study]:
     """``n`` studies of the plan's strategies on as many assets as it takes, each with one to eight years of bars.
 
-    Each has a space, a strategy and a fold of its own, as :func:`~backtune.search.plan.studies_of` makes them; studies
+    Each has a space, a strategy and a fold of its own, as :func:`~backtune.search.planning.plan.studies_of` makes them; studies
     of the same asset and timeframe share the reference to their bars, and those with equal budgets the search settings.
     """
     models = list({study.strategy.name: study for study in plan}.values())

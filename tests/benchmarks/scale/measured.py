@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from backtune.results.segments import read_log
-from backtune.search.calibration import calibrate, sample_of
-from backtune.search.cost import Line, Prices
-from backtune.search.study import Study
+from backtune.search.planning.calibration import calibrate, sample_of
+from backtune.search.planning.cost import Line, Prices
+from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
 from backtune.sweep import Options, SweepResult, run_sweep
 

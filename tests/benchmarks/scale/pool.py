@@ -15,9 +15,9 @@ from typing import TypeVar
 import numpy as np
 
 from backtune.data.bars_ref import BarsRef
-from backtune.search.queue import Piece, UnitQueue
-from backtune.search.study import FLUSH_SECONDS, Study
-from backtune.search.unit import Unit
+from backtune.search.executors.queue import Piece, UnitQueue
+from backtune.search.executors.unit import Unit
+from backtune.search.study_loop.study import FLUSH_SECONDS, Study
 
 Answer = TypeVar("Answer")
 

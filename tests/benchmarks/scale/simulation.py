@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtune.search.cost import Prices
-from backtune.search.packing import pack
-from backtune.search.plan import studies_of
-from backtune.search.study import Study
-from backtune.search.unit import Unit
+from backtune.search.executors.unit import Unit
+from backtune.search.planning.cost import Prices
+from backtune.search.planning.packing import pack
+from backtune.search.planning.plan import studies_of
+from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
 from scale.measured import Measured
 from scale.pool import Outcome, World, simulate

@@ -36,7 +36,11 @@ def pace():
 
 # The planner times a few candidates at every start, and winners are looked at again, with what lies around them, when
 # their search is over.
-ASIDE = {"backtune.search.calibration", "backtune.search.probing", "backtune.search.winners"}
+ASIDE = {
+    "backtune.search.planning.calibration",
+    "backtune.search.study_loop.probing",
+    "backtune.search.study_loop.winners",
+}
 
 
 def is_trial():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from backtune.data.bar_grid import BarGrid
 from backtune.errors import SpecError
-from backtune.origin import Origin
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import Origin
+from backtune.spec.timeframe import Timeframe
 
 KOLKATA, NEW_YORK = "09:15 Asia/Kolkata", "17:00 America/New_York"
 

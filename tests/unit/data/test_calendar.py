@@ -8,14 +8,14 @@ from dataclasses import asdict
 import numpy as np
 import polars as pl
 import pytest
+from markets import DAY, HOUR, open_times, price_frame, session_times
 
 from backtune import Bars, backtest, backtest_positions
 from backtune.data.calendar import Annualisation, annualise, bars_per_year, describe, format_count
 from backtune.data.resample import resample
 from backtune.errors import SpecError
 from backtune.results.summary import StudySummary
-from backtune.timeframe import Timeframe
-from markets import DAY, HOUR, open_times, price_frame, session_times
+from backtune.spec.timeframe import Timeframe
 
 FREE = {"fee_bps": 0, "slippage_bps": 0}
 MONTH = Timeframe(2_629_800)

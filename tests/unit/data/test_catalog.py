@@ -11,8 +11,8 @@ import pytest
 from backtune.data.catalog import Catalog
 from backtune.data.load import load_bars
 from backtune.data.manifest import MANIFEST, Manifest
-from backtune.data.store import LocalStore
 from backtune.errors import BarsError, CatalogError, FingerprintError
+from backtune.storage.store import LocalStore
 
 PATH_2018 = "asset=BTCUSD/timeframe=1m/year=2018/bars.parquet"
 YEAR_END = range(525_600 - 60, 525_600 + 60)  # an hour before and one after the end of 2018

@@ -11,7 +11,7 @@ from backtune.data.check import check_catalog
 from backtune.data.manifest import MANIFEST, Manifest, Partition, partition_path
 from backtune.data.parquet import encode
 from backtune.data.schema import SCHEMA
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 
 @pytest.fixture

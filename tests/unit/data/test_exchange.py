@@ -9,7 +9,7 @@ from backtune.data.download.markets import Market
 from backtune.data.download.retries import Retries
 from backtune.data.download.stopping import Stop
 from backtune.errors import SpecError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from backtune.data.gaps import Gaps, find_gaps
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 HOUR, DAY = 3_600, 86_400
 

@@ -16,8 +16,8 @@ from backtune.data.manifest import MANIFEST, Manifest, Partition, partition_path
 from backtune.data.parquet import encode
 from backtune.data.synthetic import make_market
 from backtune.errors import BarsError, CatalogError, FingerprintError, SpecError
-from backtune.origin import Origin
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import Origin
+from backtune.spec.timeframe import Timeframe
 
 
 @pytest.fixture

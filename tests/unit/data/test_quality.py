@@ -14,7 +14,7 @@ from backtune.data.ingest.importer import read_bars
 from backtune.data.quality import judge_bars, measure_extremes
 from backtune.data.schema import PRICES, SCHEMA
 from backtune.data.synthetic import synthetic_bars
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 DAY = 86_400_000_000
 START = 1_514_764_800_000_000  # 2018-01-01, a Monday

@@ -13,8 +13,8 @@ import pytest
 
 from backtune.data.resample import resample
 from backtune.data.schema import SCHEMA
-from backtune.origin import Origin
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import Origin
+from backtune.spec.timeframe import Timeframe
 
 
 def test_one_bar_by_hand(make_frame):
@@ -53,7 +53,7 @@ def test_bars_lie_on_a_grid_from_the_epoch(make_frame, timeframe, first):
 _SUMS = """
 import hashlib, numpy as np, polars as pl
 from backtune.data.resample import resample
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 rng = np.random.default_rng(0)
 n = 200_000
 frame = pl.DataFrame({"timestamp": np.arange(n) * 60_000_000, **{c: rng.random(n) for c in

@@ -8,7 +8,7 @@ from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
 from backtune.data.unfinished import describe_unfinished, unfinished_bars
 from backtune.data.window import Window, to_datetime
-from backtune.origin import Origin
+from backtune.spec.origin import Origin
 
 DAY, HOUR = 1440, 60
 

@@ -7,8 +7,8 @@ import pytest
 
 from backtune.data.window import Window, iso
 from backtune.errors import SpecError
-from backtune.origin import Origin
-from backtune.timeframe import Timeframe
+from backtune.spec.origin import Origin
+from backtune.spec.timeframe import Timeframe
 
 M1 = Timeframe.parse("1m")
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtune.objective import Trial
 from backtune.results.best import best_of
+from backtune.results.objective import Trial
 from backtune.spec import Goal
 
 UP, DOWN = Goal(metric="sharpe_ratio"), Goal(metric="max_drawdown", minimize=True)

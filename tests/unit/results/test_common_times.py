@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtune.results.common_times import Curve, common_returns, step_of
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR

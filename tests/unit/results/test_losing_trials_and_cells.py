@@ -6,23 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from block_moments import blocks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtune.data.calendar import Annualisation
-from backtune.engine.metrics import METRICS
-from backtune.objective import Trial
 from backtune.results.evidence import Evidence, Setting
 from backtune.results.family import LEVEL, RowTest, compare_tests
 from backtune.results.leaderboard import leaderboard
+from backtune.results.objective import Trial
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.searched import Searched
 from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary, Winner
+from backtune.simulation.metrics import METRICS
 from backtune.space import Float, Space
 from backtune.validation.deflated_sharpe import ReturnShape, Tried, deflated_sharpe, luck_level
 from backtune.validation.multiple_tests import haircut_sharpe, sharpe_p_value
-from block_moments import blocks_of
 
 LINE = Space(x=Float(0.0, 1.0))
 METRICS_OF_WINNER = {

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from backtune.engine.metrics import METRICS
 from backtune.results.leaderboard import leaderboard
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.summary import StudySummary, Winner
+from backtune.simulation.metrics import METRICS
 from backtune.space import Float, Space
 from backtune.validation.deflated_sharpe import ReturnShape
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from backtune.results.files import write_json
 from backtune.results.permutations import (
     PermutationTest,
     PermutedBests,
@@ -22,6 +21,7 @@ from backtune.results.permuted_folder import (
 from backtune.results.permuted_rows import missing_permutations
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.summary import StudySummary, Winner
+from backtune.storage.files import write_json
 
 
 def run_of(root, *names, n=4, rows=1, objective="sharpe_ratio", peers=()):

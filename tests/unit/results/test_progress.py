@@ -6,12 +6,12 @@ import os
 import numpy as np
 import pytest
 
-from backtune.engine.metrics import METRICS
-from backtune.objective import Trial
+from backtune.results.objective import Trial
 from backtune.results.progress import Progress, ProgressReader, unfinished
 from backtune.results.runs import Run, StudyEntry, adopt_repeats
 from backtune.results.segments import TrialLog, read_log
 from backtune.results.summary import StudySummary, Winner
+from backtune.simulation.metrics import METRICS
 from backtune.space import Int, Space
 
 SPACE = Space(period=Int(1, 9))

@@ -8,20 +8,20 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from block_moments import blocks_of
 
-from backtune.engine.metrics import METRICS
-from backtune.objective import Trial
 from backtune.results.leaderboard import leaderboard
+from backtune.results.objective import Trial
 from backtune.results.probes import Probe
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.searched import Searched, searched
 from backtune.results.segments import TrialLog, read_log
 from backtune.results.summary import Winner, summary_of
+from backtune.simulation.metrics import METRICS
 from backtune.space import Choice, Float, Int, Space
 from backtune.spec import Goal
 from backtune.validation.deflated_sharpe import ReturnShape, Tried
 from backtune.validation.overfitting import overfitting
-from block_moments import blocks_of
 
 SHARPE = Goal.parse("sharpe_ratio")
 LINE = Space(x=Float(0.0, 1.0))

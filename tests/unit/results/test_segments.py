@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtune.engine.metrics import METRICS
 from backtune.errors import ResultsError
-from backtune.objective import Trial
+from backtune.results.objective import Trial
 from backtune.results.segments import TrialLog, count_trials, read_log
+from backtune.simulation.metrics import METRICS
 from backtune.space import Choice, Float, Int, Space
 
 SPACE = Space(

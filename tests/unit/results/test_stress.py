@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import make_bars
 
 from backtune.data.bars import Bars
-from backtune.engine.backtest import backtest_positions
-from backtune.engine.metrics import METRICS
-from backtune.engine.window import Window
-from backtune.objective import Objective
+from backtune.results.objective import Objective
 from backtune.results.stress.backtested import Backtested
 from backtune.results.stress.break_even import charge_fee_alone, find_break_even
 from backtune.results.stress.conditions import (
@@ -24,11 +22,13 @@ from backtune.results.stress.conditions import (
     score_skipped,
     worst_tenth_of,
 )
+from backtune.simulation.backtest import backtest_positions
+from backtune.simulation.metrics import METRICS
+from backtune.simulation.window import Window
 from backtune.space import Int, Space
 from backtune.spec import Execution, Goal
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.registry import StrategyRef
-from oracles import make_bars
 
 GOALS = (Goal.parse("sharpe_ratio"),)
 FREE_RULES: dict[str, Any] = {"fee_bps": 0, "slippage_bps": 0}

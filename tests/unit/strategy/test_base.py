@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from oracles import make_bars
 
 from backtune.data.bars import Bars
-from backtune.engine.backtest import backtest
 from backtune.errors import SpecError, StrategyError
+from backtune.simulation.backtest import backtest
 from backtune.space import Choice, Space
 from backtune.strategy.base import BaseStrategy, check_positions
-from oracles import make_bars
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from oracles import make_bars, stock_closes, stock_series
 
-from backtune.engine.backtest import backtest
 from backtune.errors import StrategyError
+from backtune.simulation.backtest import backtest
 from backtune.strategy.bollinger_bands import BollingerBandsStrategy
 from backtune.strategy.indicators import bollinger_bands, ema, macd, rolling_std, rsi, sma
 from backtune.strategy.macd import MACDStrategy
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
 from backtune.strategy.rsi import RSIStrategy
-from oracles import make_bars, stock_closes, stock_series
 
 CLOSES = np.array(
     [

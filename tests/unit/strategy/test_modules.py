@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from oracles import make_bars
 
 from backtune.client.ray_job import _packed
 from backtune.errors import StrategyError
-from backtune.search.identity import strategy_version
+from backtune.search.planning.identity import strategy_version
 from backtune.spec import StrategyFile, SweepSpec
 from backtune.strategy.registry import StrategyRef, strategy_ref
-from oracles import make_bars
 
 BARS = make_bars([1, 2, 3], [2, 3, 3])
 STRATEGY = """
@@ -153,7 +153,7 @@ ELSEWHERE = """
 import pickle, sys
 import numpy as np
 from backtune.data.bars import Bars
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 one = np.ones(3)
 bars = Bars(np.arange(3) * 60_000_000, one, one, one, one, one, Timeframe(60), 1.0)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from oracles import FREE, make_bars
 
-from backtune.engine.backtest import backtest
 from backtune.errors import SpecError, StrategyError
+from backtune.simulation.backtest import backtest
 from backtune.space import Choice, Float, Int, Space
 from backtune.strategy.registry import as_strategy
-from oracles import FREE, make_bars
 
 CLOSE = np.array([10, 11, 12, 11, 10, 9, 10, 12, 13, 12.5])
 BARS = make_bars(CLOSE, CLOSE)

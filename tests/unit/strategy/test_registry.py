@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles import make_bars
 
 from backtune.data.bars import Bars
 from backtune.errors import SpecError, StrategyError
@@ -18,7 +19,6 @@ from backtune.spec import StrategyFile
 from backtune.strategy import registry
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.registry import BUILT_IN, StrategyFactory, StrategyRef, strategy_ref
-from oracles import make_bars
 
 BARS = make_bars([1, 2, 3], [2, 3, 3])
 
@@ -155,7 +155,7 @@ ELSEWHERE = """
 import pickle, sys
 import numpy as np
 from backtune.data.bars import Bars
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 ref = pickle.load(sys.stdin.buffer)
 one = np.ones(4)

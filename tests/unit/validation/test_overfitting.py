@@ -6,19 +6,19 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from block_moments import blocks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import FREE, make_bars
 
-from backtune.engine.backtest import backtest
-from backtune.engine.window import Window
-from backtune.objective import Objective
+from backtune.results.objective import Objective
+from backtune.simulation.backtest import backtest
+from backtune.simulation.window import Window
 from backtune.space import Params
 from backtune.spec import Goal
 from backtune.strategy.registry import strategy_ref
 from backtune.validation.deflated_sharpe import ReturnShape, Tried, deflated_sharpe
 from backtune.validation.overfitting import Overfitting, overfitting
-from block_moments import blocks_of
-from oracles import FREE, make_bars
 
 
 def noise(seed: int, n_trials: int = 100, n_bars: int = 1600) -> np.ndarray:

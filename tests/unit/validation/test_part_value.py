@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from oracles import EXAMPLES, FREE, make_bars
 
-from backtune.engine.metrics import METRICS
-from backtune.engine.simulation import score_positions
-from backtune.engine.window import Window
+from backtune.simulation.metrics import METRICS
+from backtune.simulation.simulation import score_positions
+from backtune.simulation.window import Window
 from backtune.spec import Goal
 from backtune.validation.parts import objective_over_parts, part_value
-from oracles import EXAMPLES, FREE, make_bars
 
 RISING = (100.0, 110.0, 121.0, 130.0, 140.0, 150.0)
 FALLING = (100.0, 90.0, 81.0, 70.0, 60.0, 50.0)

@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles import DAY, make_bars
 
 from backtune.data.bars import Bars
-from backtune.engine.simulation import result_of
-from backtune.engine.window import Window
 from backtune.errors import CatalogError
-from backtune.objective import Objective, search_window
+from backtune.results.objective import Objective, search_window
+from backtune.simulation.simulation import result_of
+from backtune.simulation.window import Window
 from backtune.space import Params
 from backtune.spec import Execution, Goal
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
 from backtune.strategy.registry import StrategyRef, strategy_ref
 from backtune.validation.folds import Span
-from oracles import DAY, make_bars
 
 CLOSE = 100 * np.exp(np.cumsum(np.random.default_rng(4).standard_normal(900) * 0.01))
 BARS = make_bars(np.concatenate([[100.0], CLOSE[:-1]]), CLOSE)

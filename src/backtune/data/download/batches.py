@@ -16,7 +16,7 @@ from backtune.data.parquet import decode
 from backtune.data.provenance import Provenance
 from backtune.data.window import Window
 from backtune.errors import DataError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 # Rows are stored after a second, and writing takes a twentieth of the time at most: a year's file is written whole.
 _SECONDS_PER_BATCH: Final = 1.0

@@ -23,7 +23,7 @@ from backtune.data.gaps import find_gaps
 from backtune.data.manifest import partition_path
 from backtune.data.window import Moment, Window, iso, to_datetime
 from backtune.errors import CatalogError, DataError, DownloadError, SpecError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 
 def download_bars(

@@ -14,7 +14,7 @@ from backtune.data.download.markets import Market
 from backtune.data.download.retries import Retries, seconds_asked
 from backtune.data.download.stopping import Stop
 from backtune.errors import DownloadError, SpecError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 URL_VARIABLE: Final = "BACKTUNE_EXCHANGE_URL"
 _INSTALL: Final = "pip install 'backtune[download]'"

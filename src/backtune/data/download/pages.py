@@ -19,7 +19,7 @@ from backtune.data.provenance import Provenance
 from backtune.data.schema import SCHEMA, check_bars
 from backtune.data.window import iso
 from backtune.errors import BarsError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 _MILLISECOND: Final = 1_000
 _SECOND: Final = 1_000_000

@@ -12,7 +12,7 @@ from backtune.data.ingest.spacing import Length, check_plausible, find_length, f
 from backtune.data.ingest.table import Reading, Table, read_tables
 from backtune.data.schema import SCHEMA, check_bars, check_rows, time_rules
 from backtune.errors import BarsError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 _FUNDING = "funding"
 _WAY_OUT = "drop them, or pass the right timeframe="

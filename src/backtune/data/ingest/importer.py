@@ -38,7 +38,7 @@ from backtune.data.provenance import Provenance
 from backtune.data.quality import judge_bars
 from backtune.data.schema import SCHEMA, check_bars, check_rows, time_rules
 from backtune.errors import BacktuneError, BarsError, CatalogError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 _PREVIEW_ROWS: Final = 3
 # HistData stamps its bars in Eastern Standard Time all year, and its files say so nowhere.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 SEPARATOR: Final = r"[-_ ,]"
 

@@ -12,7 +12,7 @@ import polars as pl
 from backtune.data.gaps import find_gaps
 from backtune.data.quality.finding import Finding
 from backtune.data.window import to_datetime
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from backtune.data.ingest.name_parts import read_length
 from backtune.data.ingest.sources import Source
 from backtune.data.window import to_datetime
 from backtune.errors import BarsError, CatalogError
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 # New rows at another level than stored ones at the same times, by this share, were adjusted otherwise.
 _OTHER_LEVEL: Final = 0.05

@@ -12,7 +12,7 @@ from backtune.data.ingest.table import Table
 from backtune.data.ingest.words import count_of
 from backtune.data.window import iso
 from backtune.errors import BarsError
-from backtune.timeframe import Timeframe, month_numbers, month_starts
+from backtune.spec.timeframe import Timeframe, month_numbers, month_starts
 
 Label = Literal["open", "close"]
 

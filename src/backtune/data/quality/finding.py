@@ -12,7 +12,7 @@ import polars as pl
 
 from backtune.data.schema import PRICES
 from backtune.data.window import to_datetime
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 Confidence = Literal["certain", "likely", "possible"]
 CONFIDENCES: Final[Sequence[Confidence]] = ("certain", "likely", "possible")

@@ -14,7 +14,7 @@ from backtune.data.quality.price_faults import find_frozen_prices, find_price_fa
 from backtune.data.quality.time_faults import find_time_faults
 from backtune.data.quality.volume_faults import find_volume_faults
 from backtune.data.window import to_datetime
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 
 @dataclass(frozen=True)

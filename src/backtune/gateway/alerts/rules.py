@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from backtune.documents import RepeatedKeyError, read_document
 from backtune.errors import SpecError
+from backtune.spec.documents import RepeatedKeyError, read_document
 
 Kind = Literal["finished", "failed", "drawdown", "sharpe"]
 KINDS: Final[tuple[Kind, ...]] = ("finished", "failed", "drawdown", "sharpe")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from backtune.documents import yaml_of
 from backtune.errors import ClusterError
 from backtune.gateway.jobs import Job, RayJobs
 from backtune.gateway.records.values import JobRecord
 from backtune.gateway.settings import Settings
-from backtune.results.files import write_atomically
 from backtune.results.outcome import START
 from backtune.spec import base_folder
+from backtune.spec.documents import yaml_of
+from backtune.storage.files import write_atomically
 
 REQUEST_ID: Final = "BACKTUNE_REQUEST_ID"
 _STOP_SECONDS: Final = "30"

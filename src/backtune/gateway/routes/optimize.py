@@ -9,7 +9,6 @@ from fastapi import APIRouter, Body, Header, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from backtune.documents import RepeatedKeyError, check_json_keys
 from backtune.gateway.failpoints import failpoint
 from backtune.gateway.parts import Parts, TheParts
 from backtune.gateway.problems import Problem, declared
@@ -20,6 +19,7 @@ from backtune.gateway.security.access import CurrentKey
 from backtune.gateway.security.principal import Principal
 from backtune.gateway.specs import batch_spec, single_spec
 from backtune.spec import SweepSpec, content_hash
+from backtune.spec.documents import RepeatedKeyError, check_json_keys
 
 
 class _StrictRoute(APIRoute):

@@ -25,7 +25,7 @@ from backtune.errors import ResultsError, SpecError
 from backtune.gateway.observing.logs import log
 from backtune.gateway.records.audit import AuditRecords, AuditRow
 from backtune.gateway.security.secret import GatewaySecret
-from backtune.results.files import write_atomically
+from backtune.storage.files import write_atomically
 
 _START: Final = "0" * 64
 _ANCHOR: Final = re.compile(r"(0|[1-9][0-9]{0,17}):([0-9a-f]{64})")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from backtune.objective import Metrics
 from backtune.report.cards.card import Card, Cell, Table
 from backtune.report.wording import metric_names, metric_text, metric_title
+from backtune.results.objective import Metrics
 
 
 def metrics_card(is_metrics: Metrics, oos_metrics: Metrics | None) -> Card:

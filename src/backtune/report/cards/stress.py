@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from backtune.objective import Metrics
 from backtune.report.cards.card import Band, Card, Cell, Line, Table, Words
 from backtune.report.content import MOST_STRESSED, Content
 from backtune.report.wording import metric_text, short_title
+from backtune.results.objective import Metrics
 from backtune.results.row import Row
 from backtune.results.stress import BreakEven, Condition, Elsewhere, Stress
 from backtune.results.stress.conditions import NOISE_ATR, SKIPPED_SHARE

@@ -9,12 +9,12 @@ from functools import cached_property
 import numpy as np
 
 from backtune.data.bars import Bars
-from backtune.engine.window import Window
 from backtune.errors import ResultsError
-from backtune.objective import Metrics, Objective
+from backtune.results.objective import Metrics, Objective
 from backtune.results.row import Row
 from backtune.results.stage import Stage, check_same
 from backtune.results.stitched import find_tests
+from backtune.simulation.window import Window
 from backtune.space import Params
 from backtune.spec import Execution
 

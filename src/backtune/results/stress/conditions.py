@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from backtune.engine.metrics import METRICS
-from backtune.objective import Metrics
+from backtune.results.objective import Metrics
 from backtune.results.stress.backtested import Backtested
+from backtune.simulation.metrics import METRICS
 from backtune.spec import Execution, Goal
 from backtune.validation.perturbations import add_noise, delay_targets, skip_trades
 

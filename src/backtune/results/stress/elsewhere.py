@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from backtune.engine.metrics import METRICS
 from backtune.errors import BacktuneError
-from backtune.objective import Metrics
+from backtune.results.objective import Metrics
 from backtune.results.row import Row
 from backtune.results.runs import Run, StudyEntry
 from backtune.results.stage import Stages
 from backtune.results.stress.backtested import place_winners
+from backtune.simulation.metrics import METRICS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backtune.errors import BacktuneError, ResultsError
-from backtune.objective import Metrics
+from backtune.results.objective import Metrics
 from backtune.results.row import Row
 from backtune.results.runs import Run
 from backtune.results.stage import Stages

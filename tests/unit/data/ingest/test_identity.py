@@ -10,7 +10,7 @@ import pytest
 from backtune.data.catalog import Catalog
 from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
-from backtune.timeframe import Timeframe
+from backtune.spec.timeframe import Timeframe
 
 HEADER = "time,open,high,low,close,volume\n"
 

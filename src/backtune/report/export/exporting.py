@@ -1,0 +1,108 @@
+"""All that a sweep found as CSV or Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+import polars as pl
+
+from backtune.report.content import Content
+from backtune.report.frames import equity_of, equity_of_tests, trades_of, trades_of_tests
+from backtune.results.frames import leaderboard_frame, trials_frame
+from backtune.results.row import Row
+from backtune.storage.files import write_atomically
+from backtune.storage.location import Location
+
+# A spreadsheet takes a text that starts like this for a formula.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and what could not be.
+
+    Attributes:
+        files: paths in the order of writing.
+        gaps: of each study or walk-forward without equity and trades: why.
+    """
+
+    files: tuple[Location, ...]
+    gaps: dict[str, str]
+
+
+def export(content: Content, export_format: str, folder: Location) -> Exported:
+    """Write ``leaderboard``, in a folder for each study ``trials``, ``equity`` and ``trades``, and in one for each walk-forward
+    ``equity`` and ``trades`` of its tests as one, as far as there are any.
+
+    Args:
+        export_format: a key of :data:`FORMATS`.
+
+    Raises:
+        ResultsError: a log cannot be read, or a file cannot be written.
+    """
+    files: list[Location] = []
+    gaps: dict[str, str] = {}
+    write = FORMATS[export_format]
+
+    def put(frame: pl.DataFrame, name: str) -> None:
+        files.append(folder / f"{name}.{export_format}")
+        write_atomically(files[-1], lambda file: write(frame, file))
+
+    put(leaderboard_frame([row for row in content.rows if content.study in (None, row.study)]), "leaderboard")
+    for row in content.rows:
+        for name, frame in _of_tests(content, row, gaps):
+            put(frame, f"{content.section_of(row)}/{name}")
+    for study_id in content.ids:
+        for name, frame in _frames(content, study_id, gaps):
+            put(frame, f"{study_id}/{name}")
+    return Exported(tuple(files), gaps)
+
+
+def _of_tests(content: Content, row: Row, gaps: dict[str, str]) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Of a walk-forward that has a winner."""
+    if not row.folds or row.values is None:
+        return
+    cell = content.section_of(row)
+    whole, gap = content.stitched(row)
+    if whole is None:
+        gaps[cell] = gap
+    else:
+        yield "equity", equity_of_tests(cell, whole)
+        yield "trades", trades_of_tests(cell, whole)
+
+
+def _frames(content: Content, study_id: str, gaps: dict[str, str]) -> Iterator[tuple[str, pl.DataFrame]]:
+    trials = trials_frame(content.run, study_id)
+    if trials is not None:
+        yield "trials", trials
+    study = content.of_study(study_id)
+    if study.gap:
+        gaps[study_id] = study.gap
+    for name, frame in (("equity", equity_of(study)), ("trades", trades_of(study))):
+        if frame is not None:
+            yield name, frame
+
+
+def _write_parquet(frame: pl.DataFrame, file: IO[bytes]) -> None:
+    frame.write_parquet(file, compression="zstd")
+
+
+def _write_csv(frame: pl.DataFrame, file: IO[bytes]) -> None:
+    """Without arrays, which CSV cannot hold; texts that a spreadsheet would calculate get an apostrophe before them."""
+    flat = frame.select(name for name, kind in frame.schema.items() if not kind.is_nested())
+    texts = [_harmless(name) for name, kind in flat.schema.items() if kind == pl.String]
+    flat.with_columns(texts).write_csv(file, datetime_format=_TIME)
+
+
+def _harmless(name: str) -> pl.Expr:
+    starts = pl.any_horizontal(pl.col(name).str.starts_with(start) for start in _FORMULA_STARTS)
+    return pl.when(starts).then(pl.lit("'") + pl.col(name)).otherwise(pl.col(name)).alias(name)
+
+
+FORMATS: dict[str, Callable[[pl.DataFrame, IO[bytes]], None]] = {
+    "csv": _write_csv,
+    "parquet": _write_parquet,
+}

@@ -1,0 +1,199 @@
+"""Parameters out of a sweep and in again: a small file, and the numbers that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from backtune.data.calendar import Annualisation, annualise
+from backtune.data.catalog import Catalog
+from backtune.data.unfinished import UnfinishedBar, unfinished_bars
+from backtune.errors import ReportError, SpecError
+from backtune.report.chosen import entry_of_row
+from backtune.results.leaderboard import Row
+from backtune.results.objective import Metrics, search_window, validation_window
+from backtune.results.runs import Run
+from backtune.search.planning.plan import studies_of
+from backtune.search.study_loop.study import Study
+from backtune.simulation.costs import split_params
+from backtune.space import Params
+from backtune.spec import SweepSpec
+from backtune.spec.documents import read_document
+from backtune.validation.folds import purged
+
+_CELL = ("strategy", "asset", "timeframe", "fold")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Values, and the cell that they were found in.
+
+    Attributes:
+        params: of the strategy, and the distances of searched stops.
+        strategy, asset, timeframe, fold: the cell; None where the spec has one only.
+        study, trial: where they come from, for the reader.
+        is_metrics: what they did in-sample, for the reader; None where it was not asked for.
+    """
+
+    params: Params
+    strategy: str | None = None
+    asset: str | None = None
+    timeframe: str | None = None
+    fold: str | None = None
+    study: str | None = None
+    trial: int | None = None
+    is_metrics: Metrics | None = None
+
+    @classmethod
+    def of(cls, run: Run, row: Row) -> Parameters:
+        """Those of a row of the leaderboard."""
+        fold = entry_of_row(run, row).fold
+        return cls(row.params, row.strategy, row.asset, row.timeframe, fold, row.study, row.trial)
+
+    @classmethod
+    def of_centre(cls, run: Run, row: Row) -> Parameters:
+        """Those at the centre of the best plateau of a row's search.
+
+        Raises:
+            ReportError: no candidate has neighbours enough to tell.
+        """
+        evidence = row.evidence
+        if evidence.plateau_centre is None:
+            raise ReportError(
+                f"{row.study}: no plateau is known: nothing varies by number, or no trial is complete"
+            )
+        best = cls.of(run, row)
+        return replace(best, params=evidence.plateau_centre, trial=None, is_metrics=evidence.centre_metrics)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that :meth:`read` takes back."""
+        fields = asdict(self)
+        return {
+            name: fields[name]
+            for name in ("study", "trial", *_CELL, "params", "is_metrics")
+            if fields[name] is not None
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Parameters:
+        """From a YAML or JSON file.
+
+        Raises:
+            SpecError: the file cannot be read, or holds something else; names the key.
+        """
+        document = read_document(path)
+        content = document.value
+        known = tuple(cls.__dataclass_fields__)
+        if not isinstance(content, Mapping) or not isinstance(content.get("params"), Mapping):
+            raise SpecError(f"{path}: params", "is missing: a mapping of parameters to values")
+        for key in content:
+            if key not in known:
+                raise SpecError(f"{path}: {key}", "unknown key", value=key, allowed=known)
+        for key in (*_CELL, "study"):
+            given = content.get(key)
+            if given is not None and not isinstance(given, str):
+                problem = f"must be text (given: {given!r})"
+                raise document.explained(SpecError(key, problem, value=given, text_due=True))
+        return cls(**{**content, "params": dict(content["params"])})
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What parameters do in one cell of a spec.
+
+    Attributes:
+        strategy, asset, timeframe, fold: the cell.
+        params: all values, defaults filled in.
+        is_metrics: on the bars that the search sees.
+        oos_metrics: on those that it does not; None without validation.
+        unfinished: the bars at the ends of the window that are built from a part of their time.
+        annualisation: The number of bars a year.
+    """
+
+    strategy: str
+    asset: str
+    timeframe: str
+    fold: str
+    params: Params
+    is_metrics: Metrics
+    oos_metrics: Metrics | None
+    annualisation: Annualisation
+    unfinished: tuple[UnfinishedBar, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for the reader, empty where there is nothing to warn of."""
+        return [text for text in [self.annualisation.disagreement(f"{self.asset} {self.timeframe}")] if text]
+
+    def to_json(self) -> dict[str, Any]:
+        """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``, as in a row of the leaderboard."""
+        outside = self.oos_metrics or dict.fromkeys(self.is_metrics)
+        return {
+            "strategy": self.strategy, "asset": self.asset, "timeframe": self.timeframe, "fold": self.fold,
+            "params": self.params,
+            **{f"is_{name}": value for name, value in self.is_metrics.items()},
+            **{f"oos_{name}": value for name, value in outside.items()},
+            "unfinished_bars": [bar.to_json() for bar in self.unfinished],
+            "bars_per_year": self.annualisation.bars_per_year,
+            "warnings": self.warnings,
+        }  # fmt: skip
+
+
+def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
+    """Backtest parameters as a sweep of the spec does it: its bars, windows, warm-up and execution.
+
+    Raises:
+        SpecError: the spec has no such cell, or the strategy no such parameter.
+        StrategyError, DataError: the strategy fails, or the bars cannot be used.
+    """
+    study = _study(spec, parameters)
+    params = _complete(study, parameters.params)
+    bars = study.bars.load()
+    fold = purged(study.fold, bars.timestamp)
+    test = fold.test
+    inside = study.objective.score(params, search_window(bars, fold.train))
+    outside = None if test is None else study.objective.score(params, validation_window(bars, test))
+    return Evaluation(
+        strategy=study.strategy.name, asset=study.bars.asset, timeframe=study.bars.timeframe, fold=study.fold.name,
+        params=params, is_metrics=inside.metrics, oos_metrics=None if outside is None else outside.metrics,
+        unfinished=tuple(unfinished_bars(study.bars, Catalog.open(study.bars.root))),
+        annualisation=annualise(bars.timestamp, bars.timeframe, study.bars.calendar),
+    )  # fmt: skip
+
+
+def _study(spec: SweepSpec, parameters: Parameters) -> Study:
+    studies = studies_of(spec)
+    for name in _CELL:
+        wanted = getattr(parameters, name)
+        here = list(dict.fromkeys(_cell(study)[name] for study in studies))
+        if wanted is None and len(here) > 1:
+            raise SpecError(name, "is missing: the spec has several", allowed=here)
+        if wanted is not None and wanted not in here:
+            raise SpecError(name, f"{wanted!r} is not in the spec", value=wanted, allowed=here)
+        studies = [study for study in studies if wanted in (None, _cell(study)[name])]
+    return studies[0]
+
+
+def _cell(study: Study) -> dict[str, str]:
+    return {
+        "strategy": study.strategy.name, "asset": study.bars.asset, "timeframe": study.bars.timeframe,
+        "fold": study.fold.name,
+    }  # fmt: skip
+
+
+def _complete(study: Study, params: Params) -> Params:
+    """With defaults of the study's space for those left out; a stop may be given that the spec does not search."""
+    own, distances = split_params(params)
+    for name in own:
+        if name not in study.space:
+            raise SpecError(
+                f"params.{name}", "is not a parameter of the strategy", value=name, allowed=study.space
+            )
+    # The spec may have fixed a parameter or narrowed it; its type is the strategy's own.
+    typed = study.strategy.load().space().complete(own)
+    complete = {**study.space.defaults(), **{name: typed[name] for name in own}, **distances}
+    # Refuses what is no distance.
+    study.execution.with_distances(complete)
+    return complete

@@ -1,0 +1,192 @@
+"""Pine Script v6: a tuned strategy as a complete ``strategy()`` for TradingView.
+
+The signal is a Pine fragment of the strategy's own, see :mod:`backtune.report.export.pine_signal`. All else is written here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from string import Template
+from textwrap import wrap
+
+from backtune.errors import ReportError
+from backtune.report.export.pine_differences import differences
+from backtune.report.export.pine_terms import (
+    commission_of,
+    fill_price,
+    function_lines,
+    level_lines,
+    quantity_lines,
+)
+from backtune.simulation.costs import split_params
+from backtune.space import Choice, Float, Parameter, Params, Space, Value
+from backtune.spec import DISTANCES, Execution
+
+_TEMPLATES = Path(__file__).parent / "pine_templates"
+_WIDTH = 110
+_INCREMENTS = ("lot_size", "tick_size")
+_DECLARED = re.compile(r"^(?:var |const )?(?:int|float|bool) (\w+) =", flags=re.MULTILINE)
+# Words of the language, its namespaces, and variables that a parameter must not hide.
+_RESERVED = frozenset(
+    re.findall(
+        r"\w+",
+        """allow_short and array bar_index bool box close color const continue else enum export false float for hl2 hlc3
+        high if import in input int label line linefill lot_size low map math matrix method na not nz ohlc4 on_tick
+        open or order_size plot polyline series side simple slippage_share str strategy string switch syminfo ta table
+        tick_size ticker time timeframe true type var varip volume while""",
+    )
+)
+
+
+@dataclass(frozen=True)
+class PineSource:
+    """What a script is made of.
+
+    Attributes:
+        strategy: name of the strategy.
+        title: shown on the chart.
+        signal: the Pine fragment that sets ``side``.
+        params: the tuned values, with the distances of the stops that were searched.
+        space: their ranges, which bound the inputs.
+        execution: the rules of the sweep.
+        about: lines for the comment at the top.
+        has_funding: whether the bars carried funding payments.
+    """
+
+    strategy: str
+    title: str
+    signal: str
+    params: Params
+    space: Space
+    execution: Execution
+    about: Sequence[str] = ()
+    has_funding: bool = False
+
+
+def pine_script(source: PineSource) -> str:
+    """The script, with a comment that lists what differs from a backtest here.
+
+    Raises:
+        ReportError: a parameter cannot be a variable in Pine, or the fragment sets no ``side``.
+    """
+    if re.search(r"\bside\b", source.signal) is None:
+        raise ReportError(f"{source.strategy}: its Pine template sets no variable `side` to 1, 0 or -1")
+    rules = source.execution.with_distances(source.params)
+    has_exits = any(getattr(rules, name) for name in DISTANCES)
+    points = [f"- {text}" for text in differences(rules, has_funding=source.has_funding)]
+    commission = commission_of(rules)
+    return _template("frame").substitute(
+        about=_comment([*source.about, "", "What differs from backtune:", *points]),
+        title=pine_text(source.title),
+        initial_cash=pine_number(rules.initial_cash),
+        commission_kind=commission.kind,
+        commission=pine_number(commission.value),
+        inputs="\n".join(_inputs(source, rules, has_exits=has_exits)),
+        strategy=_in_one_line(source.strategy),
+        signal=source.signal.strip("\n"),
+        functions=function_lines(rules),
+        fill_price=fill_price("close", "target", rules),
+        lots=quantity_lines(rules),
+        # An order for nothing would leave the position before.
+        is_some=" and quantity > 0" if rules.lot_size else "",
+        exits=_exits(rules) if has_exits else "",
+    )
+
+
+def pine_text(text: str) -> str:
+    """A Pine string; what would end its line becomes a space."""
+    escaped = _in_one_line(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def pine_number(value: float) -> str:
+    """A Pine number with every digit and without an exponent."""
+    plain = format(Decimal(repr(value)), "f")
+    return plain if isinstance(value, int) or "." in plain else f"{plain}.0"
+
+
+def _exits(rules: Execution) -> str:
+    entry = fill_price("strategy.position_avg_price", "held", rules)
+    return _template("exits").substitute(entry=entry, levels=level_lines(rules))
+
+
+def _inputs(source: PineSource, rules: Execution, *, has_exits: bool) -> list[str]:
+    own, _ = split_params(source.params)
+    inputs: dict[str, Value] = dict(own)
+    if has_exits:
+        inputs |= {name: getattr(rules, name) or 0.0 for name in DISTANCES}
+    for name in own:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in _RESERVED | _declared():
+            raise ReportError(
+                f"{source.strategy}: the parameter {name!r} cannot be a variable's name in Pine; rename it in the strategy"
+            )
+    lines = [_input(name, value, source.space.get(name)) for name, value in inputs.items()]
+    return [
+        *lines,
+        _input("order_size", rules.size, None),
+        _input("slippage_share", rules.slippage_bps / 10_000, None),
+        _input("allow_short", rules.allow_short, None),
+        *[_input(name, value, None) for name in _INCREMENTS if (value := getattr(rules, name))],
+    ]
+
+
+def _input(name: str, value: Value, parameter: Parameter | None) -> str:
+    kind = _kind(name, value, parameter)
+    bounds: list[str] = []
+    if isinstance(parameter, Choice):
+        if len(parameter.choices) > 1 and kind != "bool":
+            bounds = [f"options = [{', '.join(_literal(choice, kind) for choice in parameter.choices)}]"]
+    elif parameter is not None:
+        ends = {"minval": parameter.low, "maxval": parameter.high, "step": parameter.step}
+        bounds = [f"{key} = {_literal(end, kind)}" for key, end in ends.items() if end is not None]
+    elif kind == "float":
+        bounds = ["minval = 0.0"]
+    return f"{name} = input.{kind}({', '.join([_literal(value, kind), pine_text(name), *bounds])})"
+
+
+def _kind(name: str, value: Value, parameter: Parameter | None) -> str:
+    kinds = {type(one) for one in (value, *(parameter.choices if isinstance(parameter, Choice) else ()))}
+    if kinds in ({bool}, {str}):
+        return "bool" if kinds == {bool} else "string"
+    if kinds & {bool, str}:
+        raise ReportError(f"the choices of {name} are of several kinds, and an input in Pine has one")
+    return "float" if float in kinds or isinstance(parameter, Float) else "int"
+
+
+def _literal(value: Value, kind: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return pine_text(value)
+    return pine_number(float(value) if kind == "float" else value)
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template((_TEMPLATES / f"{name}.pine").read_text(encoding="utf-8"))
+
+
+def _declared() -> frozenset[str]:
+    """The variables that the templates declare."""
+    return frozenset(
+        name for file in ("frame", "exits") for name in _DECLARED.findall(_template(file).template)
+    )
+
+
+def _comment(lines: Iterable[str]) -> str:
+    wrapped = (
+        part
+        for line in lines
+        for part in wrap(_in_one_line(line), _WIDTH - 3, subsequent_indent="  ", break_long_words=False)
+        or [""]
+    )
+    return "\n".join(f"// {part}".rstrip() for part in wrapped)
+
+
+def _in_one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)

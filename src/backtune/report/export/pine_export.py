@@ -1,0 +1,64 @@
+"""From a result of a sweep to its Pine script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from backtune.report.chosen import entry_of_row
+from backtune.report.export.pine import PineSource
+from backtune.report.export.pine_signal import signal_of
+from backtune.results.leaderboard import Row
+from backtune.results.objective import Metrics
+from backtune.results.runs import Run
+from backtune.spec import SweepSpec
+
+_SHOWN = ("total_return", "max_drawdown", "total_trades")
+
+
+def pine_source(run: Run, row: Row) -> PineSource:
+    """What the script of a row is made of.
+
+    Raises:
+        ReportError: the strategy has no Pine template.
+        SpecError: the run's spec is not one that this version reads, or a parameter is not of its type.
+    """
+    spec = SweepSpec.parse(run.spec)
+    entry = next(entry for entry in spec.grid.strategies if str(entry) == row.strategy)
+    space = entry_of_row(run, row).parameters()
+    params = {
+        name: space[name].read(value, key=f"params.{name}") if name in space else value
+        for name, value in row.params.items()
+    }
+    return PineSource(
+        strategy=row.strategy,
+        title=f"{row.strategy} {row.asset} {row.timeframe}",
+        signal=signal_of(entry),
+        params=params,
+        space=space,
+        execution=spec.execution,
+        about=tuple(_about(run, row, spec)),
+        has_funding=spec.data.funding,
+    )
+
+
+def _about(run: Run, row: Row, spec: SweepSpec) -> Iterator[str]:
+    goals = [goal.metric for goal in spec.search.goals]
+    shown = list(dict.fromkeys([*goals, *_SHOWN]))
+    yield f"{row.strategy} on {row.asset} {row.timeframe}, tuned by backtune {run.version}."
+    # Of a walk-forward the parameters are those of one fold; the row is of all of them.
+    own = next((fold for fold in row.folds if fold.study == row.study), row)
+    fold = f", fold {row.fold} of {len(row.folds)}" if row.folds else ""
+    yield f"Study {row.study}{fold}: the best of {own.n_trials:,} trials by {', '.join(spec.search.objectives)}."
+    yield f"In sample: {_numbers(own.is_metrics, shown)}."
+    if any(value is not None for value in own.oos_metrics.values()):
+        yield f"Out of sample: {_numbers(own.oos_metrics, shown)}."
+    if row.folds:
+        yield f"Out of sample, all folds one after the other: {_numbers(row.oos_metrics, shown)}."
+    for warning in row.warnings:
+        yield f"Warning: {warning}."
+
+
+def _numbers(metrics: Metrics, names: list[str]) -> str:
+    return ", ".join(
+        f"{name} {'undefined' if metrics[name] is None else format(metrics[name], '.4g')}" for name in names
+    )

@@ -1,0 +1,402 @@
+"""From candidates to trials. Picklable, and knows no cluster."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from backtune.data.bars import Bars
+from backtune.errors import CatalogError, StrategyError
+from backtune.simulation.costs import costs_of, split_params
+from backtune.simulation.metrics import METRICS
+from backtune.simulation.simulation import Result, Score, chained, equity, score
+from backtune.simulation.types import N_BLOCKS, Costs, Moves
+from backtune.simulation.window import Window
+from backtune.space import Params, Space
+from backtune.spec import DISTANCES, Constraint, Execution, Goal
+from backtune.strategy.base import BaseStrategy, BatchedStrategy, check_positions
+from backtune.strategy.registry import StrategyRef
+from backtune.validation.folds import Span
+from backtune.validation.parts import LOSSES, objective_over_parts
+
+State = Literal["complete", "infeasible", "failed"]
+Metrics = dict[str, float | None]
+
+A_TRADE = Constraint(metric="total_trades", at_least=True, bound=1.0)
+
+
+class Trial(NamedTuple):
+    """A candidate with its result.
+
+    Attributes:
+        number: place in the study, from 0.
+        params: values by name.
+        state: ``complete``; ``infeasible`` where a constraint is violated, there is no closed trade, equity reached
+            zero or the trial was stopped early; ``failed`` where the strategy raised or an objective is undefined.
+        reason: why it is not complete, else empty.
+        values: one per objective, as the metric is, or over the parts of a window that has some (see
+            :class:`Objective`); None where failed or stopped; 0 stands for an undefined objective of an infeasible trial.
+        metrics: on the train window, None where undefined; all None where failed or stopped.
+        blocks: (16, 3) count, sum and sum of squares of bar returns in equal blocks of time; zeros where failed or
+            stopped.
+        duration_seconds: of the evaluation; 0 where the answer came from the log.
+        rungs: with early stopping, the objectives on each rung, None where it was not run or one is undefined.
+    """
+
+    number: int
+    params: Params
+    state: State
+    reason: str
+    values: tuple[float, ...] | None
+    metrics: Metrics
+    blocks: np.ndarray
+    duration_seconds: float
+    rungs: tuple[tuple[float, ...] | None, ...] = ()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was stopped early: nothing is known of it on the whole window."""
+        return self.state == "infeasible" and self.values is None
+
+
+class _Candidate(NamedTuple):
+    strategy: BaseStrategy
+    costs: Costs
+
+
+class _Scored(NamedTuple):
+    """Scores on a window and on each of its parts."""
+
+    whole: Score
+    parts: tuple[Score, ...]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Scores candidates of one strategy on one window under one set of costs.
+
+    Where the window has parts, each of which starts flat, an objective is the mean of its metric over them, worsened by
+    ``deviation`` times their standard deviation; see :mod:`backtune.validation.parts`, also for a metric that is
+    undefined in one. It is undefined where the metric is undefined on the whole window. All else is of the window as a
+    whole.
+    """
+
+    strategy: StrategyRef
+    execution: Execution
+    goals: tuple[Goal, ...]
+    bounds: tuple[Constraint, ...]
+    deviation: float = 0.0
+
+    @cached_property
+    def _strategy_class(self) -> type[BaseStrategy]:
+        return self.strategy.load()
+
+    @cached_property
+    def _space(self) -> Space:
+        """The strategy's own."""
+        return self._strategy_class.space()
+
+    @cached_property
+    def _defaults(self) -> Params:
+        """For the parameters that a candidate leaves out."""
+        return self._space.defaults()
+
+    @cached_property
+    def _costs(self) -> Costs:
+        """Of a candidate that sets no distance of a stop."""
+        return costs_of(self.execution)
+
+    @cached_property
+    def _all_bounds(self) -> tuple[Constraint, ...]:
+        return (A_TRADE, *self.bounds)
+
+    def trials(self, candidates: Sequence[tuple[int, Params]], window: Window) -> Iterator[Trial]:
+        """Evaluate numbered candidates in order, each when it is asked for. What the strategy does wrong becomes a
+        failed trial, not an exception.
+        """
+        started = time.perf_counter()
+        for (number, params), scored in zip(
+            candidates, self._scores([p for _, p in candidates], window), strict=True
+        ):
+            seconds = time.perf_counter() - started
+            if isinstance(scored, _Scored):
+                yield self._judged(number, params, scored, seconds)
+            else:
+                yield self.failed(number, params, scored, seconds)
+            started = time.perf_counter()
+
+    def score(self, params: Params, window: Window) -> Score:
+        """The metrics of a candidate on a window.
+
+        Raises:
+            SpecError: a parameter is unknown, or its value not of its type.
+            StrategyError: the strategy fails or its positions are not usable; says why.
+        """
+        (scored,) = self._scores([self._typed(params)], window)
+        if isinstance(scored, _Scored):
+            return scored.whole
+        raise StrategyError(f"{self.strategy.name}: {scored}")
+
+    def values(self, params: Params, window: Window) -> tuple[float, ...] | None:
+        """The objectives of a candidate on a window; None where the strategy fails or one of them is undefined."""
+        (scored,) = self._scores([params], window)
+        if not isinstance(scored, _Scored):
+            return None
+        values = [self._value(goal, scored) for goal in self.goals]
+        defined = tuple(value for value in values if value is not None)
+        return defined if len(defined) == len(values) else None
+
+    def chained(self, pieces: Sequence[tuple[Params | None, Window]]) -> Result:
+        """Candidates on windows side by side, as one backtest; see :func:`~backtune.simulation.simulation.chained`.
+
+        For the tests of a walk-forward: each fold's winner on its :func:`validation_window`. Without a candidate nothing is
+        traded in that window.
+
+        Raises:
+            SpecError: a parameter is unknown, or its value not of its type.
+            StrategyError: the strategy fails or its positions are not usable; says why.
+            ValueError: there is no piece, or windows are not side by side.
+        """
+        return self.chained_targets(
+            [(params, self.targets(params, window), window) for params, window in pieces]
+        )
+
+    def chained_targets(self, pieces: Sequence[tuple[Params | None, np.ndarray, Window]]) -> Result:
+        """Backtest given targets on windows side by side, as :meth:`chained` does those of its candidates.
+
+        Args:
+            pieces: Candidates, whose distances of stops count, their (n_bars,) checked targets for all of their window's
+                bars, and the windows.
+
+        Raises:
+            SpecError: A distance is not between 0 and 1.
+            ValueError: There is no piece, or windows are not side by side.
+        """
+        return chained([self._simulated(*piece) for piece in pieces])
+
+    def targets(self, params: Params | None, window: Window) -> np.ndarray:
+        """Return the (n_bars,) checked targets of a candidate for all of ``window.bars``; 0 without a candidate.
+
+        Raises:
+            SpecError: A parameter is unknown, or its value not of its type.
+            StrategyError: The strategy fails or its positions are not usable; says why.
+        """
+        if params is None:
+            return np.zeros(len(window.bars))
+        one = self._built(self._typed(params))
+        targets = one if isinstance(one, str) else self._targets(one, window)
+        if isinstance(targets, str):
+            raise StrategyError(f"{self.strategy.name}: {targets}")
+        return targets
+
+    def equity(self, params: Params, window: Window) -> np.ndarray:
+        """(n_bars,) equity of a candidate at every close of a window.
+
+        Raises:
+            SpecError: a parameter is unknown, or its value not of its type.
+            StrategyError: the strategy fails or its positions are not usable; says why.
+        """
+        return equity(*self._simulated(params, self.targets(params, window), window))
+
+    def score_targets(self, params: Params | None, targets: np.ndarray, window: Window) -> Score:
+        """Return the metrics of given targets on a window, under the rules of a candidate, whose distances of stops count.
+
+        Args:
+            params: The candidate; None for targets that no candidate decided, which have no stops.
+            targets: (n_bars,) checked targets for all of ``window.bars``.
+        """
+        return score(*self._simulated(params, targets, window))
+
+    def score_holding(self, window: Window) -> Score:
+        """Return the metrics of buying at the first open of a window and holding to its end, under the same costs."""
+        return self.score_targets(None, np.ones(len(window.bars)), window)
+
+    def _simulated(
+        self, params: Params | None, targets: np.ndarray, window: Window
+    ) -> tuple[Moves, Window, Costs]:
+        # No distance matters where nothing is traded.
+        distances = dict.fromkeys(DISTANCES) if params is None else split_params(params)[1]
+        costs = costs_of(self.execution.with_distances(distances)) if distances else self._costs
+        return window.moves(targets, allow_short=self.execution.allow_short), window, costs
+
+    def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[_Scored | str]:
+        """A score for each candidate, or why there is none."""
+        built = [self._built(params) for params in candidates]
+        batch: list[Any] = [one.strategy for one in built if isinstance(one, _Candidate)]
+        is_batched = batch and issubclass(self._strategy_class, BatchedStrategy)
+        sides = batch[0].sides(batch, window.columns) if is_batched else iter(())
+        for one in built:
+            if not isinstance(one, _Candidate):
+                yield one
+            elif is_batched:
+                yield self._of_sides(next(sides), window, one.costs)
+            else:
+                targets = self._targets(one, window)
+                yield targets if isinstance(targets, str) else self._of_targets(targets, window, one.costs)
+
+    def _of_sides(self, sides: np.ndarray, window: Window, costs: Costs) -> _Scored:
+        def scored(one: Window) -> Score:
+            moves = one.moves_of_sides(sides[: len(one.bars)], allow_short=self.execution.allow_short)
+            return score(moves, one, costs)
+
+        return _Scored(scored(window), tuple(map(scored, window.parts)))
+
+    def _of_targets(self, targets: np.ndarray, window: Window, costs: Costs) -> _Scored:
+        def scored(one: Window) -> Score:
+            moves = one.moves(targets[: len(one.bars)], allow_short=self.execution.allow_short)
+            return score(moves, one, costs)
+
+        return _Scored(scored(window), tuple(map(scored, window.parts)))
+
+    def _typed(self, params: Params) -> Params:
+        """Parameters that come from a file or a log; those of a search in progress are of their types."""
+        own, distances = split_params(params)
+        return {**self._space.complete(own), **distances}
+
+    def _built(self, params: Params) -> _Candidate | str:
+        own, distances = split_params(params)
+        try:
+            strategy = self._strategy_class(**{**self._defaults, **own})
+            rules = self.execution.with_distances(distances) if distances else None
+            return _Candidate(strategy, self._costs if rules is None else costs_of(rules))
+        except Exception as error:  # noqa: BLE001
+            return _in_one_line(error)
+
+    def _targets(self, one: _Candidate, window: Window) -> np.ndarray | str:
+        """Checked positions for all bars of a window, or why there are none."""
+        try:
+            bars = window.bars
+            return check_positions(
+                one.strategy.positions(bars), len(bars), self.strategy.name, bars.timestamp
+            )
+        except MemoryError:
+            # The machine's fault, not the candidate's: a row would make it permanent.
+            raise
+        except Exception as error:  # noqa: BLE001
+            return _in_one_line(error)
+
+    def violations(self, metrics: Metrics) -> tuple[float, ...]:
+        """One number per constraint, 0 where it holds: ruin, a closed trade, then those of the spec."""
+        return (_ruin(metrics), *[bound.violation(metrics[bound.metric]) for bound in self._all_bounds])
+
+    def told(self, trial: Trial) -> tuple[float, ...]:
+        """What of :meth:`violations` a search is told: not that a candidate never trades, where its value of 0 says enough.
+
+        Good candidates often trade rarely, and are found beside those that never do. Told that all of these are
+        infeasible, TPE keeps away from both. It has to be told where 0 is the best there is, and where constraints of
+        the spec would else make of it the only candidate that keeps them.
+        """
+        if trial.state == "complete":
+            return self._nothing_violated
+        ruin, never_trades, *others = self.violations(trial.metrics)
+        return (ruin, never_trades, *others) if self._tells_of_no_trade else (ruin, *others)
+
+    @cached_property
+    def _nothing_violated(self) -> tuple[float, ...]:
+        return (0.0,) * (1 + self._tells_of_no_trade + len(self.bounds))
+
+    @cached_property
+    def _tells_of_no_trade(self) -> bool:
+        zero_is_best = any(goal.minimize or goal.metric in LOSSES for goal in self.goals)
+        return zero_is_best or bool(self.bounds)
+
+    def _judged(self, number: int, params: Params, scored: _Scored, seconds: float) -> Trial:
+        score = scored.whole
+        values = [self._value(goal, scored) for goal in self.goals]
+        reason = self._infeasibility(score.metrics)
+        if not reason and None in values:
+            undefined = self.goals[values.index(None)].metric
+            return self.failed(number, params, f"objective {undefined} is undefined", seconds)
+        return Trial(
+            number=number,
+            params=params,
+            state="infeasible" if reason else "complete",
+            reason=reason,
+            values=tuple(value if value is not None else 0.0 for value in values),
+            metrics=score.metrics,
+            blocks=score.blocks,
+            duration_seconds=seconds,
+        )
+
+    def _value(self, goal: Goal, scored: _Scored) -> float | None:
+        whole = scored.whole.metrics[goal.metric]
+        if not scored.parts or whole is None:
+            return whole
+        return objective_over_parts(goal, whole, [part.metrics for part in scored.parts], self.deviation)
+
+    def _infeasibility(self, metrics: Metrics) -> str:
+        ruin, *violations = found = self.violations(metrics)
+        if not any(found):
+            return ""
+        if ruin > 0:
+            return "ruined: equity reached zero"
+        bound = next(b for b, violation in zip(self._all_bounds, violations, strict=True) if violation > 0)
+        value = metrics[bound.metric]
+        return f"{bound} does not hold ({'undefined' if value is None else f'{value:.6g}'})"
+
+    def failed(self, number: int, params: Params, reason: str, seconds: float = 0.0) -> Trial:
+        """A trial without a result."""
+        return Trial(
+            number, params, "failed", reason, None, dict.fromkeys(METRICS), np.zeros((N_BLOCKS, 3)), seconds
+        )
+
+
+def violations_of(metrics: Metrics, bounds: Sequence[Constraint]) -> dict[str, float]:
+    """By constraint, how far it is from holding, at most 0 where it does: ruin, a closed trade, then ``bounds``."""
+    found = {f"{number}: {bound}": bound for number, bound in enumerate((A_TRADE, *bounds), start=1)}
+    return {
+        "0: ruin": _ruin(metrics),
+        **{name: bound.violation(metrics[bound.metric]) for name, bound in found.items()},
+    }
+
+
+def _ruin(metrics: Metrics) -> float:
+    total_return = metrics["total_return"]
+    return 1.0 if total_return is None or total_return <= -1.0 else 0.0
+
+
+def search_window(bars: Bars, train: Span, parts: Sequence[Span] = ()) -> Window:
+    """The window of the search, with its parts; its bars end where the train window ends.
+
+    Raises:
+        CatalogError: there is no bar in it, or in a part.
+    """
+    rows = np.searchsorted(bars.timestamp, [train.start, train.end])
+    whole = _window(bars[int(rows[0]) : int(rows[1])], 0, "train")
+    return replace(whole, parts=tuple(validation_window(whole.bars, part, "fold") for part in parts))
+
+
+def leading_window(window: Window, fraction: float) -> Window:
+    """The first bars of a window, at least one, with the bars before it as they are."""
+    n_bars = len(window.bars) - window.start
+    return Window.of(window.bars[: window.start + math.ceil(fraction * n_bars)], window.start)
+
+
+def validation_window(bars: Bars, test: Span, name: str = "test") -> Window:
+    """The window of the winner's test, with all bars before it as warm-up.
+
+    Raises:
+        CatalogError: there is no bar in it.
+    """
+    rows = np.searchsorted(bars.timestamp, [test.start, test.end])
+    return _window(bars[: int(rows[1])], int(rows[0]), name)
+
+
+def _window(bars: Bars, start: int, name: str) -> Window:
+    if start >= len(bars):
+        raise CatalogError(
+            f"{bars.asset} {bars.timeframe}: the {name} window has no bar; give the sweep more time"
+        )
+    return Window.of(bars, start)
+
+
+def _in_one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    kind = type(error).__name__
+    return f"{kind}: {text}"[:500] if text else kind

@@ -1,0 +1,115 @@
+"""Searches on permuted bars: studies like others, of which only the best value is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from backtune.data.permutation import Permutation
+from backtune.results.permutations import adopt_bests, budget_of
+from backtune.results.permuted_folder import (
+    PermutedEntry,
+    keep_finished,
+    remove_permuted_folder,
+    remove_plan,
+    write_plan,
+)
+from backtune.results.permuted_rows import missing_permutations
+from backtune.results.runs import Run, StudyEntry
+from backtune.search.planning.identity import study_seed
+from backtune.search.study_loop.study import Stop, Study
+from backtune.validation.folds import Span, purged
+
+
+@dataclass(frozen=True)
+class PermutedSearch:
+    """One search that is repeated on permuted bars.
+
+    Attributes:
+        entry: What the results folder knows of it.
+        studies: The studies to be run: one, or the islands of the search.
+    """
+
+    entry: PermutedEntry
+    studies: tuple[Study, ...]
+
+
+def run_permuted_searches(
+    run: Run, studies: Sequence[Study], execute: Callable[[list[Study]], dict[str, str]], stop: Stop
+) -> dict[str, str]:
+    """Run the permuted searches that are missing and that no other sweep of the runs folder has, and keep their best values.
+
+    Args:
+        run: The sweep's folder, in which the real searches are finished.
+        studies: All studies of the sweep.
+        execute: Runs studies in the folder of permuted searches; returns for each that was given up: why.
+        stop: Whether to stop.
+
+    Returns:
+        For every study of a permuted search that was given up: why.
+
+    Raises:
+        DataError: The bars of a search can no longer be read.
+        ResultsError: A file cannot be read or written.
+    """
+    lost: dict[str, str] = {}
+    searches = _missing_searches(run, studies)
+    studies_of = {search.entry.studies: search.studies for search in searches}
+    left = keep_finished(run, [search.entry for search in searches])
+    if left and not stop():
+        write_plan(run, left)
+        try:
+            lost = execute([study for entry in left for study in studies_of[entry.studies]])
+        finally:
+            keep_finished(run, left)
+            remove_plan(run)
+    remove_permuted_folder(run)
+    return lost
+
+
+def _missing_searches(run: Run, studies: Iterable[Study]) -> list[PermutedSearch]:
+    """Return the permuted searches that neither this sweep nor another one of the runs folder has."""
+    by_id = {study.id: study for study in studies}
+    found = []
+    for islands, missing in missing_permutations(run):
+        numbers = adopt_bests(run, islands, missing)
+        if not numbers:
+            continue
+        originals = [by_id[entry.id] for entry in islands]
+        budgets = {entry.id: budget_of(run, entry) for entry in islands}
+        train = _train(originals[0])
+        found += [_permuted(islands, originals, budgets, train, number) for number in numbers]
+    return found
+
+
+def _train(study: Study) -> Span:
+    """Return the train window as it was searched: shorter than planned where a purge meets missing bars."""
+    fold = study.fold
+    return purged(fold, study.bars.load().timestamp).train if fold.purge_bars else fold.train
+
+
+def _permuted(
+    islands: Sequence[StudyEntry],
+    originals: Sequence[Study],
+    budgets: Mapping[str, int],
+    train: Span,
+    number: int,
+) -> PermutedSearch:
+    """Return one search on permuted bars: the islands of a search meet the same ones, and so have what to exchange."""
+    first = originals[0]
+    cell = (first.strategy.name, first.bars.asset, first.bars.timeframe, first.fold.name)
+    seed = study_seed(first.search.seed, *cell, "permutation", str(number))
+    # The budget is in the name: a search of another budget is another one.
+    ending = f".{sum(budgets.values())}.{number}"
+    studies = tuple(
+        replace(
+            study,
+            id=study.id + ending,
+            bars=replace(study.bars, permutation=Permutation(train.start, train.end, seed)),
+            fold=replace(study.fold, test=None),
+            search=study.search.model_copy(update={"trials": budgets[study.id]}),
+            peers=tuple(peer + ending for peer in study.peers),
+        )
+        for study in originals
+    )
+    return PermutedSearch(PermutedEntry(islands, number, tuple(study.id for study in studies)), studies)

@@ -1,0 +1,151 @@
+"""Where a study begins when the spec names an earlier sweep: with what that one found in the same cell."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backtune.errors import ResultsError, SearchError, SpecError
+from backtune.results.runs import Run, StudyEntry, default_runs
+from backtune.search.suggesters.coding import Coding
+from backtune.search.suggesters.grid import level, n_levels
+from backtune.space import Choice, Parameter, Params, Space, Value, is_finite
+from backtune.spec import base_folder
+from backtune.storage.files import exists
+from backtune.storage.location import Location, joined
+from backtune.validation.folds import Fold, Span
+
+_KEY = "search.warm_start"
+_log = logging.getLogger(__name__)
+
+
+def earlier_sweep(name: str, runs: Location | None = None) -> Run:
+    """The sweep that ``search.warm_start`` names: a folder, or the id of one in the runs folder.
+
+    Raises:
+        SpecError: there is none, or it cannot be read.
+    """
+    folders = [joined(base_folder(), name)]
+    if "/" not in name:
+        folders.append((runs if runs is not None else default_runs()) / name)
+    for folder in folders:
+        if exists(folder / "sweep.json"):
+            try:
+                return Run.open(folder)
+            except (ResultsError, KeyError, TypeError) as error:
+                raise SpecError(_KEY, f"{folder} cannot be read: {error}", value=name) from None
+    places = " nor ".join(map(str, folders))
+    raise SpecError(_KEY, f"{name!r} is no earlier sweep: no sweep.json in {places}", value=name)
+
+
+@dataclass(frozen=True)
+class HeadStart:
+    """With what a study begins.
+
+    Attributes:
+        candidates: its first ones.
+        known_until: the end of the latest bar that they were found on, there or in a sweep that that one had begun with;
+            microseconds since the epoch, None where there are none or it is not known.
+        sources: the studies whose trials found them, as in :class:`~backtune.results.runs.StudyEntry`.
+    """
+
+    candidates: tuple[Params, ...] = ()
+    known_until: int | None = None
+    sources: tuple[dict[str, Any], ...] = ()
+
+
+def head_start(run: Run, cell: tuple[str, str, str], fold: Fold, space: Space, most: int) -> HeadStart:
+    """The winners of an earlier sweep for one study: those of the same strategy, asset and timeframe, else of the same
+    strategy and asset, else of the same strategy, else none; of the same fold where it is there.
+
+    Numbers outside of the present space are moved to its nearest value, and what is missing has its default; a
+    candidate that breaks a rule then is left out.
+
+    Args:
+        cell: strategy, asset and timeframe.
+        fold: whose train window is searched.
+        most: how many at most; each study gives its best before any gives its second.
+    """
+    found: list[Params] = []
+    sources: list[StudyEntry] = []
+    for entry, params in _in_turn(run, _related(run, cell, fold.name)):
+        fitted = _fitted(params, space)
+        if fitted != params:
+            _log.warning("%s: %s was moved into the space of %s: %s", _KEY, params, "/".join(cell), fitted)
+        try:
+            Coding(space, levels_as_real=float("inf")).encoded(fitted)
+        except SearchError as error:
+            _log.warning("%s: %s is left out in %s: %s", _KEY, params, "/".join(cell), error)
+            continue
+        if fitted not in found and len(found) < most:
+            found.append(fitted)
+            sources.append(entry)
+    known = [moment for entry in sources if (moment := _known_until(entry)) is not None]
+    return HeadStart(tuple(found), max(known, default=None), _sources(run, sources, fold.train))
+
+
+def _sources(run: Run, entries: Sequence[StudyEntry], train: Span) -> tuple[dict[str, Any], ...]:
+    """Return the studies that found the candidates, and those that these had begun with, where they searched in a window.
+
+    What was found on other bars is no choice made on these, however many trials it took.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        for study in (entry.id, *entry.peers):
+            window = entry.windows.get("train")
+            found[study] = {"sweep": str(run.folder.resolve()), "study": study, "train": window}
+        for source in entry.sources or ():
+            found.setdefault(source["study"], source)
+    return tuple(
+        source
+        for source in found.values()
+        if source["train"] is None or Span(*source["train"]).overlaps(train)
+    )
+
+
+def _known_until(entry: StudyEntry) -> int | None:
+    fold = entry.planned
+    ends = [moment for moment in (fold.train.end if fold else None, entry.known_until) if moment is not None]
+    return max(ends, default=None)
+
+
+def _related(run: Run, cell: tuple[str, str, str], fold: str) -> Sequence[StudyEntry]:
+    entries = [
+        ((entry.strategy, entry.asset, entry.timeframe, entry.fold), entry)
+        for entry in run.studies
+        if (summary := run.summary(entry)) is not None and summary.winners
+    ]
+    for wanted in ((*cell, fold), cell, cell[:2], cell[:1]):
+        related = [entry for name, entry in entries if name[: len(wanted)] == wanted]
+        if related:
+            return related
+    return ()
+
+
+def _in_turn(run: Run, entries: Sequence[StudyEntry]) -> Iterator[tuple[StudyEntry, Params]]:
+    """The first winner of every study, then the second of every study, and so on."""
+    summaries = [(entry, run.summary(entry)) for entry in entries]
+    fronts = [(entry, summary.winners) for entry, summary in summaries if summary is not None]
+    for place in range(max((len(winners) for _, winners in fronts), default=0)):
+        yield from ((entry, winners[place].params) for entry, winners in fronts if place < len(winners))
+
+
+def _fitted(params: Params, space: Space) -> Params:
+    defaults = space.defaults()
+    whole = {name: _nearest(parameter, params.get(name, defaults[name])) for name, parameter in space.items()}
+    return space.active(whole)
+
+
+def _nearest(parameter: Parameter, value: Value) -> Value:
+    if isinstance(parameter, Choice):
+        kinds = [(type(choice), choice) for choice in parameter.choices]
+        return value if (type(value), value) in kinds else (parameter.default or parameter.choices[0])
+    if isinstance(value, str | bool) or not is_finite(value):
+        return level(parameter, 0)
+    levels = n_levels(parameter)
+    if levels is None:
+        return min(max(float(value), float(parameter.low)), float(parameter.high))
+    k = round((value - parameter.low) / (parameter.step or 1.0)) if levels > 1 else 0
+    return level(parameter, min(max(k, 0), levels - 1))

@@ -1,0 +1,85 @@
+"""Winners of a study on the bars of the search once more, and on those that only they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from backtune.results.objective import Objective, Trial
+from backtune.results.summary import Winner
+from backtune.simulation.simulation import Score
+from backtune.simulation.window import Window
+from backtune.space import Params
+from backtune.validation.bootstrap import sharpe_interval
+from backtune.validation.deflated_sharpe import ReturnShape
+from backtune.validation.moments import bar_returns
+from backtune.validation.timing import TimingTest, measure_timing, shift_targets
+
+
+class Windows(NamedTuple):
+    """The window of the search, and that of its winners' test; no test without validation."""
+
+    search: Window
+    test: Window | None
+
+
+def evaluate_winners(
+    best: Sequence[Trial], objective: Objective, windows: Windows, seed: int
+) -> list[Winner]:
+    """Return the winners among a study's trials, with what is kept of their bar returns.
+
+    Args:
+        best: The best trial, or the Pareto front, best in the first objective first; of a front the first alone is tested
+            for timing, which costs as much as some two hundred candidates.
+        seed: The seed of the bootstrap and of the test of timing.
+
+    Raises:
+        Exception: Whatever a strategy raises on these windows.
+    """
+    test = windows.test
+    held = objective.score_holding(test).metrics if test is not None and best else None
+    winners = []
+    for place, trial in enumerate(best):
+        winner = Winner(
+            number=trial.number,
+            params=trial.params,
+            values=trial.values or (),
+            is_metrics=trial.metrics,
+            oos_metrics=None,
+            is_shape=ReturnShape.of(_returns(objective, trial.params, windows.search)),
+        )
+        if test is not None:
+            returns = _returns(objective, trial.params, test)
+            score = objective.score(trial.params, test)
+            winner = replace(
+                winner,
+                oos_metrics=score.metrics,
+                oos_shape=ReturnShape.of(returns),
+                oos_interval=sharpe_interval(returns, test.bars.bars_per_year, seed=seed),
+                timing=_timing(objective, trial.params, test, score, seed) if place == 0 else None,
+                hold_metrics=held,
+            )
+        winners.append(winner)
+    return winners
+
+
+def _timing(objective: Objective, params: Params, test: Window, score: Score, seed: int) -> TimingTest | None:
+    """Return the test of timing by Sharpe ratio; None where the positions do not vary."""
+    sharpe = score.metrics["sharpe_ratio"]
+    targets = objective.targets(params, test)
+    if sharpe is None:
+        return None
+
+    def value_of_shift(shift: int) -> float:
+        moved = shift_targets(targets, test.start, shift)
+        return objective.score_targets(params, moved, test).metrics["sharpe_ratio"] or 0.0
+
+    return measure_timing(sharpe, len(test.bars) - test.start, value_of_shift, seed=seed)
+
+
+def _returns(objective: Objective, params: Params, window: Window) -> np.ndarray:
+    equity = objective.equity(params, window)
+    return bar_returns(equity, objective.execution.initial_cash)

@@ -1,0 +1,69 @@
+"""From the spec's execution section to what the kernel takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from pydantic import ValidationError
+
+from backtune.simulation.types import Costs, Terms
+from backtune.spec import DISTANCES, Execution, spec_error
+
+_DISTANCES = frozenset(DISTANCES)
+
+
+def as_execution(execution: Execution | Mapping[str, Any] | None) -> Execution:
+    """An :class:`Execution` from one, from a mapping with the spec's keys, or from nothing (the defaults).
+
+    Raises:
+        SpecError: a key is unknown or a value impossible.
+    """
+    if isinstance(execution, Execution):
+        return execution
+    try:
+        return Execution.model_validate(dict(execution or {}))
+    except ValidationError as error:
+        raise spec_error(error, Execution, "execution") from None
+
+
+def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A candidate's parameters: the strategy's own, and the distances of its stops."""
+    if _DISTANCES.isdisjoint(params):
+        return dict(params), {}
+    own = {name: value for name, value in params.items() if name not in DISTANCES}
+    return own, {name: value for name, value in params.items() if name in DISTANCES}
+
+
+def costs_of(execution: Execution) -> Costs:
+    """What the kernel takes: fractions, with 0 for a distance that is not used.
+
+    Raises:
+        SpecError: a distance is still a range.
+    """
+    fixed = execution.with_distances({})
+    fee = fixed.fee_bps / 10_000
+    return Costs(
+        initial_cash=fixed.initial_cash,
+        size=fixed.size,
+        fee=fee,
+        maker_fee=fee if fixed.maker_fee_bps is None else fixed.maker_fee_bps / 10_000,
+        slippage=fixed.slippage_bps / 10_000,
+        **{name: float(getattr(fixed, name) or 0.0) for name in DISTANCES},
+        terms=_terms_of(fixed),
+    )
+
+
+def _terms_of(execution: Execution) -> Terms | None:
+    """None where rates are all there is."""
+    fees = (execution.minimum_fee, execution.fee_per_order, execution.fee_per_share)
+    if not any(fees) and execution.lot_size is None and execution.tick_size is None:
+        return None
+    return Terms(*fees, *_ratio(execution.lot_size), *_ratio(execution.tick_size))
+
+
+def _ratio(increment: float | None) -> tuple[float, float]:
+    """Numerator and denominator of the decimal that was written: 0.01 is 1 / 100. (0, 1) for none."""
+    exact = Fraction(repr(increment or 0.0))
+    return float(exact.numerator), float(exact.denominator)

@@ -1,0 +1,21 @@
+"""Documents that users write: one reader of YAML and JSON for every file and every body, and one writer of YAML.
+
+- :mod:`.document`: a file or a text as plain values, with what its scalars were written like
+- :mod:`.yaml_reader`, :mod:`.json_reader`: the two notations; a key that stands twice is refused in both
+- :mod:`.yaml_writer`: text that the reader, and any other of YAML, reads back as it was
+"""
+
+from backtune.spec.documents.document import Document, read_document, read_documents, read_text
+from backtune.spec.documents.json_reader import check_json_keys
+from backtune.spec.documents.problems import RepeatedKeyError
+from backtune.spec.documents.yaml_writer import yaml_of
+
+__all__ = [
+    "Document",
+    "RepeatedKeyError",
+    "check_json_keys",
+    "read_document",
+    "read_documents",
+    "read_text",
+    "yaml_of",
+]

@@ -1,0 +1,201 @@
+"""YAML that means what it says: built from its nodes, so that every problem has its key and its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import yaml
+
+from backtune.errors import SpecError
+from backtune.spec.documents.problems import (
+    LARGEST_WHOLE,
+    TOO_DEEP,
+    TOO_LARGE,
+    RepeatedKeyError,
+    joined,
+    place,
+    shortened,
+)
+from backtune.spec.documents.yaml_resolver import AMBIGUOUS, RESOLVERS, TAG
+
+_MERGE: Final = f"{TAG}merge"
+# Aliases of aliases make much of little: ten lines can stand for a billion values.
+_MOST_VALUES: Final = 200_000
+
+
+@dataclass(frozen=True)
+class Written:
+    """A bare word that YAML does not read as text.
+
+    Attributes:
+        text: as it stands in the file.
+        value: that it is read as.
+        line: on which it stands, counted from 1.
+    """
+
+    text: str
+    value: object
+    line: int
+
+    @property
+    def meaning(self) -> str:
+        """What YAML takes it for, in words."""
+        if self.value is None:
+            return "no value"
+        if isinstance(self.value, bool):
+            return "true" if self.value else "false"
+        return "a date" if isinstance(self.value, date) else "a number"
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes; values are built from them below."""
+
+    yaml_implicit_resolvers = RESOLVERS
+
+
+def parse_yaml(text: str, source: str = "") -> Iterator[tuple[Any, dict[str, Written]]]:
+    """Yield the plain values of each document, with its bare words that are not text by their dotted paths.
+
+    Keys are text, as they are written: in this, YAML is like JSON.
+
+    Raises:
+        RepeatedKeyError: a key stands twice in one mapping.
+        SpecError: a value cannot be built, or may mean two things; names the key and the line.
+        yaml.YAMLError: it is not YAML.
+    """
+    try:
+        for node in yaml.compose_all(text, _Loader):
+            builder = _Builder(source)
+            yield builder.build(node, "", ()), builder.written
+    except RecursionError:
+        raise SpecError(place(source, ""), TOO_DEEP) from None
+
+
+class _Builder:
+    """Plain values of one document."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        scalars = yaml.constructor.SafeConstructor()
+        self._kinds: dict[str, Callable[[yaml.ScalarNode], Any]] = {
+            "null": scalars.construct_yaml_null,
+            "bool": scalars.construct_yaml_bool,
+            "int": _whole_number,
+            "float": scalars.construct_yaml_float,
+            "timestamp": scalars.construct_yaml_timestamp,
+        }
+        self._n_values = 0
+        self.written: dict[str, Written] = {}
+
+    def build(self, node: yaml.Node, path: str, within: tuple[yaml.Node, ...]) -> Any:
+        """Build the value of a node.
+
+        Args:
+            path: of the node, dotted.
+            within: the nodes that it stands in.
+        """
+        self._n_values += 1
+        if self._n_values > _MOST_VALUES:
+            raise self._error(node, path, f"its aliases stand for more than {_MOST_VALUES:,} values")
+        if node in within:
+            raise self._error(node, path, "refers to itself")
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        if isinstance(node, yaml.SequenceNode) and node.tag == f"{TAG}seq":
+            inside = (*within, node)
+            return [self.build(one, joined(path, i), inside) for i, one in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode) and node.tag == f"{TAG}map":
+            return self._mapping(node, path, within)
+        raise self._unknown_tag(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: str, within: tuple[yaml.Node, ...]) -> dict[str, Any]:
+        lines: dict[str, int] = {}
+        own: dict[str, yaml.Node] = {}
+        merged: dict[str, Any] = {}
+        inside = (*within, node)
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise self._error(key, path, "a list or a mapping is no key; write a text")
+            # Quoted, '<<' is a key like any other.
+            name = _MERGE if key.tag == _MERGE else key.value
+            line = key.start_mark.line + 1
+            if name in lines:
+                raise RepeatedKeyError(joined(path, key.value), (lines[name], line), self._source)
+            lines[name] = line
+            if name == _MERGE:
+                merged = self._merged(value, path, inside)
+            else:
+                own[name] = value
+        return {
+            **merged,
+            **{name: self.build(value, joined(path, name), inside) for name, value in own.items()},
+        }
+
+    def _merged(self, node: yaml.Node, path: str, within: tuple[yaml.Node, ...]) -> dict[str, Any]:
+        """Build what ``<<`` brings in; of several mappings the first that has a key counts."""
+        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        merged: dict[str, Any] = {}
+        for one in reversed(nodes):
+            if not isinstance(one, yaml.MappingNode):
+                raise self._error(one, path, "'<<' takes a mapping, or a list of mappings")
+            merged |= self.build(one, path, within)
+        return merged
+
+    def _scalar(self, node: yaml.ScalarNode, path: str) -> Any:
+        kind = node.tag.removeprefix(TAG)
+        if kind in ("str", "merge"):
+            return node.value
+        build = self._kinds.get(kind)
+        if build is None:
+            raise self._unknown_tag(node, path)
+        try:
+            value = build(node)
+        except OverflowError:
+            raise self._error(node, path, f"{shortened(node.value)} is {TOO_LARGE}") from None
+        except (ValueError, KeyError, AttributeError):
+            raise self._error(node, path, _problem(kind, node.value)) from None
+        if node.style is None:
+            self.written[path] = Written(node.value, value, node.start_mark.line + 1)
+        return value
+
+    def _unknown_tag(self, node: yaml.Node, path: str) -> SpecError:
+        return self._error(node, path, f"the tag {node.tag.replace(TAG, '!!')} is not read; leave it out")
+
+    def _error(self, node: yaml.Node, path: str, problem: str) -> SpecError:
+        return SpecError(place(self._source, path), f"{problem} (line {node.start_mark.line + 1})")
+
+
+def _whole_number(node: yaml.ScalarNode) -> int:
+    text = node.value.replace("_", "").lower()
+    # More digits than any whole number of 64 bits has in base 2, and fewer than Python refuses to read.
+    if len(text) > 70:
+        raise OverflowError
+    if AMBIGUOUS.fullmatch(text):
+        raise ValueError
+    number = int(text, 0)
+    if abs(number) > LARGEST_WHOLE:
+        raise OverflowError
+    return number
+
+
+def _problem(kind: str, text: str) -> str:
+    if kind == "timestamp":
+        return f"{text} is read as a date, and there is no such day or time; correct it, or quote it if it is text"
+    if kind != "int" or not AMBIGUOUS.fullmatch(text):
+        return f"{shortened(text)} is no {kind}"
+    if ":" in text:
+        return f"{text} is read as a number to base 60 in YAML 1.1, and as text in 1.2; write '{text}'"
+    sign = "-" if text[0] == "-" else ""
+    digits = text.lstrip("+-").replace("_", "")
+    decimal = f"{sign}{digits.lstrip('0') or '0'}"
+    if set(digits) <= set("01234567"):
+        octal = f"{sign}{int(digits, 8)}"
+        meant = f"read as {octal}, an octal number, in YAML 1.1, and as {decimal} in 1.2"
+        numbers = f"{decimal} or {octal}"
+    else:
+        meant = f"read as text in YAML 1.1, and as the number {decimal} in 1.2"
+        numbers = decimal
+    return f"{text} is {meant}; write '{text}' if it is text, {numbers} if it is a number"

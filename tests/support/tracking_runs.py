@@ -1,0 +1,112 @@
+"""Folders of sweeps with real trials, made without the search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from oracles import DAY, make_bars
+
+from backtune.data.bars import Bars
+from backtune.results.best import best_of
+from backtune.results.objective import Objective, search_window, validation_window
+from backtune.results.runs import Run, StudyEntry
+from backtune.results.segments import TrialLog
+from backtune.results.summary import StudySummary, Winner, summary_of
+from backtune.space import Params
+from backtune.spec import SweepSpec
+from backtune.strategy.registry import strategy_ref
+from backtune.validation.folds import Span
+
+STRATEGY = "MovingAverageCrossover"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that is run by hand, study by study."""
+
+    run: Run
+    spec: SweepSpec
+
+    def finish(self, study: StudyEntry, n_trials: int) -> StudySummary:
+        """Run a study up to a number of trials, or go on with it; write its log and summary."""
+        ref = strategy_ref(STRATEGY)
+        objective = Objective(ref, self.spec.execution, self.spec.search.goals, self.spec.search.bounds)
+        bars = random_bars(seed=sum(study.id.encode()))
+        window = search_window(bars, Span(int(bars.timestamp[0]), int(bars.timestamp[280])))
+        log = TrialLog(self.run.study_folder(study.id), ref.load().space(), len(study.objectives))
+        done = log.read()
+        new = list(objective.trials([(n, candidate(n)) for n in range(len(done), n_trials)], window))
+        if new:
+            log.append(new)
+        trials = [*done, *new]
+        test = validation_window(bars, Span(int(bars.timestamp[280]), int(bars.timestamp[-1])))
+        winners = [
+            Winner(t.number, t.params, t.values or (), t.metrics, objective.score(t.params, test).metrics)
+            for t in best_of(trials, self.spec.search.goals)
+        ]
+        summary = summary_of(trials, winners, budget=study.budget, exhausted=False)
+        summary.write(self.run.study_folder(study.id))
+        return summary
+
+
+def make_sweep(
+    runs: Path, *, n_studies: int = 3, budget: int = 25, uri: str | None = None, top_k: int = 5
+) -> Sweep:
+    """A sweep's folder with its description and no study run."""
+    assets = [f"ASSET{i}" for i in range(n_studies)]
+    spec = SweepSpec.parse(
+        {
+            "name": "tracked sweep",
+            "grid": {"strategies": [STRATEGY], "assets": assets or ["NONE"], "timeframes": ["1d"]},
+            "search": {"trials": budget},
+            "tracking": {"uri": uri, "top_k": top_k},
+        }
+    )
+    studies = tuple(
+        StudyEntry(
+            id=f"ma-{asset.lower()}", strategy=STRATEGY, asset=asset, timeframe="1d", fold="",
+            objectives=["sharpe_ratio"], budget=budget, space=strategy_ref(STRATEGY).load().space().to_json(),
+            data_fingerprint="f" * 64, engine="rustuna", span=[0, 400 * DAY], results_version="c" * 12,
+        )
+        for asset in assets
+    )  # fmt: skip
+    run = Run(
+        runs / spec.id, spec.id, spec.name, spec.model_dump(mode="json", by_alias=True), studies, "0.1.0"
+    )
+    run.folder.mkdir(parents=True)
+    run.write()
+    return Sweep(run, spec)
+
+
+def finished_sweep(
+    runs: Path, *, n_studies: int = 3, budget: int = 25, uri: str | None = None, top_k: int = 5
+) -> Sweep:
+    """A sweep's folder with every study complete."""
+    sweep = make_sweep(runs, n_studies=n_studies, budget=budget, uri=uri, top_k=top_k)
+    for study in sweep.run.studies:
+        sweep.finish(study, budget)
+    return sweep
+
+
+def regrown(sweep: Sweep, budget: int) -> Sweep:
+    """The sweep started again with a larger budget, no trial run yet."""
+    studies = tuple(replace(study, budget=budget) for study in sweep.run.studies)
+    run = replace(sweep.run, studies=studies)
+    run.write()
+    return replace(sweep, run=run)
+
+
+def random_bars(seed: int, n_bars: int = 400) -> Bars:
+    """Daily bars of a random walk."""
+    rng = np.random.default_rng(seed)
+    close = 100 * np.exp(np.cumsum(rng.normal(0.0005, 0.02, n_bars)))
+    open_ = np.concatenate([[100.0], close[:-1]])
+    return make_bars(open_, close, np.arange(n_bars) * DAY)
+
+
+def candidate(number: int) -> Params:
+    """The same walk through the space for every study."""
+    rng = np.random.default_rng(number)
+    return {"fast_period": int(rng.integers(3, 41)), "slow_period": int(rng.integers(41, 120))}
