@@ -17,7 +17,7 @@ from backtune.results.outcome import Outcome, asked_for
 from backtune.results.permuted_folder import failed_permutations, permuted_folder
 from backtune.results.permuted_rows import missing_permutations
 from backtune.results.progress import Progress, ProgressReader, unfinished
-from backtune.results.runs import Run, adopt_repeats, default_runs
+from backtune.results.runs import StoredSweep, adopt_repeats, default_runs
 from backtune.results.segments import count_trials
 from backtune.search.executors.sight import Sight
 from backtune.search.executors.unit import Brake, Place
@@ -75,7 +75,7 @@ class SweepResult:
         problems: what went wrong beside the search, such as a tracker that is down.
     """
 
-    run: Run
+    run: StoredSweep
     stopped_by: StoppedBy = ""
     lost: dict[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -170,7 +170,7 @@ class _Start:
     """
 
     spec: SweepSpec
-    run: Run
+    run: StoredSweep
     studies: list[Study]
     todo: list[Study]
     brake: Brake
@@ -275,7 +275,7 @@ def _run_on_ray(start: _Start, signals: _Signals) -> dict[str, str]:
         return _run_all(start, execute)
 
 
-def _projection(spec: SweepSpec, run: Run) -> Projection:
+def _projection(spec: SweepSpec, run: StoredSweep) -> Projection:
     from backtune.tracking.projection import Projection
 
     return Projection(run, spec.tracking.uri)
@@ -291,7 +291,7 @@ def _close(projection: Projection | None, signals: _Signals) -> str | None:
 
 
 @contextmanager
-def _watched(run: Run, options: Options) -> Iterator[None]:
+def _watched(run: StoredSweep, options: Options) -> Iterator[None]:
     """Report progress from a thread until the block ends, and once more then."""
     report = options.on_progress
     if report is None:

@@ -26,7 +26,7 @@ from backtune.sweep import Options, run_sweep
 
 HERE = Path(__file__).parent
 N_SEEDS = 10
-ENGINES = ("rustuna", "optuna")
+BACKENDS = ("rustuna", "optuna")
 PARTS = ("peers", "optuna", "seeds", "shares", "bare", "memory")
 
 
@@ -74,10 +74,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run_all(setting: Setting, common: Sequence[Study], folder: Path, skip: set[str]) -> None:
-    engines = ENGINES[:1] if "optuna" in skip else ENGINES
+    backends = BACKENDS[:1] if "optuna" in skip else BACKENDS
     found: dict[str, Finding] = {}
-    for engine in engines:
-        found.update(_both_widths(replace(setting, engine=engine), folder))
+    for backend in backends:
+        found.update(_both_widths(replace(setting, backend=backend), folder))
     if "peers" not in skip:
         found["Optuna in one process"] = optuna_alone.run(common)
         found[tables.PEER], tried = tune_trials.run(common, workers=2)
@@ -85,11 +85,11 @@ def _run_all(setting: Setting, common: Sequence[Study], folder: Path, skip: set[
     tables.print_rates(found)
     tables.print_best(found, [name_of(study) for study in common])
     if "seeds" not in skip:
-        tables.print_best_over_seeds(_gains(setting, common, engines, folder), N_SEEDS)
+        tables.print_best_over_seeds(_gains(setting, common, backends, folder), N_SEEDS)
     tables.print_cpu(found)
     if "shares" not in skip:
         tables.print_shares(
-            {engine: _timed_units(replace(setting, engine=engine), folder) for engine in engines}
+            {backend: _timed_units(replace(setting, backend=backend), folder) for backend in backends}
         )
     if "bare" not in skip:
         tables.print_bare({n: bare.rate(setting.studies(), processes=n) for n in (1, 2)})
@@ -98,33 +98,33 @@ def _run_all(setting: Setting, common: Sequence[Study], folder: Path, skip: set[
 
 
 def _gains(
-    setting: Setting, common: Sequence[Study], engines: Sequence[str], folder: Path
+    setting: Setting, common: Sequence[Study], backends: Sequence[str], folder: Path
 ) -> dict[str, list[float]]:
-    """By how much ours is above Optuna in one process, by engine, for every common study and seed."""
+    """By how much ours is above Optuna in one process, by backend, for every common study and seed."""
     timeframes, names = (common[0].bars.timeframe,), {name_of(study) for study in common}
-    gains: dict[str, list[float]] = {engine: [] for engine in engines}
+    gains: dict[str, list[float]] = {backend: [] for backend in backends}
     for seed in range(1, N_SEEDS + 1):
         seeded = replace(setting, seed=seed, timeframes=timeframes)
         studies = [study for study in seeded.studies() if name_of(study) in names]
         theirs = optuna_alone.run(studies).best
-        for engine in engines:
-            one = replace(seeded, engine=engine)
+        for backend in backends:
+            one = replace(seeded, backend=backend)
             options = Options("inline", tracking=False)
-            _, best = ours.outcome(run_sweep(one.spec, folder / f"{engine}-{seed}", options), one)
-            gains[engine] += [best[name] - value for name, value in theirs.items()]
+            _, best = ours.outcome(run_sweep(one.spec, folder / f"{backend}-{seed}", options), one)
+            gains[backend] += [best[name] - value for name, value in theirs.items()]
     return gains
 
 
 def _both_widths(setting: Setting, folder: Path) -> dict[str, Finding]:
     """A sweep on one worker and on two, whose rows must be equal."""
-    one, alone, _ = ours.run(setting, folder / f"{setting.engine}-1", workers=1)
-    two, together, _ = ours.run(setting, folder / f"{setting.engine}-2", workers=2)
+    one, alone, _ = ours.run(setting, folder / f"{setting.backend}-1", workers=1)
+    two, together, _ = ours.run(setting, folder / f"{setting.backend}-2", workers=2)
     assert ours.rows(alone).equals(ours.rows(together)), "rows depend on the number of workers"
-    return {tables.our_name(setting.engine, 1): one, tables.our_name(setting.engine, 2): two}
+    return {tables.our_name(setting.backend, 1): one, tables.our_name(setting.backend, 2): two}
 
 
 def _timed_units(setting: Setting, folder: Path) -> list[UnitRecord]:
-    _, _, units = ours.run(setting, folder / f"{setting.engine}-timed", workers=2, timed=True)
+    _, _, units = ours.run(setting, folder / f"{setting.backend}-timed", workers=2, timed=True)
     return units
 
 

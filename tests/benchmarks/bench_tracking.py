@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from sqlite3 import connect
 
@@ -23,7 +23,7 @@ import polars as pl
 from contenders.setting import ASSETS, CATALOG, END, START, STRATEGIES, market
 from mlflow import MlflowClient
 
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.segments import read_log
 from backtune.spec import SweepSpec
 from backtune.sweep import Options, SweepResult, run_sweep
@@ -90,18 +90,18 @@ def _spec(chosen: argparse.Namespace, root: Path, uri: str | None = None) -> Swe
     )
 
 
-def _searched(chosen: argparse.Namespace, root: Path, runs: Path) -> Run:
+def _searched(chosen: argparse.Namespace, root: Path, runs: Path) -> StoredSweep:
     options = Options(workers=chosen.workers, tracking=False)
     return run_sweep(_spec(chosen, root), runs, options).run
 
 
-def _print_projections(run: Run, folder: Path) -> None:
+def _print_projections(run: StoredSweep, folder: Path) -> None:
     """``backtune sync`` in a process of its own, into a new SQLite file, and once more."""
     print("\n| best trials a study | MLflow runs | seconds | of processor time | again |")
     print("| ---: | ---: | ---: | ---: | ---: |")
     for top_k in (0, 5, 20):
-        run.spec["tracking"]["top_k"] = top_k
-        run.write()
+        tracking = run.spec.tracking.model_copy(update={"top_k": top_k})
+        replace(run, spec=run.spec.model_copy(update={"tracking": tracking})).write()
         uri = f"sqlite:///{folder}/{top_k}.db"
         seconds, cpu = _synced(run, uri)
         again, _ = _synced(run, uri)
@@ -110,7 +110,7 @@ def _print_projections(run: Run, folder: Path) -> None:
         )
 
 
-def _synced(run: Run, uri: str) -> tuple[float, float]:
+def _synced(run: StoredSweep, uri: str) -> tuple[float, float]:
     """Seconds, and seconds of processor time."""
     started, before = time.perf_counter(), os.times()
     subprocess.run(
@@ -121,7 +121,7 @@ def _synced(run: Run, uri: str) -> tuple[float, float]:
     return time.perf_counter() - started, used
 
 
-def _check_complete(run: Run, uri: str) -> int:
+def _check_complete(run: StoredSweep, uri: str) -> int:
     """Every complete trial is a point of its study's curve, each once; returns the number of MLflow runs."""
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(run.name)

@@ -90,14 +90,16 @@ TASKS: dict[str, Task] = {
 
 
 def regrets(
-    task: Task, engine: str, sampler: str, seeds: Sequence[int], n_trials: int, batch_size: int | None = None
+    task: Task, backend: str, sampler: str, seeds: Sequence[int], n_trials: int, batch_size: int | None = None
 ) -> np.ndarray:
     """(n_seeds,) log10 of the distance from the best value found to the best there is."""
-    return np.array([_regret(task, engine, sampler, seed, n_trials, batch_size) for seed in seeds])
+    return np.array([_regret(task, backend, sampler, seed, n_trials, batch_size) for seed in seeds])
 
 
-def _regret(task: Task, engine: str, sampler: str, seed: int, n_trials: int, batch_size: int | None) -> float:
-    search = suggester(engine, sampler, task.space, seed)
+def _regret(
+    task: Task, backend: str, sampler: str, seed: int, n_trials: int, batch_size: int | None
+) -> float:
+    search = suggester(backend, sampler, task.space, seed)
     values: list[float] = []
     while len(values) < n_trials:
         batch = [task.value(params) for params in search.ask(batch_size or search.batch_size)]

@@ -1,6 +1,6 @@
 """What the conformance suite of suggesters runs: spaces, problems with a known answer, and a loop.
 
-Run as a program it prints the candidates of every engine, which another process must reproduce to the bit.
+Run as a program it prints the candidates of every backend, which another process must reproduce to the bit.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from backtune.search.suggesters.suggest import Suggester, Told
 from backtune.space import Choice, Float, Int, Params, Space
 from backtune.spec import Search
 
-ENGINES = ("rustuna", "optuna")
+BACKENDS = ("rustuna", "optuna")
 SAMPLERS = ("tpe", "cma-es", "nsga2", "random")
-CASES = [(engine, sampler) for engine in ENGINES for sampler in SAMPLERS]
+CASES = [(backend, sampler) for backend in BACKENDS for sampler in SAMPLERS]
 CASES += [("auto", "grid"), ("optuna", "qmc")]
 # Gaussian processes take a large package and 50 ms a candidate.
 GP = pytest.param(
@@ -27,8 +27,8 @@ GP = pytest.param(
     "gp",
     marks=[pytest.mark.slow, pytest.mark.skipif(find_spec("torch") is None, reason="no torch")],
 )
-every_sampler = pytest.mark.parametrize(("engine", "sampler"), [*CASES, GP])
-every_engine = pytest.mark.parametrize("engine", ENGINES)
+every_sampler = pytest.mark.parametrize(("backend", "sampler"), [*CASES, GP])
+every_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 Problem = Callable[[Params], Told]
 
@@ -52,9 +52,9 @@ BOWL = Space({f"x{i}": Float(-5.0, 5.0) for i in range(4)})
 
 
 def suggester(
-    engine: str, sampler: str, space: Space, seed: int = 3, objectives: Sequence[str] = ("-loss",)
+    backend: str, sampler: str, space: Space, seed: int = 3, objectives: Sequence[str] = ("-loss",)
 ) -> Suggester:
-    return make_suggester(Search(engine=engine, sampler=sampler, objectives=objectives), space, seed)
+    return make_suggester(Search(backend=backend, sampler=sampler, objectives=objectives), space, seed)
 
 
 def few(sampler: str, n: int) -> int:
@@ -117,12 +117,12 @@ def front_area(trials: Sequence[tuple[Params, Told]], corner: float = 1.1) -> fl
 
 
 def traces() -> dict[str, list[Params]]:
-    """The candidates of every engine on the eventful problem."""
+    """The candidates of every backend on the eventful problem."""
     return {
-        f"{engine} {sampler}": [
-            params for params, _ in run(suggester(engine, sampler, space_for(sampler)), eventful, 120)
+        f"{backend} {sampler}": [
+            params for params, _ in run(suggester(backend, sampler, space_for(sampler)), eventful, 120)
         ]
-        for engine, sampler in CASES
+        for backend, sampler in CASES
     }
 
 

@@ -15,10 +15,10 @@ from oracles import shared
 
 from backtune.data.bars import Bars
 from backtune.data.resample import resample
-from backtune.results.objective import Objective
-from backtune.simulation.window import Window
+from backtune.results.candidate_scorer import CandidateScorer
+from backtune.simulation.window import BarWindow
 from backtune.space import Params
-from backtune.spec import Execution, Goal
+from backtune.spec import Execution, Objective
 from backtune.spec.timeframe import Timeframe
 from backtune.strategy.registry import strategy_ref
 from contract.regret_suite import TASKS, Task, interval, regrets
@@ -33,8 +33,8 @@ def differences(
     seeds = range(n_seeds)
     reference = [regrets(task, "optuna", sampler, seeds, n_trials, batch_size=1) for task in tasks.values()]
     found = {
-        way: [regrets(task, engine, sampler, seeds, n_trials, size) for task in tasks.values()]
-        for way, (engine, size) in WAYS.items()
+        way: [regrets(task, backend, sampler, seeds, n_trials, size) for task in tasks.values()]
+        for way, (backend, size) in WAYS.items()
     }
     found["random"] = [regrets(task, "rustuna", "random", seeds, n_trials) for task in tasks.values()]
     return {way: interval(regret, reference) for way, regret in found.items()}
@@ -62,7 +62,7 @@ def test_the_ways_to_search_agree_closely(sampler: str) -> None:
 
 
 @pytest.mark.slow
-def test_generations_agree_on_both_engines() -> None:
+def test_generations_agree_on_both_backends() -> None:
     """Rustuna's NSGA-II is a little behind with one objective: by 0.06 to 0.21 decades."""
     found = differences(TASKS, "nsga2", n_seeds=30, n_trials=400)
     check(found, tolerance=0.3)
@@ -88,13 +88,13 @@ def crossover_on_real_bars() -> Task:
     hourly = resample(minutes, Timeframe.parse("1h"))
     ref = strategy_ref("MovingAverageCrossover")
     space = ref.load().space()
-    objective = Objective(ref, Execution(), (Goal.parse("sharpe_ratio"),), ())
+    scorer = CandidateScorer(ref, Execution(), (Objective.parse("sharpe_ratio"),), ())
     grid: list[Params] = [
         {"fast_period": fast, "slow_period": slow}
         for fast in space["fast_period"].grid()
         for slow in space["slow_period"].grid()
     ]
-    trials = objective.trials(list(enumerate(grid)), Window.of(Bars.from_frame(hourly, timeframe="1h"), 0))
+    trials = scorer.trials(list(enumerate(grid)), BarWindow.of(Bars.from_frame(hourly, timeframe="1h"), 0))
     losses = {tuple(trial.params.values()): -float(trial.metrics["sharpe_ratio"] or 0.0) for trial in trials}
     return Task(space, lambda params: losses[tuple(params.values())], min(losses.values()), 1e-2)
 

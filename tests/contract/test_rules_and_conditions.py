@@ -1,4 +1,4 @@
-"""Every engine's every sampler keeps the rules and conditions of a space, and spends no candidate on what breaks them."""
+"""Every backend's every sampler keeps the rules and conditions of a space, and spends no candidate on what breaks them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def keys(trials: list[tuple[Params, Told]]) -> list[tuple[tuple[str, object], ..
 
 @every_sampler
 @pytest.mark.parametrize("space", [PERIODS, NARROW])
-def test_no_candidate_breaks_a_rule(engine: str, sampler: str, space: Space) -> None:
-    search = suggester(engine, sampler, space)
+def test_no_candidate_breaks_a_rule(backend: str, sampler: str, space: Space) -> None:
+    search = suggester(backend, sampler, space)
     trials = run(search, loss, few(sampler, 60))
     assert all(space.broken_rule(params) is None for params, _ in trials)
     assert len(set(keys(trials))) > len(trials) / 3
@@ -49,14 +49,14 @@ def test_no_candidate_breaks_a_rule(engine: str, sampler: str, space: Space) -> 
 
 @every_sampler
 @pytest.mark.parametrize("space", [PERIODS, NARROW, CONDITIONAL])
-def test_rules_and_conditions_are_replayed(engine: str, sampler: str, space: Space) -> None:
-    one, other = (keys(run(suggester(engine, sampler, space), loss, few(sampler, 60))) for _ in range(2))
+def test_rules_and_conditions_are_replayed(backend: str, sampler: str, space: Space) -> None:
+    one, other = (keys(run(suggester(backend, sampler, space), loss, few(sampler, 60))) for _ in range(2))
     assert one == other
 
 
 @every_sampler
-def test_inactive_parameters_are_left_out(engine: str, sampler: str) -> None:
-    trials = run(suggester(engine, sampler, CONDITIONAL), loss, few(sampler, 120))
+def test_inactive_parameters_are_left_out(backend: str, sampler: str) -> None:
+    trials = run(suggester(backend, sampler, CONDITIONAL), loss, few(sampler, 120))
     names = Counter(tuple(params) for params, _ in trials)
     expected = {("exit", "x"), ("exit", "x", "trail", "window"), ("exit", "x", "window", "target")}
     assert names.keys() <= {*expected, ("exit", "x", "window", "depth", "target")}
@@ -68,8 +68,8 @@ def test_inactive_parameters_are_left_out(engine: str, sampler: str) -> None:
 
 
 @every_sampler
-def test_enqueued_candidates_keep_rules_and_conditions(engine: str, sampler: str) -> None:
-    search = suggester(engine, sampler, CONDITIONAL)
+def test_enqueued_candidates_keep_rules_and_conditions(backend: str, sampler: str) -> None:
+    search = suggester(backend, sampler, CONDITIONAL)
     given: list[Params] = [
         {"exit": 0, "x": 0.25},
         {"exit": 1, "x": 0.5, "trail": 0.02, "window": 30},
@@ -96,32 +96,32 @@ def test_the_grid_meets_each_candidate_that_keeps_the_rules_once() -> None:
     assert len(found) == len(set(found)) == 6 * (1 + 5)
 
 
-@pytest.mark.parametrize(("engine", "sampler"), [case for case in CASES if case[1] in ("cma-es", "nsga2")])
-def test_generations_stay_whole_with_rules(engine: str, sampler: str) -> None:
+@pytest.mark.parametrize(("backend", "sampler"), [case for case in CASES if case[1] in ("cma-es", "nsga2")])
+def test_generations_stay_whole_with_rules(backend: str, sampler: str) -> None:
     """Each result of a batch counts, so that each changes the next one."""
 
     def next_batch(changed: int, value: float) -> list[Params]:
-        search = suggester(engine, sampler, PERIODS)
+        search = suggester(backend, sampler, PERIODS)
         run(search, loss, search.batch_size)
         results = [loss(params) for params in search.ask(search.batch_size)]
         results[changed] = Told((value,), (-1.0,))
         search.tell(results)
         return search.ask(search.batch_size)
 
-    for i in (0, suggester(engine, sampler, PERIODS).batch_size - 1):
+    for i in (0, suggester(backend, sampler, PERIODS).batch_size - 1):
         assert next_batch(i, -1.0) != next_batch(i, 1e9)
 
 
 @every_sampler
-def test_what_rules_leave_empty_is_refused_before_the_search(engine: str, sampler: str) -> None:
+def test_what_rules_leave_empty_is_refused_before_the_search(backend: str, sampler: str) -> None:
     space = Space(a=Float(0, 1), b=Float(0, 1), c=Float(0, 1), rules=["a < b", "b < c", "c < a + 1e-9"])
     with pytest.raises(SpecError, match=r"space.rules: none of 10,000 random candidates keeps \['a < b'"):
-        suggester(engine, sampler, space)
+        suggester(backend, sampler, space)
 
 
-@pytest.mark.parametrize(("engine", "sampler"), [case for case in CASES if case[1] != "cma-es"])
-def test_a_choice_decides_by_name(engine: str, sampler: str) -> None:
-    found = {tuple(params) for params, _ in run(suggester(engine, sampler, NAMED), loss_of_names, 40)}
+@pytest.mark.parametrize(("backend", "sampler"), [case for case in CASES if case[1] != "cma-es"])
+def test_a_choice_decides_by_name(backend: str, sampler: str) -> None:
+    found = {tuple(params) for params, _ in run(suggester(backend, sampler, NAMED), loss_of_names, 40)}
     assert found == {("exit",), ("exit", "width")}
 
 
@@ -146,7 +146,7 @@ def test_a_grid_that_rules_leave_empty_is_refused_although_its_space_is_not() ->
 
 
 @every_sampler
-def test_what_is_a_level_but_for_rounding_is_that_level(engine: str, sampler: str) -> None:
-    search = suggester(engine, sampler, Space(x=Float(0.0, 0.3, step=0.05), y=Float(0, 1)))
+def test_what_is_a_level_but_for_rounding_is_that_level(backend: str, sampler: str) -> None:
+    search = suggester(backend, sampler, Space(x=Float(0.0, 0.3, step=0.05), y=Float(0, 1)))
     search.enqueue([{"x": 0.15, "y": 0.5}, {"x": 0.1 * 3, "y": 0.25}])
     assert search.ask(2) == [{"x": 3 * 0.05, "y": 0.5}, {"x": 0.3, "y": 0.25}]

@@ -1,4 +1,4 @@
-"""Every engine's every sampler keeps the contract of ``Suggester``."""
+"""Every backend's every sampler keeps the contract of ``Suggester``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from backtune.errors import SearchError
 from backtune.search.suggesters.suggest import Told
 from backtune.space import Choice, Float, Int, Params, Space, Value
 from contract.suggester_suite import (
+    BACKENDS,
     BOWL,
     CUBE,
-    ENGINES,
     PLANE,
     eventful,
-    every_engine,
+    every_backend,
     every_sampler,
     few,
     front_area,
@@ -37,10 +37,10 @@ from contract.suggester_suite import (
 )
 
 
-def candidates(engine: str, sampler: str, n: int, seed: int = 3) -> list[Params]:
+def candidates(backend: str, sampler: str, n: int, seed: int = 3) -> list[Params]:
     return [
         params
-        for params, _ in run(suggester(engine, sampler, space_for(sampler), seed), eventful, few(sampler, n))
+        for params, _ in run(suggester(backend, sampler, space_for(sampler), seed), eventful, few(sampler, n))
     ]
 
 
@@ -50,9 +50,9 @@ def exactly(batch: list[Params]) -> list[list[tuple[str, str, str]]]:
 
 
 @every_sampler
-def test_candidates_are_plain_values_inside_the_space(engine: str, sampler: str) -> None:
+def test_candidates_are_plain_values_inside_the_space(backend: str, sampler: str) -> None:
     space = space_for(sampler)
-    for params in candidates(engine, sampler, 150):
+    for params in candidates(backend, sampler, 150):
         assert list(params) == list(space)
         for name, parameter in space.items():
             value = params[name]
@@ -66,30 +66,30 @@ def test_candidates_are_plain_values_inside_the_space(engine: str, sampler: str)
 
 
 @every_sampler
-def test_fixed_parameters_keep_their_value(engine: str, sampler: str) -> None:
-    for params in candidates(engine, sampler, 30):
+def test_fixed_parameters_keep_their_value(backend: str, sampler: str) -> None:
+    for params in candidates(backend, sampler, 30):
         fixed = (params["fixed_real"], params["fixed_whole"], params["fixed_step"], params.get("fixed", "on"))
         assert fixed == (2.0, 7, 1, "on")
 
 
 @every_sampler
-def test_a_space_without_free_parameters_has_one_candidate(engine: str, sampler: str) -> None:
-    search = suggester(engine, sampler, Space(a=Choice(("on",)), b=Int(3, 3)))
+def test_a_space_without_free_parameters_has_one_candidate(backend: str, sampler: str) -> None:
+    search = suggester(backend, sampler, Space(a=Choice(("on",)), b=Int(3, 3)))
     assert search.ask(search.batch_size) == [{"a": "on", "b": 3}]
     search.tell([Told((1.0,))])
     assert search.ask(search.batch_size) == []
     search.tell([])
-    assert suggester(engine, sampler, Space()).ask(5) == [{}]
+    assert suggester(backend, sampler, Space()).ask(5) == [{}]
 
 
 @every_sampler
-def test_equal_seeds_give_equal_candidates(engine: str, sampler: str) -> None:
-    assert exactly(candidates(engine, sampler, 100)) == exactly(candidates(engine, sampler, 100))
+def test_equal_seeds_give_equal_candidates(backend: str, sampler: str) -> None:
+    assert exactly(candidates(backend, sampler, 100)) == exactly(candidates(backend, sampler, 100))
 
 
 @every_sampler
-def test_different_seeds_give_different_candidates(engine: str, sampler: str) -> None:
-    assert candidates(engine, sampler, 30) != candidates(engine, sampler, 30, seed=2**32 - 1)
+def test_different_seeds_give_different_candidates(backend: str, sampler: str) -> None:
+    assert candidates(backend, sampler, 30) != candidates(backend, sampler, 30, seed=2**32 - 1)
 
 
 def test_another_process_gives_the_same_candidates_to_the_bit() -> None:
@@ -107,13 +107,13 @@ def test_another_process_gives_the_same_candidates_to_the_bit() -> None:
 
 
 @every_sampler
-def test_a_longer_search_starts_with_the_candidates_of_a_shorter_one(engine: str, sampler: str) -> None:
+def test_a_longer_search_starts_with_the_candidates_of_a_shorter_one(backend: str, sampler: str) -> None:
     space = space_for(sampler)
-    shorter = suggester(engine, sampler, space)
+    shorter = suggester(backend, sampler, space)
     batch = shorter.batch_size
     begun = [params for params, _ in run(shorter, eventful, 2 * batch)]
     begun += shorter.ask(batch)
-    assert begun == candidates(engine, sampler, 5 * batch)[: 3 * batch]
+    assert begun == candidates(backend, sampler, 5 * batch)[: 3 * batch]
 
 
 def corner(space: Space, end: int) -> Params:
@@ -124,11 +124,11 @@ def corner(space: Space, end: int) -> Params:
 
 
 @every_sampler
-def test_what_is_enqueued_comes_first_and_exactly(engine: str, sampler: str) -> None:
+def test_what_is_enqueued_comes_first_and_exactly(backend: str, sampler: str) -> None:
     space = space_for(sampler)
     low, high = corner(space, 0), corner(space, -1)
     between = {**high, "real": 1.2345678901234567, "real_log": 3.3e-4, "real_step": 0.2, "whole_log": 33}
-    search = suggester(engine, sampler, space)
+    search = suggester(backend, sampler, space)
     search.enqueue([low, high])
     search.enqueue([between])
     trials = run(search, eventful, 2 * search.batch_size)
@@ -143,9 +143,9 @@ def test_what_is_enqueued_comes_first_and_exactly(engine: str, sampler: str) -> 
 
 
 @every_sampler
-def test_what_is_enqueued_is_replayed(engine: str, sampler: str) -> None:
+def test_what_is_enqueued_is_replayed(backend: str, sampler: str) -> None:
     def trace() -> list[Params]:
-        search = suggester(engine, sampler, space_for(sampler))
+        search = suggester(backend, sampler, space_for(sampler))
         found = []
         for _ in range(3):
             found += [params for params, _ in run(search, eventful, search.batch_size)]
@@ -169,10 +169,10 @@ def test_what_is_enqueued_is_replayed(engine: str, sampler: str) -> None:
     ],
 )
 def test_what_is_outside_is_not_enqueued(
-    engine: str, sampler: str, change: dict[str, Value], message: str
+    backend: str, sampler: str, change: dict[str, Value], message: str
 ) -> None:
     space = space_for(sampler)
-    search, untouched = suggester(engine, sampler, space), suggester(engine, sampler, space)
+    search, untouched = suggester(backend, sampler, space), suggester(backend, sampler, space)
     with pytest.raises(SearchError, match=re.escape(message)):
         search.enqueue([corner(space, 0), {**corner(space, 0), **change}])
     without_one = {name: value for name, value in corner(space, 0).items() if name != "whole_log"}
@@ -186,8 +186,8 @@ def test_what_is_outside_is_not_enqueued(
     ("choice", "right"), [(1, True), (True, True), (1.0, True), (2, False), ("1", False)]
 )
 def test_choices_are_enqueued_by_type(sampler: str, choice: Value, right: bool) -> None:
-    for engine in ENGINES:
-        search = suggester(engine, sampler, Space(alike=Choice((1, True, 1.0)), x=Float(0, 1)))
+    for backend in BACKENDS:
+        search = suggester(backend, sampler, Space(alike=Choice((1, True, 1.0)), x=Float(0, 1)))
         if right:
             search.enqueue([{"alike": choice, "x": 0.5}])
             assert exactly(search.ask(1)) == exactly([{"alike": choice, "x": 0.5}])
@@ -196,10 +196,10 @@ def test_choices_are_enqueued_by_type(sampler: str, choice: Value, right: bool) 
                 search.enqueue([{"alike": choice, "x": 0.5}])
 
 
-@every_engine
+@every_backend
 @pytest.mark.parametrize("sampler", ["tpe", "cma-es", "nsga2"])
 @pytest.mark.parametrize("after", [0, 3])
-def test_engines_learn_from_what_is_enqueued(engine: str, sampler: str, after: int) -> None:
+def test_backends_learn_from_what_is_enqueued(backend: str, sampler: str, after: int) -> None:
     """A candidate next to the best, in a far corner of ten dimensions, leads the search there."""
     space = Space({f"x{i}": Float(-5.0, 5.0) for i in range(10)})
 
@@ -207,7 +207,7 @@ def test_engines_learn_from_what_is_enqueued(engine: str, sampler: str, after: i
         return Told((sum((float(value) - 4.5) ** 2 for value in params.values()),))
 
     def late(helped: bool, seed: int) -> float:
-        search = suggester(engine, sampler, space, seed)
+        search = suggester(backend, sampler, space, seed)
         run(search, distant, after * search.batch_size)
         if helped:
             search.enqueue([dict.fromkeys(space, 4.4)])
@@ -218,13 +218,13 @@ def test_engines_learn_from_what_is_enqueued(engine: str, sampler: str, after: i
     assert statistics.mean(helped) < 0.9 * statistics.mean(alone)
 
 
-@every_engine
+@every_backend
 @pytest.mark.parametrize("sampler", ["cma-es", "nsga2"])
-def test_generations_stay_whole_with_enqueued_members(engine: str, sampler: str) -> None:
+def test_generations_stay_whole_with_enqueued_members(backend: str, sampler: str) -> None:
     """Every result of the batch counts, so that each of them changes the next one."""
 
     def next_batch(changed: int, value: float) -> list[Params]:
-        search = suggester(engine, sampler, BOWL)
+        search = suggester(backend, sampler, BOWL)
         run(search, sphere, 2 * search.batch_size)
         search.enqueue([dict.fromkeys(BOWL, 1.5), dict.fromkeys(BOWL, 4.5)])
         results = [sphere(params) for params in search.ask(search.batch_size)]
@@ -232,7 +232,7 @@ def test_generations_stay_whole_with_enqueued_members(engine: str, sampler: str)
         search.tell(results)
         return search.ask(search.batch_size)
 
-    for i in (0, 1, 2, suggester(engine, sampler, BOWL).batch_size - 1):
+    for i in (0, 1, 2, suggester(backend, sampler, BOWL).batch_size - 1):
         assert next_batch(i, -1.0) != next_batch(i, 1e9)
 
 
@@ -246,64 +246,64 @@ def test_the_grid_does_not_meet_again_what_was_enqueued() -> None:
 
 
 @every_sampler
-def test_maximizing_the_negative_is_minimizing(engine: str, sampler: str) -> None:
+def test_maximizing_the_negative_is_minimizing(backend: str, sampler: str) -> None:
     space = space_for(sampler)
 
     def negated(params: Params) -> Told:
         told = eventful(params)
         return Told(None if told.values is None else (-told.values[0],), told.violations)
 
-    mirrored = run(suggester(engine, sampler, space, objectives=("gain",)), negated, few(sampler, 80))
-    assert [params for params, _ in mirrored] == candidates(engine, sampler, 80)
+    mirrored = run(suggester(backend, sampler, space, objectives=("gain",)), negated, few(sampler, 80))
+    assert [params for params, _ in mirrored] == candidates(backend, sampler, 80)
 
 
 @every_sampler
 @pytest.mark.parametrize(
     "told", [Told(None, (1.0,)), Told((0.0,), (2.0, 1.0)), Told((0.0,)), Told((1.7e308,), (-1.0,))]
 )
-def test_batches_of_one_kind_do_not_stall_the_search(engine: str, sampler: str, told: Told) -> None:
-    trials = run(suggester(engine, sampler, space_for(sampler)), lambda _: told, few(sampler, 120))
+def test_batches_of_one_kind_do_not_stall_the_search(backend: str, sampler: str, told: Told) -> None:
+    trials = run(suggester(backend, sampler, space_for(sampler)), lambda _: told, few(sampler, 120))
     late = {tuple(params.values()) for params, _ in trials[len(trials) * 2 // 3 :]}
     assert len(late) > len(trials) / 12
 
 
-@every_engine
+@every_backend
 @pytest.mark.parametrize(
     ("sampler", "within", "late_share"), [("tpe", 1.0, 0.4), ("cma-es", 0.5, 0.6), ("nsga2", 4.0, 0.2)]
 )
-def test_constraints_steer(engine: str, sampler: str, within: float, late_share: float) -> None:
+def test_constraints_steer(backend: str, sampler: str, within: float, late_share: float) -> None:
     best, share = [], []
     for seed in range(3):
-        trials = run(suggester(engine, sampler, PLANE, seed), nook, 200)
+        trials = run(suggester(backend, sampler, PLANE, seed), nook, 200)
         best.append(min(told.values[0] for _, told in trials if told.values and told.feasible))
         share.append(statistics.mean(told.feasible for _, told in trials[100:]))
     assert 50 <= statistics.median(best) <= 50 + within
     assert statistics.median(share) > late_share
 
 
-@every_engine
+@every_backend
 @pytest.mark.parametrize("sampler", ["tpe", "cma-es"])
-def test_converges_where_random_search_does_not(engine: str, sampler: str) -> None:
+def test_converges_where_random_search_does_not(backend: str, sampler: str) -> None:
     def best(sampler: str) -> float:
-        found = [run(suggester(engine, sampler, BOWL, seed), sphere, 200) for seed in range(3)]
+        found = [run(suggester(backend, sampler, BOWL, seed), sphere, 200) for seed in range(3)]
         return statistics.median(min(told.values[0] for _, told in trials if told.values) for trials in found)
 
     assert best(sampler) < best("random") / 10
 
 
-@every_engine
+@every_backend
 @pytest.mark.parametrize(("sampler", "n"), [("tpe", 300), ("nsga2", 600)])
-def test_two_objectives_reach_the_front(engine: str, sampler: str, n: int) -> None:
+def test_two_objectives_reach_the_front(backend: str, sampler: str, n: int) -> None:
     def area(sampler: str) -> float:
-        seeds = [suggester(engine, sampler, CUBE, seed, ("-first", "-second")) for seed in range(3)]
+        seeds = [suggester(backend, sampler, CUBE, seed, ("-first", "-second")) for seed in range(3)]
         return statistics.median(front_area(run(search, zdt1, n)) for search in seeds)
 
     assert max(0.6, area("random") + 0.1) < area(sampler) < 0.87
 
 
-@every_engine
-def test_a_failure_does_not_hold_up_a_generation(engine: str) -> None:
-    search = suggester(engine, "nsga2", BOWL)
+@every_backend
+def test_a_failure_does_not_hold_up_a_generation(backend: str) -> None:
+    search = suggester(backend, "nsga2", BOWL)
     parents = search.ask(search.batch_size)
     search.tell([Told(None), *[sphere(params) for params in parents[1:]]])
     inherited = {params["x0"] for params in parents}
@@ -345,15 +345,15 @@ def test_a_budget_below_the_grid_meets_every_level_evenly() -> None:
     ],
 )
 def test_what_cannot_be_told_is_refused_whole(
-    engine: str, sampler: str, results: list[Told], message: str
+    backend: str, sampler: str, results: list[Told], message: str
 ) -> None:
-    search = suggester(engine, sampler, space_for(sampler))
+    search = suggester(backend, sampler, space_for(sampler))
     batch = search.ask(3)
     with pytest.raises(SearchError, match=message):
         search.tell(results)
     with pytest.raises(SearchError, match="3 candidates were asked and not told"):
         search.ask(3)
-    untouched = suggester(engine, sampler, space_for(sampler))
+    untouched = suggester(backend, sampler, space_for(sampler))
     assert untouched.ask(3) == batch
     for each in (search, untouched):
         each.tell([Told((float(i),)) for i in range(3)])

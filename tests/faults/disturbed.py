@@ -18,7 +18,7 @@ import polars as pl
 from sweeps import command, environment, wait_for
 
 from backtune.errors import ResultsError
-from backtune.results.runs import Run, runs_in
+from backtune.results.runs import StoredSweep, runs_in
 from backtune.results.segments import count_trials, read_log
 from backtune.storage.location import Location, joined
 from faults.traces import KEEPS_ENVIRONMENT, MARK, Process, Traces, processes
@@ -156,7 +156,7 @@ class Disturbed:
         return bool(self._runs())
 
     @property
-    def run(self) -> Run:
+    def run(self) -> StoredSweep:
         return self._runs()[0]
 
     def nodes(self) -> set[int]:
@@ -198,7 +198,7 @@ class Disturbed:
             n_bars[key[:2]] = min(n, n_bars.get(key[:2], n))
         return [(moment, key) for moment, key, n in evaluations if n == n_bars[key[:2]]]
 
-    def _runs(self) -> list[Run]:
+    def _runs(self) -> list[StoredSweep]:
         return runs_in(self.runs)
 
     def _journals(self) -> list[Path]:

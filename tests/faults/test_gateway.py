@@ -8,15 +8,15 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-
-from backtune.gateway.head import LocalHead
-from backtune.results.runs import Run
-from backtune.spec import SweepSpec
-from backtune.sweep import run_sweep
-from faults.traces import KEEPS_ENVIRONMENT, MARK, Traces
 from gateway_process import Gateway, gateway_in
 from postgres_server import postgres_server
 from sweeps import INLINE, assert_same_rows, build_market, rows_of, wait_for
+
+from backtune.gateway.head import LocalHead
+from backtune.results.runs import StoredSweep
+from backtune.spec import SweepSpec
+from backtune.sweep import run_sweep
+from faults.traces import KEEPS_ENVIRONMENT, MARK, Traces
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 RIGHT_SECONDS = 10
@@ -74,7 +74,7 @@ def assert_unharmed(gateway: Gateway, job_id: str, runs: Path) -> None:
     job = gateway.completed(job_id, seconds=400)
     spec = SweepSpec.load(gateway.runs / ".gateway" / "specs" / f"{job_id}.yaml")
     undisturbed = run_sweep(spec, runs, INLINE)
-    assert_same_rows(rows_of(Run.open(gateway.runs / job["sweep_id"])), rows_of(undisturbed.run))
+    assert_same_rows(rows_of(StoredSweep.open(gateway.runs / job["sweep_id"])), rows_of(undisturbed.run))
 
 
 def test_kill_9_of_the_gateway_while_jobs_run(gateway, tmp_path):
@@ -94,7 +94,7 @@ def test_kill_9_of_the_gateway_while_jobs_run(gateway, tmp_path):
 def test_a_job_that_ends_while_no_gateway_lives_is_told_right(gateway):
     (job_id,) = begun(gateway, job_body("RSIStrategy", 3, trials=2_000))
     gateway.kill()
-    run = gateway.runs / Run.open(next(gateway.runs.glob("*/sweep.json")).parent).sweep_id
+    run = gateway.runs / StoredSweep.open(next(gateway.runs.glob("*/sweep.json")).parent).sweep_id
     assert wait_for(lambda: list((run / "starts").glob("*.json")), 240)
     gateway.start()
     assert gateway.reaches(job_id, "completed", seconds=RIGHT_SECONDS)

@@ -167,7 +167,9 @@ def _spaces(*, takes_choices: bool) -> dict[str, Space]:
 
 
 def _asked(sampler: str, backend: str, space: Space) -> list[dict[str, Any]]:
-    suggester = make_suggester(Search(engine=backend, sampler=sampler, objectives=["sharpe_ratio"]), space, 7)
+    suggester = make_suggester(
+        Search(backend=backend, sampler=sampler, objectives=["sharpe_ratio"]), space, 7
+    )
     asked: list[dict[str, Any]] = []
     while len(asked) < (16 if sampler == "gp" else 60):
         batch = suggester.ask(suggester.batch_size)

@@ -25,7 +25,7 @@ def documents(market: Path) -> dict[str, dict[str, Any]]:
         if sampler == "gp" and not HAS_TORCH:
             continue
         for method in (_HOLDOUT, _WALK_FORWARD):
-            search = {"sampler": sampler, "engine": backend, "trials": 14 if sampler == "gp" else 48}
+            search = {"sampler": sampler, "backend": backend, "trials": 14 if sampler == "gp" else 48}
             named[f"{sampler} of {backend} - {method['method']}"] = {"search": search, "validation": method}
     own = {"strategies": [{"file": str(_OWN), "class": name} for name in ("Breakout", "PandasCross")]}
     two = ["MovingAverageCrossover", "RSIStrategy"]

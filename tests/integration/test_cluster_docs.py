@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
+from buckets import empty_bucket, s3_server, s3_variables
+from sweeps import backtune_process
 
 from backtune.cli import app
 from backtune.data.load import load_bars
 from backtune.data.synthetic import make_market
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.spec import SweepSpec
-from buckets import empty_bucket, s3_server, s3_variables
-from sweeps import backtune_process
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "cluster.md").read_text()
@@ -90,6 +90,6 @@ def test_the_commands_on_storage_run_as_they_stand(tmp_path, monkeypatch):
             )
             assert done.returncode == 0, (command, done.stdout, done.stderr)
         assert len(load_bars("s3://bucket/backtune/data/market", "ALPHA", "15m")) > 30_000
-        assert Run.open(f"s3://bucket/backtune/runs/{sweep}").studies
+        assert StoredSweep.open(f"s3://bucket/backtune/runs/{sweep}").studies
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     assert not (tmp_path / "runs").exists()

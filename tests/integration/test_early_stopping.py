@@ -8,7 +8,7 @@ from sweeps import INLINE, assert_same_rows, parsed, rows_of
 
 from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
-from backtune.results.objective import leading_window, search_window
+from backtune.results.candidate_scorer import leading_window, search_window
 from backtune.results.segments import read_log
 from backtune.results.summary import StudySummary
 from backtune.search.executors.unit import Place, run_unit
@@ -130,7 +130,7 @@ def test_rungs_are_the_objectives_on_the_first_bars(market, stopped):
         params = {name: row[f"params_{name}"] for name in study.space}
         for k, rung in enumerate(rungs):
             found = (row[f"rung_{k}_values_0"], row[f"rung_{k}_values_1"])
-            assert found in ((None, None), study.objective.values(params, rung))
+            assert found in ((None, None), study.scorer.values(params, rung))
 
 
 def test_other_bars_after_the_train_window_change_no_row(market, tmp_path, stopped):

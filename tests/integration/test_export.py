@@ -6,12 +6,12 @@ from itertools import pairwise
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sweeps import INLINE, backtune, parsed
 
 from backtune.errors import ResultsError, SpecError
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.search.export import export_study
 from backtune.sweep import run_sweep
-from sweeps import INLINE, backtune, parsed
 
 FAILING = '''
 import numpy as np
@@ -141,7 +141,7 @@ def test_the_command(tmp_path, finished):
     first = backtune("export-optuna", finished.folder, "--storage", storage, "--json", cwd=tmp_path)
     assert (first.returncode, json.loads(first.stdout)["written"]) == (
         0,
-        {e.id: 40 for e in Run.open(finished.folder).studies},
+        {e.id: 40 for e in StoredSweep.open(finished.folder).studies},
     )
     again = backtune("export-optuna", finished.folder, "--storage", storage, cwd=tmp_path)
     assert again.stdout == f"0 trials of 2 studies written to {storage}\n"

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from stored_sweeps import with_data_root
 from sweeps import backtune
 
 from backtune.report.content import Content
 from backtune.report.export.exporting import FORMATS, export
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.segments import read_log
 
 READ = {"csv": pl.read_csv, "parquet": pl.read_parquet}
@@ -128,9 +129,8 @@ def test_one_study_alone_and_an_unknown_one(undisturbed, tmp_path):
 def test_what_cannot_be_had_is_said_and_the_rest_is_written(undisturbed, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(undisturbed.run.folder, folder)
-    run = Run.open(folder)
-    gone = {**run.spec, "data": {**run.spec["data"], "root": str(tmp_path / "gone")}}
-    replace(run, spec=gone).write()
+    run = StoredSweep.open(folder)
+    replace(run, spec=with_data_root(run, tmp_path / "gone")).write()
     (run.study_folder(run.studies[0].id) / "summary.json").unlink()
     shutil.rmtree(run.study_folder(run.studies[1].id))
     done = backtune("export", folder, "--json", cwd=tmp_path)

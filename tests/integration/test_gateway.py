@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-from backtune.results.leaderboard import leaderboard
-from backtune.results.runs import Run
-from backtune.spec import SweepSpec
-from backtune.sweep import run_sweep
 from gateway_process import alive, gateway_in
 from sweeps import INLINE, assert_same_rows, rows_of, wait_for
+
+from backtune.results.leaderboard import leaderboard
+from backtune.results.runs import StoredSweep
+from backtune.spec import SweepSpec
+from backtune.sweep import run_sweep
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 SINGLE = {
@@ -65,7 +65,7 @@ def test_no_kill_loses_a_job_or_submits_it_twice(killed, done):
 def test_the_rows_are_those_of_an_inline_run(killed, done, tmp_path):
     spec = SweepSpec.load(killed.runs / ".gateway" / "specs" / f"{done['job_id']}.yaml")
     again = run_sweep(spec, tmp_path, INLINE)
-    run = Run.open(killed.runs / done["sweep_id"])
+    run = StoredSweep.open(killed.runs / done["sweep_id"])
     assert_same_rows(rows_of(run), rows_of(again.run))
     best = leaderboard(run)[0]
     result = done["result"]

@@ -8,10 +8,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-
-from backtune.results.runs import Run
-from backtune.sweep import Options, run_sweep
-from faults.traces import Traces
 from sweeps import (
     assert_same_rows,
     backtune_process,
@@ -23,6 +19,10 @@ from sweeps import (
     wait_for,
     written,
 )
+
+from backtune.results.runs import StoredSweep
+from backtune.sweep import Options, run_sweep
+from faults.traces import Traces
 
 SEARCH = {"trials": 400}
 EXECUTORS = {
@@ -112,5 +112,5 @@ def _segments(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "runs").rglob("*.parquet"))
 
 
-def _run(tmp_path: Path) -> Run:
-    return Run.open(next(path.parent for path in (tmp_path / "runs").glob("*/sweep.json")))
+def _run(tmp_path: Path) -> StoredSweep:
+    return StoredSweep.open(next(path.parent for path in (tmp_path / "runs").glob("*/sweep.json")))

@@ -8,8 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from backtune.results.runs import Run
 from heads import PATH, RAY, ray_head
 from ports import free_ports
 from sweeps import (
@@ -23,6 +21,8 @@ from sweeps import (
     wait_for,
     written,
 )
+
+from backtune.results.runs import StoredSweep
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 REPOSITORY = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def submitted(head, base, home, market):
     result = backtune_process("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "160 trials in the log" in result.stdout
-    return Run.open(base / "runs" / parsed(market).id)
+    return StoredSweep.open(base / "runs" / parsed(market).id)
 
 
 def test_backtune_submit_gives_the_rows_of_an_inline_run(submitted, undisturbed_rows):
@@ -98,7 +98,9 @@ def test_modules_beside_a_strategy_go_with_the_job(head, base, home, market):
     result = backtune_process("submit", spec, "--address", head, "--wait", cwd=base, HOME=home, PATH=PATH)
     assert result.returncode == 0, result.stdout + result.stderr
     (inline,) = (base / "inline").iterdir()
-    assert_same_rows(rows_of(Run.open(base / "runs" / inline.name)), rows_of(Run.open(inline)))
+    assert_same_rows(
+        rows_of(StoredSweep.open(base / "runs" / inline.name)), rows_of(StoredSweep.open(inline))
+    )
 
 
 @pytest.mark.slow
@@ -118,7 +120,7 @@ def test_ray_job_submit_of_the_entry_script(head, base, home, market, undisturbe
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    run = Run.open(base / "runs" / parsed(market, name="other").id)
+    run = StoredSweep.open(base / "runs" / parsed(market, name="other").id)
     assert_same_rows(rows_of(run), undisturbed_rows)
 
 

@@ -11,7 +11,7 @@ from heads import PATH, RAY, ray_head
 from sweeps import INLINE, assert_same_rows, rows_of
 
 from backtune.data.synthetic import make_market
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.spec import SweepSpec
 from backtune.storage.location import location
 from backtune.sweep import run_sweep
@@ -80,7 +80,7 @@ def test_the_overnight_grid(cluster, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "a bucket holds no tracking database" in done.stdout
     spec = SweepSpec.load(JOBS / "overnight.yaml")
-    run = Run.open(f"{HOME}/runs/{spec.id}")
+    run = StoredSweep.open(f"{HOME}/runs/{spec.id}")
     rows = rows_of(run)
     assert len(rows) == len(run.studies) == 48
     assert {len(frame) for frame in rows.values()} == {2000}

@@ -23,8 +23,8 @@ from backtune.data.catalog import Catalog
 from backtune.results.permutations import PermutationTest, permutation_p
 from backtune.results.permuted_folder import permuted_folder
 from backtune.results.progress import ProgressReader
-from backtune.results.runs import Run
-from backtune.search.planning.cost import Prices
+from backtune.results.runs import StoredSweep
+from backtune.search.planning.cost import ComputePrices
 from backtune.search.planning.estimate import estimate
 from backtune.search.planning.plan import run_of, studies_of
 from backtune.storage.files import read_json
@@ -43,7 +43,7 @@ def permuting(market, n=3, rows=1, *, search=None, grid=None, **validation):
     )
 
 
-def kept(run: Run) -> dict[str, dict[str, float]]:
+def kept(run: StoredSweep) -> dict[str, dict[str, float]]:
     """The best values of the permuted searches, by study and number."""
     contents = {s.id: read_json(run.study_folder(s.id) / "permutations.json") for s in run.studies}
     return {name: content["best"] for name, content in contents.items() if content is not None}
@@ -205,14 +205,16 @@ def test_progress_counts_permuted_searches(market, tmp_path):
 def test_planning_counts_the_permuted_searches(market, tmp_path, three):
     spec = permuting(market, 5, 2)
     studies = studies_of(spec)
-    fresh = estimate(spec, run_of(spec, tmp_path, studies, version="1"), studies, Prices(), 2)
+    fresh = estimate(spec, run_of(spec, tmp_path, studies, version="1"), studies, ComputePrices(), 2)
     assert (fresh.n_open, fresh.n_permuted, fresh.n_left) == (2, 10, 12 * 24)
     assert fresh.core_seconds > 4 * sum(share.cost.seconds for share in fresh.shares)
     runs = three.run.folder.parent
-    later = estimate(spec, run_of(spec, runs, studies, version="1"), studies, Prices(), 2)
+    later = estimate(spec, run_of(spec, runs, studies, version="1"), studies, ComputePrices(), 2)
     assert (later.n_open, later.n_permuted, later.n_left) == (0, 7, 7 * 24)
     plain = permuting(market, 0)
-    assert estimate(plain, run_of(plain, runs, studies, version="1"), studies, Prices(), 2).permuted == ()
+    assert (
+        estimate(plain, run_of(plain, runs, studies, version="1"), studies, ComputePrices(), 2).permuted == ()
+    )
 
 
 @pytest.mark.slow
@@ -240,7 +242,7 @@ def test_killed_in_the_middle_it_goes_on(market, tmp_path):
     assert wait_for(lambda: len(list(runs.glob("*/permuted/*/summary.json"))) > 2, 60)
     driver.kill()
     driver.communicate()
-    run = Run.open(next(path.parent for path in runs.glob("*/sweep.json")))
+    run = StoredSweep.open(next(path.parent for path in runs.glob("*/sweep.json")))
     assert ProgressReader(run).read().n_permuted == 12
     finished = {path: path.stat().st_mtime_ns for path in runs.glob("*/permuted/*/summary.json")}
     assert 2 < len(finished) < 12

@@ -121,14 +121,14 @@ def test_bad_input_is_one_line_and_exit_2(market, tmp_path, changes, arguments, 
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("engine", ["rustuna", pytest.param("optuna", marks=pytest.mark.slow)])
-def test_the_estimate_is_within_a_factor_of_three(market, tmp_path, engine):
+@pytest.mark.parametrize("backend", ["rustuna", pytest.param("optuna", marks=pytest.mark.slow)])
+def test_the_estimate_is_within_a_factor_of_three(market, tmp_path, backend):
     (tmp_path / "slow.py").write_text(SLOW)
     slow = {"file": str(tmp_path / "slow.py"), "class": "Slow"}
     spec = parsed(
         market,
         grid={"strategies": ["MACDStrategy", "RSIStrategy", slow], "timeframes": ["15m", "1h"]},
-        search={"trials": 100, "engine": engine},
+        search={"trials": 100, "backend": backend},
     )
     studies = studies_of(spec)
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from stored_sweeps import with_data_root
+from sweeps import INLINE, backtune, parsed, spec_document
 
 from backtune.report import html
 from backtune.report.as_json import json_report
@@ -16,10 +18,9 @@ from backtune.report.html import html_report
 from backtune.report.markdown import markdown_report
 from backtune.report.tables import grids, months_of
 from backtune.report.wording import metric_text, p_text
-from backtune.results.runs import Run
-from backtune.spec import SweepSpec
+from backtune.results.runs import StoredSweep
+from backtune.spec import Execution, SweepSpec
 from backtune.sweep import run_sweep
-from sweeps import INLINE, backtune, parsed, spec_document
 
 _VOID = {"meta", "br", "hr"}
 
@@ -264,7 +265,7 @@ def test_a_study_without_a_winner_and_a_sweep_without_any(market, tmp_path):
 def test_a_sweep_that_is_not_finished_shows_what_is_there(undisturbed, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(undisturbed.run.folder, folder)
-    run = Run.open(folder)
+    run = StoredSweep.open(folder)
     (run.study_folder(run.studies[0].id) / "summary.json").unlink()
     shutil.rmtree(run.study_folder(run.studies[1].id))
     content = Content(run)
@@ -277,8 +278,7 @@ def test_a_sweep_that_is_not_finished_shows_what_is_there(undisturbed, tmp_path)
 
 
 def test_without_the_bars_the_page_comes_and_says_what_is_missing(undisturbed, tmp_path):
-    data = {**undisturbed.run.spec["data"], "root": str(tmp_path / "gone")}
-    run = replace(undisturbed.run, spec={**undisturbed.run.spec, "data": data})
+    run = replace(undisturbed.run, spec=with_data_root(undisturbed.run, tmp_path / "gone"))
     page = Page(html_report(Content(run)))
     words = " ".join(page.texts)
     assert words.count("the winner could not be run again") == 4
@@ -287,7 +287,8 @@ def test_without_the_bars_the_page_comes_and_says_what_is_missing(undisturbed, t
 
 
 def test_other_bars_than_the_sweeps_are_not_passed_off_as_its_own(undisturbed):
-    run = replace(undisturbed.run, spec={**undisturbed.run.spec, "execution": {"fee_bps": 50}})
+    spec = undisturbed.run.spec
+    run = replace(undisturbed.run, spec=spec.model_copy(update={"execution": Execution(fee_bps=50)}))
     study = Content(run).of_study(run.studies[0].id)
     assert study.replay is None
     assert "are no longer those of the sweep: total_return is" in study.gap

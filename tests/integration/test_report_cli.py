@@ -9,7 +9,7 @@ from sweeps import INLINE, backtune, parsed, spec_document, written
 
 from backtune.errors import SpecError
 from backtune.report.export.parameters import Parameters, evaluate
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.simulation.metrics import METRICS
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
@@ -56,7 +56,7 @@ def test_the_best_parameters_give_the_leaderboards_numbers_again(undisturbed, ma
 
 
 def test_every_row_of_a_leaderboard_gives_its_numbers_again(stopped, market, tmp_path):
-    spec = SweepSpec.parse(stopped.run.spec)
+    spec = stopped.run.spec
     rows = [row for row in stopped.rows() if row.values is not None]
     assert len(rows) > len(stopped.run.studies) > 3
     assert all("stop_loss" in row.params for row in rows)
@@ -186,6 +186,6 @@ def test_a_strategy_of_ones_own_is_refused_until_it_has_a_template(market, tmp_p
     script = printed("export-pine", run.folder, cwd=tmp_path)
     assert "int side = close > open ? 1 : 0" in script
     # The template decides no result: the same studies are found again.
-    assert {study.id for study in Run.open(run.folder).studies} == {
+    assert {study.id for study in StoredSweep.open(run.folder).studies} == {
         study.id for study in run_sweep(spec, tmp_path / "runs", INLINE).run.studies
     }

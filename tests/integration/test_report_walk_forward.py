@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from paper import margins
+from stored_sweeps import with_data_root
 from sweeps import INLINE, spec_document
 from workbooks import Book
 
@@ -172,8 +173,7 @@ def test_one_fold_alone(walked, tmp_path):
 
 
 def test_without_the_bars_it_says_what_is_missing(walked, tmp_path):
-    data = {**walked.run.spec["data"], "root": str(tmp_path / "gone")}
-    content = Content(replace(walked.run, spec={**walked.run.spec, "data": data}))
+    content = Content(replace(walked.run, spec=with_data_root(walked.run, tmp_path / "gone")))
     text = html_report(content)
     assert text.count("the tests could not be run again") == 2
     exported = export(content, "csv", tmp_path / "out")

@@ -9,6 +9,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
+from stored_sweeps import minimal_spec
 from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, wait_for, written
 
 from backtune.errors import ResultsError
@@ -19,7 +20,7 @@ from backtune.report.writing import written_report
 from backtune.results import lease
 from backtune.results.leaderboard import leaderboard
 from backtune.results.progress import ProgressReader
-from backtune.results.runs import Run, is_driven, runs_in
+from backtune.results.runs import StoredSweep, is_driven, runs_in
 from backtune.search.export import export_study
 from backtune.storage.files import exists, names_in, read_bytes, read_json
 from backtune.storage.location import location
@@ -50,8 +51,8 @@ def result(s3, market):
 
 
 @pytest.fixture(scope="module")
-def run(result) -> Run:
-    return Run.open(result.run.folder)
+def run(result) -> StoredSweep:
+    return StoredSweep.open(result.run.folder)
 
 
 def test_rows_and_leaderboard_are_those_of_a_local_run(result, run, undisturbed, undisturbed_rows):
@@ -195,7 +196,7 @@ class TestLease:
 
     @pytest.fixture
     def held(self, run, request):
-        return Run(location(f"{RUNS}/{request.node.name}"), "id", "name", {}, (), "0")
+        return StoredSweep(location(f"{RUNS}/{request.node.name}"), "id", "name", minimal_spec(), (), "0")
 
     def test_it_is_held_and_let_go(self, held, monkeypatch):
         # S3 tells whole seconds of when a file was written.

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from stored_sweeps import with_data_root
 from sweeps import INLINE, build_market, spec_document
 from workbooks import Book
 
@@ -107,7 +108,7 @@ def test_a_walk_forward_is_its_tests_as_one(walked):
     for fold in row.folds:
         stage = stages.of(entries[other.asset, fold.fold])
         pieces.append((fold.params, stage.test))
-    assert other.metrics == stage.objective.chained(pieces).metrics
+    assert other.metrics == stage.scorer.chained(pieces).metrics
     # A fold by itself has a stress too.
     fold = row.folds[0]
     assert stress_winner(walked, fold).metrics == fold.oos_metrics
@@ -132,8 +133,7 @@ def test_an_asset_whose_bars_are_gone_is_told_of(held_out, own_market, tmp_path)
     row = leaderboard(held_out)[0]
     other = "BBB" if row.asset == "AAA" else "AAA"
     shutil.rmtree(market / f"asset={other}")
-    data = {**held_out.spec["data"], "root": str(market)}
-    run = replace(held_out, spec={**held_out.spec, "data": data})
+    run = replace(held_out, spec=with_data_root(held_out, market))
     gone, there = sorted(stress_winner(run, row).elsewhere, key=lambda cell: cell.asset == row.asset)
     assert f"asset={other}" in gone.problem
     assert set(gone.metrics.values()) == {None}
@@ -146,8 +146,7 @@ def test_an_asset_whose_bars_are_gone_is_told_of(held_out, own_market, tmp_path)
 
 
 def test_without_bars_every_form_says_why(held_out, tmp_path):
-    data = {**held_out.spec["data"], "root": str(tmp_path / "gone")}
-    content = Content(replace(held_out, spec={**held_out.spec, "data": data}))
+    content = Content(replace(held_out, spec=with_data_root(held_out, tmp_path / "gone")))
     why = "The winner could not be run again: "
     assert html_report(content).count(why) == MOST_STRESSED
     assert markdown_report(content).count(why) == MOST_STRESSED

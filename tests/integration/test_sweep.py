@@ -10,7 +10,7 @@ from sweeps import INLINE, add_funding, assert_same_rows, build_market, parsed, 
 
 import backtune
 from backtune.errors import ResultsError
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.simulation.metrics import METRICS
 from backtune.sweep import Options, run_sweep
 
@@ -267,7 +267,7 @@ def test_progress_reaches_the_whole(market, tmp_path):
 
 
 def test_a_run_can_be_opened_from_its_folder(undisturbed):
-    opened = Run.open(undisturbed.run.folder)
+    opened = StoredSweep.open(undisturbed.run.folder)
     assert opened == undisturbed.run
     with pytest.raises(ResultsError, match="no sweep here"):
-        Run.open(Path("/nonexistent"))
+        StoredSweep.open(Path("/nonexistent"))

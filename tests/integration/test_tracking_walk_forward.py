@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from stored_sweeps import with_data_root
+from sweeps import INLINE, spec_document
 
 from backtune.results.leaderboard import leaderboard
 from backtune.spec import SweepSpec
 from backtune.sweep import SweepResult, run_sweep
 from backtune.tracking.address import tracking_uri
 from backtune.tracking.sync import sync
-from sweeps import INLINE, spec_document
 
 N_FOLDS, N_CELLS = 3, 2
 
@@ -78,7 +80,6 @@ def test_again_writes_nothing(walked):
 def test_without_the_bars_the_cells_are_told_as_far_as_they_are_known(walked, tmp_path):
     for kept in walked.run.folder.glob("studies/*/walk_forward.json"):
         kept.unlink()
-    data = {**walked.run.spec["data"], "root": str(tmp_path / "gone")}
-    walked.run.spec["data"] = data
-    report = sync(walked.run, f"sqlite:///{tmp_path}/other.db")
+    run = replace(walked.run, spec=with_data_root(walked.run, tmp_path / "gone"))
+    report = sync(run, f"sqlite:///{tmp_path}/other.db")
     assert report.n_written == N_CELLS * N_FOLDS

@@ -9,17 +9,17 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from sweeps import INLINE, parsed, spec_document
 
 from backtune import load_bars
 from backtune.data.catalog import Catalog
 from backtune.results.related import RelatedStudy
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.segments import blocks_of, read_log, write_segment
 from backtune.results.tried import count_tried
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
 from backtune.validation.deflated_sharpe import Tried
-from sweeps import INLINE, parsed, spec_document
 
 GRID = {"strategies": ["RSIStrategy"], "assets": ["WALK"], "timeframes": ["1h"]}
 N_BARS = 3_000
@@ -84,7 +84,7 @@ def test_a_warm_start_carries_the_trials_that_found_its_first_candidate(tmp_path
     for result in (cold, warm):
         shutil.move(result.run.folder, tmp_path / "moved" / result.run.folder.name)
     copy = shutil.copytree(heir.run.folder, tmp_path / "moved" / heir.run.folder.name)
-    (row,) = replace(heir, run=Run.open(copy)).rows()
+    (row,) = replace(heir, run=StoredSweep.open(copy)).rows()
     assert row.evidence.n_elsewhere == 1_020
     # Here nothing is left of them.
     (row,) = heir.rows()
@@ -224,7 +224,7 @@ def test_the_folder_of_an_older_warm_start_says_that_its_source_is_not_known(tmp
     for study in content["studies"]:
         del study["sources"]
     path.write_text(json.dumps(content))
-    (row,) = replace(warm, run=Run.open(warm.run.folder)).rows()
+    (row,) = replace(warm, run=StoredSweep.open(warm.run.folder)).rows()
     assert any("its folder is too old to name it" in text for text in row.warnings)
 
 

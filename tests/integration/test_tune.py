@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from sweeps import assert_same_rows, backtune_process, parsed, rows_of, spec_document, wait_for, written
 
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.sweep import Options, run_sweep
 from faults.traces import Traces
 
@@ -111,7 +111,7 @@ def test_the_command_line_leaves_nothing_behind(market, tmp_path, undisturbed_ro
         **traces.environment,
     )
     assert result.returncode == 0, result.stderr
-    run = Run.open(next((tmp_path / "runs").iterdir()))
+    run = StoredSweep.open(next((tmp_path / "runs").iterdir()))
     assert_same_rows(rows_of(run), undisturbed_rows)
     assert list(home.iterdir()) == [], "something was written to the home directory"
     assert wait_for(lambda: not traces.left_behind(), 60), traces.left_behind()

@@ -24,7 +24,7 @@ from backtune.results.summary import StudySummary
 from backtune.simulation.costs import costs_of
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulation import chained
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.spec import Execution, SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
@@ -77,7 +77,7 @@ def by_hand(row, bars):
     for fold in row.folds:
         first, end = np.searchsorted(bars.timestamp, [fold.test.start, fold.test.end]).tolist()
         positions = StrategyFactory.get(row.strategy)(**fold.params).positions(bars[:end])
-        window = Window.of(bars[:end], first)
+        window = BarWindow.of(bars[:end], first)
         pieces.append((window.moves(positions, allow_short=True), window, COSTS))
     return chained(pieces)
 
@@ -340,7 +340,7 @@ def by_hand_of_own(folder, row, bars):
     pieces = []
     for fold in row.folds:
         first, end = np.searchsorted(bars.timestamp, [fold.test.start, fold.test.end]).tolist()
-        window = Window.of(bars[:end], first)
+        window = BarWindow.of(bars[:end], first)
         positions = namespace["Own"](**fold.params).positions(bars[:end])
         pieces.append((window.moves(positions, allow_short=True), window, COSTS))
     return chained(pieces)
@@ -379,7 +379,7 @@ def test_the_parameters_out_and_in_are_the_last_folds(walked, own_market):
     row = walked.rows()[0]
     parameters = Parameters.of(walked.run, row)
     assert (parameters.fold, parameters.params) == ("walk3", row.params)
-    again = evaluate(SweepSpec.parse(walked.run.spec), parameters)
+    again = evaluate(walked.run.spec, parameters)
     assert again.oos_metrics == row.folds[-1].oos_metrics
 
 

@@ -47,7 +47,7 @@ def test_every_best_makes_the_leaderboards_numbers_as_a_script(finished):
     run = finished.run
     rows = [chosen_row(run, study.id) for study in run.studies]
     assert {row.strategy for row in rows} == {*BUILT_IN, "Breakout"}
-    bars = load_bars(run.spec["data"]["root"], "AAA", "1h")
+    bars = load_bars(run.spec.data.root, "AAA", "1h")
     scripts = [pine_script(pine_source(run, row)) for row in rows]
     for row, done in zip(rows, run_scripts([(bars, script) for script in scripts]), strict=True):
         closed = [trade for trade in done.trades if trade.exit_bar is not None]

@@ -5,14 +5,14 @@ import pytest
 from oracles import EXAMPLES, make_bars
 
 from backtune.data.synthetic import synthetic_bars
-from backtune.results.objective import Objective
-from backtune.simulation.window import Window
+from backtune.results.candidate_scorer import CandidateScorer
+from backtune.simulation.window import BarWindow
 from backtune.space import Choice, Int, Space
-from backtune.spec import Execution, Goal
+from backtune.spec import Execution, Objective
 from backtune.strategy.base import BatchedStrategy
 from backtune.strategy.registry import BUILT_IN, strategy_ref
 
-GOALS = (Goal(metric="sharpe_ratio"),)
+OBJECTIVES = (Objective(metric="sharpe_ratio"),)
 
 
 def candidates(space: Space, n: int, seed: int = 3) -> list[dict]:
@@ -38,7 +38,7 @@ def test_sides_of_a_batch_are_the_positions_of_each(name, n_bars):
     assert issubclass(strategy, BatchedStrategy)
     bars = synthetic_bars("A", "1h", "2021-01-01", "2022-01-01", seed=5)[:n_bars]
     built = [strategy(**params) for params in candidates(strategy.space(), 40)]
-    window = Window.of(bars)
+    window = BarWindow.of(bars)
     for one, sides in zip(built, strategy.sides(built, window.columns), strict=True):
         assert sides.dtype == np.int8
         assert np.array_equal(sides, one.positions(bars))
@@ -50,12 +50,12 @@ def test_sides_of_a_batch_are_the_positions_of_each(name, n_bars):
     "execution", [Execution(), Execution(allow_short=False, stop_loss=0.03, trailing_stop=0.05)]
 )
 def test_trials_of_a_batch_are_the_trials_of_each(name, start, execution):
-    objective = Objective(strategy_ref(name), execution, GOALS, ())
+    scorer = CandidateScorer(strategy_ref(name), execution, OBJECTIVES, ())
     bars = synthetic_bars("A", "1h", "2021-01-01", "2021-04-01", seed=6)
-    window = Window.of(bars, start)
+    window = BarWindow.of(bars, start)
     numbered = list(enumerate(candidates(BUILT_IN[name].space(), 12)))
-    for together, (number, params) in zip(objective.trials(numbered, window), numbered, strict=True):
-        (alone,) = objective.trials([(number, params)], window)
+    for together, (number, params) in zip(scorer.trials(numbered, window), numbered, strict=True):
+        (alone,) = scorer.trials([(number, params)], window)
         assert together.metrics == alone.metrics
         assert np.array_equal(together.blocks, alone.blocks)
         assert (together.state, together.params, together.number) == (alone.state, params, number)
@@ -66,7 +66,7 @@ def test_moves_of_sides_are_the_moves_of_the_same_targets():
     for case in range(EXAMPLES):
         n = int(rng.integers(1, 70))
         sides = rng.choice([-1, 0, 1], n, p=[0.1, 0.8, 0.1] if case % 2 else None).astype(np.int8)
-        window = Window.of(make_bars(np.ones(n), np.ones(n)), int(rng.integers(0, n)))
+        window = BarWindow.of(make_bars(np.ones(n), np.ones(n)), int(rng.integers(0, n)))
         for allow_short in (True, False):
             ours = window.moves_of_sides(sides, allow_short=allow_short)
             theirs = window.moves(sides.astype(float), allow_short=allow_short)
@@ -75,12 +75,10 @@ def test_moves_of_sides_are_the_moves_of_the_same_targets():
 
 
 def test_a_candidate_that_cannot_be_built_fails_alone():
-    objective = Objective(strategy_ref("MovingAverageCrossover"), Execution(), GOALS, ())
-    window = Window.of(synthetic_bars("A", "1h", "2021-01-01", "2021-04-01", seed=6))
+    scorer = CandidateScorer(strategy_ref("MovingAverageCrossover"), Execution(), OBJECTIVES, ())
+    window = BarWindow.of(synthetic_bars("A", "1h", "2021-01-01", "2021-04-01", seed=6))
     good = {"fast_period": 5, "slow_period": 50}
-    trials = list(
-        objective.trials([(0, good), (1, {"fast_period": 0, "slow_period": 50}), (2, good)], window)
-    )
+    trials = list(scorer.trials([(0, good), (1, {"fast_period": 0, "slow_period": 50}), (2, good)], window))
     assert [trial.state for trial in trials] == ["complete", "failed", "complete"]
     assert trials[1].reason == "ValueError: a period must be 1 or more, not 0"
     assert trials[0].metrics == trials[2].metrics

@@ -23,7 +23,7 @@ from backtune.data.parquet import decode, encode
 from backtune.data.quality import judge_bars
 from backtune.data.resample import resample
 from backtune.data.schema import PRICES, SCHEMA, check_bars
-from backtune.data.window import Window
+from backtune.data.window import TimeRange
 from backtune.spec.origin import Origin
 from backtune.spec.timeframe import Timeframe
 
@@ -109,7 +109,7 @@ def test_a_window_is_a_part_of_the_whole(frame, skip, length, origin, target):
     """Bars of a window are those bars of the whole that lie in it: none is built from less."""
     source = Timeframe(60)
     start = int(frame["timestamp"].to_physical()[0]) + (skip - 200_000) * MINUTE
-    window = Window(start, start + length * MINUTE)
+    window = TimeRange(start, start + length * MINUTE)
 
     def build(rows: pl.DataFrame) -> pl.DataFrame:
         return rows if target == source or rows.is_empty() else resample(rows, target, origin)

@@ -27,7 +27,7 @@ from backtune.data.bars import Bars
 from backtune.simulation.backtest import backtest_positions
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulation import Result, result_of, score_positions
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.spec import Execution
 
 examples = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
@@ -160,7 +160,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def run(case: Case) -> tuple[Result, Replay, Bars]:
-    window = Window.of(case.bars, case.start)
+    window = BarWindow.of(case.bars, case.start)
     return (
         result_of(case.targets, window, case.execution),
         replay(case.bars, case.targets, case.execution, case.start),
@@ -228,7 +228,7 @@ def test_metrics_are_those_of_the_event_loop(case: Case) -> None:
 @examples
 @given(cases())
 def test_a_score_is_the_result_without_its_records(case: Case) -> None:
-    window = Window.of(case.bars, case.start)
+    window = BarWindow.of(case.bars, case.start)
     result = result_of(case.targets, window, case.execution)
     score = score_positions(case.targets, window, case.execution)
     assert score.metrics == result.metrics
@@ -240,7 +240,7 @@ def test_a_score_is_the_result_without_its_records(case: Case) -> None:
 @examples
 @given(cases())
 def test_block_moments_are_those_of_the_returns(case: Case) -> None:
-    window = Window.of(case.bars, case.start)
+    window = BarWindow.of(case.bars, case.start)
     result = result_of(case.targets, window, case.execution)
     blocks = score_positions(case.targets, window, case.execution).blocks
     bars, cash = case.bars[case.start :], case.execution.initial_cash
@@ -252,9 +252,9 @@ def test_block_moments_are_those_of_the_returns(case: Case) -> None:
 @examples
 @given(cases())
 def test_nothing_before_the_window_counts_but_the_last_target(case: Case) -> None:
-    ours = score_positions(case.targets, Window.of(case.bars, case.start), case.execution)
+    ours = score_positions(case.targets, BarWindow.of(case.bars, case.start), case.execution)
     before = max(case.start - 1, 0)
-    cut = Window.of(case.bars[before:], case.start - before)
+    cut = BarWindow.of(case.bars[before:], case.start - before)
     assert score_positions(case.targets[before:], cut, case.execution).metrics == ours.metrics
 
 
@@ -263,7 +263,7 @@ def test_nothing_before_the_window_counts_but_the_last_target(case: Case) -> Non
 def test_the_last_target_is_never_filled(case: Case) -> None:
     other = case.targets.copy()
     other[-1] = -other[-1] or 1.0
-    window = Window.of(case.bars, case.start)
+    window = BarWindow.of(case.bars, case.start)
     assert (
         result_of(case.targets, window, case.execution).metrics
         == result_of(other, window, case.execution).metrics
@@ -325,7 +325,10 @@ def test_what_is_never_touched_changes_nothing(
 def test_a_funding_of_zero_changes_nothing(case: Case) -> None:
     unfunded, zero = (replace(case.bars, funding=rate) for rate in (None, np.zeros(len(case.bars))))
     assert_same(
-        *(result_of(case.targets, Window.of(bars, case.start), case.execution) for bars in (unfunded, zero))
+        *(
+            result_of(case.targets, BarWindow.of(bars, case.start), case.execution)
+            for bars in (unfunded, zero)
+        )
     )
 
 
@@ -336,7 +339,7 @@ def test_the_unit_of_price_changes_no_equity(case: Case, factor: float) -> None:
     case = replace(case, execution=case.execution.model_copy(update=NO_TERMS))
     prices = {name: getattr(case.bars, name) * factor for name in ("open", "high", "low", "close")}
     ours, theirs = (
-        result_of(case.targets, Window.of(bars, case.start), case.execution)
+        result_of(case.targets, BarWindow.of(bars, case.start), case.execution)
         for bars in (case.bars, replace(case.bars, **prices))
     )
     assert theirs.equity.tolist() == ours.equity.tolist()
@@ -383,7 +386,7 @@ def test_the_nearer_is_no_later(
 @given(bars_of(), executions(), st.integers(0, 59))
 def test_flat_targets_leave_the_cash_alone(bars: Bars, execution: Execution, start: int) -> None:
     start = min(start, len(bars) - 1)
-    result = result_of(np.zeros(len(bars)), Window.of(bars, start), execution)
+    result = result_of(np.zeros(len(bars)), BarWindow.of(bars, start), execution)
     assert (result.equity == execution.initial_cash).all()
     zero = {"total_return", "annual_return", "max_drawdown", "ulcer_index", "total_trades", "trades_per_month",
             "exposure", "turnover"} | ({"volatility"} if len(bars) - start > 1 else set())  # fmt: skip
@@ -394,7 +397,7 @@ def test_flat_targets_leave_the_cash_alone(bars: Bars, execution: Execution, sta
 @given(cases(), st.sampled_from([1e-3, 2.0, 1e5]))
 def test_more_cash_scales_money_and_leaves_fractions(case: Case, factor: float) -> None:
     case = replace(case, execution=case.execution.model_copy(update=NO_TERMS))
-    window = Window.of(case.bars, case.start)
+    window = BarWindow.of(case.bars, case.start)
     rich = case.execution.model_copy(update={"initial_cash": case.execution.initial_cash * factor})
     ours, theirs = (result_of(case.targets, window, execution) for execution in (case.execution, rich))
     scale = {"rtol": 1e-9, "atol": 1e-9 * rich.initial_cash}

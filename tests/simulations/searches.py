@@ -8,13 +8,13 @@ import numpy as np
 
 from backtune.data.bars import Bars
 from backtune.results.best import best_of
+from backtune.results.candidate_scorer import CandidateScorer, Trial
 from backtune.results.evidence import Evidence, Setting
-from backtune.results.objective import Objective, Trial
 from backtune.results.searched import Searched
 from backtune.results.summary import Winner
 from backtune.search.suggesters.samplers import make_suggester
 from backtune.search.suggesters.suggest import Told
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.spec import Execution, Search
 from backtune.strategy.registry import strategy_ref
 from backtune.validation.deflated_sharpe import ReturnShape, Tried
@@ -61,8 +61,8 @@ def search_bars(
     """Search the Sharpe ratio of a built-in strategy on all bars; None where no candidate is complete."""
     setting = Search.model_validate({"sampler": sampler, "trials": n_trials})
     ref = strategy_ref(strategy)
-    objective = Objective(ref, execution, setting.goals, setting.bounds)
-    window = Window.of(bars)
+    scorer = CandidateScorer(ref, execution, setting.objectives, setting.constraints)
+    window = BarWindow.of(bars)
     suggester = make_suggester(setting, ref.load().space(), seed)
     trials: list[Trial] = []
     while len(trials) < n_trials:
@@ -70,22 +70,22 @@ def search_bars(
         if not candidates:
             break
         numbered = list(enumerate(candidates, start=len(trials)))
-        batch = list(objective.trials(numbered, window))
-        suggester.tell([Told(trial.values, objective.told(trial)) for trial in batch])
+        batch = list(scorer.trials(numbered, window))
+        suggester.tell([Told(trial.values, scorer.told(trial)) for trial in batch])
         trials += batch
     trials = trials[:n_trials]
-    best = best_of(trials, setting.goals)
+    best = best_of(trials, setting.objectives)
     tried = Tried.of(np.array([trial.blocks for trial in trials]))
     if not best or tried is None:
         return None
-    return _outcome(best[0], objective, window, Setting(sampler, bars.bars_per_year, None), tried)
+    return _outcome(best[0], scorer, window, Setting(sampler, bars.bars_per_year, None), tried)
 
 
 def _outcome(
-    best: Trial, objective: Objective, window: Window, setting: Setting, tried: Tried
+    best: Trial, scorer: CandidateScorer, window: BarWindow, setting: Setting, tried: Tried
 ) -> SearchOutcome | None:
-    equity = objective.equity(best.params, window)
-    shape = ReturnShape.of(bar_returns(equity, objective.execution.initial_cash))
+    equity = scorer.equity(best.params, window)
+    shape = ReturnShape.of(bar_returns(equity, scorer.execution.initial_cash))
     winner = Winner(
         best.number, best.params, best.values or (), best.metrics, oos_metrics=None, is_shape=shape
     )

@@ -148,7 +148,7 @@ class Trade:
         nearer = max(levels) if self.side > 0 else min(levels)
         return on_grid(nearer, execution.tick_size, -self.side)
 
-    def goal(self, execution: Execution) -> float | None:
+    def objective(self, execution: Execution) -> float | None:
         """The profit target."""
         if execution.take_profit is None:
             return None
@@ -201,16 +201,16 @@ class Account:
         trade = self.open_trade
         if trade is None:
             return
-        stop, goal, side = trade.stop(self.execution), trade.goal(self.execution), trade.side
+        stop, objective, side = trade.stop(self.execution), trade.objective(self.execution), trade.side
         worst, best = (low, high) if side > 0 else (high, low)
         if stop is not None and (open_ - stop) * side <= 0:
             self._stop_out(bar, open_)
-        elif goal is not None and (open_ - goal) * side >= 0:
+        elif objective is not None and (open_ - objective) * side >= 0:
             self._take_profit(bar, open_)
         elif stop is not None and (worst - stop) * side <= 0:
             self._stop_out(bar, stop)
-        elif goal is not None and (best - goal) * side >= 0:
-            self._take_profit(bar, goal)
+        elif objective is not None and (best - objective) * side >= 0:
+            self._take_profit(bar, objective)
         else:
             trade.best = max(trade.best, high) if side > 0 else min(trade.best, low)
 

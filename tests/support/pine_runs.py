@@ -115,8 +115,8 @@ def trades_of(result: Result, targets: np.ndarray, bars: Bars, rules: Execution)
     columns = ("entry_time", "exit_time", "side", "entry_price", "exit_price")
     for entry_time, exit_time, name, entry, price in result.trades.select(columns).iter_rows():
         side = 1 if name == "long" else -1
-        goal = entry * (1 + side * rules.take_profit) if rules.take_profit else side * np.inf
-        exit_price = price if side * (price - goal) > -1e-12 * price else price / (1 - side * slip)
+        objective = entry * (1 + side * rules.take_profit) if rules.take_profit else side * np.inf
+        exit_price = price if side * (price - objective) > -1e-12 * price else price / (1 - side * slip)
         rows = _row(bars, entry_time), _row(bars, exit_time)
         trades.append(Trade(*rows, side, entry / (1 + side * slip), exit_price))
     if result.entry_price is not None:

@@ -15,7 +15,7 @@ from in_process import run_main
 
 from backtune.data.catalog import Catalog
 from backtune.data.synthetic import make_market
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.segments import read_log
 from backtune.spec import SweepSpec
 from backtune.sweep import Options
@@ -72,7 +72,7 @@ def written(path: Path, document: dict[str, Any]) -> Path:
     return path
 
 
-def rows_of(run: Run) -> dict[str, pl.DataFrame]:
+def rows_of(run: StoredSweep) -> dict[str, pl.DataFrame]:
     """The rows of every study, without what time decides."""
     logs = {study.id: read_log(run.study_folder(study.id)) for study in run.studies}
     return {name: log.drop("duration_seconds") for name, log in logs.items() if log is not None}

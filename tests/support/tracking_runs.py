@@ -7,17 +7,18 @@ from pathlib import Path
 
 import numpy as np
 from oracles import DAY, make_bars
+from stored_sweeps import SHARPE_RATIO
 
 from backtune.data.bars import Bars
 from backtune.results.best import best_of
-from backtune.results.objective import Objective, search_window, validation_window
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.candidate_scorer import CandidateScorer, search_window, validation_window
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary, Winner, summary_of
 from backtune.space import Params
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import strategy_ref
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
 
 STRATEGY = "MovingAverageCrossover"
 
@@ -26,25 +27,27 @@ STRATEGY = "MovingAverageCrossover"
 class Sweep:
     """A sweep that is run by hand, study by study."""
 
-    run: Run
+    run: StoredSweep
     spec: SweepSpec
 
-    def finish(self, study: StudyEntry, n_trials: int) -> StudySummary:
+    def finish(self, study: StoredStudy, n_trials: int) -> StudySummary:
         """Run a study up to a number of trials, or go on with it; write its log and summary."""
         ref = strategy_ref(STRATEGY)
-        objective = Objective(ref, self.spec.execution, self.spec.search.goals, self.spec.search.bounds)
+        scorer = CandidateScorer(
+            ref, self.spec.execution, self.spec.search.objectives, self.spec.search.constraints
+        )
         bars = random_bars(seed=sum(study.id.encode()))
-        window = search_window(bars, Span(int(bars.timestamp[0]), int(bars.timestamp[280])))
+        window = search_window(bars, TimeWindow(int(bars.timestamp[0]), int(bars.timestamp[280])))
         log = TrialLog(self.run.study_folder(study.id), ref.load().space(), len(study.objectives))
         done = log.read()
-        new = list(objective.trials([(n, candidate(n)) for n in range(len(done), n_trials)], window))
+        new = list(scorer.trials([(n, candidate(n)) for n in range(len(done), n_trials)], window))
         if new:
             log.append(new)
         trials = [*done, *new]
-        test = validation_window(bars, Span(int(bars.timestamp[280]), int(bars.timestamp[-1])))
+        test = validation_window(bars, TimeWindow(int(bars.timestamp[280]), int(bars.timestamp[-1])))
         winners = [
-            Winner(t.number, t.params, t.values or (), t.metrics, objective.score(t.params, test).metrics)
-            for t in best_of(trials, self.spec.search.goals)
+            Winner(t.number, t.params, t.values or (), t.metrics, scorer.score(t.params, test).metrics)
+            for t in best_of(trials, self.spec.search.objectives)
         ]
         summary = summary_of(trials, winners, budget=study.budget, exhausted=False)
         summary.write(self.run.study_folder(study.id))
@@ -65,16 +68,14 @@ def make_sweep(
         }
     )
     studies = tuple(
-        StudyEntry(
+        StoredStudy(
             id=f"ma-{asset.lower()}", strategy=STRATEGY, asset=asset, timeframe="1d", fold="",
-            objectives=["sharpe_ratio"], budget=budget, space=strategy_ref(STRATEGY).load().space().to_json(),
-            data_fingerprint="f" * 64, engine="rustuna", span=[0, 400 * DAY], results_version="c" * 12,
+            objectives=SHARPE_RATIO, budget=budget, space=strategy_ref(STRATEGY).load().space().to_json(),
+            data_fingerprint="f" * 64, backend="rustuna", span=[0, 400 * DAY], results_version="c" * 12,
         )
         for asset in assets
     )  # fmt: skip
-    run = Run(
-        runs / spec.id, spec.id, spec.name, spec.model_dump(mode="json", by_alias=True), studies, "0.1.0"
-    )
+    run = StoredSweep(runs / spec.id, spec.id, spec.name, spec, studies, "0.1.0")
     run.folder.mkdir(parents=True)
     run.write()
     return Sweep(run, spec)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from oracles import make_bars
 
-from backtune.results.objective import Objective
-from backtune.simulation.window import Window
+from backtune.results.candidate_scorer import CandidateScorer
+from backtune.simulation.window import BarWindow
 from backtune.space import Int, Space
-from backtune.spec import Constraint, Execution, Goal
+from backtune.spec import Constraint, Execution, Objective
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.registry import StrategyRef
 
@@ -24,7 +24,7 @@ class Idle(BaseStrategy):
 
 
 @pytest.mark.parametrize(
-    ("goals", "constraints", "violations"),
+    ("objectives", "constraints", "violations"),
     [
         (["sharpe_ratio"], {}, ()),
         (["sharpe_ratio", "total_return"], {}, ()),
@@ -38,10 +38,12 @@ class Idle(BaseStrategy):
         (["average_loss"], {"total_trades": ">= 30"}, (1.0, 1.0)),
     ],
 )
-def test_that_it_never_trades_is_told_where_it_would_win(goals, constraints, violations):
-    bounds = tuple(Constraint.parse(*item) for item in constraints.items())
-    objective = Objective(StrategyRef("Idle", cls=Idle), Execution(), tuple(map(Goal.parse, goals)), bounds)
-    (trial,) = objective.trials([(0, {"period": 3})], Window.of(BARS, 0))
-    assert (trial.state, trial.values) == ("infeasible", (0.0,) * len(goals))
+def test_that_it_never_trades_is_told_where_it_would_win(objectives, constraints, violations):
+    constraints = tuple(Constraint.parse(*item) for item in constraints.items())
+    scorer = CandidateScorer(
+        StrategyRef("Idle", cls=Idle), Execution(), tuple(map(Objective.parse, objectives)), constraints
+    )
+    (trial,) = scorer.trials([(0, {"period": 3})], BarWindow.of(BARS, 0))
+    assert (trial.state, trial.values) == ("infeasible", (0.0,) * len(objectives))
     assert trial.reason.startswith("total_trades >= 1 does not hold")
-    assert tuple(one for one in objective.told(trial) if one > 0) == violations
+    assert tuple(one for one in scorer.told(trial) if one > 0) == violations

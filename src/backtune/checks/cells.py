@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backtune.data.catalog import Catalog
-from backtune.data.window import Window, to_datetime, to_microseconds
+from backtune.data.window import TimeRange, to_datetime, to_microseconds
 from backtune.errors import CatalogError, SpecError
 from backtune.simulation.metrics import METRICS
 from backtune.space import Space
@@ -15,7 +15,7 @@ from backtune.spec.origin import Origin
 from backtune.spec.timeframe import Timeframe
 from backtune.strategy.base import lookback_of
 from backtune.strategy.registry import StrategyRef, strategy_ref
-from backtune.validation.folds import Fold, Span, folds_of
+from backtune.validation.folds import Fold, TimeWindow, folds_of
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class _Bounds:
         data: where a bound is the data's, that of the stored bars, which all timeframes built from them share.
     """
 
-    bars: Span
-    data: Span
+    bars: TimeWindow
+    data: TimeWindow
 
 
 def cells_of(spec: SweepSpec, catalog: Catalog) -> list[Cell]:
@@ -100,7 +100,7 @@ def _window(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str, origi
         raise SpecError("grid.timeframes", str(error), value=timeframe) from None
     stored, built = catalog.span(asset, source), catalog.span_of_bars(asset, timeframe, origin)
     data, bars = (_bounded(spec, *span) for span in (stored, built))
-    opens = Window(bars.start, bars.end).opens(Timeframe.parse(timeframe), source, origin)
+    opens = TimeRange(bars.start, bars.end).opens(Timeframe.parse(timeframe), source, origin)
     if opens.is_empty or not catalog.partitions_in(asset, source, opens):
         start, end, first, last = (
             f"{moment:%Y-%m-%d %H:%M}" for moment in (*map(to_datetime, (bars.start, bars.end)), *stored)
@@ -112,18 +112,20 @@ def _window(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str, origi
     return _Bounds(bars, data)
 
 
-def _bounded(spec: SweepSpec, first: datetime, end: datetime) -> Span:
-    return Span(to_microseconds(spec.data.start or first), to_microseconds(spec.data.end or end))
+def _bounded(spec: SweepSpec, first: datetime, end: datetime) -> TimeWindow:
+    return TimeWindow(to_microseconds(spec.data.start or first), to_microseconds(spec.data.end or end))
 
 
 def _check_metrics(spec: SweepSpec) -> None:
-    for goal in spec.search.goals:
-        if goal.metric not in METRICS:
+    for objective in spec.search.objectives:
+        if objective.metric not in METRICS:
             raise SpecError(
-                "search.objectives", f"{goal.metric!r} is not a metric", value=goal.metric, allowed=METRICS
+                "search.objectives",
+                f"{objective.metric!r} is not a metric",
+                value=objective.metric,
+                allowed=METRICS,
             )
-    for metric in spec.search.constraints:
-        if metric not in METRICS:
-            raise SpecError(
-                "search.constraints", f"{metric!r} is not a metric", value=metric, allowed=METRICS
-            )
+    for constraint in spec.search.constraints:
+        if constraint.metric not in METRICS:
+            problem = f"{constraint.metric!r} is not a metric"
+            raise SpecError("search.constraints", problem, value=constraint.metric, allowed=METRICS)

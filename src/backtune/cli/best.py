@@ -28,10 +28,10 @@ def best(
     """Print the best parameters, for `backtune backtest SPEC --params FILE` to read."""
     from backtune.report.chosen import chosen_row
     from backtune.report.export.parameters import Parameters
-    from backtune.results.runs import Run
+    from backtune.results.runs import StoredSweep
     from backtune.spec.documents import yaml_of
 
-    opened = Run.open(run)
+    opened = StoredSweep.open(run)
     row = chosen_row(opened, study)
     content = (Parameters.of_centre if centre else Parameters.of)(opened, row).to_json()
     if output_format == "json":

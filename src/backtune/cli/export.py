@@ -31,9 +31,9 @@ def export(
     """
     from backtune.report.content import Content
     from backtune.report.export.exporting import export as export_content
-    from backtune.results.runs import Run
+    from backtune.results.runs import StoredSweep
 
-    opened = Run.open(run)
+    opened = StoredSweep.open(run)
     folder = output if output is not None else opened.folder / "export"
     exported = export_content(Content(opened, study), export_format, folder)
     if json:
@@ -58,10 +58,10 @@ def export_optuna(
 ) -> None:
     """Write the trials into an Optuna storage, for optuna-dashboard. What is there already is not written again."""
     from backtune.errors import SpecError
-    from backtune.results.runs import Run
+    from backtune.results.runs import StoredSweep
     from backtune.search.export import export_study
 
-    opened = Run.open(run)
+    opened = StoredSweep.open(run)
     ids = [entry.id for entry in opened.studies]
     if study is not None and study not in ids:
         raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)

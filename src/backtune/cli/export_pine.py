@@ -26,9 +26,9 @@ def export_pine(
     from backtune.report.chosen import chosen_row
     from backtune.report.export.pine import pine_script
     from backtune.report.export.pine_export import pine_source
-    from backtune.results.runs import Run
+    from backtune.results.runs import StoredSweep
 
-    opened = Run.open(run)
+    opened = StoredSweep.open(run)
     row = chosen_row(opened, study)
     script = pine_script(pine_source(opened, row))
     if output is not None:

@@ -23,9 +23,9 @@ from backtune.storage.location import location
 if TYPE_CHECKING:
     from backtune.data.calendar import Annualisation
     from backtune.data.unfinished import UnfinishedBar
-    from backtune.results.runs import Run
+    from backtune.results.runs import StoredSweep
     from backtune.search.planning.annualisations import Annualisations
-    from backtune.search.planning.cost import Cost
+    from backtune.search.planning.cost import ComputeCost
     from backtune.search.planning.estimate import Estimate
     from backtune.search.planning.luck import PlannedLuck
 
@@ -127,7 +127,7 @@ class _Outlook:
     """
 
     spec: SweepSpec
-    run: Run
+    run: StoredSweep
     found: Estimate
     annualisations: Annualisations
     luck: PlannedLuck
@@ -167,8 +167,8 @@ def _print(out: Console, outlook: _Outlook) -> None:
     studies = f"{found.n_studies:,} {'study' if found.n_studies == 1 else 'studies'}"
     if finished:
         studies += f", {finished:,} of them finished"
-    engine = outlook.run.studies[0].engine
-    title = f"{outlook.run.name}: {studies}, {search.sampler} ({engine}) on {', '.join(search.objectives)}"
+    backend = outlook.run.studies[0].backend
+    title = f"{outlook.run.name}: {studies}, {search.sampler} ({backend}) on {', '.join(map(str, search.objectives))}"
     if found.shares or found.permuted:
         table = _table(found)
         table.title = Text(title)
@@ -288,7 +288,7 @@ def _cost(offer: _Offer, n_cpus: int, seconds: float) -> str:
     return f"{shown} for {machines} at {offer.price:g} an hour"
 
 
-def _each(seconds: float, cost: Cost) -> str:
+def _each(seconds: float, cost: ComputeCost) -> str:
     return f"{1000 * seconds / cost.n_left:,.2f}" if cost.n_left else "-"
 
 

@@ -40,9 +40,9 @@ def portfolio(
 ) -> None:
     """Weights over the winners, fitted on what the searches saw and scored on what they did not."""
     from backtune.results.portfolio import portfolio_of
-    from backtune.results.runs import Run
+    from backtune.results.runs import StoredSweep
 
-    opened = Run.open(run)
+    opened = StoredSweep.open(run)
     found = portfolio_of(opened, method, top)
     if json:
         print_json(found.to_json())

@@ -29,9 +29,9 @@ def report(
     """Write what a sweep found: for people as a page that needs no network, PDF or Excel, for programs as JSON."""
     from backtune.report.content import Content
     from backtune.report.writing import written_report
-    from backtune.results.runs import Run
+    from backtune.results.runs import StoredSweep
 
-    opened = Run.open(run)
+    opened = StoredSweep.open(run)
     path = output if output is not None else opened.folder / f"report.{report_format}"
     written_report(Content(opened, study), report_format, path)
     sys.stdout.write(f"{path}\n")

@@ -25,9 +25,9 @@ def leaderboard(
     from backtune.cli.tables import print_folds, print_leaderboard
     from backtune.errors import SpecError
     from backtune.results.leaderboard import leaderboard as rows_of
-    from backtune.results.runs import Run
+    from backtune.results.runs import StoredSweep
 
-    opened = Run.open(run)
+    opened = StoredSweep.open(run)
     ids = [entry.id for entry in opened.studies]
     if study is not None and study not in ids:
         raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)
@@ -48,9 +48,9 @@ def status(
 ) -> None:
     """How far sweeps are."""
     from backtune.results.progress import ProgressReader
-    from backtune.results.runs import Run, default_runs, runs_in
+    from backtune.results.runs import StoredSweep, default_runs, runs_in
 
-    found = [Run.open(run)] if run is not None else runs_in(location(runs or default_runs()))
+    found = [StoredSweep.open(run)] if run is not None else runs_in(location(runs or default_runs()))
     counts = [(entry, ProgressReader(entry).read()) for entry in found]
     if json:
         print_json(
@@ -84,10 +84,10 @@ def sync(
     """Bring MLflow up to date with a sweep's results."""
     from dataclasses import asdict
 
-    from backtune.results.runs import Run
+    from backtune.results.runs import StoredSweep
     from backtune.tracking.sync import sync as sync_run
 
-    report = sync_run(Run.open(run), uri)
+    report = sync_run(StoredSweep.open(run), uri)
     if json:
         print_json(asdict(report))
     else:
@@ -102,12 +102,12 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
 ) -> None:
     """Show the results in MLflow's own pages; where a server tracks the sweep, tell the address. Ends with Ctrl-C."""
-    from backtune.results.runs import Run, default_runs
+    from backtune.results.runs import StoredSweep, default_runs
     from backtune.tracking.address import is_server, tracking_uri, ui_command
     from backtune.tracking.leading_view import link
     from backtune.tracking.sync import experiment_of
 
-    opened = Run.open(run) if run is not None else None
+    opened = StoredSweep.open(run) if run is not None else None
     folder = opened.folder.parent if opened is not None else location(runs or default_runs())
     uri = tracking_uri(opened) if opened is not None else None
     served = uri if uri is not None and is_server(uri) else f"http://{host}:{port}"

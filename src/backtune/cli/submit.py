@@ -102,7 +102,7 @@ def _document(spec: SweepSpec) -> dict[str, Any]:
                 "grid.strategies", "a gateway runs no files; name a strategy that is installed there",
                 value=entry.file,
             )  # fmt: skip
-    document = spec.model_dump(mode="json", by_alias=True)
+    document = spec.to_json()
     del document["data"]["root"]
     return document
 

@@ -12,14 +12,13 @@ from rich.text import Text
 
 from backtune.data.window import to_datetime
 from backtune.report.wording import IN_PERCENT, NOTHING, p_text, share_text
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.evidence import Evidence
-from backtune.results.objective import Metrics
 from backtune.results.row import Row
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.verdict import describe_verdict, is_better_than_luck
 from backtune.space import Params
-from backtune.spec import Goal
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
 
 # The columns beside objectives and evidence, shown where there is room for them.
 _WHERE_ROOM = ("total_return", "max_drawdown")
@@ -39,25 +38,25 @@ _MOST_DISAGREEMENTS = 10
 _SHORT = {"total_return": "return", "max_drawdown": "drawdown", "total_trades": "trades"}
 
 
-def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int) -> None:
+def print_leaderboard(console: Console, run: StoredSweep, rows: Sequence[Row], top: int) -> None:
     """Print the first ``top`` rows (all for 0) and those that test better than luck, what that comes to, and the warnings.
 
     Objectives are shown in sample and out of sample. Warnings about calendars are printed once for each asset and timeframe.
     """
-    goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
+    objectives = run.spec.search.objective_metrics
     shown = {
         place: row
         for place, row in enumerate(rows, start=1)
         if not top or place <= top or is_better_than_luck(row)
     }
-    more, evidence = [name for name in _WHERE_ROOM if name not in goals], dict(_EVIDENCE)
-    table = _table(shown, goals, evidence, more, _STUDY_WIDTH)
+    more, evidence = [name for name in _WHERE_ROOM if name not in objectives], dict(_EVIDENCE)
+    table = _table(shown, objectives, evidence, more, _STUDY_WIDTH)
     while _least_width(console, table) > console.width and (more or _WHERE_ROOM_TOO in evidence):
         if more:
             more.pop()
         else:
             del evidence[_WHERE_ROOM_TOO]
-        table = _table(shown, goals, evidence, more, _STUDY_WIDTH if more else _LEAST_STUDY_WIDTH)
+        table = _table(shown, objectives, evidence, more, _STUDY_WIDTH if more else _LEAST_STUDY_WIDTH)
     table.title, table.caption = _title(run), _caption(len(rows) - len(shown))
     console.print(table)
     verdict = describe_verdict(rows)
@@ -70,37 +69,37 @@ def print_leaderboard(console: Console, run: Run, rows: Sequence[Row], top: int)
         console.print(f" ! {line}", style="yellow", highlight=False, markup=False)
     centres = {place: row for place, row in shown.items() if _has_centre_to_name(row)}
     if centres:
-        console.print(_centres(centres, goals[0]))
+        console.print(_centres(centres, objectives[0]))
 
 
-def print_folds(console: Console, run: Run, rows: Sequence[Row]) -> None:
+def print_folds(console: Console, run: StoredSweep, rows: Sequence[Row]) -> None:
     """Of each row of a walk-forward, what its folds found and what that did in their tests."""
-    goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
+    objectives = run.spec.search.objective_metrics
     for place, row in enumerate(rows, start=1):
         if row.folds:
             console.print()
-            console.print(_folds(place, row, goals))
+            console.print(_folds(place, row, objectives))
 
 
-def _folds(place: int, row: Row, goals: Sequence[str]) -> Table:
+def _folds(place: int, row: Row, objectives: Sequence[str]) -> Table:
     title = Text.assemble((f" {place}  ", "dim"), (row.strategy, "bold"), f" {row.asset} {row.timeframe}")
     table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("fold")
     table.add_column("test", no_wrap=True)
     table.add_column("trials", justify="right")
-    _add_pairs(table, goals, row.folds)
+    _add_pairs(table, objectives, row.folds)
     table.add_column("trades\n[b]out[/b]", justify="right", no_wrap=True)
     table.add_column("parameters", overflow="fold", min_width=_LEAST_STUDY_WIDTH)
     for fold in row.folds:
         table.add_row(
             fold.fold, _days(fold.test), f"{fold.n_trials:,}",
-            *(_pair(name, fold.is_metrics, fold.oos_metrics) for name in goals),
+            *(_pair(name, fold.is_metrics, fold.oos_metrics) for name in objectives),
             _number("total_trades", fold.oos_metrics["total_trades"]), Text(_listed(fold.params) or "-", style="dim"),
         )  # fmt: skip
     return table
 
 
-def _days(span: Span | None) -> str:
+def _days(span: TimeWindow | None) -> str:
     if span is None:
         return "-"
     return "\n".join(
@@ -110,7 +109,7 @@ def _days(span: Span | None) -> str:
 
 def _table(
     rows: Mapping[int, Row],
-    goals: Sequence[str],
+    objectives: Sequence[str],
     evidence: Mapping[str, str],
     more: Sequence[str],
     study_width: int,
@@ -119,7 +118,7 @@ def _table(
     table.add_column("", justify="right", style="dim")
     table.add_column("study, best parameters", overflow="fold", min_width=study_width)
     table.add_column("trials", justify="right")
-    _add_pairs(table, goals, list(rows.values()))
+    _add_pairs(table, objectives, list(rows.values()))
     for heading in evidence.values():
         table.add_column(heading, justify="right", no_wrap=True)
     _add_pairs(table, more, list(rows.values()))
@@ -127,7 +126,7 @@ def _table(
     for place, row in rows.items():
         table.add_row(
             str(place), _study(row), f"{row.n_trials:,}",
-            *(_pair(name, row.is_metrics, row.oos_metrics) for name in goals), *_evidence(row, evidence),
+            *(_pair(name, row.is_metrics, row.oos_metrics) for name in objectives), *_evidence(row, evidence),
             *(_pair(name, row.is_metrics, row.oos_metrics) for name in more),
             _number("total_trades", row.oos_metrics["total_trades"]),
         )  # fmt: skip
@@ -205,27 +204,26 @@ def disagreement_lines(disagreements: Iterable[str]) -> list[str]:
     ]
 
 
-def _centres(rows: Mapping[int, Row], goal: str) -> Table:
+def _centres(rows: Mapping[int, Row], objective: str) -> Table:
     """A line for each row whose best stands alone while another candidate does not."""
     table = Table.grid(padding=(0, 1))
     table.add_column("", justify="right", style="dim")
     table.add_column("")
     for place, row in rows.items():
-        table.add_row(f" {place}", _centre(row.evidence, goal))
+        table.add_row(f" {place}", _centre(row.evidence, objective))
     return table
 
 
-def _centre(evidence: Evidence, goal: str) -> Text:
-    own = _number(goal, (evidence.centre_metrics or {}).get(goal))
+def _centre(evidence: Evidence, objective: str) -> Text:
+    own = _number(objective, (evidence.centre_metrics or {}).get(objective))
     plateaus = f"plateau {_number('', evidence.centre_plateau)} instead of {_number('', evidence.plateau)}"
-    told = f" ({_words(goal)} {own} in sample, {plateaus})"
+    told = f" ({_words(objective)} {own} in sample, {plateaus})"
     return Text.assemble("* centre of the plateau: ", _listed(evidence.plateau_centre or {}), (told, "dim"))
 
 
-def _title(run: Run) -> str:
-    search = run.spec["search"]
-    objectives = ", ".join(search["objectives"])
-    return f"{run.name}: {len(run.studies)} studies, {search['sampler']} on {objectives}"
+def _title(run: StoredSweep) -> str:
+    search = run.spec.search
+    return f"{run.name}: {len(run.studies)} studies, {search.sampler} on {', '.join(map(str, search.objectives))}"
 
 
 def _caption(n_hidden: int) -> str | None:

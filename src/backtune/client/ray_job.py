@@ -55,7 +55,7 @@ def _packed(spec: SweepSpec) -> Iterator[Path]:
             else:
                 strategies.append(entry)
         grid = spec.grid.model_copy(update={"strategies": tuple(strategies)})
-        document = spec.model_copy(update={"grid": grid}).model_dump(mode="json", by_alias=True)
+        document = spec.model_copy(update={"grid": grid}).to_json()
         (folder / "spec.yaml").write_text(yaml_of(document), encoding="utf-8")
         yield folder
 

@@ -26,7 +26,7 @@ from backtune.data.merge import check_spacing, merge
 from backtune.data.parquet import decode, encode
 from backtune.data.provenance import Provenance, add_source, series_key
 from backtune.data.schema import SCHEMA, check_bars
-from backtune.data.window import Moment, Window, iso, to_datetime, to_microseconds
+from backtune.data.window import Moment, TimeRange, iso, to_datetime, to_microseconds
 from backtune.errors import CatalogError, FingerprintError
 from backtune.spec import content_hash
 from backtune.spec.origin import UTC_MIDNIGHT, Origin
@@ -131,9 +131,9 @@ class Catalog:
         self, asset: str, source_timeframe: Timeframe | str, start: Moment = None, end: Moment = None
     ) -> list[Partition]:
         """The files of a stored timeframe that have bars in [start, end), in time order."""
-        return self.partitions_in(asset, _parsed(source_timeframe), Window.of(start, end))
+        return self.partitions_in(asset, _parsed(source_timeframe), TimeRange.of(start, end))
 
-    def partitions_in(self, asset: str, source_timeframe: Timeframe, window: Window) -> list[Partition]:
+    def partitions_in(self, asset: str, source_timeframe: Timeframe, window: TimeRange) -> list[Partition]:
         """The files of a stored timeframe that have bars in the window, in time order."""
         return [p for p in self.series(asset, source_timeframe) if window.overlaps(p.start, p.end)]
 
@@ -156,7 +156,7 @@ class Catalog:
             )
         return found
 
-    def funding_in(self, asset: str, window: Window) -> list[Partition]:
+    def funding_in(self, asset: str, window: TimeRange) -> list[Partition]:
         """The files of an asset's funding payments in the window, in time order; none if it lies between two payments.
 
         Raises:
@@ -176,7 +176,7 @@ class Catalog:
 
     def stored_bars(self, asset: str, timeframe: Timeframe, frame: pl.DataFrame) -> StoredBars | None:
         """The stored bars of the years of ``frame``, None where nothing is stored; damaged files are left out."""
-        partitions = self.partitions_in(asset, timeframe, Window())
+        partitions = self.partitions_in(asset, timeframe, TimeRange())
         if not partitions:
             return None
         paths = {partition_path(asset, timeframe, year) for year in frame["timestamp"].dt.year().unique()}
@@ -209,7 +209,7 @@ class Catalog:
         The same for the same data under any root. Bars added outside of the window's years do not change it.
         """
         target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
-        window = Window.of(start, end).opens(target, source, origin)
+        window = TimeRange.of(start, end).opens(target, source, origin)
         needed = self.partitions_in(asset, source, window)
         content: dict[str, object] = {
             "source_timeframe": str(source),
@@ -246,7 +246,7 @@ class Catalog:
         Exact where bars are stored without gaps; where bars are built over gaps it is an upper bound.
         """
         target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
-        window = Window.of(start, end)
+        window = TimeRange.of(start, end)
         partitions = self.partitions_in(asset, source, window)
         total = 0.0
         for i, p in enumerate(partitions):

@@ -18,7 +18,7 @@ from backtune.data.manifest import Partition
 from backtune.data.parquet import decode
 from backtune.data.resample import resample
 from backtune.data.schema import COLUMNS, check_bars
-from backtune.data.window import Moment, Window, iso, to_microseconds
+from backtune.data.window import Moment, TimeRange, iso, to_microseconds
 from backtune.errors import BarsError, CatalogError, FingerprintError
 from backtune.spec.origin import UTC_MIDNIGHT, Origin
 from backtune.spec.timeframe import Timeframe
@@ -58,7 +58,7 @@ def load_bars(
         BarsError: a file cannot be read, a bar breaks the schema, or the origin cuts through stored bars.
         SpecError: a time, the timeframe, the calendar or the origin is not one.
     """
-    window = Window.of(start, end)
+    window = TimeRange.of(start, end)
     catalog = Catalog.open(root)
     target = Timeframe.parse(str(timeframe))
     request = _Request(asset, target, window, calendar, Origin.parse(origin), funding)
@@ -97,7 +97,7 @@ def cached_bars(
                 f"the work was planned with {fingerprint[:12]}: the data changed meanwhile, or this machine "
                 "sees other data; bring the same data here, or start the sweep again"
             )
-        window = Window.of(start, end)
+        window = TimeRange.of(start, end)
         target = Timeframe.parse(str(timeframe))
         bars = _load(catalog, _Request(asset, target, window, calendar, begins, funding), keep=True)
         _CACHE.put(key, bars)
@@ -120,7 +120,7 @@ class _Request:
 
     asset: str
     target: Timeframe
-    window: Window
+    window: TimeRange
     calendar: str
     origin: Origin
     funding: bool
@@ -169,7 +169,7 @@ def _check_not_cut(frame: pl.DataFrame, source: Timeframe, grid: BarGrid, asset:
         )
 
 
-def _kept(catalog: Catalog, asset: str, source: Timeframe, opens: Window) -> pl.DataFrame:
+def _kept(catalog: Catalog, asset: str, source: Timeframe, opens: TimeRange) -> pl.DataFrame:
     """The stored bars of a window, from this process's cache where they are."""
     partitions = catalog.partitions_in(asset, source, opens)
     key = (catalog.store.describe(), str(opens), *(f"{p.path} {p.sha256}" for p in partitions))
@@ -180,20 +180,20 @@ def _kept(catalog: Catalog, asset: str, source: Timeframe, opens: Window) -> pl.
     return frame
 
 
-def _stored(catalog: Catalog, asset: str, source: Timeframe, opens: Window) -> pl.DataFrame:
+def _stored(catalog: Catalog, asset: str, source: Timeframe, opens: TimeRange) -> pl.DataFrame:
     """The stored bars of a window. Columns: timestamp, open, high, low, close, volume."""
     frames = [_rows_of(catalog, p, opens) for p in catalog.partitions_in(asset, source, opens)]
     return pl.concat(frames, rechunk=True) if frames else pl.DataFrame()
 
 
 def _funding(catalog: Catalog, bars: Bars) -> np.ndarray:
-    window = Window(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1)
+    window = TimeRange(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1)
     frames = [_rows_of(catalog, p, window) for p in catalog.funding_in(bars.asset, window)]
     # columns: timestamp, rate
     return rates_at_opens(pl.concat([RATES.to_frame(), *frames]), bars.timestamp)
 
 
-def _rows_of(catalog: Catalog, partition: Partition, window: Window) -> pl.DataFrame:
+def _rows_of(catalog: Catalog, partition: Partition, window: TimeRange) -> pl.DataFrame:
     name = catalog.store.describe(partition.path)
     content = catalog.read_partition(partition)
     frame = decode(content, partition.schema, source=name, where=window.contains("timestamp"))

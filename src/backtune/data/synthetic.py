@@ -19,7 +19,7 @@ from backtune.data.bars import Bars
 from backtune.data.calendar import SECONDS_PER_YEAR
 from backtune.data.catalog import Catalog
 from backtune.data.ingest.report import ImportReport, describe_bars
-from backtune.data.window import Moment, Window
+from backtune.data.window import Moment, TimeRange
 from backtune.errors import SpecError
 from backtune.spec.timeframe import Timeframe
 
@@ -142,14 +142,14 @@ class _Draws:
 def _open_times(timeframe: Timeframe, start: Moment, end: Moment) -> np.ndarray:
     if start is None or end is None:
         raise SpecError("start", "a synthetic market needs a start and an end", value=None)
-    window = Window.of(start, end).opens(timeframe, Timeframe(1))
+    window = TimeRange.of(start, end).opens(timeframe, Timeframe(1))
     first, beyond = window.start or 0, window.end or 0
     # Months lie within days of a grid of their mean length.
     n_most = max(0, beyond - first) // timeframe.microseconds + 2
     times = timeframe.shift(np.full(n_most, first), np.arange(n_most))
     times = times[times < beyond]
     if len(times) == 0:
-        raise SpecError("end", f"no bar of {timeframe} lies wholly in {Window.of(start, end)}", value=end)
+        raise SpecError("end", f"no bar of {timeframe} lies wholly in {TimeRange.of(start, end)}", value=end)
     return times
 
 

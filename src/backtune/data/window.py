@@ -19,14 +19,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
-class Window:
+class TimeRange:
     """Microseconds since the epoch; None where there is no bound."""
 
     start: int | None = None
     end: int | None = None
 
     @classmethod
-    def of(cls, start: Moment, end: Moment) -> Window:
+    def of(cls, start: Moment, end: Moment) -> TimeRange:
         """Read dates, datetimes or ISO text; without an offset they are UTC.
 
         Raises:
@@ -37,16 +37,16 @@ class Window:
             raise SpecError("end", f"{iso(window.end)} is not after the start {iso(window.start)}", value=end)
         return window
 
-    def opens(self, target: Timeframe, source: Timeframe, origin: Origin = UTC_MIDNIGHT) -> Window:
+    def opens(self, target: Timeframe, source: Timeframe, origin: Origin = UTC_MIDNIGHT) -> TimeRange:
         """The open times of those ``source`` bars that make up the ``target`` bars lying wholly inside.
 
         Args:
             origin: of bars that are built; where ``target`` is ``source`` it does nothing.
         """
         if target == source:
-            return Window(self.start, None if self.end is None else target.latest_open(self.end) + 1)
+            return TimeRange(self.start, None if self.end is None else target.latest_open(self.end) + 1)
         grid = BarGrid(target, origin)
-        return Window(
+        return TimeRange(
             None if self.start is None else grid.ceil(self.start),
             None if self.end is None else grid.floor(self.end),
         )

@@ -17,7 +17,7 @@ from backtune.gateway.records.values import End, JobRecord
 from backtune.gateway.result import result_of
 from backtune.gateway.schemas import Best, Job, JobSummary
 from backtune.results.progress import ProgressReader, best_params
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 
 _FRESH_SECONDS: Final = 1.0
 _KEPT_VIEWS: Final = 4096
@@ -116,7 +116,9 @@ class _ProgressOfSweeps:
         """None where the sweep's folder cannot be read (yet)."""
         with self._lock:
             try:
-                reader = self._readers.pop(sweep_id, None) or _SweepReader(Run.open(self._runs / sweep_id))
+                reader = self._readers.pop(sweep_id, None) or _SweepReader(
+                    StoredSweep.open(self._runs / sweep_id)
+                )
                 seen = reader.read()
             except ResultsError:
                 return None
@@ -129,7 +131,7 @@ class _ProgressOfSweeps:
 class _SweepReader:
     """Of one sweep; the log is opened only when the best has changed."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: StoredSweep) -> None:
         self._run = run
         self._reader = ProgressReader(run)
         self._best: Best | None = None

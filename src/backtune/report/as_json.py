@@ -9,7 +9,6 @@ from backtune.results.evidence import NO_EVIDENCE
 from backtune.results.leaderboard import Row
 from backtune.results.segments import params_of, read_log
 from backtune.results.verdict import describe_verdict
-from backtune.spec import Goal
 
 
 def json_report(content: Content) -> dict[str, Any]:
@@ -60,11 +59,11 @@ def _history(content: Content, study: StudyContent) -> list[dict[str, Any]]:
     log = read_log(content.run.study_folder(study.entry.id))
     if log is None:
         return []
-    minimize = study.goals[0].minimize
+    minimize = study.objectives[0].minimize
     best: float | None = None
     history = []
     for row in log.iter_rows(named=True):
-        values = [row[f"values_{i}"] for i in range(len(study.goals))]
+        values = [row[f"values_{i}"] for i in range(len(study.objectives))]
         if row["state"] == "complete" and values[0] is not None:
             best = values[0] if best is None else (min if minimize else max)(best, values[0])
         history.append(
@@ -85,9 +84,9 @@ def _metadata(content: Content, study: StudyContent, row: Row | None) -> dict[st
         "fold": entry.fold, "trial": row.trial if row is not None else None,
         "n_trials": row.n_trials if row is not None else study.n_trials,
         "n_studies_of_sweep": len(run.studies), "n_trials_of_sweep": content.n_trials,
-        "objectives": [str(Goal.parse(text)) for text in entry.objectives],
+        "objectives": [str(objective) for objective in entry.objectives],
         "warnings": list(row.warnings) if row is not None else list(study.warnings),
-        "data_fingerprint": entry.data_fingerprint, "engine": entry.engine, "space": entry.space,
+        "data_fingerprint": entry.data_fingerprint, "backend": entry.backend, "space": entry.space,
         # The tracker's address may hold a password.
-        "spec": {section: value for section, value in run.spec.items() if section != "tracking"},
+        "spec": run.spec.to_json(exclude=("tracking",)),
     }  # fmt: skip

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from backtune.errors import ReportError, SpecError
 from backtune.results.leaderboard import Row, leaderboard
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 
 
-def chosen_row(run: Run, study: str | None) -> Row:
+def chosen_row(run: StoredSweep, study: str | None) -> Row:
     """The best of the named study, else of the sweep, as the leaderboard has it.
 
     Raises:
@@ -25,6 +25,6 @@ def chosen_row(run: Run, study: str | None) -> Row:
     raise ReportError(f"{study or run.sweep_id}: there is no best yet: {reasons or 'no study has a trial'}")
 
 
-def entry_of_row(run: Run, row: Row) -> StudyEntry:
+def entry_of_row(run: StoredSweep, row: Row) -> StoredStudy:
     """The study that a row is about."""
     return next(entry for entry in run.studies if entry.id == row.study)

@@ -15,14 +15,14 @@ from backtune.report.replay import Replay, Replayer
 from backtune.report.surroundings import Surroundings, surroundings_of
 from backtune.results.leaderboard import Row, leaderboard
 from backtune.results.probes import Probe, read_probes
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import blocks_of, params_of, read_log
 from backtune.results.stage import Stages
 from backtune.results.stitched import Stitched, stitched
 from backtune.results.stress import Stress, stress_winner
 from backtune.results.summary import Winner
 from backtune.space import Choice, Parameter, Space, Value
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.validation.overfitting import Overfitting, overfitting
 
 # A stress takes about a second for a hundred thousand bars.
@@ -60,9 +60,9 @@ class Trials:
             },
         )
 
-    def best_so_far(self, goal: Goal) -> np.ndarray:
+    def best_so_far(self, objective: Objective) -> np.ndarray:
         """(n,) the best value of the first objective up to each trial, NaN before the first complete one."""
-        sign = -1.0 if goal.minimize else 1.0
+        sign = -1.0 if objective.minimize else 1.0
         gains = np.where(self.complete, sign * self.values[:, 0], np.nan)
         return sign * np.fmax.accumulate(gains)
 
@@ -73,7 +73,7 @@ class StudyContent:
 
     Attributes:
         entry: what the run's folder says of it.
-        goals: its objectives.
+        objectives: its objectives.
         space: what it varied.
         n_trials: in its log.
         trials: None where there is none.
@@ -85,8 +85,8 @@ class StudyContent:
         gap: why there is no replay, else empty.
     """
 
-    entry: StudyEntry
-    goals: tuple[Goal, ...]
+    entry: StoredStudy
+    objectives: tuple[Objective, ...]
     space: Space
     n_trials: int
     trials: Trials | None
@@ -131,7 +131,7 @@ class StudyContent:
         """Of the best of the search in the first objective; None where undefined."""
         if self.search_log is None:
             return None
-        return surroundings_of(self.search_log, self.space, self.goals[0], self.probes)
+        return surroundings_of(self.search_log, self.space, self.objectives[0], self.probes)
 
     @cached_property
     def importance(self) -> dict[str, float]:
@@ -156,7 +156,9 @@ class Content:
         ResultsError: a log cannot be read.
     """
 
-    def __init__(self, run: Run, study: str | None = None, *, most_stressed: int = MOST_STRESSED) -> None:
+    def __init__(
+        self, run: StoredSweep, study: str | None = None, *, most_stressed: int = MOST_STRESSED
+    ) -> None:
         ids = [entry.id for entry in run.studies]
         if study is not None and study not in ids:
             raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)
@@ -166,8 +168,8 @@ class Content:
         rows = leaderboard(run)
         # Of one study, the folds of a walk-forward each by itself.
         self.rows: list[Row] = rows if study is None else [one for row in rows for one in row.folds or (row,)]
-        self.goals = tuple(Goal.parse(text) for text in run.spec["search"]["objectives"])
-        self.is_validated: bool = run.spec["validation"]["method"] != "none"
+        self.objectives = run.spec.search.objectives
+        self.is_validated: bool = run.spec.validation.method != "none"
         self._entries = {entry.id: entry for entry in run.studies}
         self._replayer: Replayer | None = None
         self._stages: Stages | None = None
@@ -225,7 +227,7 @@ class Content:
         winners = summary.winners if summary else ()
         log = read_log(self.run.study_folder(entry.id))
         space = entry.parameters()
-        goals = tuple(Goal.parse(text) for text in entry.objectives)
+        objectives = entry.objectives
         replay, gap = self._replay(entry, winners[0]) if winners and replayed else (None, "")
         rows = [one for row in self.rows for one in row.folds or (row,) if one.study == entry.id]
         # Of a Pareto front that of the winner that is shown.
@@ -233,22 +235,22 @@ class Content:
             (row for row in rows if winners and row.trial == winners[0].number), next(iter(rows), None)
         )
         return StudyContent(
-            entry=entry, goals=goals, space=space, n_trials=0 if log is None else len(log),
-            trials=None if log is None else Trials.of(log, space, len(goals)),
+            entry=entry, objectives=objectives, space=space, n_trials=0 if log is None else len(log),
+            trials=None if log is None else Trials.of(log, space, len(objectives)),
             winners=winners, row=row, search_log=self._search_log(entry) if row else None,
             probes=self._probes(entry) if row else (), replay=replay, gap=gap,
         )  # fmt: skip
 
-    def _search_log(self, entry: StudyEntry) -> pl.DataFrame | None:
+    def _search_log(self, entry: StoredStudy) -> pl.DataFrame | None:
         logs = [read_log(self.run.study_folder(name)) for name in sorted((entry.id, *entry.peers))]
         found = [log for log in logs if log is not None]
         return pl.concat(found) if found else None
 
-    def _probes(self, entry: StudyEntry) -> list[Probe]:
+    def _probes(self, entry: StoredStudy) -> list[Probe]:
         folders = (self.run.study_folder(name) for name in sorted((entry.id, *entry.peers)))
         return [probe for folder in folders for probe in read_probes(folder)]
 
-    def _replay(self, entry: StudyEntry, winner: Winner) -> tuple[Replay | None, str]:
+    def _replay(self, entry: StoredStudy, winner: Winner) -> tuple[Replay | None, str]:
         self._replayer = self._replayer or Replayer(self.run)
         try:
             return self._replayer.replay(entry, winner), ""

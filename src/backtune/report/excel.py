@@ -11,7 +11,7 @@ from backtune.report.summary_words import cautions, facts
 from backtune.report.wording import IN_PERCENT, counted, metric_names, params_text
 from backtune.report.workbook import MOST_LINES, Column, Field, Sheet, write_workbook
 from backtune.results.row import Row
-from backtune.results.runs import StudyEntry
+from backtune.results.runs import StoredStudy
 from backtune.results.segments import count_trials, params_of, read_log
 from backtune.space import Space
 
@@ -64,7 +64,7 @@ def _sheets(content: Content) -> Iterator[Sheet]:
     yield _trials(content, told)
 
 
-def _summary(content: Content, told: Sequence[StudyEntry]) -> Iterator[tuple[str, str]]:
+def _summary(content: Content, told: Sequence[StoredStudy]) -> Iterator[tuple[str, str]]:
     yield "Name", content.run.name
     yield from facts(content)
     yield from (("Caution", caution) for caution in cautions(content))
@@ -77,7 +77,7 @@ def _summary(content: Content, told: Sequence[StudyEntry]) -> Iterator[tuple[str
 
 
 def _leaderboard(content: Content, rows: Sequence[Row], name: str) -> Sheet:
-    shown = list(dict.fromkeys([*(goal.metric for goal in content.goals), *_BESIDE]))
+    shown = list(dict.fromkeys([*(objective.metric for objective in content.objectives), *_BESIDE]))
     numbers = [*(f"{part}_{name}" for name in shown for part in ("is", "oos")), *_EVIDENCE]
     lines = []
     for row in rows:
@@ -128,17 +128,17 @@ def _cell(content: Content, row: Row) -> tuple[str, ...]:
     return row.strategy, row.asset, row.timeframe, content.fold(row), row.study
 
 
-def _trials(content: Content, told: Sequence[StudyEntry]) -> Sheet:
+def _trials(content: Content, told: Sequence[StoredStudy]) -> Sheet:
     params = list(dict.fromkeys(name for entry in told for name in entry.parameters()))
     columns = _columns(
-        *_CELL, "number", "state", "reason", *(f"{_OBJECTIVE}{goal.metric}" for goal in content.goals),
+        *_CELL, "number", "state", "reason", *(f"{_OBJECTIVE}{objective.metric}" for objective in content.objectives),
         *(f"{_PARAMETER}{name}" for name in params), *metric_names(), "duration_seconds",
     )  # fmt: skip
     return Sheet("trials", columns, _trial_lines(content, told, params))
 
 
 def _trial_lines(
-    content: Content, told: Sequence[StudyEntry], params: Sequence[str]
+    content: Content, told: Sequence[StoredStudy], params: Sequence[str]
 ) -> Iterator[tuple[Field, ...]]:
     for entry in told:
         cell = (entry.strategy, entry.asset, entry.timeframe, entry.fold, entry.id)

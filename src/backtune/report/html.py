@@ -61,7 +61,7 @@ def _overview(content: Content) -> Markup | None:
         return None
     return element(
         "section",
-        element("h2", f"{metric_title(content.goals[0].metric)} by asset and timeframe"),
+        element("h2", f"{metric_title(content.objectives[0].metric)} by asset and timeframe"),
         element("p", f"{grids_note(content)} {COLOURS}", class_="note"),
         cards_grid([((card,),) for card in grid_cards(content)]),
     )

@@ -7,7 +7,7 @@ from itertools import groupby
 from urllib.parse import quote
 
 from backtune.report.cards.board import Board, BoardLine, Column, board
-from backtune.report.cards.card import Cell
+from backtune.report.cards.card import TableCell
 from backtune.report.content import Content
 from backtune.report.markup import Markup, element, joined
 
@@ -80,7 +80,7 @@ def _rows(line: BoardLine, columns: tuple[Column, ...], places: Collection[str])
         yield element("tr", element("td", ""), doubt, class_="doubts")
 
 
-def _number(column: Column, cell: Cell) -> Markup:
+def _number(column: Column, cell: TableCell) -> Markup:
     kind = (
         "interval"
         if "%" in column.sample

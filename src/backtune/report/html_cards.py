@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from backtune.report.cards.card import (
     Band,
     Card,
-    Cell,
     Figure,
     Legend,
     Line,
     Part,
     SmallFigures,
     Table,
+    TableCell,
     Words,
 )
 from backtune.report.markup import Markup, element, joined
@@ -103,7 +103,7 @@ def _line(line: Line, *, has_heading: bool = True) -> Markup:
     return element("tr", element("th", first.text, **height), *map(_field, others))
 
 
-def _field(cell: Cell) -> Markup:
+def _field(cell: TableCell) -> Markup:
     if cell.bar is not None:
         bar = element("span", class_="bar", style=f"width:{100 * cell.bar:.1f}%")
         return element("td", bar, class_="bars")
@@ -111,7 +111,7 @@ def _field(cell: Cell) -> Markup:
     return element("td", cell.text, class_=" ".join(_classes(cell)) or None, style=style)
 
 
-def _classes(cell: Cell) -> Iterator[str]:
+def _classes(cell: TableCell) -> Iterator[str]:
     if cell.tone is not None:
         yield "good" if cell.tone >= 0 else "bad"
     if cell.is_out:

@@ -28,7 +28,10 @@ def markdown_report(content: Content) -> str:
     rows = [row for row in content.rows if content.study in (None, row.study)]
     parts += ["## Leaderboard", _leaderboard(content)]
     if content.study is None:
-        parts += [f"## {metric_title(content.goals[0].metric)} by asset and timeframe", grids_note(content)]
+        parts += [
+            f"## {metric_title(content.objectives[0].metric)} by asset and timeframe",
+            grids_note(content),
+        ]
         parts += [part for card in grid_cards(content) for part in _tables(card, card.title)]
     parts += ["## Winners", *(part for row in rows for part in _winner(content, row))]
     return "\n\n".join(parts) + "\n"

@@ -10,13 +10,13 @@ from backtune.report.cards.board import COLOURS, board, grid_cards, grids_note
 from backtune.report.cards.card import (
     Band,
     Card,
-    Cell,
     Figure,
     Legend,
     Part,
     Section,
     SmallFigures,
     Table,
+    TableCell,
     Words,
 )
 from backtune.report.cards.study import chapters, left_out, sections
@@ -66,7 +66,7 @@ def document(content: Content) -> dict[str, Any]:
         "facts": [[name, _breakable(text)] for name, text in facts(content)],
         "cautions": list(cautions(content)),
         "board": _board(content),
-        "grids_title": f"{metric_title(content.goals[0].metric)} by asset and timeframe",
+        "grids_title": f"{metric_title(content.objectives[0].metric)} by asset and timeframe",
         "grids_note": f"{grids_note(content)} {COLOURS}",
         "grids": [_band(band) for band in _in_twos(grids)],
         "studies": [_section(section) for section in sections(content, told)],
@@ -152,7 +152,7 @@ def _table(table: Table) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: TableCell) -> dict[str, Any]:
     return {
         "text": _breakable(cell.text), "tone": cell.tone, "bar": cell.bar, "is_out": cell.is_out,
         "is_weak": cell.is_weak, "is_marked": cell.is_marked, "n_lines": cell.n_lines,

@@ -10,15 +10,14 @@ import numpy as np
 import polars as pl
 
 from backtune.errors import BacktuneError, ReportError
-from backtune.results.objective import Metrics, search_window, validation_window
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.candidate_scorer import Metrics, search_window, validation_window
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.summary import Winner
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import Study
 from backtune.simulation.regimes import performance_by_regime
 from backtune.simulation.simulation import Result
-from backtune.simulation.window import Window
-from backtune.spec import SweepSpec
+from backtune.simulation.window import BarWindow
 from backtune.validation.folds import purged
 
 
@@ -99,15 +98,15 @@ class Replayer:
         run: its spec is planned once more, which reads the catalog's manifest.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: StoredSweep) -> None:
         self._studies: Sequence[Study] = ()
         self._problem = ""
         try:
-            self._studies = studies_of(SweepSpec.parse(run.spec), run.folder.parent)
+            self._studies = studies_of(run.spec, run.folder.parent)
         except (BacktuneError, OSError) as error:
             self._problem = str(error)
 
-    def replay(self, entry: StudyEntry, winner: Winner) -> Replay:
+    def replay(self, entry: StoredStudy, winner: Winner) -> Replay:
         """The winner of a study.
 
         Raises:
@@ -141,8 +140,8 @@ def _replayed(study: Study, winner: Winner) -> Replay:
     )
 
 
-def _result(study: Study, winner: Winner, window: Window, metrics: Metrics) -> Result:
-    result = study.objective.chained([(winner.params, window)])
+def _result(study: Study, winner: Winner, window: BarWindow, metrics: Metrics) -> Result:
+    result = study.scorer.chained([(winner.params, window)])
     for name, value in metrics.items():
         again = result.metrics[name]
         if (again is None) != (value is None) or not isclose(again or 0.0, value or 0.0, rel_tol=1e-9):
@@ -152,7 +151,7 @@ def _result(study: Study, winner: Winner, window: Window, metrics: Metrics) -> R
     return result
 
 
-def _part(window: Window, result: Result, initial_cash: float) -> Part:
+def _part(window: BarWindow, result: Result, initial_cash: float) -> Part:
     return Part(
         opens=window.prices.timestamp,
         close=window.prices.close,
@@ -166,5 +165,5 @@ def _cell(study: Study) -> tuple[str, ...]:
     return study.strategy.name, study.bars.asset, study.bars.timeframe, study.fold.name
 
 
-def _cell_of(entry: StudyEntry) -> tuple[str, ...]:
+def _cell_of(entry: StoredStudy) -> tuple[str, ...]:
     return entry.strategy, entry.asset, entry.timeframe, entry.fold

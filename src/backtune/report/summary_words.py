@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from backtune.report.content import Content
 from backtune.report.wording import counted, day, metric_words
 from backtune.results.verdict import describe_verdict
+from backtune.spec import Execution, Objective, Validation
 
 _FEES = {
     "fee_per_order": "{:g} an order",
@@ -20,16 +20,16 @@ _INCREMENTS = {"lot_size": "in lots of {:g}", "tick_size": "at ticks of {:g}"}
 def facts(content: Content) -> Iterator[tuple[str, str]]:
     """What was asked and what was tried, by name."""
     spec = content.run.spec
-    search, rules, validation = spec["search"], spec["execution"], spec["validation"]
-    yield "Objective", ", ".join(_goal(text) for text in search["objectives"])
+    search = spec.search
+    yield "Objective", ", ".join(map(_describe_objective, search.objectives))
     yield "Tried", f"{counted(content.n_trials, 'trial')} in {counted(len(content.run.studies), 'study')}"
-    yield "Search", f"{search['sampler']}, {search['trials']:,} trials a study, seed {search['seed']}"
-    if search["constraints"]:
-        yield "Constraints", ", ".join(f"{name} {bound}" for name, bound in search["constraints"].items())
+    yield "Search", f"{search.sampler}, {search.trials:,} trials a study, seed {search.seed}"
+    if search.constraints:
+        yield "Constraints", ", ".join(map(str, search.constraints))
     yield "Data", _data(content)
-    yield "Validation", _validation(validation)
-    yield "Costs", cost_words(rules)
-    yield "Position", position_words(rules)
+    yield "Validation", _describe_validation(spec.validation)
+    yield "Costs", cost_words(spec.execution)
+    yield "Position", position_words(spec.execution)
     yield "Sweep", f"{content.run.sweep_id}, backtune {content.run.version}"
 
 
@@ -55,16 +55,16 @@ def cautions(content: Content) -> Iterator[str]:
     yield "These are backtests of the past, with the costs above. They promise nothing."
 
 
-def cost_words(rules: Mapping[str, Any]) -> str:
+def cost_words(rules: Execution) -> str:
     """The fees and the slippage of the spec's execution section."""
-    words = [f"fee {rules['fee_bps']:g} bps and slippage {rules['slippage_bps']:g} bps a fill"]
+    words = [f"fee {rules.fee_bps:g} bps and slippage {rules.slippage_bps:g} bps a fill"]
     return "; ".join([*words, *_used(rules, _FEES)])
 
 
-def position_words(rules: Mapping[str, Any]) -> str:
+def position_words(rules: Execution) -> str:
     """The size of a position, its sides, and what quantities and prices are multiples of."""
-    sides = "long and short" if rules["allow_short"] else "long only"
-    return ", ".join([f"{100 * rules['size']:g}% of equity", sides, *_used(rules, _INCREMENTS)])
+    sides = "long and short" if rules.allow_short else "long only"
+    return ", ".join([f"{100 * rules.size:g}% of equity", sides, *_used(rules, _INCREMENTS)])
 
 
 def sample_name(content: Content) -> str:
@@ -72,34 +72,23 @@ def sample_name(content: Content) -> str:
     return "out of sample" if content.is_validated else "in sample"
 
 
-def _used(rules: Mapping[str, Any], words: Mapping[str, str]) -> list[str]:
-    # A key that is not used is not in a spec.
-    return [text.format(rules[name]) for name, text in words.items() if rules.get(name)]
+def _used(rules: Execution, words: Mapping[str, str]) -> list[str]:
+    return [text.format(getattr(rules, name)) for name, text in words.items() if getattr(rules, name)]
 
 
-def _goal(text: str) -> str:
-    name = metric_words(text.removeprefix("-"))
-    return f"lowest {name}" if text.startswith("-") else f"highest {name}"
+def _describe_objective(objective: Objective) -> str:
+    return f"{'lowest' if objective.minimize else 'highest'} {metric_words(objective.metric)}"
 
 
 def _data(content: Content) -> str:
-    """The first and the last day of any study's bars; in older folders what the spec says."""
+    """Return the first and the last day of any study's bars."""
     spans = [entry.span for entry in content.run.studies]
-    if spans and all(spans):
-        first, end = min(span[0] for span in spans), max(span[1] for span in spans)
-        return f"{day(first)} to {day(end - 1)}, UTC"
-    data = content.run.spec["data"]
-    return f"{_moment(data['start'], 'the beginning')} to {_moment(data['end'], 'the end')}, UTC"
+    return f"{day(min(span[0] for span in spans))} to {day(max(span[1] for span in spans) - 1)}, UTC"
 
 
-def _moment(value: str | None, absent: str) -> str:
-    return absent if value is None else str(value).replace("T00:00:00Z", "").replace("T00:00:00", "")
-
-
-def _validation(validation: dict[str, object]) -> str:
-    method = str(validation["method"])
-    if method == "none":
+def _describe_validation(validation: Validation) -> str:
+    if validation.method == "none":
         return "none"
-    if method == "holdout":
-        return f"holdout, the last {100 * float(str(validation['test_fraction'])):g}% of the time"
-    return f"{method.replace('_', '-')}, {validation['folds']} folds"
+    if validation.method == "holdout":
+        return f"holdout, the last {100 * validation.test_fraction:g}% of the time"
+    return f"{validation.method.replace('_', '-')}, {validation.folds} folds"

@@ -11,7 +11,7 @@ import polars as pl
 from backtune.results.probes import Probe
 from backtune.results.searched import Candidates
 from backtune.space import Params, Space
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.validation.plateau import RADIUS, Plateau, plateau
 from backtune.validation.unit_cube import UnitCube
 
@@ -55,27 +55,27 @@ class Surroundings:
 
 
 def surroundings_of(
-    log: pl.DataFrame, space: Space, goal: Goal, probes: Sequence[Probe] = ()
+    log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe] = ()
 ) -> Surroundings | None:
     """From the rows of a search, in the columns of :func:`~backtune.results.segments.read_log`, and its probes, of all islands.
 
     Returns:
         None where there is no complete trial, or no number that varies.
     """
-    found = Candidates.of(log, space, goal, probes)
+    found = Candidates.of(log, space, objective, probes)
     if found is None:
         return None
     stand = plateau(space, found.columns, found.gains, best=found.best)
-    return None if stand is None else _seen_from(stand, UnitCube(space), found, goal)
+    return None if stand is None else _seen_from(stand, UnitCube(space), found, objective)
 
 
 def _seen_from(
     stand: Plateau,
     cube: UnitCube,
     found: Candidates,
-    goal: Goal,
+    objective: Objective,
 ) -> Surroundings:
-    sign = -1.0 if goal.minimize else 1.0
+    sign = -1.0 if objective.minimize else 1.0
     best, gains = found.params(found.best), found.gains
     points, kinds = cube.points(found.columns), cube.kinds(found.columns)
     low, high = cube.box(best, RADIUS)

@@ -37,7 +37,7 @@ class Grid:
 def grids(content: Content) -> list[Grid]:
     """One for each strategy, in the order of the spec."""
     studies = content.run.studies
-    metric = content.goals[0].metric
+    metric = content.objectives[0].metric
     found: dict[tuple[str, str, str], dict[str, float | None]] = {}
     few = {row.cell for row in content.rows if row.values is not None and row.has_few_trades}
     for row in content.rows:

@@ -6,25 +6,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backtune.results.objective import Trial
-from backtune.spec import Goal
+from backtune.results.candidate_scorer import Trial
+from backtune.spec import Objective
 
 
-def best_of(trials: Sequence[Trial], goals: Sequence[Goal]) -> list[Trial]:
+def best_of(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
     """The complete trial with the best value, or for several objectives the Pareto front, best in the first objective first.
 
     Equal values keep the lower number. Empty where no trial is complete.
     """
     complete = [trial for trial in trials if trial.state == "complete" and trial.values is not None]
     complete.sort(key=lambda trial: trial.number)
-    return [complete[k] for k in front([trial.values or () for trial in complete], goals)]
+    return [complete[k] for k in front([trial.values or () for trial in complete], objectives)]
 
 
-def front(values: Sequence[Sequence[float]], goals: Sequence[Goal]) -> list[int]:
+def front(values: Sequence[Sequence[float]], objectives: Sequence[Objective]) -> list[int]:
     """Places of the best value, or of the Pareto front, best in the first objective first; of equal ones the first."""
-    signs = np.array([-1.0 if goal.minimize else 1.0 for goal in goals])
-    gains = signs * np.array(values, dtype=float).reshape(-1, len(goals))
-    if len(goals) == 1:
+    signs = np.array([-1.0 if objective.minimize else 1.0 for objective in objectives])
+    gains = signs * np.array(values, dtype=float).reshape(-1, len(objectives))
+    if len(objectives) == 1:
         return [int(np.argmax(gains))] if len(gains) else []
     ranked = sorted(range(len(gains)), key=lambda k: (*(-gains[k]).tolist(), k))
     found: list[int] = []

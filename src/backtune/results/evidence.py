@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.family import LEVEL, FamilyResult, family_to_json
-from backtune.results.objective import Metrics
 from backtune.results.p_values import format_p
 from backtune.results.permutations import PermutationTest
 from backtune.results.searched import Searched

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from backtune.results.row import Row
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.segments import read_log
 
 _AS_TEXT = ("params", "plateau_centre", "centre_metrics", "warnings", "folds")
@@ -25,7 +25,7 @@ def leaderboard_frame(rows: Sequence[Row]) -> pl.DataFrame:
     return pl.DataFrame(lines, infer_schema_length=None)
 
 
-def trials_frame(run: Run, study: str) -> pl.DataFrame | None:
+def trials_frame(run: StoredSweep, study: str) -> pl.DataFrame | None:
     """The trials of a study, its id first; else as :func:`~backtune.results.segments.read_log` has them.
 
     Raises:

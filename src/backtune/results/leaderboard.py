@@ -10,13 +10,13 @@ from typing import NamedTuple
 from backtune.data.window import to_datetime
 from backtune.errors import ResultsError
 from backtune.results.best import front
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.evidence import Evidence, Setting, doubts
 from backtune.results.family import FamilyResult, RowTest, compare_tests
-from backtune.results.objective import Metrics
 from backtune.results.permutations import permutation_p
 from backtune.results.related import RelatedSearches
 from backtune.results.row import Row
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.searched import Searched, searched
 from backtune.results.segments import count_trials
 from backtune.results.stage import Stages
@@ -24,13 +24,13 @@ from backtune.results.stitched import OutOfSample
 from backtune.results.summary import StudySummary, Winner
 from backtune.results.walk_forward import compared, evidence_of, joined
 from backtune.simulation.metrics import METRICS
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.validation.deflated_sharpe import ReturnShape, Tried
 
 __all__ = ["Row", "leaderboard"]
 
 
-def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -> list[Row]:
+def leaderboard(run: StoredSweep, *, top: int | None = None, study: str | None = None) -> list[Row]:
     """Return all rows, ordered by what the search saw: the best first objective in sample comes first.
 
     The test out of sample decides nothing here. The first of many rows by their tests is the luckiest one, and its result says
@@ -46,13 +46,13 @@ def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -
             warnings that follow from them; None for all.
         study: The only study to return rows of, those of a fold by itself.
     """
-    goals = [Goal.parse(text) for text in run.spec["search"]["objectives"]]
-    fronts = [_front(run, islands, goals) for islands in run.searches.values()]
-    is_walk_forward = run.spec["validation"]["method"] == "walk_forward"
+    objectives = run.spec.search.objectives
+    fronts = [_front(run, islands, objectives) for islands in run.searches.values()]
+    is_walk_forward = run.spec.validation.method == "walk_forward"
     if is_walk_forward and study is None:
         fronts = _cells(run, fronts)
     cells = compared([place.score for places in fronts for place in places if place.score is not None])
-    places = [place for places in _ordered(fronts, goals[0]) for place in places]
+    places = [place for places in _ordered(fronts, objectives[0]) for place in places]
     # A fold's own test is a part of its cell's.
     is_of_folds = is_walk_forward and study is not None
     families = compare_tests([None if is_of_folds else _test_of(place) for place in places])
@@ -68,16 +68,18 @@ def leaderboard(run: Run, *, top: int | None = None, study: str | None = None) -
     ]
 
 
-def search_rows(run: Run, islands: Sequence[StudyEntry], related: RelatedSearches | None = None) -> list[Row]:
+def search_rows(
+    run: StoredSweep, islands: Sequence[StoredStudy], related: RelatedSearches | None = None
+) -> list[Row]:
     """The rows of one search, the best in-sample first, with their evidence; no other study of the sweep is read.
 
     Args:
         islands: all studies of the search, in the order of the run.
         related: what other sweeps tried, of the run; for whoever asks for many searches.
     """
-    goals = [Goal.parse(text) for text in islands[0].objectives]
+    objectives = islands[0].objectives
     reader = _Reader(run, None, related)
-    return [reader.told(place, None, looked_at=True) for place in _front(run, islands, goals)]
+    return [reader.told(place, None, looked_at=True) for place in _front(run, islands, objectives)]
 
 
 class _Place(NamedTuple):
@@ -85,7 +87,7 @@ class _Place(NamedTuple):
 
     row: Row
     winner: Winner | None = None
-    islands: Sequence[StudyEntry] = ()
+    islands: Sequence[StoredStudy] = ()
     folds: Sequence[_Place] = ()
     score: OutOfSample | None = None
     is_finished: bool = True
@@ -94,9 +96,9 @@ class _Place(NamedTuple):
 class _Reader:
     """Adds to rows what is to be said of them."""
 
-    def __init__(self, run: Run, cells: Tried | None, related: RelatedSearches | None = None) -> None:
+    def __init__(self, run: StoredSweep, cells: Tried | None, related: RelatedSearches | None = None) -> None:
         self._run = run
-        self._sampler: str = run.spec["search"]["sampler"]
+        self._sampler = run.spec.search.sampler
         self._cells = cells
         self._related = related or RelatedSearches(run)
         self._known: dict[str, tuple[Searched, tuple[str, ...]]] = {}
@@ -134,7 +136,7 @@ class _Reader:
         problems = dict.fromkeys(text for _, problem in searches for text in problem)
         return _with_evidence(row, evidence, tuple(problems))
 
-    def _searched(self, islands: Sequence[StudyEntry]) -> tuple[Searched, tuple[str, ...]]:
+    def _searched(self, islands: Sequence[StoredStudy]) -> tuple[Searched, tuple[str, ...]]:
         """What the trials say, or why nothing: the results are in the summaries, and no log hides them."""
         search = islands[0].search_id
         if search not in self._known:
@@ -167,7 +169,7 @@ def _bars_per_year(row: Row) -> float | None:
     return row.annualisation.bars_per_year if row.annualisation else None
 
 
-def _cells(run: Run, fronts: Sequence[Sequence[_Place]]) -> list[list[_Place]]:
+def _cells(run: StoredSweep, fronts: Sequence[Sequence[_Place]]) -> list[list[_Place]]:
     """A place for each cell of a walk-forward; of a fold's Pareto front, its best in the first objective goes on."""
     stages = Stages(run)
     cells: dict[tuple[str, str, str], list[_Place]] = {}
@@ -176,37 +178,37 @@ def _cells(run: Run, fronts: Sequence[Sequence[_Place]]) -> list[list[_Place]]:
     return [[_cell(run, folds, stages)] for folds in cells.values()]
 
 
-def _cell(run: Run, folds: Sequence[_Place], stages: Stages) -> _Place:
+def _cell(run: StoredSweep, folds: Sequence[_Place], stages: Stages) -> _Place:
     unfinished = [place.row.fold for place in folds if not place.is_finished]
     row, score = joined(run, [place.row for place in folds], unfinished, stages)
     return _Place(row, folds=folds, score=score)
 
 
-def _ordered(fronts: Sequence[Sequence[_Place]], goal: Goal) -> list[list[_Place]]:
+def _ordered(fronts: Sequence[Sequence[_Place]], objective: Objective) -> list[list[_Place]]:
     """Return the fronts by what the search saw, and each front's places by the same."""
 
     def key(place: _Place) -> tuple[bool, bool, float]:
         row = place.row
         if row.values is None:
             return True, True, 0.0
-        return False, row.has_few_trades, -_merit(row, goal)
+        return False, row.has_few_trades, -_merit(row, objective)
 
     return sorted((sorted(places, key=key) for places in fronts), key=lambda places: key(places[0]))
 
 
-def _merit(row: Row, goal: Goal) -> float:
+def _merit(row: Row, objective: Objective) -> float:
     """Return the first objective in sample, higher is better; a Sharpe ratio in standard errors.
 
     Over a short window luck shows high Sharpe ratios: rows of unequal windows are compared by ratio times root of time.
     """
     assert row.values is not None  # noqa: S101
-    value = -row.values[0] if goal.minimize else row.values[0]
-    if goal.metric == "sharpe_ratio" and row.train is not None:
+    value = -row.values[0] if objective.minimize else row.values[0]
+    if objective.metric == "sharpe_ratio" and row.train is not None:
         return value * math.sqrt(row.train.length)
     return value
 
 
-def _front(run: Run, islands: Sequence[StudyEntry], goals: Sequence[Goal]) -> list[_Place]:
+def _front(run: StoredSweep, islands: Sequence[StoredStudy], objectives: Sequence[Objective]) -> list[_Place]:
     summaries = [run.summary(study) for study in islands]
     counts = [
         max(count_trials(run.study_folder(study.id)), summary.n_trials if summary else 0)
@@ -221,9 +223,9 @@ def _front(run: Run, islands: Sequence[StudyEntry], goals: Sequence[Goal]) -> li
     warnings = tuple(dict.fromkeys(text for state in states for text in state))
     annualisations = (summary.annualisation for summary in summaries if summary is not None)
     annualisation = next((found for found in annualisations if found is not None), None)
-    best: list[tuple[StudyEntry, Winner | None]] = [(islands[0], None)]
+    best: list[tuple[StoredStudy, Winner | None]] = [(islands[0], None)]
     if winners:
-        best = [winners[k] for k in front([winner.values for _, winner in winners], goals)]
+        best = [winners[k] for k in front([winner.values for _, winner in winners], objectives)]
     return [
         _Place(
             replace(_row(study, winner, sum(counts), warnings), annualisation=annualisation),
@@ -235,7 +237,7 @@ def _front(run: Run, islands: Sequence[StudyEntry], goals: Sequence[Goal]) -> li
     ]
 
 
-def _row(study: StudyEntry, winner: Winner | None, n_trials: int, warnings: tuple[str, ...]) -> Row:
+def _row(study: StoredStudy, winner: Winner | None, n_trials: int, warnings: tuple[str, ...]) -> Row:
     nothing: Metrics = dict.fromkeys(METRICS)
     fold = study.planned
     return Row(
@@ -256,7 +258,7 @@ def _row(study: StudyEntry, winner: Winner | None, n_trials: int, warnings: tupl
     )
 
 
-def _state(study: StudyEntry, summary: StudySummary | None, n_trials: int) -> list[str]:
+def _state(study: StoredStudy, summary: StudySummary | None, n_trials: int) -> list[str]:
     """What is not as it should be with a study, whatever it found."""
     if summary is None:
         return [f"not finished: {n_trials} of {study.budget} trials"]

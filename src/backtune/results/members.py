@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from backtune.errors import ResultsError
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.common_times import Curve, common_returns, step_of
 from backtune.results.leaderboard import leaderboard
-from backtune.results.objective import Metrics
 from backtune.results.row import Row
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.stage import Stage, Stages, check_same
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.spec.timeframe import Timeframe
 
 # Of fewer returns, deviations and correlations are noise.
@@ -38,7 +38,7 @@ class Part:
     oos_returns: np.ndarray
 
 
-def members_of(run: Run, top: int | None) -> tuple[Row, ...]:
+def members_of(run: StoredSweep, top: int | None) -> tuple[Row, ...]:
     """Return the winners of a sweep in the order of the leaderboard, one a study, and of a walk-forward one a cell.
 
     Args:
@@ -51,7 +51,7 @@ def members_of(run: Run, top: int | None) -> tuple[Row, ...]:
     return tuple(first.values())[:top]
 
 
-def parts_of(run: Run, members: Sequence[Row]) -> tuple[tuple[Part, ...], Timeframe]:
+def parts_of(run: StoredSweep, members: Sequence[Row]) -> tuple[tuple[Part, ...], Timeframe]:
     """The folds of all members at common times, and the step between these.
 
     Raises:
@@ -83,10 +83,10 @@ def _curves(fold: Row, stage: Stage) -> tuple[Curve, Curve]:
     return _curve(fold, stage, stage.search, fold.is_metrics), _curve(fold, stage, test, fold.oos_metrics)
 
 
-def _curve(fold: Row, stage: Stage, window: Window, metrics: Metrics) -> Curve:
+def _curve(fold: Row, stage: Stage, window: BarWindow, metrics: Metrics) -> Curve:
     params = fold.params if fold.values is not None else None
-    result = stage.objective.chained([(params, window)])
+    result = stage.scorer.chained([(params, window)])
     if params is not None:
         check_same(result.metrics, metrics, fold.study)
     closes = window.bars.timeframe.ends(window.prices.timestamp)
-    return Curve(closes, result.equity, stage.objective.execution.initial_cash)
+    return Curve(closes, result.equity, stage.scorer.execution.initial_cash)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import count_trials
 from backtune.results.summary import StudySummary
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.storage.files import names_in, read_json, write_json
 from backtune.storage.location import Location
 from backtune.validation.permutation import permutation_p_value
@@ -73,7 +73,7 @@ class PermutedBests:
         write_json(folder / _FILE, {"version": _VERSION, "n_trials": self.n_trials, "best": best})
 
 
-def permutation_p(run: Run, islands: Sequence[StudyEntry]) -> PermutationTest | None:
+def permutation_p(run: StoredSweep, islands: Sequence[StoredStudy]) -> PermutationTest | None:
     """Return the permutation test of a search, from what is in the folder; bars are not needed.
 
     Args:
@@ -89,45 +89,47 @@ def permutation_p(run: Run, islands: Sequence[StudyEntry]) -> PermutationTest | 
     n_wanted = wanted_permutations(run)
     if not n_wanted:
         return None
-    goal = islands[0].goal
-    observed = best_value([summary for summary in map(run.summary, islands) if summary is not None], goal)
+    objective = islands[0].objectives[0]
+    observed = best_value(
+        [summary for summary in map(run.summary, islands) if summary is not None], objective
+    )
     if observed is None:
         return None
     kept = read_bests(run, islands)
     done = [value for number, value in kept.best.items() if number < n_wanted]
     if not done:
         return None
-    sign = -1.0 if goal.minimize else 1.0
+    sign = -1.0 if objective.minimize else 1.0
     gains = [-math.inf if value is None else sign * value for value in done]
     return PermutationTest(permutation_p_value(sign * observed, gains), len(done), n_wanted)
 
 
-def wanted_permutations(run: Run) -> int:
+def wanted_permutations(run: StoredSweep) -> int:
     """Return the number of permuted searches that the spec asks for, for each search; 0 in folders of before there were any."""
-    return int(run.spec.get("validation", {}).get("permutations", 0))
+    return run.spec.validation.permutations
 
 
-def best_value(summaries: Sequence[StudySummary], goal: Goal) -> float | None:
+def best_value(summaries: Sequence[StudySummary], objective: Objective) -> float | None:
     """Return the best value of the first objective among the studies of a search; None where none has a winner."""
     values = [winner.values[0] for summary in summaries for winner in summary.winners]
     if not values:
         return None
-    return min(values) if goal.minimize else max(values)
+    return min(values) if objective.minimize else max(values)
 
 
-def read_bests(run: Run, islands: Sequence[StudyEntry]) -> PermutedBests:
+def read_bests(run: StoredSweep, islands: Sequence[StoredStudy]) -> PermutedBests:
     """Return what is kept of the permuted searches of a search that have its budget."""
     n_trials = sum(budget_of(run, study) for study in islands)
     return PermutedBests.read(run.study_folder(islands[0].search_id), n_trials)
 
 
-def keep_bests(run: Run, islands: Sequence[StudyEntry], found: Mapping[int, float | None]) -> None:
+def keep_bests(run: StoredSweep, islands: Sequence[StoredStudy], found: Mapping[int, float | None]) -> None:
     """Add the best values of finished permuted searches, by number, to those that are kept."""
     kept = read_bests(run, islands)
     PermutedBests(kept.n_trials, {**kept.best, **found}).write(run.study_folder(islands[0].search_id))
 
 
-def adopt_bests(run: Run, islands: Sequence[StudyEntry], numbers: Sequence[int]) -> list[int]:
+def adopt_bests(run: StoredSweep, islands: Sequence[StoredStudy], numbers: Sequence[int]) -> list[int]:
     """Take over the best values that other sweeps of the runs folder have kept for the same search and budget.
 
     Args:
@@ -151,6 +153,6 @@ def adopt_bests(run: Run, islands: Sequence[StudyEntry], numbers: Sequence[int])
     return [number for number in numbers if number not in found]
 
 
-def budget_of(run: Run, study: StudyEntry) -> int:
+def budget_of(run: StoredSweep, study: StoredStudy) -> int:
     """Return the number of trials that a study's best is the best of: its budget, or more where an earlier start had more."""
     return max(study.budget, count_trials(run.study_folder(study.id)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from backtune.results.permutations import best_value, keep_bests
 from backtune.results.permuted_rows import missing_permutations
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.summary import StudySummary
 from backtune.storage.files import (
     names_in,
@@ -39,17 +39,17 @@ class PermutedEntry:
         studies: The names of the folders of its studies.
     """
 
-    islands: Sequence[StudyEntry]
+    islands: Sequence[StoredStudy]
     number: int
     studies: tuple[str, ...]
 
 
-def permuted_folder(run: Run) -> Location:
+def permuted_folder(run: StoredSweep) -> Location:
     """Return the folder in which the permuted searches of a sweep run."""
     return run.folder / _NAME
 
 
-def write_plan(run: Run, entries: Sequence[PermutedEntry]) -> None:
+def write_plan(run: StoredSweep, entries: Sequence[PermutedEntry]) -> None:
     """Write which permuted searches this start is to run, for whoever shows the progress.
 
     Raises:
@@ -59,7 +59,7 @@ def write_plan(run: Run, entries: Sequence[PermutedEntry]) -> None:
     write_atomically(permuted_folder(run) / _PLAN, lambda file: file.write(text.encode()))
 
 
-def remove_plan(run: Run) -> None:
+def remove_plan(run: StoredSweep) -> None:
     """Remove what :func:`write_plan` wrote: no permuted search is running.
 
     Raises:
@@ -69,7 +69,7 @@ def remove_plan(run: Run) -> None:
     remove(permuted_folder(run) / _PLAN)
 
 
-def keep_finished(run: Run, entries: Sequence[PermutedEntry]) -> list[PermutedEntry]:
+def keep_finished(run: StoredSweep, entries: Sequence[PermutedEntry]) -> list[PermutedEntry]:
     """Keep the best values of the finished ones among these permuted searches, remove their folders, and return the others.
 
     Raises:
@@ -78,7 +78,7 @@ def keep_finished(run: Run, entries: Sequence[PermutedEntry]) -> list[PermutedEn
     folder = permuted_folder(run)
     started = set(names_in(folder))
     found: dict[str, dict[int, float | None]] = {}
-    islands: dict[str, Sequence[StudyEntry]] = {}
+    islands: dict[str, Sequence[StoredStudy]] = {}
     finished, left = [], []
     for entry in entries:
         summaries = [StudySummary.read(folder / name) for name in entry.studies if name in started]
@@ -88,7 +88,7 @@ def keep_finished(run: Run, entries: Sequence[PermutedEntry]) -> list[PermutedEn
             continue
         search = entry.islands[0].search_id
         islands[search] = entry.islands
-        found.setdefault(search, {})[entry.number] = best_value(whole, entry.islands[0].goal)
+        found.setdefault(search, {})[entry.number] = best_value(whole, entry.islands[0].objectives[0])
         finished.append(entry)
     for search, best in found.items():
         keep_bests(run, islands[search], best)
@@ -97,7 +97,7 @@ def keep_finished(run: Run, entries: Sequence[PermutedEntry]) -> list[PermutedEn
     return left
 
 
-def remove_permuted_folder(run: Run) -> None:
+def remove_permuted_folder(run: StoredSweep) -> None:
     """Remove the folder with all that is in it, unless a permuted search is missing.
 
     Raises:
@@ -111,7 +111,7 @@ def remove_permuted_folder(run: Run) -> None:
         remove_folder(folder)
 
 
-def failed_permutations(run: Run) -> dict[str, str]:
+def failed_permutations(run: StoredSweep) -> dict[str, str]:
     """Return for every study of a permuted search that failed: why.
 
     Raises:
@@ -125,7 +125,7 @@ def failed_permutations(run: Run) -> dict[str, str]:
 class PermutedCounter:
     """Counts the permuted searches that are finished, reading only what is new at each call."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: StoredSweep) -> None:
         self._folder = permuted_folder(run)
         self._waiting: set[str] = set()
         self._searches: Mapping[str, int] = {}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from backtune.results.leaderboard import leaderboard
 from backtune.results.permutations import read_bests, wanted_permutations
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 
 
 class MissingPermutations(NamedTuple):
@@ -18,11 +18,11 @@ class MissingPermutations(NamedTuple):
         numbers: The numbers of the permutations, rising; at least one.
     """
 
-    islands: Sequence[StudyEntry]
+    islands: Sequence[StoredStudy]
     numbers: Sequence[int]
 
 
-def missing_permutations(run: Run) -> list[MissingPermutations]:
+def missing_permutations(run: StoredSweep) -> list[MissingPermutations]:
     """Return the permuted searches that are not kept yet, by search, in the order of the leaderboard.
 
     A search that is not finished itself is left out: it is not known yet what its permuted searches are to be compared with.
@@ -42,14 +42,14 @@ def missing_permutations(run: Run) -> list[MissingPermutations]:
     return missing
 
 
-def _first_searches(run: Run) -> list[list[StudyEntry]]:
+def _first_searches(run: StoredSweep) -> list[list[StoredStudy]]:
     """Return the searches of the first rows of the leaderboard that have a winner; the rows of a Pareto front are one search."""
     searches = run.searches
     search_of = {study.id: study.search_id for study in run.studies}
     ranked = dict.fromkeys(search_of[row.study] for row in leaderboard(run, top=0) if row.values is not None)
-    return [searches[name] for name in list(ranked)[: run.spec["validation"]["permuted_rows"]]]
+    return [searches[name] for name in list(ranked)[: run.spec.validation.permuted_rows]]
 
 
-def _is_finished(run: Run, study: StudyEntry) -> bool:
+def _is_finished(run: StoredSweep, study: StoredStudy) -> bool:
     summary = run.summary(study)
     return summary is not None and summary.covers(study.budget)

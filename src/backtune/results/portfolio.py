@@ -13,7 +13,7 @@ from backtune.data.window import iso
 from backtune.errors import BacktuneError, ResultsError, SpecError
 from backtune.results.members import Part, members_of, parts_of
 from backtune.results.row import Row
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.spec.timeframe import Timeframe
 from backtune.validation.portfolio import (
     METHODS,
@@ -91,7 +91,7 @@ class SweepPortfolio:
         }  # fmt: skip
 
 
-def portfolio_of(run: Run, method: str | None = None, top: int | None = None) -> SweepPortfolio:
+def portfolio_of(run: StoredSweep, method: str | None = None, top: int | None = None) -> SweepPortfolio:
     """Weights over the winners of a sweep.
 
     Args:
@@ -106,7 +106,7 @@ def portfolio_of(run: Run, method: str | None = None, top: int | None = None) ->
     """
     if method is not None and method not in METHODS:
         raise SpecError("--method", f"{method!r} is not a method", value=method, allowed=METHODS)
-    if run.spec["validation"]["method"] == "none":
+    if run.spec.validation.method == "none":
         raise ResultsError(
             f"{run.folder}: was searched without validation: there is nothing to score weights on"
         )
@@ -156,10 +156,10 @@ def _mixed(method: str, parts: Sequence[Part], a_year: float) -> Mix | None:
     )
 
 
-def _steps_per_year(run: Run, parts: Sequence[Part], step: Timeframe) -> float:
+def _steps_per_year(run: StoredSweep, parts: Sequence[Part], step: Timeframe) -> float:
     """The number of steps a year, from all windows; what lies between them was left out on purpose."""
     windows = [moments for part in parts for moments in (part.moments, part.oos_moments)]
-    calendar = run.spec["data"]["calendar"]
+    calendar = run.spec.data.calendar
     years = [len(moments) / bars_per_year(moments, step, calendar) for moments in windows]
     return sum(map(len, windows)) / sum(years)
 

@@ -11,11 +11,11 @@ import polars as pl
 from backtune.errors import ResultsError
 from backtune.results.permutations import wanted_permutations
 from backtune.results.permuted_folder import PermutedCounter
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import params_of, read_log
 from backtune.results.summary import StudySummary
 from backtune.space import Params
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.storage.files import Stamp, names_in, read_bytes, stamps_below
 from backtune.storage.location import Location
 
@@ -52,9 +52,9 @@ class ProgressReader:
     folder has changed: it is made every second, also for a hundred thousand studies.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: StoredSweep) -> None:
         self._run = run
-        self._goal = Goal.parse(run.studies[0].objectives[0]) if run.studies else Goal(metric="")
+        self._objective = run.studies[0].objectives[0] if run.studies else Objective(metric="")
         self._waiting = {study.id: _Seen(study) for study in run.studies}
         self._n_trials = 0
         self._n_planned = sum(study.budget for study in run.studies)
@@ -90,7 +90,7 @@ class ProgressReader:
             self._take(summary.winners[0].values[0], seen.study)
         else:
             for name in fresh:
-                self._take(_best_value(folder / name, minimize=self._goal.minimize), seen.study)
+                self._take(_best_value(folder / name, minimize=self._objective.minimize), seen.study)
         return summary is not None and _is_done(summary, seen)
 
     def _count(self, seen: _Seen, names: Sequence[str]) -> None:
@@ -100,8 +100,8 @@ class ProgressReader:
         self._n_trials += seen.n_trials - before
         self._n_planned += max(budget, seen.n_trials) - max(budget, before)
 
-    def _take(self, value: float | None, study: StudyEntry) -> None:
-        sign = -1.0 if self._goal.minimize else 1.0
+    def _take(self, value: float | None, study: StoredStudy) -> None:
+        sign = -1.0 if self._objective.minimize else 1.0
         if value is not None and (self._best is None or sign * value > sign * self._best):
             self._best, self._best_study = value, study.id
 
@@ -115,7 +115,7 @@ class _Seen:
         segments: names of the ones that are counted.
     """
 
-    study: StudyEntry
+    study: StoredStudy
     n_trials: int = 0
     stamp: Stamp | None = None
     segments: set[str] = field(default_factory=set)
@@ -127,7 +127,7 @@ class _Seen:
         return not is_same
 
 
-def best_params(run: Run, study_id: str) -> Params | None:
+def best_params(run: StoredSweep, study_id: str) -> Params | None:
     """Parameters of the best trial so far of a study, in the first objective; None where none is complete.
 
     Raises:
@@ -138,18 +138,18 @@ def best_params(run: Run, study_id: str) -> Params | None:
     complete = log.filter(pl.col("state") == "complete") if log is not None else None
     if complete is None or complete.is_empty():
         return None
-    goal = Goal.parse(study.objectives[0])
-    best = complete.sort("values_0", descending=not goal.minimize, maintain_order=True).head(1)
+    objective = study.objectives[0]
+    best = complete.sort("values_0", descending=not objective.minimize, maintain_order=True).head(1)
     return params_of(best.row(0, named=True), study.parameters())
 
 
-def unfinished(run: Run) -> Sequence[StudyEntry]:
+def unfinished(run: StoredSweep) -> Sequence[StoredStudy]:
     """The studies of the plan that are not complete; failed ones are among them, and are tried again."""
     started = set(run.started())
     return [study for study in run.studies if study.id not in started or not _is_complete(run, study)]
 
 
-def _is_complete(run: Run, study: StudyEntry) -> bool:
+def _is_complete(run: StoredSweep, study: StoredStudy) -> bool:
     summary = run.summary(study)
     return summary is not None and summary.covers(study.budget)
 

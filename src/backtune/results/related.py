@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtune.errors import ResultsError
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import count_trials, count_trials_below
 from backtune.spec import base_folder, content_hash
 from backtune.storage.files import names_in, read_json
 from backtune.storage.location import Location, S3Path, joined, location
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
 
 _NOT_COUNTED = "the trials of the sweep that it began with are not counted"
 # The id of a study: its cell, the name of its fold, a hash, and the number of its island.
@@ -39,7 +39,7 @@ class RelatedStudy:
     """
 
     folder: Location
-    train: Span | None
+    train: TimeWindow | None
     n_trials: int
     n_own: int = 0
 
@@ -79,7 +79,7 @@ class _Place(NamedTuple):
 
     studies: Location
     name: str
-    train: Span | None
+    train: TimeWindow | None
 
 
 @dataclass
@@ -102,11 +102,11 @@ class RelatedSearches:
     ``sweep.json`` of those that have a study of the same cells. Sweeps that appear later are found by a new object.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: StoredSweep) -> None:
         self._run = run
         self._counts: dict[Location, dict[str, int]] = {}
 
-    def find(self, islands: Sequence[StudyEntry]) -> Related:
+    def find(self, islands: Sequence[StoredStudy]) -> Related:
         """Return the related studies of one search.
 
         Args:
@@ -136,7 +136,7 @@ class RelatedSearches:
                 found[place.name] = RelatedStudy(folder, place.train, n_trials, n_own)
         return Related(tuple(found[name] for name in sorted(found)), (*problems, *missing))
 
-    def _sources(self, islands: Sequence[StudyEntry]) -> tuple[list[_Place], list[str]]:
+    def _sources(self, islands: Sequence[StoredStudy]) -> tuple[list[_Place], list[str]]:
         """Return the studies whose candidates a search began with, and warnings about those that are gone."""
         places: list[_Place] = []
         missing: dict[str, None] = {}
@@ -156,7 +156,7 @@ class RelatedSearches:
                 if studies is None:
                     missing[f"{_NOT_COUNTED}: {folder} is gone"] = None
                 else:
-                    places.append(_Place(studies, name, Span(*train) if train else None))
+                    places.append(_Place(studies, name, TimeWindow(*train) if train else None))
         return places, list(missing)
 
     def _count_trials(self, studies: Location, name: str) -> int:
@@ -177,7 +177,7 @@ class RelatedSearches:
         cells = {_cell_name(entry) for entry in self._run.studies}
         found = _RunsFolder()
         runs = self._folder.parent
-        root = _catalog_of(self._run.spec)
+        root = self._run.spec.data.location
         prints = {entry.data_fingerprint for entry in self._run.studies if entry.data_fingerprint}
         for sweep in sorted(set(names_in(runs)) - {self._folder.name}):
             names = {
@@ -241,8 +241,8 @@ def _places_of(
         windows = entry.get("windows")
         cell = "-".join((entry["strategy"], entry["asset"], entry["timeframe"]))
         if windows and names.get(entry["id"]) == cell:
-            yield cell, _Place(studies, entry["id"], Span(*windows["train"]))
+            yield cell, _Place(studies, entry["id"], TimeWindow(*windows["train"]))
 
 
-def _cell_name(entry: StudyEntry) -> str:
+def _cell_name(entry: StoredStudy) -> str:
     return "-".join(entry.cell)

@@ -7,10 +7,10 @@ from typing import Any
 
 from backtune.data.calendar import Annualisation
 from backtune.data.window import iso
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.evidence import FEW_TRADES, NO_EVIDENCE, Evidence
-from backtune.results.objective import Metrics
 from backtune.space import Params
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Row:
     warnings: tuple[str, ...]
     evidence: Evidence = NO_EVIDENCE
     fold: str = ""
-    train: Span | None = None
-    test: Span | None = None
+    train: TimeWindow | None = None
+    test: TimeWindow | None = None
     annualisation: Annualisation | None = None
     folds: tuple[Row, ...] = ()
 
@@ -101,5 +101,5 @@ class Row:
         }  # fmt: skip
 
 
-def _times(span: Span | None) -> list[str] | None:
+def _times(span: TimeWindow | None) -> list[str] | None:
     return [iso(span.start), iso(span.end)] if span is not None else None

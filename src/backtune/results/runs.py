@@ -15,7 +15,7 @@ from backtune.errors import ResultsError
 from backtune.results.segments import count_trials, read_log, write_segment
 from backtune.results.summary import StudySummary
 from backtune.space import Space, parse_space
-from backtune.spec import Goal, base_folder
+from backtune.spec import Objective, SweepSpec, base_folder
 from backtune.storage.files import names_in, read_json, remove_leftovers, write_atomically, written_at
 from backtune.storage.location import Location, S3Path, joined, location
 from backtune.validation.folds import Fold
@@ -42,7 +42,7 @@ def default_runs() -> Location:
 
 
 @dataclass(frozen=True)
-class StudyEntry:
+class StoredStudy:
     """What the sweep's folder says of a study.
 
     Attributes:
@@ -51,7 +51,7 @@ class StudyEntry:
         objectives: as in the spec.
         budget: trials planned.
         space: the ranges searched, as plain data.
-        data_fingerprint, engine: of the bars, and what suggests the candidates.
+        data_fingerprint, backend: of the bars, and what suggests the candidates.
         peers: ids of the other islands of the same search.
         results_version: of what decides its results, the strategy's own code included; empty in older folders.
         span: start and end of its bars in microseconds since the epoch, UTC; empty in folders of before it was kept.
@@ -68,11 +68,11 @@ class StudyEntry:
     asset: str
     timeframe: str
     fold: str
-    objectives: list[str]
+    objectives: tuple[Objective, ...]
     budget: int
     space: dict[str, Any] = field(default_factory=dict)
     data_fingerprint: str = ""
-    engine: str = ""
+    backend: str = ""
     peers: list[str] = field(default_factory=list)
     results_version: str = ""
     span: list[int] = field(default_factory=list)
@@ -101,10 +101,15 @@ class StudyEntry:
         """The same for all islands of a search; the study's own where there are none."""
         return min((self.id, *self.peers))
 
-    @property
-    def goal(self) -> Goal:
-        """The first objective as an object."""
-        return Goal.parse(self.objectives[0])
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> StoredStudy:
+        """Read the plain data of :meth:`to_json`."""
+        objectives = tuple(Objective.parse(text) for text in content["objectives"])
+        return cls(**{**content, "objectives": objectives})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for ``sweep.json``."""
+        return {**vars(self), "objectives": [str(objective) for objective in self.objectives]}
 
     def parameters(self) -> Space:
         """The space as an object."""
@@ -112,14 +117,14 @@ class StudyEntry:
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredSweep:
     """One sweep's folder, as its ``sweep.json`` describes it.
 
     Attributes:
         folder: where it is.
         sweep_id: content id of the spec.
         name: of the sweep.
-        spec: as plain data, with the budget of the latest start.
+        spec: The spec, with the budget of the latest start.
         studies: of the current plan; folders of other studies are results of earlier data or code.
         version: of backtune.
     """
@@ -127,20 +132,20 @@ class Run:
     folder: Location
     sweep_id: str
     name: str
-    spec: dict[str, Any]
-    studies: tuple[StudyEntry, ...]
+    spec: SweepSpec
+    studies: tuple[StoredStudy, ...]
     version: str
 
     @property
-    def searches(self) -> dict[str, list[StudyEntry]]:
+    def searches(self) -> dict[str, list[StoredStudy]]:
         """The studies of each search by :attr:`StudyEntry.search_id`, in order: several where there are islands."""
-        searches: dict[str, list[StudyEntry]] = {}
+        searches: dict[str, list[StoredStudy]] = {}
         for study in self.studies:
             searches.setdefault(study.search_id, []).append(study)
         return searches
 
     @classmethod
-    def open(cls, folder: str | Location) -> Run:
+    def open(cls, folder: str | Location) -> StoredSweep:
         """Read a sweep's folder.
 
         Raises:
@@ -152,8 +157,9 @@ class Run:
             raise ResultsError(
                 f"{folder}: no sweep here (no sweep.json); give the folder that `backtune run` printed"
             )
-        studies = tuple(StudyEntry(**entry) for entry in content.pop("studies"))
-        return cls(folder=folder, **content, studies=studies)
+        studies = tuple(StoredStudy.from_json(entry) for entry in content.pop("studies"))
+        spec = SweepSpec.parse(content.pop("spec"))
+        return cls(folder=folder, spec=spec, **content, studies=studies)
 
     def write(self) -> None:
         """Write ``sweep.json``.
@@ -161,9 +167,10 @@ class Run:
         Raises:
             ResultsError: the folder cannot be written.
         """
-        head = {"sweep_id": self.sweep_id, "name": self.name, "version": self.version, "spec": self.spec}
+        spec = self.spec.to_json()
+        head = {"sweep_id": self.sweep_id, "name": self.name, "version": self.version, "spec": spec}
         # A line for each study: there may be a hundred thousand.
-        studies = ",\n    ".join(json.dumps(vars(study), allow_nan=False) for study in self.studies)
+        studies = ",\n    ".join(json.dumps(study.to_json(), allow_nan=False) for study in self.studies)
         text = (
             f'{json.dumps(head, indent=2, allow_nan=False)[:-2]},\n  "studies": [\n    {studies}\n  ]\n}}\n'
         )
@@ -176,7 +183,7 @@ class Run:
     def study_folder(self, study_id: str) -> Location:
         return self.folder / "studies" / study_id
 
-    def summary(self, study: StudyEntry) -> StudySummary | None:
+    def summary(self, study: StoredStudy) -> StudySummary | None:
         """What became of a study so far; None where nothing was written yet."""
         return StudySummary.read(self.study_folder(study.id))
 
@@ -244,7 +251,7 @@ def is_driven(folder: Location) -> bool:
     return False
 
 
-def adopt_repeats(run: Run) -> None:
+def adopt_repeats(run: StoredSweep) -> None:
     """Take over the trials of studies that another sweep of the runs folder has run, so that none is run again.
 
     Raises:
@@ -268,8 +275,8 @@ def elsewhere(runs: Location, names: Collection[str]) -> dict[str, Location]:
     return found
 
 
-def runs_in(root: Location) -> list[Run]:
+def runs_in(root: Location) -> list[StoredSweep]:
     """All sweeps in a runs folder, latest first."""
     written = {name: written_at(root / name / "sweep.json") for name in names_in(root)}
     found = sorted((moment, name) for name, moment in written.items() if moment is not None)
-    return [Run.open(root / name) for _, name in reversed(found)]
+    return [StoredSweep.open(root / name) for _, name in reversed(found)]

@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 
 from backtune.errors import ResultsError
-from backtune.results.objective import Metrics
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.probes import Probe, read_probes
 from backtune.results.related import Related
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import blocks_of, columns_of, count_trials, read_log
 from backtune.results.tried import count_stopped, count_tried
 from backtune.simulation.metrics import METRICS
 from backtune.space import Params, Space, Value
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.storage.files import read_json, write_json
 from backtune.storage.location import Location
 from backtune.validation.deflated_sharpe import Tried
@@ -70,12 +70,14 @@ class Searched:
     problems: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, log: pl.DataFrame, space: Space, goal: Goal, probes: Sequence[Probe] = ()) -> Searched:
+    def of(
+        cls, log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe] = ()
+    ) -> Searched:
         """From the rows of a search.
 
         Args:
             log: in the columns of :func:`~backtune.results.segments.read_log`, of all islands.
-            goal: the first objective.
+            objective: the first objective.
             probes: of all islands.
         """
         blocks = blocks_of(log)
@@ -86,11 +88,11 @@ class Searched:
             pbo=overfitted.probability if overfitted else None,
             pbo_loss=overfitted.probability_of_loss if overfitted else None,
             n_probes=len(probes),
-            **_neighbours(log, space, goal, probes),
+            **_neighbours(log, space, objective, probes),
         )
 
 
-def searched(run: Run, islands: Sequence[StudyEntry], related: Related | None = None) -> Searched:
+def searched(run: StoredSweep, islands: Sequence[StoredStudy], related: Related | None = None) -> Searched:
     """What the trials of a search say, those of its islands together.
 
     It is kept in the folder of the first island that has trials, until there are more, here or in related studies.
@@ -113,7 +115,7 @@ def searched(run: Run, islands: Sequence[StudyEntry], related: Related | None = 
         return kept
     log = pl.concat([log for log in map(read_log, folders) if log is not None])
     first = islands[0]
-    found = kept or Searched.of(log, first.parameters(), Goal.parse(first.objectives[0]), probes)
+    found = kept or Searched.of(log, first.parameters(), first.objectives[0], probes)
     train = first.planned.train if first.planned else None
     counted = count_tried(log, train, related.studies)
     found = replace(
@@ -159,10 +161,10 @@ class Candidates:
 
     @classmethod
     def of(
-        cls, log: pl.DataFrame, space: Space, goal: Goal, probes: Sequence[Probe] = ()
+        cls, log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe] = ()
     ) -> Candidates | None:
         """From the rows of a search; None where no trial is complete."""
-        sign = -1.0 if goal.minimize else 1.0
+        sign = -1.0 if objective.minimize else 1.0
         is_complete = pl.col("state") == "complete"
         gain = pl.when(is_complete).then(sign * pl.col("values_0")).fill_null(np.nan)
         own = log.select(gain=gain)["gain"].to_numpy()
@@ -181,9 +183,11 @@ class Candidates:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def _neighbours(log: pl.DataFrame, space: Space, goal: Goal, probes: Sequence[Probe]) -> dict[str, Any]:
+def _neighbours(
+    log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe]
+) -> dict[str, Any]:
     """The fields about the best and its neighbours."""
-    candidates = Candidates.of(log, space, goal, probes)
+    candidates = Candidates.of(log, space, objective, probes)
     if candidates is None:
         return {}
     best = {"best": candidates.params(candidates.best)}

@@ -10,10 +10,9 @@ from backtune.data.bars import Bars
 from backtune.data.bars_ref import BarsRef
 from backtune.data.window import to_datetime
 from backtune.errors import ResultsError
-from backtune.results.objective import Metrics, Objective, search_window, validation_window
-from backtune.results.runs import Run, StudyEntry
-from backtune.simulation.window import Window
-from backtune.spec import SweepSpec
+from backtune.results.candidate_scorer import CandidateScorer, Metrics, search_window, validation_window
+from backtune.results.runs import StoredStudy, StoredSweep
+from backtune.simulation.window import BarWindow
 from backtune.strategy.registry import StrategyRef, strategy_ref
 from backtune.validation.folds import Fold, purged
 
@@ -30,10 +29,10 @@ class Stage:
 
     bars: Bars
     fold: Fold
-    objective: Objective
+    scorer: CandidateScorer
 
     @property
-    def search(self) -> Window:
+    def search(self) -> BarWindow:
         """What the search saw.
 
         Raises:
@@ -42,7 +41,7 @@ class Stage:
         return search_window(self.bars, self.fold.train, self.fold.parts)
 
     @property
-    def test(self) -> Window | None:
+    def test(self) -> BarWindow | None:
         """What only the winner met; None without validation.
 
         Raises:
@@ -76,10 +75,10 @@ class Stages:
             a strategy's results must be compared with those that are there.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: StoredSweep) -> None:
         self._run = run
 
-    def of(self, study: StudyEntry) -> Stage:
+    def of(self, study: StoredStudy) -> Stage:
         """The stage of one study.
 
         Raises:
@@ -93,24 +92,23 @@ class Stages:
                 f"{self._run.folder}: does not say which windows {study.id} had; run the sweep again"
             )
         bars = self._bars(study).load()
-        search = self.spec.search
-        objective = Objective(
-            self._strategies[study.strategy], self.spec.execution, search.goals, search.bounds, fold.deviation
+        search = self._run.spec.search
+        scorer = CandidateScorer(
+            self._strategies[study.strategy],
+            self._run.spec.execution,
+            search.objectives,
+            search.constraints,
+            fold.deviation,
         )
-        return Stage(bars, purged(fold, bars.timestamp), objective)
-
-    @cached_property
-    def spec(self) -> SweepSpec:
-        """Of the run, as an object."""
-        return SweepSpec.parse(self._run.spec)
+        return Stage(bars, purged(fold, bars.timestamp), scorer)
 
     @cached_property
     def _strategies(self) -> dict[str, StrategyRef]:
-        refs = map(strategy_ref, self.spec.grid.strategies)
+        refs = map(strategy_ref, self._run.spec.grid.strategies)
         return {ref.name: ref for ref in refs}
 
-    def _bars(self, study: StudyEntry) -> BarsRef:
-        data = self.spec.data
+    def _bars(self, study: StoredStudy) -> BarsRef:
+        data = self._run.spec.data
         start, end = map(to_datetime, study.span)
         return BarsRef(
             data.location,

@@ -15,12 +15,12 @@ import numpy as np
 import polars as pl
 
 from backtune.errors import BacktuneError, ResultsError
-from backtune.results.objective import Metrics, Objective, validation_window
+from backtune.results.candidate_scorer import CandidateScorer, Metrics, validation_window
 from backtune.results.row import Row
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.stage import Stage, Stages, check_same
 from backtune.simulation.simulation import Result
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.space import Params
 from backtune.storage.files import read_json, write_json
 from backtune.storage.location import Location
@@ -98,7 +98,7 @@ class Stitched:
         return self.score.metrics
 
 
-def stitched(run: Run, folds: Sequence[Row], stages: Stages | None = None) -> Stitched:
+def stitched(run: StoredSweep, folds: Sequence[Row], stages: Stages | None = None) -> Stitched:
     """Backtest the folds of one cell again, as one.
 
     Args:
@@ -111,14 +111,14 @@ def stitched(run: Run, folds: Sequence[Row], stages: Stages | None = None) -> St
     stages = stages or Stages(run)
     studies = {study.id: study for study in run.studies}
     try:
-        return _stitched([(fold, stages.of(studies[fold.study])) for fold in folds], stages.spec.search.seed)
+        return _stitched([(fold, stages.of(studies[fold.study])) for fold in folds], run.spec.search.seed)
     except ResultsError:
         raise
     except (BacktuneError, OSError) as error:
         raise ResultsError(str(error)) from error
 
 
-def out_of_sample(run: Run, folds: Sequence[Row], stages: Stages) -> OutOfSample:
+def out_of_sample(run: StoredSweep, folds: Sequence[Row], stages: Stages) -> OutOfSample:
     """What the tests of one cell did as one.
 
     It is kept in the folder of the last fold's study until a fold has another winner.
@@ -142,12 +142,12 @@ def out_of_sample(run: Run, folds: Sequence[Row], stages: Stages) -> OutOfSample
     return found
 
 
-def find_tests(folds: Sequence[tuple[Row, Stage]]) -> Iterator[tuple[Row, Objective, Window]]:
+def find_tests(folds: Sequence[tuple[Row, Stage]]) -> Iterator[tuple[Row, CandidateScorer, BarWindow]]:
     """Yield the folds whose test windows have bars, with their windows."""
     for fold, stage in folds:
         test, timestamp = stage.fold.test, stage.bars.timestamp
         if test is not None and np.diff(np.searchsorted(timestamp, [test.start, test.end])).any():
-            yield fold, stage.objective, validation_window(stage.bars, test)
+            yield fold, stage.scorer, validation_window(stage.bars, test)
 
 
 def _kept(folder: Location, winners: list[list[Any]]) -> OutOfSample | None:
@@ -176,14 +176,14 @@ def _stitched(folds: Sequence[tuple[Row, Stage]], seed: int) -> Stitched:
     tests = list(find_tests(folds))
     if not tests:
         raise ResultsError("there is no bar in any test window")
-    for fold, objective, window in tests:
+    for fold, scorer, window in tests:
         if fold.values is not None:
-            check_same(objective.score(fold.params, window).metrics, fold.oos_metrics, fold.fold)
+            check_same(scorer.score(fold.params, window).metrics, fold.oos_metrics, fold.fold)
     pieces = [(fold.params if fold.values is not None else None, window) for fold, _, window in tests]
-    objective, first = folds[-1][1].objective, pieces[0][1].start
-    result = objective.chained(pieces)
-    whole = Window.of(pieces[-1][1].bars, first)
-    cash = objective.execution.initial_cash
+    scorer, first = folds[-1][1].scorer, pieces[0][1].start
+    result = scorer.chained(pieces)
+    whole = BarWindow.of(pieces[-1][1].bars, first)
+    cash = scorer.execution.initial_cash
     return Stitched(
         initial_cash=cash,
         opens=whole.prices.timestamp,
@@ -194,17 +194,17 @@ def _stitched(folds: Sequence[tuple[Row, Stage]], seed: int) -> Stitched:
             Piece(fold.fold, fold.study, params, window.start - first)
             for (fold, *_), (params, window) in zip(tests, pieces, strict=True)
         ),
-        score=_score(result, whole, objective, seed),
+        score=_score(result, whole, scorer, seed),
     )
 
 
-def _score(result: Result, whole: Window, objective: Objective, seed: int) -> OutOfSample:
-    returns = bar_returns(result.equity, objective.execution.initial_cash)
+def _score(result: Result, whole: BarWindow, scorer: CandidateScorer, seed: int) -> OutOfSample:
+    returns = bar_returns(result.equity, scorer.execution.initial_cash)
     return OutOfSample(
         metrics=result.metrics,
         shape=ReturnShape.of(returns),
         interval=sharpe_interval(returns, whole.bars.bars_per_year, seed=seed),
         blocks=block_moments(returns, whole.block_edges),
         bars_per_year=whole.bars.bars_per_year,
-        hold_metrics=objective.score_holding(whole).metrics,
+        hold_metrics=scorer.score_holding(whole).metrics,
     )

@@ -13,7 +13,7 @@ from backtune.errors import ResultsError
 from backtune.results.related import RelatedStudy
 from backtune.results.segments import blocks_of, read_log
 from backtune.validation.deflated_sharpe import Tried
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
 
 
 class _Trials(NamedTuple):
@@ -32,11 +32,11 @@ class _Grid:
         counts: The number of bars in each block; empty where no trial has a result.
     """
 
-    train: Span | None
+    train: TimeWindow | None
     counts: tuple[float, ...]
 
     @classmethod
-    def of(cls, train: Span | None, blocks: np.ndarray) -> _Grid:
+    def of(cls, train: TimeWindow | None, blocks: np.ndarray) -> _Grid:
         counts = blocks[:, :, 0]
         traded = np.flatnonzero(counts.any(axis=1))
         return cls(train, tuple(counts[traded[0]].tolist()) if len(traded) else ())
@@ -59,7 +59,7 @@ class Counted:
     problems: tuple[str, ...] = ()
 
 
-def count_tried(log: pl.DataFrame, train: Span | None, related: Sequence[RelatedStudy]) -> Counted:
+def count_tried(log: pl.DataFrame, train: TimeWindow | None, related: Sequence[RelatedStudy]) -> Counted:
     """Return what was tried in a search and in related ones together.
 
     Trials on the same bars, equal ones once, are compared as those of one search. Where train windows only overlap, the

@@ -8,22 +8,22 @@ from dataclasses import replace
 import numpy as np
 
 from backtune.errors import ResultsError
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.evidence import Evidence
 from backtune.results.family import FamilyResult
-from backtune.results.objective import Metrics
 from backtune.results.row import Row
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.stage import Stages
 from backtune.results.stitched import OutOfSample, out_of_sample
 from backtune.simulation.metrics import METRICS
 from backtune.validation.deflated_sharpe import Tried, deflated_sharpe
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
 from backtune.validation.timing import combine_p_values
 from backtune.validation.track_record import TrackRecord
 
 
 def joined(
-    run: Run, folds: Sequence[Row], unfinished: Sequence[str], stages: Stages
+    run: StoredSweep, folds: Sequence[Row], unfinished: Sequence[str], stages: Stages
 ) -> tuple[Row, OutOfSample | None]:
     """The row of a cell, and its tests as one backtest; None where they cannot be had, with the reason as a warning.
 
@@ -105,7 +105,7 @@ def _row(folds: Sequence[Row], won: Sequence[Row]) -> Row:
         values=tuple(sum(own) / len(own) for own in zip(*values, strict=True)) if values else None,
         is_metrics=_means([fold.is_metrics for fold in won]),
         oos_metrics=_means([fold.oos_metrics for fold in won]),
-        test=Span(tests[0].start, tests[-1].end) if tests else None,
+        test=TimeWindow(tests[0].start, tests[-1].end) if tests else None,
         folds=tuple(folds),
     )
 

@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backtune.errors import ResultsError
-from backtune.results.objective import violations_of
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.candidate_scorer import violations_of
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import params_of, read_log
 from backtune.search.suggesters.optuna import ExportedStudy, ExportedTrial, write_study
 from backtune.space import Space
-from backtune.spec import Constraint, Goal
+from backtune.spec import Constraint
 from backtune.storage.files import names_in, written_at
 from backtune.storage.location import Location
 
 
-def export_study(run: Run, entry: StudyEntry, storage: str) -> int:
+def export_study(run: StoredSweep, entry: StoredStudy, storage: str) -> int:
     """Write a study's trials into an Optuna storage, under the study's id; those that are there already stay.
 
     Args:
@@ -34,33 +34,33 @@ def export_study(run: Run, entry: StudyEntry, storage: str) -> int:
     if log is None:
         return 0
     space = entry.parameters()
-    bounds = [Constraint.parse(metric, text) for metric, text in run.spec["search"]["constraints"].items()]
+    constraints = run.spec.search.constraints
     rows = list(log.iter_rows(named=True))
     ends = _ends(run.study_folder(entry.id), [row["duration_seconds"] for row in rows])
     study = ExportedStudy(
         name=entry.id,
-        goals=tuple(Goal.parse(text) for text in entry.objectives),
+        objectives=entry.objectives,
         space=space,
         about={
             "sweep": run.sweep_id, "strategy": entry.strategy, "asset": entry.asset, "timeframe": entry.timeframe,
-            "fold": entry.fold, "objectives": entry.objectives, "engine": entry.engine,
+            "fold": entry.fold, "objectives": [str(objective) for objective in entry.objectives], "backend": entry.backend,
         },
     )  # fmt: skip
     trials = [
-        _trial(row, space, bounds, end, n_objectives=len(study.goals))
+        _trial(row, space, constraints, end, n_objectives=len(study.objectives))
         for row, end in zip(rows, ends, strict=True)
     ]
     return write_study(study, trials, storage)
 
 
 def _trial(
-    row: dict[str, Any], space: Space, bounds: Sequence[Constraint], end: datetime, *, n_objectives: int
+    row: dict[str, Any], space: Space, constraints: Sequence[Constraint], end: datetime, *, n_objectives: int
 ) -> ExportedTrial:
     is_evaluated = row["values_0"] is not None
     return ExportedTrial(
         params=params_of(row, space),
         values=tuple(row[f"values_{i}"] for i in range(n_objectives)) if is_evaluated else None,
-        violations=violations_of(row, bounds) if is_evaluated else {},
+        violations=violations_of(row, constraints) if is_evaluated else {},
         reason=row["reason"],
         start=end - timedelta(seconds=row["duration_seconds"]),
         end=end,

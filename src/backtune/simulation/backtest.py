@@ -42,7 +42,7 @@ from backtune.data.bars import Bars
 from backtune.errors import BacktuneError, SpecError, StrategyError
 from backtune.simulation.costs import as_execution, split_params
 from backtune.simulation.simulation import Result, result_of
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.spec import Execution
 from backtune.spec.timeframe import Timeframe
 from backtune.strategy.base import BaseStrategy, check_positions
@@ -73,7 +73,7 @@ def backtest_positions(
     """
     table = _bars_of(bars, timeframe, calendar)
     targets = check_positions(positions, len(table), "positions", table.timestamp)
-    return result_of(targets, Window.of(table), as_execution(execution))
+    return result_of(targets, BarWindow.of(table), as_execution(execution))
 
 
 def backtest(
@@ -104,7 +104,7 @@ def backtest(
     table = _bars_of(bars, timeframe, calendar)
     own, distances = split_params(params or {})
     rules = as_execution(execution).with_distances(distances)
-    return result_of(_positions(strategy, own, table), Window.of(table), rules)
+    return result_of(_positions(strategy, own, table), BarWindow.of(table), rules)
 
 
 def _bars_of(bars: Any, timeframe: Timeframe | str | None, calendar: str | None) -> Bars:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from backtune.simulation.types import N_BLOCKS, Closes, Marks, Segments
+from backtune.simulation.types import N_BLOCKS, Closes, Holdings, Marks
 
 _LANES = 32
 # Bars that are filled, or whose returns are added, at once.
@@ -39,7 +39,7 @@ def chunk_ranges(close: np.ndarray, block_edges: np.ndarray) -> np.ndarray:
 @njit(cache=True, error_model="numpy")
 def mark(
     prices: Closes,
-    segments: Segments,
+    segments: Holdings,
     initial_cash: float,
     end: int,
     equity_out: np.ndarray,
@@ -113,7 +113,7 @@ def _sum(blocks: np.ndarray) -> float:
 def _fill(
     close: np.ndarray,
     extremes: np.ndarray,
-    segments: Segments,
+    segments: Holdings,
     segment: int,
     first: int,
     n: int,

@@ -19,9 +19,9 @@ from backtune.simulation.types import (
     RETURN,
     SIDE,
     Costs,
+    Holdings,
     Moves,
-    Prices,
-    Segments,
+    PriceColumns,
     Terms,
     Trading,
 )
@@ -32,8 +32,8 @@ _ROUNDING = 1e-12
 
 @njit(cache=True, error_model="numpy")
 def trade(  # noqa: PLR0912, PLR0915
-    prices: Prices, moves: Moves, costs: Costs, n_bars: int, trades_out: np.ndarray
-) -> tuple[Trading, Segments]:
+    prices: PriceColumns, moves: Moves, costs: Costs, n_bars: int, trades_out: np.ndarray
+) -> tuple[Trading, Holdings]:
     """Run the events of the first ``n_bars`` bars.
 
     One loop with everything in registers: spread over functions, a fill would cost several times as much. It is compiled
@@ -157,7 +157,7 @@ def trade(  # noqa: PLR0912, PLR0915
         float(n_trades), *_wins_and_losses(pnls[:n_trades], gains[:n_trades]),
         sum_time, traded, cash, held, entry, ruined_bar,
     )  # fmt: skip
-    return trading, Segments(starts[:n_segments], segment_cash[:n_segments], segment_quantity[:n_segments])
+    return trading, Holdings(starts[:n_segments], segment_cash[:n_segments], segment_quantity[:n_segments])
 
 
 @njit(cache=True)
@@ -271,48 +271,48 @@ def _next_payment(funding: np.ndarray, start: int, n_bars: int) -> int:
 
 @njit(cache=True)
 def _long_exit(
-    prices: Prices, costs: Costs, entry: float, best: float, start: int, end: int
+    prices: PriceColumns, costs: Costs, entry: float, best: float, start: int, end: int
 ) -> tuple[int, float, bool, float]:
     """The first bar of [start, end) that ends a long position, or -1: its price, whether it is a limit, the best."""
     fixed = entry * (1.0 - costs.stop_loss) if costs.stop_loss > 0.0 else -np.inf
-    goal = entry * (1.0 + costs.take_profit) if costs.take_profit > 0.0 else np.inf
-    fixed, goal = _level(fixed, costs.terms, up=False), _level(goal, costs.terms, up=True)
+    objective = entry * (1.0 + costs.take_profit) if costs.take_profit > 0.0 else np.inf
+    fixed, objective = _level(fixed, costs.terms, up=False), _level(objective, costs.terms, up=True)
     trails = costs.trailing_stop > 0.0
     for i in range(start, end):
         stop = fixed
         if trails:
             stop = max(fixed, _level(best * (1.0 - costs.trailing_stop), costs.terms, up=False))
-        if prices.low[i] <= stop or prices.high[i] >= goal:
+        if prices.low[i] <= stop or prices.high[i] >= objective:
             if prices.open[i] <= stop:
                 return i, prices.open[i], False, best
-            if prices.open[i] >= goal:
+            if prices.open[i] >= objective:
                 return i, prices.open[i], True, best
             if prices.low[i] <= stop:
                 return i, stop, False, best
-            return i, goal, True, best
+            return i, objective, True, best
         best = max(best, prices.high[i])
     return -1, 0.0, False, best
 
 
 @njit(cache=True)
 def _short_exit(
-    prices: Prices, costs: Costs, entry: float, best: float, start: int, end: int
+    prices: PriceColumns, costs: Costs, entry: float, best: float, start: int, end: int
 ) -> tuple[int, float, bool, float]:
     fixed = entry * (1.0 + costs.stop_loss) if costs.stop_loss > 0.0 else np.inf
-    goal = entry * (1.0 - costs.take_profit) if costs.take_profit > 0.0 else -np.inf
-    fixed, goal = _level(fixed, costs.terms, up=True), _level(goal, costs.terms, up=False)
+    objective = entry * (1.0 - costs.take_profit) if costs.take_profit > 0.0 else -np.inf
+    fixed, objective = _level(fixed, costs.terms, up=True), _level(objective, costs.terms, up=False)
     trails = costs.trailing_stop > 0.0
     for i in range(start, end):
         stop = fixed
         if trails:
             stop = min(fixed, _level(best * (1.0 + costs.trailing_stop), costs.terms, up=True))
-        if prices.high[i] >= stop or prices.low[i] <= goal:
+        if prices.high[i] >= stop or prices.low[i] <= objective:
             if prices.open[i] >= stop:
                 return i, prices.open[i], False, best
-            if prices.open[i] <= goal:
+            if prices.open[i] <= objective:
                 return i, prices.open[i], True, best
             if prices.high[i] >= stop:
                 return i, stop, False, best
-            return i, goal, True, best
+            return i, objective, True, best
         best = min(best, prices.low[i])
     return -1, 0.0, False, best

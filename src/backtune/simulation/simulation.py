@@ -17,8 +17,8 @@ from backtune.simulation.costs import costs_of
 from backtune.simulation.marks import mark
 from backtune.simulation.metrics import Outcome, metrics_of
 from backtune.simulation.orders import trade
-from backtune.simulation.types import N_TRADE_COLUMNS, Costs, Moves, Record, Segments, Tally, Trading
-from backtune.simulation.window import Window
+from backtune.simulation.types import N_TRADE_COLUMNS, Costs, Holdings, Moves, Record, Tally, Trading
+from backtune.simulation.window import BarWindow
 from backtune.spec import Execution
 
 _NOTHING_KEPT = Record(np.empty(0), np.empty((0, N_TRADE_COLUMNS)))
@@ -62,13 +62,13 @@ class Result:
     ruined: bool
 
 
-def score(moves: Moves, window: Window, costs: Costs) -> Score:
+def score(moves: Moves, window: BarWindow, costs: Costs) -> Score:
     """Simulate without keeping equity and trades."""
     run = _simulate(moves, window, costs, _NOTHING_KEPT)
     return Score(_metrics(run.tally, window, costs), run.blocks, run.tally.trading.ruined_bar >= 0)
 
 
-def simulation(moves: Moves, window: Window, costs: Costs) -> Result:
+def simulation(moves: Moves, window: BarWindow, costs: Costs) -> Result:
     """Simulate and keep all; the metrics are those of :func:`score`."""
     record = _room(moves, window)
     run = _simulate(moves, window, costs, record)
@@ -76,14 +76,14 @@ def simulation(moves: Moves, window: Window, costs: Costs) -> Result:
     return _result(run.tally, window, costs, record.equity, trades)
 
 
-def equity(moves: Moves, window: Window, costs: Costs) -> np.ndarray:
+def equity(moves: Moves, window: BarWindow, costs: Costs) -> np.ndarray:
     """(n_bars,) equity at every close, as :func:`simulation` has it."""
     record = Record(np.empty(len(window.prices.close)), _NOTHING_KEPT.trades)
     _simulate(moves, window, costs, record)
     return record.equity
 
 
-def chained(pieces: Sequence[tuple[Moves, Window, Costs]]) -> Result:
+def chained(pieces: Sequence[tuple[Moves, BarWindow, Costs]]) -> Result:
     """Simulations on windows side by side, as one, from the first one's initial cash.
 
     Every piece begins flat with the equity that the one before ended with: a position that is open there is handed over at
@@ -116,9 +116,9 @@ def chained(pieces: Sequence[tuple[Moves, Window, Costs]]) -> Result:
         cash, n_bars = run.tally.marks.final_equity, n_bars + len(window.prices.close)
         if run.tally.trading.ruined_bar >= 0:
             break
-    whole = Window.of(pieces[-1][1].bars, first.start)
+    whole = BarWindow.of(pieces[-1][1].bars, first.start)
     levels = np.empty(len(whole.prices.close))
-    segments = Segments(
+    segments = Holdings(
         *(np.concatenate(parts) for parts in zip(*(run.segments for run in runs), strict=True))
     )
     marks, _ = mark(whole.closes, segments, initial_cash, runs[-1].end, levels)
@@ -142,12 +142,12 @@ def _sum_of(parts: Sequence[Trading]) -> Trading:
     )
 
 
-def _room(moves: Moves, window: Window) -> Record:
+def _room(moves: Moves, window: BarWindow) -> Record:
     # Every trade begins with a move.
     return Record(np.empty(len(window.prices.close)), np.empty((len(moves.bars), N_TRADE_COLUMNS)))
 
 
-def _result(tally: Tally, window: Window, costs: Costs, levels: np.ndarray, trades: np.ndarray) -> Result:
+def _result(tally: Tally, window: BarWindow, costs: Costs, levels: np.ndarray, trades: np.ndarray) -> Result:
     trading = tally.trading
     return Result(
         metrics=_metrics(tally, window, costs),
@@ -160,13 +160,13 @@ def _result(tally: Tally, window: Window, costs: Costs, levels: np.ndarray, trad
     )
 
 
-def score_positions(positions: np.ndarray, window: Window, execution: Execution) -> Score:
+def score_positions(positions: np.ndarray, window: BarWindow, execution: Execution) -> Score:
     """:func:`score` of (n_bars,) checked targets for all of ``window.bars``."""
     moves = window.moves(positions, allow_short=execution.allow_short)
     return score(moves, window, costs_of(execution))
 
 
-def result_of(positions: np.ndarray, window: Window, execution: Execution) -> Result:
+def result_of(positions: np.ndarray, window: BarWindow, execution: Execution) -> Result:
     """:func:`simulation` of (n_bars,) checked targets for all of ``window.bars``."""
     moves = window.moves(positions, allow_short=execution.allow_short)
     return simulation(moves, window, costs_of(execution))
@@ -176,12 +176,12 @@ class _Run(NamedTuple):
     """A simulation's sums, segments and block moments; from bar ``end`` on equity is zero."""
 
     tally: Tally
-    segments: Segments
+    segments: Holdings
     blocks: np.ndarray
     end: int
 
 
-def _simulate(moves: Moves, window: Window, costs: Costs, record: Record) -> _Run:
+def _simulate(moves: Moves, window: BarWindow, costs: Costs, record: Record) -> _Run:
     """Orders, then marks.
 
     The two are put together here and not in compiled code: Numba's cache notices a change of a function's own file
@@ -203,7 +203,7 @@ def _simulate(moves: Moves, window: Window, costs: Costs, record: Record) -> _Ru
     return _Run(Tally(marks, trading), segments, blocks, end)
 
 
-def _metrics(tally: Tally, window: Window, costs: Costs) -> dict[str, float | None]:
+def _metrics(tally: Tally, window: BarWindow, costs: Costs) -> dict[str, float | None]:
     outcome = Outcome.of(tally, costs.initial_cash, window.bars.bars_per_year, window.elapsed_seconds)
     return metrics_of(outcome)
 

@@ -13,7 +13,7 @@ ENTRY_BAR, EXIT_BAR, SIDE, QUANTITY, ENTRY_PRICE, EXIT_PRICE, PNL, RETURN = rang
 N_TRADE_COLUMNS = 8
 
 
-class Prices(NamedTuple):
+class PriceColumns(NamedTuple):
     """The columns of a window, (n,) each; open times in microseconds. ``funding`` is (0,) where there is none."""
 
     timestamp: np.ndarray
@@ -82,7 +82,7 @@ class Record(NamedTuple):
     trades: np.ndarray
 
 
-class Segments(NamedTuple):
+class Holdings(NamedTuple):
     """From which bar on, (k,), cash and quantity are what, until the next segment starts."""
 
     starts: np.ndarray

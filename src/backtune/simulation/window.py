@@ -11,12 +11,12 @@ from backtune.data.bars import Bars
 from backtune.errors import BarsError
 from backtune.simulation.marks import chunk_ranges
 from backtune.simulation.moves import moves_of, moves_of_sides
-from backtune.simulation.types import N_BLOCKS, Closes, Moves, Prices
+from backtune.simulation.types import N_BLOCKS, Closes, Moves, PriceColumns
 from backtune.strategy.columns import Columns
 
 
 @dataclass(frozen=True)
-class Window:
+class BarWindow:
     """Bars to trade on, with what every simulation on them shares.
 
     Attributes:
@@ -31,10 +31,10 @@ class Window:
     start: int
     block_edges: np.ndarray
     elapsed_seconds: float
-    parts: tuple[Window, ...] = ()
+    parts: tuple[BarWindow, ...] = ()
 
     @classmethod
-    def of(cls, bars: Bars, start: int = 0) -> Window:
+    def of(cls, bars: Bars, start: int = 0) -> BarWindow:
         """The window from row ``start`` to the end of ``bars``.
 
         Raises:
@@ -49,11 +49,11 @@ class Window:
         return cls(bars, start, edges, elapsed / 1e6)
 
     @cached_property
-    def prices(self) -> Prices:
+    def prices(self) -> PriceColumns:
         """The columns of the window as the kernel takes them."""
         bars = self.bars[self.start :]
         funding = bars.funding if bars.funding is not None else np.empty(0)
-        return Prices(bars.timestamp, bars.open, bars.high, bars.low, bars.close, funding)
+        return PriceColumns(bars.timestamp, bars.open, bars.high, bars.low, bars.close, funding)
 
     @cached_property
     def closes(self) -> Closes:

@@ -16,7 +16,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
+    PlainValidator,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -28,7 +31,7 @@ from backtune.spec.timeframe import Timeframe
 from backtune.storage.location import Location, joined, location
 
 SamplerName = Literal["tpe", "cma-es", "nsga2", "random", "grid", "qmc", "gp"]
-EngineName = Literal["auto", "optuna", "rustuna"]
+BackendName = Literal["auto", "optuna", "rustuna"]
 
 # Any number of sessions is allowed.
 CALENDARS = ("24/7", "sessions-252", "auto")
@@ -322,14 +325,15 @@ def _is_distance(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
 
 
-class Goal(Section):
-    """A metric to maximize, or to minimize where written with a leading minus."""
+class Objective(Section):
+    """A metric to maximize, or to minimize where it is written with a leading minus."""
 
     metric: str
     minimize: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> Goal:
+    def parse(cls, text: str) -> Objective:
+        """Read ``sharpe_ratio`` or ``-max_drawdown``."""
         return cls(metric=text.removeprefix("-").strip(), minimize=text.startswith("-"))
 
     def __str__(self) -> str:
@@ -337,32 +341,76 @@ class Goal(Section):
 
 
 class Constraint(Section):
-    """A bound on a metric, such as ``total_trades >= 30``."""
+    """A limit that a metric must keep, such as ``total_trades >= 30``."""
 
     metric: str
     at_least: bool
-    bound: float
+    limit: float
 
     @classmethod
     def parse(cls, metric: str, text: object) -> Constraint:
+        """Read the limit of a metric, such as ``>= 30``.
+
+        Raises:
+            SpecError: The text is not a limit.
+        """
         match = re.fullmatch(rf"\s*(>=|<=)\s*([-+]?{NUMBER})\s*", str(text))
         if match is None or not math.isfinite(float(match[2])):
             raise SpecError(
                 f"search.constraints.{metric}",
-                f"{text!r} is not a bound; write '>= 30' or '<= 0.5'",
+                f"{text!r} is not a limit; write '>= 30' or '<= 0.5'",
                 value=text,
             )
-        return cls(metric=metric, at_least=match[1] == ">=", bound=float(match[2]))
+        return cls(metric=metric, at_least=match[1] == ">=", limit=float(match[2]))
+
+    @property
+    def condition(self) -> str:
+        """The limit without the metric, such as ``>= 30``."""
+        return f"{'>=' if self.at_least else '<='} {repr(self.limit).removesuffix('.0')}"
 
     def __str__(self) -> str:
-        return f"{self.metric} {'>=' if self.at_least else '<='} {repr(self.bound).removesuffix('.0')}"
+        return f"{self.metric} {self.condition}"
 
     def violation(self, value: float | None) -> float:
-        """How far ``value`` is on the wrong side, relative to the bound; 0 where it holds, 1 where undefined."""
+        """Return the distance of ``value`` beyond the limit, relative to the limit; 0 where it is kept, 1 where undefined."""
         if value is None:
             return 1.0
-        distance = self.bound - value if self.at_least else value - self.bound
-        return distance / (abs(self.bound) or 1.0) if distance > 0.0 else 0.0
+        distance = self.limit - value if self.at_least else value - self.limit
+        return distance / (abs(self.limit) or 1.0) if distance > 0.0 else 0.0
+
+
+def _read_objective(value: object) -> Objective:
+    if isinstance(value, Objective):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be the name of a metric, as in sharpe_ratio or -max_drawdown")  # noqa: TRY004
+    return Objective.parse(value)
+
+
+def _read_constraints(value: object) -> tuple[Constraint, ...]:
+    if isinstance(value, tuple):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("must be limits by metric, as in {total_trades: '>= 30'}")  # noqa: TRY004
+    return tuple(Constraint.parse(metric, text) for metric, text in value.items())
+
+
+def _constraints_document(constraints: tuple[Constraint, ...]) -> dict[str, str]:
+    return {constraint.metric: constraint.condition for constraint in constraints}
+
+
+_ObjectiveText = Annotated[
+    Objective,
+    PlainValidator(_read_objective),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+_ConstraintsByMetric = Annotated[
+    tuple[Constraint, ...],
+    PlainValidator(_read_constraints),
+    PlainSerializer(_constraints_document, return_type=dict[str, str]),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
 
 
 class EarlyStopping(Section):
@@ -396,7 +444,7 @@ class Search(Section):
         constraints: bounds on metrics, such as ``{total_trades: ">= 30"}``. A candidate that breaks one is infeasible: it cannot
             win, and the search learns to leave it.
         seed: of all studies; with another one, they try other candidates.
-        engine: whose samplers: ``auto`` takes rustuna where it serves, for its asks are cheaper.
+        backend: whose samplers: ``auto`` takes rustuna where it serves, for its asks are cheaper.
         islands: so many searches with seeds of their own share the budget of a study and exchange their best.
         warm_start: the folder, or the id, of an earlier sweep: each study begins with the winners of its cell there.
         early_stopping: leaves candidates that are hopeless on the first bars; null is off.
@@ -404,24 +452,16 @@ class Search(Section):
 
     sampler: SamplerName = "tpe"
     trials: Annotated[int, Field(ge=1)] = 100
-    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("sharpe_ratio",)
-    constraints: dict[str, str] = {}
+    objectives: Annotated[tuple[_ObjectiveText, ...], Field(min_length=1)] = (
+        Objective(metric="sharpe_ratio"),
+    )
+    constraints: _ConstraintsByMetric = ()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    engine: EngineName = "auto"
+    backend: BackendName = "auto"
     islands: Annotated[int, Field(ge=1, le=256)] = 1
     warm_start: Annotated[str, Field(min_length=1)] | None = None
     # Left out where it is not used, so that such a spec has the content id that it had before there was the key.
     early_stopping: EarlyStopping | None = Field(default=None, exclude_if=lambda setting: setting is None)
-
-    @field_validator("constraints", mode="before")
-    @classmethod
-    def _readable(cls, constraints: object) -> object:
-        if not isinstance(constraints, Mapping):
-            return constraints
-        return {
-            metric: str(Constraint.parse(metric, text)).split(" ", 1)[1]
-            for metric, text in constraints.items()
-        }
 
     @model_validator(mode="after")
     def _islands_have_something_to_do(self) -> Search:
@@ -438,16 +478,13 @@ class Search(Section):
         return self
 
     @property
+    def objective_metrics(self) -> list[str]:
+        """The metrics of the objectives, in order."""
+        return [objective.metric for objective in self.objectives]
+
+    @property
     def n_rungs(self) -> int:
         return len(self.early_stopping.rungs) if self.early_stopping is not None else 0
-
-    @property
-    def goals(self) -> tuple[Goal, ...]:
-        return tuple(Goal.parse(text) for text in self.objectives)
-
-    @property
-    def bounds(self) -> tuple[Constraint, ...]:
-        return tuple(Constraint.parse(metric, text) for metric, text in self.constraints.items())
 
 
 class Compute(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +150,17 @@ class SweepSpec(Section):
         except ValidationError as error:
             raise spec_error(error, cls) from None
 
+    def to_json(self, *, exclude: Collection[str] = ()) -> dict[str, Any]:
+        """Return the spec as plain data, as a spec file holds it, without the sections to exclude."""
+        return self.model_dump(mode="json", by_alias=True, exclude=set(exclude))
+
     @property
     def id(self) -> str:
         """Content id: the same for equal searches, whatever their budget, permutations, computing and tracking.
 
         Raising ``trials`` or ``permutations`` therefore goes on in the same runs folder instead of starting another.
         """
-        content = self.model_dump(mode="json", by_alias=True, exclude={"compute", "tracking"})
+        content = self.to_json(exclude=("compute", "tracking"))
         del content["search"]["trials"]
         for key in ("permutations", "permuted_rows"):
             content["validation"].pop(key, None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from backtune.errors import TrackingError
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.spec import content_hash
 from backtune.storage.location import Location, S3Path
 
@@ -19,13 +19,13 @@ _SQLITE = "sqlite:///"
 _LOCK_SECONDS = 5.0
 
 
-def tracking_uri(run: Run, uri: str | None = None) -> str:
+def tracking_uri(run: StoredSweep, uri: str | None = None) -> str:
     """The MLflow store of a sweep: ``uri``, else its spec's, else ``$MLFLOW_TRACKING_URI``, else a SQLite file in the runs folder.
 
     Raises:
         TrackingError: the runs folder is in S3, which holds no database.
     """
-    told = uri or (run.spec.get("tracking") or {}).get("uri") or os.environ.get("MLFLOW_TRACKING_URI")
+    told = uri or run.spec.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
     return told or sqlite_uri(run.folder.parent)
 
 

@@ -13,17 +13,16 @@ from backtune.report.export.pine import pine_script
 from backtune.report.export.pine_export import pine_source
 from backtune.report.writing import written_report
 from backtune.results.leaderboard import Row
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.spec.documents import yaml_of
 
 
-def put_spec(run: Run, folder: Path) -> None:
+def put_spec(run: StoredSweep, folder: Path) -> None:
     """``spec.yaml``, of a sweep; without its tracker, whose address may hold a password."""
-    spec = {section: value for section, value in run.spec.items() if section != "tracking"}
-    (folder / "spec.yaml").write_text(yaml_of(spec), encoding="utf-8")
+    (folder / "spec.yaml").write_text(yaml_of(run.spec.to_json(exclude=("tracking",))), encoding="utf-8")
 
 
-def put_report(run: Run, folder: Path) -> None:
+def put_report(run: StoredSweep, folder: Path) -> None:
     """``report.html``, of a sweep, without the stress of its winners: who waits for the prompt has not asked for it.
 
     Raises:
@@ -32,7 +31,7 @@ def put_report(run: Run, folder: Path) -> None:
     written_report(Content(run, most_stressed=0), "html", folder / "report.html")
 
 
-def put_study_files(run: Run, row: Row | None, trials: pl.DataFrame | None, folder: Path) -> None:
+def put_study_files(run: StoredSweep, row: Row | None, trials: pl.DataFrame | None, folder: Path) -> None:
     """``trials.parquet``, its log; where it has a winner ``best.yaml`` and, where there is a template, ``strategy.pine``.
 
     Args:

@@ -73,11 +73,11 @@ def _wait(allowance: Allowance) -> str | None:
 
 def _follower(folder: str, uri: str) -> Follower:
     # Loading all this takes the search a second of a processor: not before it is needed.
-    from backtune.results.runs import Run
+    from backtune.results.runs import StoredSweep
     from backtune.tracking.follower import Follower
     from backtune.tracking.sync import Tracker
 
-    run = Run.open(folder)
+    run = StoredSweep.open(folder)
     return Follower(run, Tracker(run, uri))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from backtune.errors import BacktuneError
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.storage.files import stamp_of
 from backtune.tracking.sync import Tracker
 
@@ -27,13 +27,13 @@ class Follower:
         waiting: studies that are new.
     """
 
-    run: Run
+    run: StoredSweep
     tracker: Tracker
     problem: str | None = None
     n_failures: int = 0
     not_before: float = 0.0
     seen: dict[str, _Stamp] = field(default_factory=dict)
-    waiting: deque[StudyEntry] = field(default_factory=deque)
+    waiting: deque[StoredStudy] = field(default_factory=deque)
 
     def scan(self) -> None:
         """Look which studies are new: those that are done, with all of their islands, in a way not seen yet."""
@@ -58,7 +58,7 @@ class Follower:
 
     def _project(
         self,
-        studies: Sequence[StudyEntry],
+        studies: Sequence[StoredStudy],
         *,
         finish: bool = False,
         on_step: Callable[[], None] = lambda: None,
@@ -81,6 +81,6 @@ def _in_short(problems: Sequence[str]) -> str | None:
     return f"tracking: {problems[0]}{more}" if problems else None
 
 
-def _stamp(run: Run, study: StudyEntry) -> _Stamp:
+def _stamp(run: StoredSweep, study: StoredStudy) -> _Stamp:
     """When the study and the other islands of its search were summed up; None for one that was not."""
     return tuple(stamp_of(run.study_folder(name) / "summary.json") for name in (study.id, *study.peers))

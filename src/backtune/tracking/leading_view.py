@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 
-from backtune.results.runs import Run
-from backtune.spec import Goal
+from backtune.results.runs import StoredSweep
 
 SHARE_KEY = "leaderboard"
 # What is a row of the leaderboard. A fold's own test is one of several, and the best of them says nothing.
@@ -18,13 +17,13 @@ _EVIDENCE = ("n_trials", "family_p", "haircut_sharpe_ratio", "timing_p", "dsr")
 _MORE = ("total_return", "max_drawdown", "total_trades")
 
 
-def experiment_tags(run: Run) -> dict[str, str]:
+def experiment_tags(run: StoredSweep) -> dict[str, str]:
     """The tags of a sweep's experiment: the metric to compare by, and the view."""
-    goal = Goal.parse(run.spec["search"]["objectives"][0])
+    objective = run.spec.search.objectives[0]
     # By what the search saw: ordered by its test, the first row would be the luckiest.
-    leading = f"is_{goal.metric}"
+    leading = f"is_{objective.metric}"
     view = {
-        "searchFilter": f"tags.kind = '{_ROWS.get(run.spec['validation']['method'], 'study')}'",
+        "searchFilter": f"tags.kind = '{_ROWS.get(run.spec.validation.method, 'study')}'",
         "orderByKey": "metrics.`leaderboard_place`",
         "orderByAsc": True,
         "startTime": "ALL",
@@ -35,7 +34,7 @@ def experiment_tags(run: Run) -> dict[str, str]:
     }
     return {
         "mlflow.experiment.primaryMetric.name": leading,
-        "mlflow.experiment.primaryMetric.greaterIsBetter": str(not goal.minimize),
+        "mlflow.experiment.primaryMetric.greaterIsBetter": str(not objective.minimize),
         f"mlflow.sharedViewState.{SHARE_KEY}": json.dumps(view),
     }
 
@@ -49,12 +48,12 @@ def link(server: str, experiment: str | None) -> str:
     return f"{server}/#/experiments/{experiment}/runs?{kind}&viewStateShareKey={SHARE_KEY}"
 
 
-def _sides(run: Run) -> tuple[str, ...]:
-    return ("is",) if run.spec["validation"]["method"] == "none" else ("oos", "is")
+def _sides(run: StoredSweep) -> tuple[str, ...]:
+    return ("is",) if run.spec.validation.method == "none" else ("oos", "is")
 
 
-def _columns(run: Run) -> list[str]:
-    goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
+def _columns(run: StoredSweep) -> list[str]:
+    objectives = run.spec.search.objective_metrics
     side = _sides(run)[0]
-    more = [f"{side}_{name}" for name in _MORE if name not in goals]
-    return [*(f"{own}_{goal}" for goal in goals for own in _sides(run)), *_EVIDENCE, *more]
+    more = [f"{side}_{name}" for name in _MORE if name not in objectives]
+    return [*(f"{own}_{objective}" for objective in objectives for own in _sides(run)), *_EVIDENCE, *more]

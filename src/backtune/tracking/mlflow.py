@@ -16,11 +16,11 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.entities import Run as MlflowRun
+from mlflow.entities import StoredSweep as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from backtune.errors import TrackingError
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.storage.location import Location
 from backtune.tracking.address import is_server, scratch
 from backtune.tracking.leading_view import experiment_tags
@@ -93,7 +93,7 @@ class Place:
     One place at a time may write for a sweep. It remembers what MLflow holds: after an error, make a new one.
     """
 
-    def __init__(self, run: Run, uri: str, artifacts: Location) -> None:
+    def __init__(self, run: StoredSweep, uri: str, artifacts: Location) -> None:
         self._run = run
         self._client = MlflowClient(tracking_uri=uri)
         # A server knows where its artifacts go; a database does not.
@@ -280,7 +280,7 @@ class Place:
                 return found
 
 
-def experiment_id(run: Run, uri: str) -> str | None:
+def experiment_id(run: StoredSweep, uri: str) -> str | None:
     """Of the sweep's experiment; None where there is none, or where MLflow does not answer."""
     try:
         experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(run.name)

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from backtune.report.markdown import plain
 from backtune.report.wording import counted, metric_text, metric_title, p_text, params_text, share_text
 from backtune.results.leaderboard import Row
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.verdict import describe_verdict
-from backtune.spec import Goal
 
 # A description is a tag, whose length MLflow limits.
 _LONGEST = 4_800
@@ -17,11 +16,11 @@ _LONGEST = 4_800
 MOST_ROWS = 15
 
 
-def sweep_note(run: Run, rows: Sequence[Row], n_trials: int) -> str:
+def sweep_note(run: StoredSweep, rows: Sequence[Row], n_trials: int) -> str:
     """The head of the leaderboard, and where the rest is."""
-    goals = [Goal.parse(text).metric for text in run.spec["search"]["objectives"]]
+    objectives = run.spec.search.objective_metrics
     heads = ["", "study", "best parameters", "trials"]
-    heads += [f"{metric_title(goal)} {side}" for goal in goals for side in ("in", "out")]
+    heads += [f"{metric_title(objective)} {side}" for objective in objectives for side in ("in", "out")]
     heads += ["family p", "haircut", "timing p", "DSR", "warnings"]
     verdict = describe_verdict(rows)
     about = (
@@ -34,29 +33,29 @@ def sweep_note(run: Run, rows: Sequence[Row], n_trials: int) -> str:
         _line(heads),
         _line(["---"] * len(heads)),
     ]
-    for line in (_line(cells) for cells in _cells(rows, goals)):
+    for line in (_line(cells) for cells in _cells(rows, objectives)):
         if sum(map(len, lines)) + len(lines) + len(line) > _LONGEST:
             break
         lines.append(line)
     return "\n".join(lines)
 
 
-def study_note(study: StudyEntry, row: Row) -> str:
+def study_note(study: StoredStudy, row: Row) -> str:
     """The best, what it was picked from, and how far to trust it."""
-    goals = [Goal.parse(text).metric for text in study.objectives]
+    objectives = [objective.metric for objective in study.objectives]
     if row.values is None:
         return f"No winner: {plain('; '.join(row.warnings))}."
     found = f"The best of {counted(row.n_trials, 'trial')}: {plain(params_text(row.params))}."
-    return _with_doubts(f"{found} {_results(goals, row)}.", row)
+    return _with_doubts(f"{found} {_results(objectives, row)}.", row)
 
 
-def cell_note(study: StudyEntry, row: Row) -> str:
+def cell_note(study: StoredStudy, row: Row) -> str:
     """What the folds of a walk-forward did one after the other, and how far to trust it.
 
     Args:
         study: any of its folds.
     """
-    goals = [Goal.parse(text).metric for text in study.objectives]
+    objectives = [objective.metric for objective in study.objectives]
     about = (
         f"The tests of {counted(len(row.folds), 'fold')} as one backtest, after {counted(row.n_trials, 'trial')} in all; "
         "in sample is the mean over the folds."
@@ -64,14 +63,14 @@ def cell_note(study: StudyEntry, row: Row) -> str:
     if row.values is None:
         return _with_doubts(f"{about} No winner.", row)
     last = f"Next to trade: {plain(params_text(row.params))}."
-    return _with_doubts(f"{about} {_results(goals, row)}. {last}", row)
+    return _with_doubts(f"{about} {_results(objectives, row)}. {last}", row)
 
 
-def _results(goals: Sequence[str], row: Row) -> str:
+def _results(objectives: Sequence[str], row: Row) -> str:
     pairs = (
-        f"{metric_title(goal)} {metric_text(goal, row.is_metrics[goal])} in sample, "
-        f"{metric_text(goal, row.oos_metrics[goal])} out of sample"
-        for goal in goals
+        f"{metric_title(objective)} {metric_text(objective, row.is_metrics[objective])} in sample, "
+        f"{metric_text(objective, row.oos_metrics[objective])} out of sample"
+        for objective in objectives
     )
     return "; ".join(pairs)
 
@@ -81,11 +80,11 @@ def _with_doubts(found: str, row: Row) -> str:
     return f"{found}\n\nBefore you believe it:\n\n{doubts}" if doubts else found
 
 
-def _cells(rows: Sequence[Row], goals: Sequence[str]) -> Iterator[list[str]]:
+def _cells(rows: Sequence[Row], objectives: Sequence[str]) -> Iterator[list[str]]:
     for place, row in enumerate(rows[:MOST_ROWS], start=1):
         pairs = (
-            metric_text(goal, metrics[goal])
-            for goal in goals
+            metric_text(objective, metrics[objective])
+            for objective in objectives
             for metrics in (row.is_metrics, row.oos_metrics)
         )
         family = row.evidence.family

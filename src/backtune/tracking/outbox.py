@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from backtune.results.leaderboard import Row, leaderboard, search_rows
 from backtune.results.related import RelatedSearches
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import read_log
 from backtune.results.summary import StudySummary
-from backtune.spec import Goal, content_hash
+from backtune.spec import content_hash
 from backtune.storage.files import written_at
 from backtune.storage.location import Location
 from backtune.tracking.artifacts import put_report, put_spec, put_study_files
@@ -43,14 +43,14 @@ class _Told(NamedTuple):
 class Outbox:
     """Brings one sweep to its place, part by part; each part may be repeated, and cut off at any moment."""
 
-    def __init__(self, run: Run, place: Place) -> None:
+    def __init__(self, run: StoredSweep, place: Place) -> None:
         self._run = run
         self._place = place
-        self._top_k = int((run.spec.get("tracking") or {}).get("top_k", 0))
+        self._top_k = run.spec.tracking.top_k
         self._related = RelatedSearches(run)
         self._searches = run.searches
 
-    def put_study(self, study: StudyEntry) -> bool | None:
+    def put_study(self, study: StoredStudy) -> bool | None:
         """A study's results, curves and files; False where they are there, None where it has none yet.
 
         Raises:
@@ -65,17 +65,17 @@ class Outbox:
         trials = read_log(self._run.study_folder(study.id))
         ended = _milliseconds(self._run.study_folder(study.id) / "summary.json")
         seconds = float(trials["duration_seconds"].sum()) if trials is not None else 0.0
-        goals = [Goal.parse(text) for text in study.objectives]
+        objectives = list(study.objectives)
         self._place.put(
             Entry(
                 (study.id, ""), found.record, ended - int(seconds * 1_000), ended,
-                points(trials, goals) if trials is not None else (),
+                points(trials, objectives) if trials is not None else (),
                 lambda folder: put_study_files(self._run, found.row, trials, folder),
             )
         )  # fmt: skip
         return True
 
-    def put_trials(self, study: StudyEntry) -> bool | None:
+    def put_trials(self, study: StoredStudy) -> bool | None:
         """Its best and failed trials, below the study; False and None as above.
 
         Raises:
@@ -116,7 +116,7 @@ class Outbox:
 
     def put_standings(self) -> None:
         """The place of each study's first row on the leaderboard, and its test among those of all rows."""
-        if self._run.spec["validation"]["method"] == "walk_forward":
+        if self._run.spec.validation.method == "walk_forward":
             return
         ended = self._ended()
         first: dict[str, tuple[int, Row]] = {}
@@ -135,7 +135,7 @@ class Outbox:
             RefusedError: MLflow does not take it.
             ResultsError: a log cannot be read.
         """
-        if self._run.spec["validation"]["method"] != "walk_forward":
+        if self._run.spec.validation.method != "walk_forward":
             return
         for place, row in enumerate(leaderboard(self._run), start=1):
             key, record = (cell_id(row), ""), cell_record(self._run, row, place)
@@ -162,7 +162,7 @@ class Outbox:
         folders = (self._run.study_folder(study.id) for study in self._run.studies)
         return max((_milliseconds(folder / "summary.json") for folder in folders), default=0)
 
-    def _told(self, study: StudyEntry) -> _Told | None:
+    def _told(self, study: StoredStudy) -> _Told | None:
         summary = self._run.summary(study)
         if summary is None:
             return None

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import IO
 
 from backtune.errors import TrackingError
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.tracking.address import tracking_uri
 
 # Of this machine's processors, for the projection while the search runs: it can cost the search no more.
@@ -40,7 +40,7 @@ class Projection:
         share: of this machine's processors, that may be used before :meth:`close`.
     """
 
-    def __init__(self, run: Run, uri: str | None = None, share: float = _SHARE) -> None:
+    def __init__(self, run: StoredSweep, uri: str | None = None, share: float = _SHARE) -> None:
         self._run = run
         self._share = share
         self._uri, self._problem = _place(run, uri)
@@ -154,7 +154,7 @@ class Projection:
         return f"tracking failed: {reason}; `backtune sync {self._run.folder}` makes up for it"
 
 
-def _place(run: Run, uri: str | None) -> tuple[str | None, str | None]:
+def _place(run: StoredSweep, uri: str | None) -> tuple[str | None, str | None]:
     """The address of the store, or why there is none."""
     try:
         return tracking_uri(run, uri), None

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from backtune.data.window import iso
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.leaderboard import Row
-from backtune.results.objective import Metrics
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.summary import StudySummary
 from backtune.spec import content_hash
 from backtune.tracking.notes import cell_note, study_note, sweep_note
@@ -83,7 +83,9 @@ class Record:
         return content_hash(asdict(self))[:16]
 
 
-def study_record(run: Run, study: StudyEntry, summary: StudySummary, row: Row | None = None) -> Record:
+def study_record(
+    run: StoredSweep, study: StoredStudy, summary: StudySummary, row: Row | None = None
+) -> Record:
     """What is told of a study. A function of its summary and row: equal studies give equal records.
 
     Args:
@@ -100,7 +102,7 @@ def study_record(run: Run, study: StudyEntry, summary: StudySummary, row: Row | 
         tags={
             **tags_of(run, study),
             "kind": "study",
-            "engine": study.engine,
+            "backend": study.backend,
             "state": summary.state,
             "reason": summary.reason or summary.most_common_reason,
             "warnings": "; ".join(row.warnings) if row else "",
@@ -108,7 +110,7 @@ def study_record(run: Run, study: StudyEntry, summary: StudySummary, row: Row | 
         },
         metrics={**_counts(summary), **results, **(_evidence(row) if row else {})},
         bars=Bars(
-            f"{study.asset} {study.timeframe}", study.data_fingerprint, run.spec["data"]["root"],
+            f"{study.asset} {study.timeframe}", study.data_fingerprint, run.spec.data.root,
             tuple(map(iso, study.span)),
         ),
     )  # fmt: skip
@@ -123,7 +125,7 @@ def standing_metrics(place: int, row: Row) -> dict[str, float]:
     }
 
 
-def cell_record(run: Run, row: Row, place: int) -> Record:
+def cell_record(run: StoredSweep, row: Row, place: int) -> Record:
     """What is told of a walk-forward: what its folds did one after the other.
 
     Args:
@@ -161,14 +163,16 @@ def cell_id(row: Row) -> str:
     return "-".join(row.cell)
 
 
-def sweep_record(run: Run, summaries: Sequence[StudySummary | None], rows: Sequence[Row] = ()) -> Record:
+def sweep_record(
+    run: StoredSweep, summaries: Sequence[StudySummary | None], rows: Sequence[Row] = ()
+) -> Record:
     """What is told of a sweep whose studies have these summaries, in the order of ``run.studies``.
 
     Args:
         rows: the first of its leaderboard, for its description.
     """
     states: list[str] = [summary.state if summary else "partial" for summary in summaries]
-    spec = {key: value for key, value in run.spec.items() if key not in _NOT_PARAMETERS}
+    spec = run.spec.to_json(exclude=_NOT_PARAMETERS)
     n_trials = sum(summary.n_trials for summary in summaries if summary)
     return Record(
         name=run.sweep_id,
@@ -179,14 +183,14 @@ def sweep_record(run: Run, summaries: Sequence[StudySummary | None], rows: Seque
             "sweep": run.sweep_id,
             "version": run.version,
             **{f"n_studies_{state}": str(states.count(state)) for state in _STATUS},
-            "spec": content_hash(run.spec)[:16],
+            "spec": content_hash(run.spec.to_json())[:16],
             "mlflow.note.content": sweep_note(run, rows, n_trials),
         },
         metrics={"n_studies": len(states), "n_trials": n_trials},
     )
 
 
-def tags_of(run: Run, study: StudyEntry) -> dict[str, str]:
+def tags_of(run: StoredSweep, study: StoredStudy) -> dict[str, str]:
     """What a study and its trials belong to, for filters."""
     return {
         "sweep": run.sweep_id,
@@ -198,7 +202,7 @@ def tags_of(run: Run, study: StudyEntry) -> dict[str, str]:
     }
 
 
-def cell_of(study: StudyEntry) -> dict[str, str]:
+def cell_of(study: StoredStudy) -> dict[str, str]:
     """Strategy, asset, timeframe and, where there is one, fold."""
     cell = {"strategy": study.strategy, "asset": study.asset, "timeframe": study.timeframe}
     return {**cell, "fold": study.fold} if study.fold else cell
@@ -219,7 +223,7 @@ def _status_of(states: Sequence[str]) -> Status:
     return "RUNNING" if "partial" in states else ("FAILED" if "failed" in states else "FINISHED")
 
 
-def _study_name(study: StudyEntry) -> str:
+def _study_name(study: StoredStudy) -> str:
     """What tells studies apart first: MLflow's table cuts names at some twenty letters."""
     fold = [study.fold] if study.fold.startswith("walk") else []
     return " ".join([study.asset, study.timeframe, *fold, study.strategy])

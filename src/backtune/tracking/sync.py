@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backtune.errors import BacktuneError, ReportError, ResultsError, TrackingError
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.storage.location import Location
 from backtune.tracking.address import (
     artifacts_folder,
@@ -67,7 +67,7 @@ class SyncReport:
         return "\n".join([f"{self.uri}: {counts}", *self.problems])
 
 
-def sync(run: Run, uri: str | None = None) -> SyncReport:
+def sync(run: StoredSweep, uri: str | None = None) -> SyncReport:
     """Bring MLflow up to date with a sweep's folder. May be repeated, and ended at any moment.
 
     An experiment is named as the sweep; in it a run stands for the sweep, with a nested run for every study that has
@@ -80,7 +80,7 @@ def sync(run: Run, uri: str | None = None) -> SyncReport:
     return Tracker(run, uri).project(run.studies, finish=True)
 
 
-def experiment_of(run: Run) -> str | None:
+def experiment_of(run: StoredSweep) -> str | None:
     """The id of the sweep's experiment; None where there is none, or where MLflow does not answer."""
     from backtune.tracking.mlflow import experiment_id
 
@@ -96,13 +96,13 @@ def experiment_of(run: Run) -> str | None:
 class Tracker:
     """A sweep's place in MLflow, kept open so that studies can be projected as they finish. One thread at a time."""
 
-    def __init__(self, run: Run, uri: str | None = None) -> None:
+    def __init__(self, run: StoredSweep, uri: str | None = None) -> None:
         self._run = run
         self._uri = tracking_uri(run, uri)
         self._outbox: Outbox | None = None
 
     def project(
-        self, studies: Iterable[StudyEntry], *, finish: bool, on_step: Callable[[], None] = lambda: None
+        self, studies: Iterable[StoredStudy], *, finish: bool, on_step: Callable[[], None] = lambda: None
     ) -> SyncReport:
         """Tell MLflow of those of ``studies`` that have a summary and, to finish, of the sweep as a whole.
 
@@ -166,7 +166,7 @@ class _Tally:
     written: set[str] = field(default_factory=set)
     problems: dict[str, str] = field(default_factory=dict)
 
-    def take(self, study: StudyEntry, put: Callable[[StudyEntry], bool | None]) -> None:
+    def take(self, study: StoredStudy, put: Callable[[StoredStudy], bool | None]) -> None:
         if study.id in self.problems:
             return
         try:

@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import params_of
 from backtune.results.summary import StudySummary, Winner
 from backtune.simulation.metrics import METRICS
 from backtune.space import Space
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.tracking.records import Record, Status, in_and_out, tags_of
 
 # Of a sweep. MLflow's pages are slow with many runs, and each costs it ten to thirty milliseconds.
@@ -55,12 +55,12 @@ class TrialRecord:
     seconds: tuple[float, float]
 
 
-def curve_name(goal: Goal) -> str:
+def curve_name(objective: Objective) -> str:
     """Of the values of an objective, trial by trial."""
-    return f"trial_{goal.metric}"
+    return f"trial_{objective.metric}"
 
 
-def points(trials: pl.DataFrame, goals: Sequence[Goal]) -> list[Point]:
+def points(trials: pl.DataFrame, objectives: Sequence[Objective]) -> list[Point]:
     """Every complete trial's value in each objective, and the best so far in the first one.
 
     The best so far has points before and after each change and at the last trial: drawn, it is the stairs that it is.
@@ -69,15 +69,15 @@ def points(trials: pl.DataFrame, goals: Sequence[Goal]) -> list[Point]:
         trials: a study's log, with the columns number, state, values_<i> and duration_seconds.
     """
     found = [
-        Point(curve_name(goal), *row)
-        for i, goal in enumerate(goals)
+        Point(curve_name(objective), *row)
+        for i, objective in enumerate(objectives)
         for row in _complete(trials, f"values_{i}").iter_rows()
     ]
-    return [*found, *(Point(BEST_SO_FAR, *row) for row in _stairs(trials, goals[0]).iter_rows())]
+    return [*found, *(Point(BEST_SO_FAR, *row) for row in _stairs(trials, objectives[0]).iter_rows())]
 
 
 def trial_records(
-    run: Run, study: StudyEntry, summary: StudySummary, trials: pl.DataFrame, top_k: int
+    run: StoredSweep, study: StoredStudy, summary: StudySummary, trials: pl.DataFrame, top_k: int
 ) -> list[TrialRecord]:
     """The best trials with different parameters, the winners first, and one failed trial for each frequent reason.
 
@@ -89,7 +89,7 @@ def trial_records(
     """
     tell = _Teller(run, study, summary.winners, study.parameters())
     numbered = trials.with_columns(pl.col("duration_seconds").cum_sum().alias("seconds_after"))
-    best = _best(numbered, summary.winners, Goal.parse(study.objectives[0]))
+    best = _best(numbered, summary.winners, study.objectives[0])
     best = best.head(min(top_k, MOST_BEST_RUNS // len(run.studies)))
     failed = _failed(numbered).head(min(_MOST_REASONS, MOST_FAILED_RUNS // len(run.studies)))
     return [
@@ -106,21 +106,21 @@ def _complete(trials: pl.DataFrame, column: str) -> pl.DataFrame:
     )
 
 
-def _stairs(trials: pl.DataFrame, goal: Goal) -> pl.DataFrame:
+def _stairs(trials: pl.DataFrame, objective: Objective) -> pl.DataFrame:
     """columns: number, value, seconds; without a complete trial no rows."""
-    value = pl.col("value").cum_min() if goal.minimize else pl.col("value").cum_max()
+    value = pl.col("value").cum_min() if objective.minimize else pl.col("value").cum_max()
     rows = _complete(trials, "values_0").with_columns(value)
     changed = (pl.col("value") != pl.col("value").shift()).fill_null(value=True)
     return rows.filter(changed | changed.shift(-1).fill_null(value=True))
 
 
-def _best(trials: pl.DataFrame, winners: Sequence[Winner], goal: Goal) -> pl.DataFrame:
+def _best(trials: pl.DataFrame, winners: Sequence[Winner], objective: Objective) -> pl.DataFrame:
     """Complete trials in order of rank: the study's winners, then by the first objective."""
     is_winner = pl.col("number").is_in([winner.number for winner in winners])
     params = [name for name in trials.columns if name.startswith("params_")]
     return (
         trials.filter(pl.col("state") == "complete")
-        .sort(~is_winner, "values_0", "number", descending=[False, not goal.minimize, False])
+        .sort(~is_winner, "values_0", "number", descending=[False, not objective.minimize, False])
         .unique(params or ["number"], keep="first", maintain_order=True)
     )
 
@@ -141,8 +141,8 @@ def _failed(trials: pl.DataFrame) -> pl.DataFrame:
 class _Teller:
     """Makes the records of one study's trials from rows of its log."""
 
-    run: Run
-    study: StudyEntry
+    run: StoredSweep
+    study: StoredStudy
     winners: Sequence[Winner]
     space: Space
 
@@ -150,7 +150,7 @@ class _Teller:
         winner = next((winner for winner in self.winners if winner.number == row["number"]), None)
         metrics = in_and_out({name: row[name] for name in METRICS}, winner.oos_metrics if winner else None)
         values = {
-            curve_name(Goal.parse(text)): row[f"values_{i}"] for i, text in enumerate(self.study.objectives)
+            curve_name(objective): row[f"values_{i}"] for i, objective in enumerate(self.study.objectives)
         }
         tags = {"rank": str(rank), "is_winner": str(winner is not None).lower()}
         return self._record(row, f"best {rank}", "FINISHED", tags, {**metrics, **values})

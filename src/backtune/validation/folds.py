@@ -15,7 +15,7 @@ _DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeWindow:
     """A window of time: start inclusive, end exclusive."""
 
     start: int
@@ -25,7 +25,7 @@ class Span:
     def length(self) -> int:
         return self.end - self.start
 
-    def overlaps(self, other: Span) -> bool:
+    def overlaps(self, other: TimeWindow) -> bool:
         """Whether some moment is in both."""
         return self.start < other.end and other.start < self.end
 
@@ -47,22 +47,22 @@ class Fold:
     """
 
     name: str
-    train: Span
-    test: Span | None = None
-    parts: tuple[Span, ...] = ()
+    train: TimeWindow
+    test: TimeWindow | None = None
+    parts: tuple[TimeWindow, ...] = ()
     purge_bars: int = 0
     deviation: float = 0.0
 
     @property
-    def windows(self) -> tuple[Span, ...]:
+    def windows(self) -> tuple[TimeWindow, ...]:
         """All windows that are scored, in order of time."""
         return (*(self.parts or (self.train,)), *([self.test] if self.test else []))
 
-    def widened(self, before: Span, after: Span) -> Fold:
+    def widened(self, before: TimeWindow, after: TimeWindow) -> Fold:
         """The fold with windows that reach to the ends of ``after`` where they reach to those of ``before``."""
 
-        def widen(window: Span) -> Span:
-            return Span(
+        def widen(window: TimeWindow) -> TimeWindow:
+            return TimeWindow(
                 after.start if window.start == before.start else window.start,
                 after.end if window.end == before.end else window.end,
             )
@@ -84,14 +84,14 @@ class Fold:
         return cls(
             **{
                 **content,
-                "train": Span(*content["train"]),
-                "test": Span(*test) if test is not None else None,
-                "parts": tuple(Span(*part) for part in content["parts"]),
+                "train": TimeWindow(*content["train"]),
+                "test": TimeWindow(*test) if test is not None else None,
+                "parts": tuple(TimeWindow(*part) for part in content["parts"]),
             }
         )
 
 
-def folds_of(validation: Validation, span: Span, *, bar: int, lookback: int) -> list[Fold]:
+def folds_of(validation: Validation, span: TimeWindow, *, bar: int, lookback: int) -> list[Fold]:
     """The folds of a validation scheme over a window, in order of time.
 
     Args:
@@ -123,20 +123,20 @@ def purged(fold: Fold, timestamp: np.ndarray) -> Fold:
         return fold
     windows = fold.windows
     ends = [_purged_end(window, later, timestamp, fold.purge_bars) for window, later in pairwise(windows)]
-    searched = [Span(window.start, end) for window, end in zip(windows, ends, strict=False)]
+    searched = [TimeWindow(window.start, end) for window, end in zip(windows, ends, strict=False)]
     if fold.test is None:
         searched.append(windows[-1])
-    train = Span(fold.train.start, searched[-1].end)
+    train = TimeWindow(fold.train.start, searched[-1].end)
     return replace(fold, train=train, parts=tuple(searched) if fold.parts else ())
 
 
-def _purged_end(window: Span, later: Span, timestamp: np.ndarray, purge_bars: int) -> int:
+def _purged_end(window: TimeWindow, later: TimeWindow, timestamp: np.ndarray, purge_bars: int) -> int:
     """Where a window must end for so many bars to lie between it and a later one; its start where there are too few."""
     first = int(np.searchsorted(timestamp, later.start)) - purge_bars
     return max(window.start, min(window.end, int(timestamp[first]))) if first >= 0 else window.start
 
 
-def _holdout(span: Span, test_fraction: float) -> Fold:
+def _holdout(span: TimeWindow, test_fraction: float) -> Fold:
     """The last ``test_fraction`` of the time is the test window.
 
     In windows of ten days and more the cut is moved to midnight, so that it is the same for all timeframes up to a
@@ -147,10 +147,10 @@ def _holdout(span: Span, test_fraction: float) -> Fold:
         cut -= cut % _DAY
     if not span.start < cut < span.end:
         raise CatalogError(f"the window is too short to hold out {test_fraction:g} of it; give it more bars")
-    return Fold("holdout", Span(span.start, cut), Span(cut, span.end))
+    return Fold("holdout", TimeWindow(span.start, cut), TimeWindow(cut, span.end))
 
 
-def _kfold(validation: Validation, span: Span, bar: int, purge: int) -> Fold:
+def _kfold(validation: Validation, span: TimeWindow, bar: int, purge: int) -> Fold:
     """Equal parts of what is not held out, each followed by a gap of the purge and the embargo.
 
     After M. Lopez de Prado, "Advances in Financial Machine Learning" (2018), chapter 7. There is no gap before a part but the
@@ -166,12 +166,12 @@ def _kfold(validation: Validation, span: Span, bar: int, purge: int) -> Fold:
             f"{validation.embargo:g} of the window); give it more bars, or fewer folds"
         )
     starts = [span.start + i * (length + gap) for i in range(validation.folds)]
-    parts = tuple(Span(start, start + length) for start in starts)
-    train = Span(span.start, parts[-1].end)
+    parts = tuple(TimeWindow(start, start + length) for start in starts)
+    train = TimeWindow(span.start, parts[-1].end)
     return Fold("kfold", train, held_out.test, parts, purge, validation.deviation)
 
 
-def _walk_forward(validation: Validation, span: Span, bar: int) -> list[Fold]:
+def _walk_forward(validation: Validation, span: TimeWindow, bar: int) -> list[Fold]:
     """Return test windows side by side up to the end, each after a train window and the gap that the spec asks for."""
     purge = validation.purge_bars
     gap = purge * bar
@@ -187,11 +187,11 @@ def _walk_forward(validation: Validation, span: Span, bar: int) -> list[Fold]:
         # To the midnight after, for the reasons of the holdout, and so that no train window is shortened.
         cuts = [cut + -cut % _DAY for cut in cuts]
     starts = [cut - gap - train for cut in cuts]
-    tests = [Span(*ends) for ends in pairwise([*cuts, span.end])]
+    tests = [TimeWindow(*ends) for ends in pairwise([*cuts, span.end])]
     return [
         Fold(
             f"walk{i:0{len(str(len(tests)))}d}",
-            Span(starts[0] if validation.anchored else start, window.start - gap),
+            TimeWindow(starts[0] if validation.anchored else start, window.start - gap),
             window,
             purge_bars=purge,
         )
@@ -210,7 +210,7 @@ def _lengths(validation: Validation, length: int) -> tuple[int, int]:
     return length - n * test if train is None else train, test
 
 
-def _ends(span: Span) -> list[int]:
+def _ends(span: TimeWindow) -> list[int]:
     return [span.start, span.end]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from backtune.spec import Goal
+from backtune.spec import Objective
 
 Metrics = Mapping[str, float | None]
 
@@ -25,7 +25,9 @@ _RATIOS_OF_RETURN = frozenset({"sharpe_ratio", "sortino_ratio", "calmar_ratio", 
 _NOT_NEGATIVE = frozenset({"win_rate", "average_win", "largest_win", "average_trade_hours", "turnover"})
 
 
-def objective_over_parts(goal: Goal, whole: float, parts: Sequence[Metrics], deviation: float) -> float:
+def objective_over_parts(
+    objective: Objective, whole: float, parts: Sequence[Metrics], deviation: float
+) -> float:
     """Return the mean of :func:`part_value` over the parts, worsened by ``deviation`` times its standard deviation.
 
     The standard deviation has ddof 1 and is 0 for a single part. Worsening lowers a maximized objective and raises a
@@ -34,17 +36,17 @@ def objective_over_parts(goal: Goal, whole: float, parts: Sequence[Metrics], dev
     Beyond that, a candidate may be better off with less in its best part.
 
     Args:
-        goal: The objective.
+        objective: The objective.
         whole: The metric on the whole window.
         parts: The metrics of each part, None where undefined; one part at least.
         deviation: The number of standard deviations, at least 0.
     """
-    values = np.array([part_value(goal, part, whole) for part in parts])
+    values = np.array([part_value(objective, part, whole) for part in parts])
     worse = deviation * float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return float(values.mean()) + (worse if goal.minimize else -worse)
+    return float(values.mean()) + (worse if objective.minimize else -worse)
 
 
-def part_value(goal: Goal, part: Metrics, whole: float) -> float:
+def part_value(objective: Objective, part: Metrics, whole: float) -> float:
     """Return what a part counts for: its metric, or a number that rewards neither idleness nor a loss.
 
     - A part in which there is nothing to measure counts 0, except where 0 would be the best there is, as for a minimized
@@ -56,26 +58,26 @@ def part_value(goal: Goal, part: Metrics, whole: float) -> float:
     - What is undefined for another reason, as the volatility of a single bar, counts as the whole window does.
 
     Args:
-        goal: The objective.
+        objective: The objective.
         part: The metrics of the part, None where undefined.
         whole: The metric of the objective on the whole window.
     """
-    value = part[goal.metric]
+    value = part[objective.metric]
     if value is None:
-        value = _undefined_value(goal, part, whole)
-    is_capped = goal.metric in _RATIOS_OVER_LOSS and not goal.minimize
+        value = _undefined_value(objective, part, whole)
+    is_capped = objective.metric in _RATIOS_OVER_LOSS and not objective.minimize
     return min(value, whole) if is_capped else value
 
 
-def _undefined_value(goal: Goal, part: Metrics, whole: float) -> float:
-    if goal.metric in _RATIOS_OF_RETURN:
+def _undefined_value(objective: Objective, part: Metrics, whole: float) -> float:
+    if objective.metric in _RATIOS_OF_RETURN:
         return whole if (part["total_return"] or 0.0) > 0.0 else 0.0
-    if goal.metric == "profit_factor":
+    if objective.metric == "profit_factor":
         has_won = part["largest_win"] is not None
-        return whole if has_won or goal.minimize else 0.0
-    if goal.metric in LOSSES:
+        return whole if has_won or objective.minimize else 0.0
+    if objective.metric in LOSSES:
         has_traded = part["largest_win"] is not None
-        return 0.0 if has_traded or goal.minimize else whole
-    if goal.metric in _NOT_NEGATIVE:
-        return whole if goal.minimize else 0.0
+        return 0.0 if has_traded or objective.minimize else whole
+    if objective.metric in _NOT_NEGATIVE:
+        return whole if objective.minimize else 0.0
     return whole

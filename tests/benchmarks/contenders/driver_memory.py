@@ -23,7 +23,7 @@ TRIALS = {"backtune": (300, 2000), "one Tune trial per candidate": (100, 400)}
 
 def main(market: str, contender: str, trials: int) -> None:
     """Run one contender and print what it took."""
-    setting = Setting(Path(market), TIMEFRAMES, trials, engine="rustuna")
+    setting = Setting(Path(market), TIMEFRAMES, trials, backend="rustuna")
     with tempfile.TemporaryDirectory() as folder, connected(Cluster(workers=2)) as connection:
         before = resident_bytes()
         if contender == "backtune":

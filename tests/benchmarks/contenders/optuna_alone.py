@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from backtune.results.objective import search_window
+from backtune.results.candidate_scorer import search_window
 from backtune.search.study_loop.study import Study
 from backtune.space import Choice, Float, Parameter, Space
 from contenders.setting import Finding, best_of, name_of
@@ -32,11 +32,11 @@ def _optimized(study: Study) -> list[float]:
     axes = distributions(study.space)
     values: list[float] = []
 
-    def objective(live: optuna.Trial) -> float:
+    def scorer(live: optuna.Trial) -> float:
         params = {name: live._suggest(name, axis) for name, axis in axes.items()}
-        (trial,) = study.objective.trials([(live.number, params)], window)
+        (trial,) = study.scorer.trials([(live.number, params)], window)
         # What ours is told too: ruin, constraints of the spec.
-        for i, violation in enumerate(study.objective.told(trial)):
+        for i, violation in enumerate(study.scorer.told(trial)):
             live.set_constraint(str(i), violation)
         if trial.values is None:
             raise optuna.TrialPruned(trial.reason)
@@ -45,7 +45,7 @@ def _optimized(study: Study) -> list[float]:
         return trial.values[0]
 
     search = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=study.seed))
-    search.optimize(objective, n_trials=study.search.trials)
+    search.optimize(scorer, n_trials=study.search.trials)
     return values
 
 

@@ -26,14 +26,14 @@ class Setting:
         timeframes, strategies: of the grid; the assets are fixed.
         trials: budget of a study.
         seed: of the sweep, from which every study has its own.
-        engine: of ours; the peers use Optuna.
+        backend: of ours; the peers use Optuna.
     """
 
     market: Path
     timeframes: tuple[str, ...]
     trials: int
     seed: int = 7
-    engine: str = "auto"
+    backend: str = "auto"
     strategies: tuple[str, ...] = STRATEGIES
 
     @property
@@ -52,7 +52,7 @@ class Setting:
                     "objectives": ["sharpe_ratio"],
                     "trials": self.trials,
                     "seed": self.seed,
-                    "engine": self.engine,
+                    "backend": self.backend,
                 },
                 "validation": {"method": "none"},
             }

@@ -21,7 +21,7 @@ from numba.core.dispatcher import Dispatcher
 
 from backtune.data import load
 from backtune.data.bars_ref import BarsRef
-from backtune.results.objective import Objective
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary
 from backtune.search.study_loop.study import Study, run_study
@@ -70,7 +70,7 @@ def install(studies: Iterable[Study]) -> None:
     _wrap(TrialLog, ("read", "append", "merge"), LOG)
     _wrap(StudySummary, ("write",), LOG)
     _wrap(BarsRef, ("load",), BARS)
-    Objective.trials = _timed_steps(Objective.trials)
+    CandidateScorer.trials = _timed_steps(CandidateScorer.trials)
 
 
 @contextmanager

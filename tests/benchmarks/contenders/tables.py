@@ -14,9 +14,9 @@ from contenders.setting import Finding
 PEER = "one Tune trial per candidate"
 
 
-def our_name(engine: str, workers: int) -> str:
+def our_name(backend: str, workers: int) -> str:
     """How ours is called in every table."""
-    return f"backtune, {engine}, {workers} worker{'s' if workers > 1 else ''}"
+    return f"backtune, {backend}, {workers} worker{'s' if workers > 1 else ''}"
 
 
 def print_setting(studies: Sequence[Study], common: Sequence[Study], trials: int) -> None:
@@ -76,8 +76,8 @@ def print_best_over_seeds(gains: Mapping[str, Sequence[float]], n_seeds: int) ->
         "standard error",
         "better, equal, worse",
     )
-    for engine, found in gains.items():
-        _row(f"backtune, {engine}", str(len(found)), *_compared(np.array(found)))
+    for backend, found in gains.items():
+        _row(f"backtune, {backend}", str(len(found)), *_compared(np.array(found)))
 
 
 def _compared(gains: np.ndarray) -> list[str]:
@@ -99,7 +99,7 @@ def print_shares(timed: Mapping[str, Sequence[UnitRecord]]) -> None:
     """Parts of the time of units, and what of the clock they leave."""
     parts = (shares.KERNEL, shares.SAMPLER, shares.EVALUATION, shares.LOG, shares.BARS, shares.STUDY)
     _head("units, 2 workers", *parts, "all but kernel and sampler", "sum of parts / clock", "between units")
-    for engine, units in timed.items():
+    for backend, units in timed.items():
         total: Counter[str] = Counter()
         for unit in units:
             total.update(unit.shares)
@@ -107,7 +107,7 @@ def print_shares(timed: Mapping[str, Sequence[UnitRecord]]) -> None:
         clock = sum(unit.seconds for unit in units)
         rest = whole - total[shares.KERNEL] - total[shares.SAMPLER]
         _row(
-            engine, *(f"{total[part] / whole:.1%}" for part in parts), f"{rest / whole:.1%}", f"{whole / clock:.4f}",
+            backend, *(f"{total[part] / whole:.1%}" for part in parts), f"{rest / whole:.1%}", f"{whole / clock:.4f}",
             f"{_between(units):.1%}",
         )  # fmt: skip
 

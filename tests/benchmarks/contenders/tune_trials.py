@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from backtune.results.objective import Trial, search_window
+from backtune.results.candidate_scorer import Trial, search_window
 from backtune.search.executors.tune import Cluster, Connection, connected
 from backtune.search.study_loop.study import Study
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from contenders.optuna_alone import distributions
 from contenders.processes import cpu_seconds, cpu_since
 from contenders.setting import Finding, best_of, name_of
@@ -20,14 +20,14 @@ from contenders.setting import Finding, best_of, name_of
 OPEN_TRIALS = (2, 4, 8, 16, 32)
 _CALIBRATION_TRIALS = 96
 
-_windows: dict[str, Window] = {}
+_windows: dict[str, BarWindow] = {}
 
 
 def evaluated(study: Study, params: dict[str, Any]) -> Trial:
     """One candidate, on a window that this process keeps."""
     if study.id not in _windows:
         _windows[study.id] = search_window(study.bars.load(), study.fold.train)
-    (trial,) = study.objective.trials([(0, params)], _windows[study.id])
+    (trial,) = study.scorer.trials([(0, params)], _windows[study.id])
     return trial
 
 

@@ -15,10 +15,10 @@ import polars as pl
 from plain_loop import PARAMETERS, plain_loop
 
 from backtune.data.bars import Bars
-from backtune.results.objective import Objective, search_window
-from backtune.spec import Execution, Goal
+from backtune.results.candidate_scorer import CandidateScorer, search_window
+from backtune.spec import Execution, Objective
 from backtune.strategy.registry import strategy_ref
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
 
 Results = list[tuple[float, ...]]
 
@@ -42,14 +42,14 @@ def main() -> None:
 
 def ours(task: Task, bars: Bars, execution: Execution) -> Callable[[int], Results]:
     """Candidates in calls of ``task.batch``: tpe proposes 4 at a time, random and grid 64."""
-    objective = Objective(strategy_ref(task.strategy), execution, (Goal(metric="sharpe_ratio"),), ())
-    window = search_window(bars, Span(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1))
+    scorer = CandidateScorer(strategy_ref(task.strategy), execution, (Objective(metric="sharpe_ratio"),), ())
+    window = search_window(bars, TimeWindow(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1))
 
     def run(n: int) -> Results:
         trials = [
             trial
             for batch in in_batches(task.candidates[:n], task.batch)
-            for trial in objective.trials(list(enumerate(batch)), window)
+            for trial in scorer.trials(list(enumerate(batch)), window)
         ]
         return [_checked(trial.metrics) for trial in trials]
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backtune.results.progress import ProgressReader, unfinished
-from backtune.results.runs import Run, adopt_repeats
+from backtune.results.runs import StoredSweep, adopt_repeats
 from backtune.results.segments import count_trials
 from backtune.search.planning.plan import entry_of
 from backtune.search.study_loop.study import Study
@@ -23,7 +23,7 @@ N_RUNNING = 1000
 _LINKS = 10_000
 
 
-def timed(model: Run, studies: Sequence[Study], runs: Path) -> dict[str, float]:
+def timed(model: StoredSweep, studies: Sequence[Study], runs: Path) -> dict[str, float]:
     """Seconds of processor time of each, for a sweep of ``studies`` of which all but the running ones are done.
 
     Args:

@@ -9,7 +9,7 @@ import polars as pl
 
 from backtune.results.segments import read_log
 from backtune.search.planning.calibration import calibrate, sample_of
-from backtune.search.planning.cost import Line, Prices
+from backtune.search.planning.cost import ComputePrices, Line
 from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
 from backtune.sweep import Options, SweepResult, run_sweep
@@ -40,7 +40,7 @@ class Measured:
     result: SweepResult
     studies: Sequence[Study]
     evaluations: dict[str, Evaluations]
-    prices: Prices
+    prices: ComputePrices
 
 
 def measure(spec: SweepSpec, studies: Sequence[Study], runs: Path) -> Measured:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backtune.search.executors.unit import Unit
-from backtune.search.planning.cost import Prices
+from backtune.search.planning.cost import ComputePrices
 from backtune.search.planning.packing import pack
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import Study
@@ -44,7 +44,9 @@ def planned(studies: Sequence[Study], measured: Measured, slots: int, unit_secon
     return Plan(units, _real_seconds(studies, measured, seed), priced - begin, packed - priced)
 
 
-def run(plan: Plan, prices: Prices, slots: int, driver_seconds: float, seed: int) -> dict[str, Outcome]:
+def run(
+    plan: Plan, prices: ComputePrices, slots: int, driver_seconds: float, seed: int
+) -> dict[str, Outcome]:
     """The same units on an undisturbed pool and on one with preemptions and deadly studies; nothing lost or doubled."""
     ids = [study.id for unit in plan.units for study in unit]
     deadly = frozenset(np.random.default_rng(seed).choice(ids, 5, replace=False).tolist())

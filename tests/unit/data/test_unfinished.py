@@ -7,7 +7,7 @@ import pytest
 from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
 from backtune.data.unfinished import describe_unfinished, unfinished_bars
-from backtune.data.window import Window, to_datetime
+from backtune.data.window import TimeRange, to_datetime
 from backtune.spec.origin import Origin
 
 DAY, HOUR = 1440, 60
@@ -26,7 +26,7 @@ def _sentences(
     catalog: Catalog, asset: str, timeframe: str, start: str | None, end: str | None, origin: str
 ) -> list[str]:
     first, last = catalog.span_of_bars(asset, timeframe, Origin.parse(origin))
-    window = Window.of(start or first, end or last)
+    window = TimeRange.of(start or first, end or last)
     bounds = (to_datetime(window.start or 0), to_datetime(window.end or 0))
     ref = BarsRef("", asset, timeframe, *bounds, "24/7", "", origin=origin)
     return describe_unfinished(list(unfinished_bars(ref, catalog)))

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from backtune.data.window import Window, iso
+from backtune.data.window import TimeRange, iso
 from backtune.errors import SpecError
 from backtune.spec.origin import Origin
 from backtune.spec.timeframe import Timeframe
@@ -27,7 +27,7 @@ M1 = Timeframe.parse("1m")
     ],
 )
 def test_moments(moment, expected):
-    assert iso(Window.of(moment, None).start) == expected
+    assert iso(TimeRange.of(moment, None).start) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_moments(moment, expected):
 )
 def test_impossible_windows(start, end, message):
     with pytest.raises(SpecError, match=message):
-        Window.of(start, end)
+        TimeRange.of(start, end)
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ def test_impossible_windows(start, end, message):
     ],
 )
 def test_built_bars_lie_wholly_inside(target, start, end, first, beyond):
-    opens = Window.of(start, end).opens(Timeframe.parse(target), M1)
+    opens = TimeRange.of(start, end).opens(Timeframe.parse(target), M1)
     assert (iso(opens.start), iso(opens.end)) == (first, beyond)
 
 
 def test_stored_bars_lie_wholly_inside():
     hour = Timeframe.parse("1h")
-    opens = Window.of("2018-01-01", "2018-01-01T05:30").opens(hour, hour)
+    opens = TimeRange.of("2018-01-01", "2018-01-01T05:30").opens(hour, hour)
     assert iso(opens.end) == "2018-01-01T04:30:00.000001Z"  # the bar of 04:30 would end with the window
 
 
@@ -82,13 +82,13 @@ def test_stored_bars_lie_wholly_inside():
 )
 def test_stored_months_lie_wholly_inside(timeframe, end, opens):
     month = Timeframe.parse(timeframe)
-    start = Window.of(opens, None).start
-    bound = Window.of(None, end).opens(month, month).end
+    start = TimeRange.of(opens, None).start
+    bound = TimeRange.of(None, end).opens(month, month).end
     assert start < bound <= int(month.shift(np.array([start]), 1)[0])
 
 
 def test_built_bars_lie_wholly_inside_on_the_grid_of_their_origin():
-    window, origin = Window.of("2024-03-01", "2024-03-31"), Origin.parse("17:00 America/New_York")
+    window, origin = TimeRange.of("2024-03-01", "2024-03-31"), Origin.parse("17:00 America/New_York")
     found = {text: window.opens(Timeframe.parse(text), M1, origin) for text in ("1d", "1w", "1mo", "4h")}
     assert {
         text: (iso(opens.start), iso(opens.end)) for text, opens in found.items() if not opens.is_empty

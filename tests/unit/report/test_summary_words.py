@@ -24,5 +24,5 @@ from backtune.spec import Execution
     ],
 )  # fmt: skip
 def test_execution_in_words(rules, costs, position):
-    dumped = Execution(**rules).model_dump(mode="json")
-    assert (cost_words(dumped), position_words(dumped)) == (costs, position)
+    execution = Execution(**rules)
+    assert (cost_words(execution), position_words(execution)) == (costs, position)

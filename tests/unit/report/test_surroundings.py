@@ -7,10 +7,10 @@ import pytest
 from backtune.report.plots.landscape import cell_edges, cell_medians
 from backtune.report.surroundings import surroundings_of
 from backtune.space import Choice, Float, Int, Space
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.validation.plateau import plateau
 
-SHARPE, DRAWDOWN = Goal.parse("sharpe_ratio"), Goal.parse("-max_drawdown")
+SHARPE, DRAWDOWN = Objective.parse("sharpe_ratio"), Objective.parse("-max_drawdown")
 
 
 def log_of(states, values, **params) -> pl.DataFrame:
@@ -44,15 +44,15 @@ def test_the_trials_by_their_distance_from_the_best():
     assert (around.neighbourhood, around.stability) == (None, None)
 
 
-@pytest.mark.parametrize(("goal", "sign"), [(SHARPE, 1.0), (DRAWDOWN, -1.0)])
-def test_the_medians_are_those_of_the_plateau(goal, sign):
+@pytest.mark.parametrize(("objective", "sign"), [(SHARPE, 1.0), (DRAWDOWN, -1.0)])
+def test_the_medians_are_those_of_the_plateau(objective, sign):
     random = np.random.default_rng(3)
     space = Space(a=Int(0, 50), b=Float(-1.0, 1.0))
     a, b = random.integers(0, 51, 600), random.uniform(-1, 1, 600)
     gains = 2.0 - np.abs(a - 30) / 25 - np.abs(b) + 0.1 * random.normal(size=600)
     complete = random.random(600) < 0.9
     states = np.where(complete, "complete", "infeasible").tolist()
-    around = surroundings_of(log_of(states, sign * gains, a=a, b=b), space, goal)
+    around = surroundings_of(log_of(states, sign * gains, a=a, b=b), space, objective)
     stand = plateau(space, {"a": a, "b": b}, np.where(complete, gains, np.nan))
     assert around.stability == stand.stability
     assert around.neighbourhood == pytest.approx(sign * stand.neighbourhood)

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtune.results.best import best_of
-from backtune.results.objective import Trial
-from backtune.spec import Goal
+from backtune.results.candidate_scorer import Trial
+from backtune.spec import Objective
 
-UP, DOWN = Goal(metric="sharpe_ratio"), Goal(metric="max_drawdown", minimize=True)
+UP, DOWN = Objective(metric="sharpe_ratio"), Objective(metric="max_drawdown", minimize=True)
 
 
 def trials(values, states=()):
@@ -20,7 +20,7 @@ def trials(values, states=()):
 
 
 @pytest.mark.parametrize(
-    ("values", "states", "goals", "numbers"),
+    ("values", "states", "objectives", "numbers"),
     [
         ([(1.0,), (3.0,), (2.0,)], (), [UP], [1]),
         ([(1.0,), (3.0,), (2.0,)], (), [DOWN], [0]),
@@ -31,8 +31,8 @@ def trials(values, states=()):
         ([], (), [UP, DOWN], []),
     ],
 )
-def test_tables(values, states, goals, numbers):
-    assert [t.number for t in best_of(trials(values, states), goals)] == numbers
+def test_tables(values, states, objectives, numbers):
+    assert [t.number for t in best_of(trials(values, states), objectives)] == numbers
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=40))

@@ -9,13 +9,14 @@ import pytest
 from block_moments import blocks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stored_sweeps import SHARPE_RATIO, minimal_spec
 
 from backtune.data.calendar import Annualisation
+from backtune.results.candidate_scorer import Trial
 from backtune.results.evidence import Evidence, Setting
 from backtune.results.family import LEVEL, RowTest, compare_tests
 from backtune.results.leaderboard import leaderboard
-from backtune.results.objective import Trial
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.searched import Searched
 from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary, Winner
@@ -96,17 +97,14 @@ def test_losing_cells_cost_no_more_than_so_many_tests(winning, losing):
     assert all(result.p >= 0.5 for result in beside[m:-1])
 
 
-def study(name: str) -> StudyEntry:
-    return StudyEntry(name, "S", name, "1h", "holdout", ["sharpe_ratio"], 9, LINE.to_json())
+def study(name: str) -> StoredStudy:
+    return StoredStudy(name, "S", name, "1h", "holdout", SHARPE_RATIO, 9, LINE.to_json())
 
 
-def run_of(tmp_path, winners: dict[str, Winner], returns: np.ndarray, sampler: str) -> Run:
+def run_of(tmp_path, winners: dict[str, Winner], returns: np.ndarray, sampler: str) -> StoredSweep:
     """Make a finished sweep with one study for each winner; the trials of all have these returns."""
-    spec = {
-        "validation": {"method": "holdout"},
-        "search": {"objectives": ["sharpe_ratio"], "sampler": sampler},
-    }
-    run = Run(tmp_path, "sweep", "name", spec, tuple(map(study, winners)), "1")
+    spec = minimal_spec(search={"sampler": sampler})
+    run = StoredSweep(tmp_path, "sweep", "name", spec, tuple(map(study, winners)), "1")
     trials = [
         Trial(k, {"x": k / 999}, "complete", "", (1.0 if k == 0 else 0.0,), METRICS_OF_WINNER, blocks, 0.0)
         for k, blocks in enumerate(blocks_of(returns))

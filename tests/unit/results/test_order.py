@@ -6,12 +6,14 @@ import random
 from dataclasses import replace
 
 import pytest
+from stored_sweeps import SHARPE_RATIO, minimal_spec
 
 from backtune.results.leaderboard import leaderboard
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.summary import StudySummary, Winner
 from backtune.simulation.metrics import METRICS
 from backtune.space import Float, Space
+from backtune.spec import Objective
 from backtune.validation.deflated_sharpe import ReturnShape
 
 LINE = Space(x=Float(0.0, 1.0))
@@ -28,7 +30,7 @@ FOLD = {
 
 def entry(name, train_days=400):
     windows = {**FOLD, "train": [(400 - train_days) * DAY, 400 * DAY]}
-    return StudyEntry(name, "S", name, "1h", "holdout", ["sharpe_ratio"], 9, LINE.to_json(), windows=windows)
+    return StoredStudy(name, "S", name, "1h", "holdout", SHARPE_RATIO, 9, LINE.to_json(), windows=windows)
 
 
 def metrics(trades, sharpe=0.0):
@@ -47,13 +49,13 @@ def winner(value, outside, trades=(40.0, 40.0)):
 
 
 def run_of(tmp_path, studies, winners, objective="sharpe_ratio"):
-    spec = {"validation": {"method": "holdout"}, "search": {"objectives": [objective], "sampler": "tpe"}}
-    run = Run(
+    spec = minimal_spec(search={"objectives": [objective]})
+    run = StoredSweep(
         tmp_path / "sweep",
         "sweep",
         "name",
         spec,
-        tuple(replace(study, objectives=[objective]) for study in studies),
+        tuple(replace(study, objectives=(Objective.parse(objective),)) for study in studies),
         "1",
     )
     for study, own in zip(studies, winners, strict=True):

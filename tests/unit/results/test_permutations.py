@@ -1,6 +1,7 @@
 """Permutation tests, from a folder alone."""
 
 import pytest
+from stored_sweeps import minimal_spec
 
 from backtune.results.permutations import (
     PermutationTest,
@@ -19,25 +20,33 @@ from backtune.results.permuted_folder import (
     write_plan,
 )
 from backtune.results.permuted_rows import missing_permutations
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.summary import StudySummary, Winner
+from backtune.spec import Objective
 from backtune.storage.files import write_json
 
 
 def run_of(root, *names, n=4, rows=1, objective="sharpe_ratio", peers=()):
     """A sweep of studies of 10 trials; with ``peers``, all are islands of one search."""
     studies = tuple(
-        StudyEntry(
-            name, "S", "A", "1h", "all", [objective], 10, peers=[peer for peer in peers if peer != name]
+        StoredStudy(
+            name,
+            "S",
+            "A",
+            "1h",
+            "all",
+            (Objective.parse(objective),),
+            10,
+            peers=[peer for peer in peers if peer != name],
         )
         for name in names
     )
     validation = {"method": "none", "permutations": n, "permuted_rows": rows}
-    return Run(
+    return StoredSweep(
         root,
         root.name,
         "sweep",
-        {"validation": validation, "search": {"objectives": [objective], "sampler": "tpe"}},
+        minimal_spec(validation=validation, search={"objectives": [objective]}),
         studies,
         "1",
     )

@@ -5,24 +5,28 @@ import os
 
 import numpy as np
 import pytest
+from stored_sweeps import minimal_spec
 
-from backtune.results.objective import Trial
+from backtune.results.candidate_scorer import Trial
 from backtune.results.progress import Progress, ProgressReader, unfinished
-from backtune.results.runs import Run, StudyEntry, adopt_repeats
+from backtune.results.runs import StoredStudy, StoredSweep, adopt_repeats
 from backtune.results.segments import TrialLog, read_log
 from backtune.results.summary import StudySummary, Winner
 from backtune.simulation.metrics import METRICS
 from backtune.space import Int, Space
+from backtune.spec import Objective
 
 SPACE = Space(period=Int(1, 9))
 
 
-def run_of(root, *names: str, budget: int = 4, objective: str = "sharpe_ratio") -> Run:
-    studies = tuple(StudyEntry(name, "S", "A", "1h", "all", [objective], budget) for name in names)
-    return Run(root, root.name, "sweep", {"name": "sweep"}, studies, "1")
+def run_of(root, *names: str, budget: int = 4, objective: str = "sharpe_ratio") -> StoredSweep:
+    studies = tuple(
+        StoredStudy(name, "S", "A", "1h", "all", (Objective.parse(objective),), budget) for name in names
+    )
+    return StoredSweep(root, root.name, "sweep", minimal_spec(), studies, "1")
 
 
-def write(run: Run, study: str, first: int, values: list[float | None]) -> None:
+def write(run: StoredSweep, study: str, first: int, values: list[float | None]) -> None:
     """Trials with these values; None stands for one that is infeasible, at 99."""
     trials = [
         Trial(
@@ -40,7 +44,7 @@ def write(run: Run, study: str, first: int, values: list[float | None]) -> None:
     TrialLog(run.study_folder(study), SPACE, 1).append(trials)
 
 
-def summarise(run: Run, study: str, n_trials: int, best: float, **changes) -> None:
+def summarise(run: StoredSweep, study: str, n_trials: int, best: float, **changes) -> None:
     winner = Winner(0, {"period": 3}, (best,), {}, None)
     fields = {"state": "complete", "n_trials": n_trials, "winners": (winner,)}
     StudySummary(**{**fields, **changes}).write(run.study_folder(study))
@@ -126,6 +130,6 @@ def test_the_longest_log_of_a_repeated_study_is_adopted_and_nothing_of_ones_own_
 def test_a_sweep_file_is_read_as_it_was_written_with_a_line_for_each_study(tmp_path):
     run = run_of(tmp_path / "one", "a", "b")
     run.write()
-    assert Run.open(run.folder) == run
+    assert StoredSweep.open(run.folder) == run
     text = (run.folder / "sweep.json").read_text()
     assert [json.loads(line.strip().rstrip(","))["id"] for line in text.splitlines()[-4:-2]] == ["a", "b"]

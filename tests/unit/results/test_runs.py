@@ -1,14 +1,15 @@
 """The folder of a sweep."""
 
 import pytest
+from stored_sweeps import minimal_spec
 
 from backtune.errors import ResultsError
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 
 
 @pytest.fixture
 def run(tmp_path):
-    return Run(tmp_path / "sweep", "sweep", "name", spec={}, studies=(), version="1")
+    return StoredSweep(tmp_path / "sweep", "sweep", "name", spec=minimal_spec(), studies=(), version="1")
 
 
 class TestLock:
@@ -24,7 +25,7 @@ class TestLock:
         leftover.touch()
         with run.lock():
             assert not leftover.exists()
-        assert Run.open(run.folder) == run
+        assert StoredSweep.open(run.folder) == run
 
     def test_leaves_alone_what_the_driver_that_holds_it_writes(self, run):
         with run.lock():

@@ -9,21 +9,22 @@ import numpy as np
 import polars as pl
 import pytest
 from block_moments import blocks_of
+from stored_sweeps import SHARPE_RATIO, minimal_spec
 
+from backtune.results.candidate_scorer import Trial
 from backtune.results.leaderboard import leaderboard
-from backtune.results.objective import Trial
 from backtune.results.probes import Probe
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.searched import Searched, searched
 from backtune.results.segments import TrialLog, read_log
 from backtune.results.summary import Winner, summary_of
 from backtune.simulation.metrics import METRICS
 from backtune.space import Choice, Float, Int, Space
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.validation.deflated_sharpe import ReturnShape, Tried
 from backtune.validation.overfitting import overfitting
 
-SHARPE = Goal.parse("sharpe_ratio")
+SHARPE = Objective.parse("sharpe_ratio")
 LINE = Space(x=Float(0.0, 1.0))
 NOTHING = dict.fromkeys(METRICS)
 NOISE = np.random.default_rng(5).standard_normal((400, 320)) * 0.01
@@ -89,7 +90,7 @@ HILL = lambda x: 1.0 - abs(x - 0.5)  # noqa: E731
     ids=["hill", "minimized", "needle"],
 )
 def test_the_best_among_its_neighbours(tmp_path, objective, value_of, best, plateau, centre):
-    found = Searched.of(log_of(tmp_path, line(99, value_of)), LINE, Goal.parse(objective))
+    found = Searched.of(log_of(tmp_path, line(99, value_of)), LINE, Objective.parse(objective))
     assert found.best["x"] == pytest.approx(best)
     assert plateau[0] < found.plateau <= plateau[1]
     assert found.plateau_centre["x"] == pytest.approx(centre, abs=0.011)
@@ -111,7 +112,7 @@ def test_neighbours_that_were_evaluated_beside_the_search(tmp_path):
     assert found.centre_metrics["total_trades"] in (33.0, 40.0)
     minimized = [replace(one, values=(-one.values[0],)) for one in probes]
     lowest = Searched.of(
-        log.with_columns(values_0=-pl.col("values_0")), LINE, Goal.parse("-max_drawdown"), minimized
+        log.with_columns(values_0=-pl.col("values_0")), LINE, Objective.parse("-max_drawdown"), minimized
     )
     assert (lowest.plateau, lowest.centre_plateau) == (0.5, found.centre_plateau)
 
@@ -159,14 +160,11 @@ def run(tmp_path):
     """A sweep of one search on two islands, with sixty trials each."""
     peers = ["one", "two"]
     studies = [
-        StudyEntry(name, "S", "A", "1h", "", ["sharpe_ratio"], 60, LINE.to_json(), peers=[p for p in peers if p != name])
+        StoredStudy(name, "S", "A", "1h", "", SHARPE_RATIO, 60, LINE.to_json(), peers=[p for p in peers if p != name])
         for name in peers
     ]  # fmt: skip
-    spec = {
-        "validation": {"method": "holdout"},
-        "search": {"objectives": ["sharpe_ratio"], "sampler": "random"},
-    }
-    found = Run(tmp_path / "sweep", "sweep", "name", spec, tuple(studies), "1")
+    spec = minimal_spec(search={"sampler": "random"})
+    found = StoredSweep(tmp_path / "sweep", "sweep", "name", spec, tuple(studies), "1")
     found.write()
     for study, first in zip(studies, (0, 60), strict=True):
         trials = [complete(k, {"x": k / 99}, HILL(k / 99) + first / 600, NOISE[first + k]) for k in range(60)]

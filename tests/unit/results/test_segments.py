@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from backtune.errors import ResultsError
-from backtune.results.objective import Trial
+from backtune.results.candidate_scorer import Trial
 from backtune.results.segments import TrialLog, count_trials, read_log
 from backtune.simulation.metrics import METRICS
 from backtune.space import Choice, Float, Int, Space

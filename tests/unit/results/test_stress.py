@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracles import make_bars
 
 from backtune.data.bars import Bars
-from backtune.results.objective import Objective
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.stress.backtested import Backtested
 from backtune.results.stress.break_even import charge_fee_alone, find_break_even
 from backtune.results.stress.conditions import (
@@ -24,13 +24,13 @@ from backtune.results.stress.conditions import (
 )
 from backtune.simulation.backtest import backtest_positions
 from backtune.simulation.metrics import METRICS
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.space import Int, Space
-from backtune.spec import Execution, Goal
+from backtune.spec import Execution, Objective
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.registry import StrategyRef
 
-GOALS = (Goal.parse("sharpe_ratio"),)
+OBJECTIVES = (Objective.parse("sharpe_ratio"),)
 FREE_RULES: dict[str, Any] = {"fee_bps": 0, "slippage_bps": 0}
 
 
@@ -66,19 +66,19 @@ def held(closes: list[float], bars: int, start: int = 0, **rules: Any) -> Backte
     """A trade of so many bars on bars that open where the bar before closes."""
     opens = [closes[0], *closes[:-1]]
     ref = StrategyRef("HoldFor", cls=HoldFor)
-    objective = Objective(ref, Execution(**rules), GOALS, ())
-    return Backtested(objective, (({"bars": bars}, Window.of(make_bars(opens, closes), start)),))
+    scorer = CandidateScorer(ref, Execution(**rules), OBJECTIVES, ())
+    return Backtested(scorer, (({"bars": bars}, BarWindow.of(make_bars(opens, closes), start)),))
 
 
 def followed(seed: int = 4, n: int = 500, start: int = 60, **rules: Any) -> Backtested:
     random = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(random.standard_normal(n) * 0.01))
     bars = make_bars(np.concatenate([[100.0], close[:-1]]), close)
-    objective = Objective(StrategyRef("FollowMove", cls=FollowMove), Execution(**rules), GOALS, ())
+    scorer = CandidateScorer(StrategyRef("FollowMove", cls=FollowMove), Execution(**rules), OBJECTIVES, ())
     middle = (start + n) // 2
-    windows = (Window.of(bars[:middle], start), Window.of(bars, middle))
+    windows = (BarWindow.of(bars[:middle], start), BarWindow.of(bars, middle))
     params = ({"lag": 3}, {"lag": 7, "stop_loss": 0.05})
-    return Backtested(objective, tuple(zip(params, windows, strict=True)))
+    return Backtested(scorer, tuple(zip(params, windows, strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -136,16 +136,19 @@ def test_at_the_break_even_nothing_is_gained(seed: int) -> None:
     if found is None:
         assert free <= 0
         return
-    rest = winner.score_execution(charge_fee_alone(winner.objective.execution, found))["total_return"]
+    rest = winner.score_execution(charge_fee_alone(winner.scorer.execution, found))["total_return"]
     assert rest == pytest.approx(0, abs=1e-9)
 
 
 def test_nothing_changed_gives_the_same_digits() -> None:
     winner = followed(fee_per_order=1.0, maker_fee_bps=3.0)
     as_is = winner.score()
-    assert as_is == winner.objective.chained(winner.pieces).metrics
-    assert winner.score_execution(scale_costs(winner.objective.execution, 1.0)) == as_is
-    for condition in (score_skipped(winner, GOALS, 1, share=0.0), score_noise(winner, GOALS, 1, size=0.0)):
+    assert as_is == winner.scorer.chained(winner.pieces).metrics
+    assert winner.score_execution(scale_costs(winner.scorer.execution, 1.0)) == as_is
+    for condition in (
+        score_skipped(winner, OBJECTIVES, 1, share=0.0),
+        score_noise(winner, OBJECTIVES, 1, size=0.0),
+    ):
         assert condition.metrics == as_is
         worst = condition.worst_tenth
         assert worst == {name: as_is[name] for name in ("total_return", "sharpe_ratio", "max_drawdown")}
@@ -160,32 +163,32 @@ def test_doubled_costs() -> None:
     assert (twice.fee_per_order, twice.fee_per_share, twice.minimum_fee) == (2, 1, 4)
     assert scale_costs(Execution(), 2.0) == Execution(fee_bps=20, slippage_bps=4)
     winner = followed()
-    (doubled, *_) = score_conditions(winner, GOALS, 0)
+    (doubled, *_) = score_conditions(winner, OBJECTIVES, 0)
     assert doubled.metrics == followed(fee_bps=20, slippage_bps=4).score()
 
 
 def test_one_bar_later_is_the_engine_on_shifted_targets() -> None:
     closes = [100.0, 101, 104, 103, 99, 98, 102]
     winner = held(closes, 3)
-    (_, later, *_) = score_conditions(winner, GOALS, 0)
+    (_, later, *_) = score_conditions(winner, OBJECTIVES, 0)
     bars = winner.pieces[0][1].bars
     assert later.metrics == backtest_positions([0, 1, 1, 1, 0, 0, 0], bars).metrics
     # A target from before the window comes later too: it is not filled at the window's first open.
-    (_, later, *_) = score_conditions(held(closes, 1, start=1), GOALS, 0)
+    (_, later, *_) = score_conditions(held(closes, 1, start=1), OBJECTIVES, 0)
     assert later.metrics["total_trades"] == 1
     assert later.metrics == backtest_positions([1, 0, 0, 0, 0, 0], bars[1:]).metrics
 
 
 def test_draws_are_the_seeds() -> None:
     winner = followed()
-    one, same, other = (score_conditions(winner, GOALS, seed) for seed in (1, 1, 2))
+    one, same, other = (score_conditions(winner, OBJECTIVES, seed) for seed in (1, 1, 2))
     assert one == same
     assert one[:2] == other[:2]
     assert one[2:] != other[2:]
 
 
 def test_an_objective_is_among_the_worst_tenth() -> None:
-    worst = score_skipped(followed(), (Goal.parse("-volatility"),), 0).worst_tenth
+    worst = score_skipped(followed(), (Objective.parse("-volatility"),), 0).worst_tenth
     assert worst is not None
     assert list(worst) == ["total_return", "sharpe_ratio", "max_drawdown", "volatility"]
     assert set(worst) <= set(METRICS)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from oracles import FREE, make_bars
 
 from backtune.errors import StrategyError
-from backtune.results.objective import Objective
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.simulation.costs import costs_of
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulation import chained, result_of
 from backtune.simulation.types import Costs, Moves
-from backtune.simulation.window import Window
-from backtune.spec import Execution, Goal
+from backtune.simulation.window import BarWindow
+from backtune.spec import Execution, Objective
 from backtune.strategy.registry import strategy_ref
 
 COSTS = Execution(fee_bps=10, slippage_bps=5)
@@ -32,8 +32,8 @@ def walk(seed: int, n: int, spread: float = 0.02) -> Any:
     return make_bars(open_, close)
 
 
-def piece(bars: Any, start: int, end: int, targets: Any, rules: Execution) -> tuple[Moves, Window, Costs]:
-    window = Window.of(bars[:end], start)
+def piece(bars: Any, start: int, end: int, targets: Any, rules: Execution) -> tuple[Moves, BarWindow, Costs]:
+    window = BarWindow.of(bars[:end], start)
     return (
         window.moves(np.asarray(targets, dtype=np.float64)[:end], allow_short=True),
         window,
@@ -73,7 +73,7 @@ def test_cuts_without_a_position_change_nothing(
     for end in ends:
         # Flat at the last close before a cut, and nothing to be filled at the next open.
         targets[max(0, end - 2) : end] = 0.0
-    whole = result_of(targets, Window.of(bars, warm_up), rules)
+    whole = result_of(targets, BarWindow.of(bars, warm_up), rules)
     pieces = [piece(bars, a, b, targets, rules) for a, b in pairwise(ends)]
     assert_same(chained(pieces), whole)
 
@@ -105,7 +105,7 @@ def test_one_piece_is_its_simulation() -> None:
     targets = np.random.default_rng(1).choice([-1.0, 0.5, 1.0], 300)
     one, same = (
         chained([piece(bars, 20, 300, targets, COSTS)]),
-        result_of(targets, Window.of(bars, 20), COSTS),
+        result_of(targets, BarWindow.of(bars, 20), COSTS),
     )
     assert one.metrics == same.metrics
     assert one.trades.equals(same.trades)
@@ -121,14 +121,16 @@ def test_windows_that_are_not_side_by_side_are_refused(cuts: list[tuple[int, int
 
 def test_winners_of_folds() -> None:
     bars = walk(7, 600)
-    objective = Objective(strategy_ref("MovingAverageCrossover"), COSTS, (Goal.parse("sharpe_ratio"),), ())
-    windows = [Window.of(bars[:b], a) for a, b in ((200, 400), (400, 600))]
+    scorer = CandidateScorer(
+        strategy_ref("MovingAverageCrossover"), COSTS, (Objective.parse("sharpe_ratio"),), ()
+    )
+    windows = [BarWindow.of(bars[:b], a) for a, b in ((200, 400), (400, 600))]
     params = [{"fast_period": 5, "slow_period": 45}, {"fast_period": 9, "slow_period": 60, "stop_loss": 0.05}]
-    whole = objective.chained(list(zip(params, windows, strict=True)))
-    parts = [objective.score(one, window) for one, window in zip(params, windows, strict=True)]
+    whole = scorer.chained(list(zip(params, windows, strict=True)))
+    parts = [scorer.score(one, window) for one, window in zip(params, windows, strict=True)]
     growth = math.prod(1 + (part.metrics["total_return"] or 0.0) for part in parts)
     assert whole.metrics["total_return"] == pytest.approx(growth - 1)
     assert whole.metrics["total_trades"] == sum(part.metrics["total_trades"] or 0 for part in parts)
     assert len(whole.equity) == 400
     with pytest.raises(StrategyError, match="MovingAverageCrossover: ValueError: a period must be 1 or more"):
-        objective.chained([({"fast_period": 0, "slow_period": 45}, windows[0])])
+        scorer.chained([({"fast_period": 0, "slow_period": 45}, windows[0])])

@@ -13,7 +13,7 @@ from backtune.errors import BarsError, SpecError, StrategyError
 from backtune.simulation.backtest import backtest, backtest_positions
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulation import result_of, score_positions
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.spec import Execution
 from backtune.strategy.indicators import sma
 
@@ -241,7 +241,9 @@ def test_trading_a_constant_price_for_nothing_has_no_ratios(price: float) -> Non
 def test_a_window_fills_the_target_before_it_at_its_first_open() -> None:
     bars = make_bars([1, 1, 100, 200], [1, 1, 150, 250])
     result = result_of(
-        np.array([0.0, 1, 1, 1]), Window.of(bars, 2), Execution(initial_cash=1000, fee_bps=0, slippage_bps=0)
+        np.array([0.0, 1, 1, 1]),
+        BarWindow.of(bars, 2),
+        Execution(initial_cash=1000, fee_bps=0, slippage_bps=0),
     )
     assert result.equity.tolist() == pytest.approx([1500, 2500])
     assert result.metrics["exposure"] == 1
@@ -251,7 +253,7 @@ def test_blocks_follow_time_and_not_rows() -> None:
     # 16 days in 16 blocks; nothing on days 3 to 14.
     days = np.array([0, 1, 2, 15]) * DAY
     bars = make_bars([100, 100, 110, 121], [100, 110, 121, 133.1], days)
-    score = score_positions(np.ones(4), Window.of(bars), FREE)
+    score = score_positions(np.ones(4), BarWindow.of(bars), FREE)
     assert score.blocks[:, 0].tolist() == [1, 1, 1, *[0] * 12, 1]
     assert score.blocks[:, 1].tolist() == pytest.approx([0, 0.1, 0.1, *[0] * 12, 0.1])
     assert score.blocks[:, 2].tolist() == pytest.approx([0, 0.01, 0.01, *[0] * 12, 0.01])
@@ -287,7 +289,7 @@ def test_no_bars() -> None:
     with pytest.raises(BarsError, match="no bar to trade on"):
         backtest_positions([], empty)
     with pytest.raises(BarsError, match="no bar to trade on"):
-        Window.of(REVERSAL, 5)
+        BarWindow.of(REVERSAL, 5)
 
 
 def test_a_position_per_bar() -> None:

@@ -9,12 +9,12 @@ import pytest
 from candles import FLAT, FREE_1000, QUIET, Candle, assert_trades
 from oracles import make_bars
 
-from backtune.results.objective import Objective
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.simulation.backtest import backtest, backtest_positions
 from backtune.simulation.costs import costs_of
 from backtune.simulation.types import Terms
-from backtune.simulation.window import Window
-from backtune.spec import Execution, Goal
+from backtune.simulation.window import BarWindow
+from backtune.spec import Execution, Objective
 from backtune.strategy.registry import StrategyFactory, strategy_ref
 
 AT_110: Candle = (110, 110, 110, 110)
@@ -266,15 +266,15 @@ def test_a_search_its_winner_and_a_backtest_have_the_same_numbers(strategy: str)
     execution = Execution(
         fee_per_order=0.5, fee_per_share=0.005, minimum_fee=1, lot_size=0.1, tick_size=0.05, stop_loss=0.03
     )
-    objective = Objective(strategy_ref(strategy), execution, (Goal(metric="sharpe_ratio"),), ())
-    window = Window.of(bars)
+    scorer = CandidateScorer(strategy_ref(strategy), execution, (Objective(metric="sharpe_ratio"),), ())
+    window = BarWindow.of(bars)
     params = StrategyFactory.get(strategy).space().defaults()
     result = backtest(strategy, params, bars, execution)
-    (trial,) = objective.trials([(0, params)], window)
+    (trial,) = scorer.trials([(0, params)], window)
     assert len(result.trades) > 10
     assert trial.metrics == result.metrics
-    assert objective.equity(params, window).tolist() == result.equity.tolist()
-    assert objective.chained([(params, window)]).equity.tolist() == result.equity.tolist()
+    assert scorer.equity(params, window).tolist() == result.equity.tolist()
+    assert scorer.chained([(params, window)]).equity.tolist() == result.equity.tolist()
     assert result.metrics != backtest(strategy, params, bars, {"stop_loss": 0.03}).metrics
 
 

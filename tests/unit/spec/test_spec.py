@@ -14,7 +14,7 @@ import yaml
 
 from backtune.errors import SpecError
 from backtune.space import Choice, Float, Int
-from backtune.spec import Constraint, EarlyStopping, Goal, StrategyFile, SweepSpec
+from backtune.spec import Constraint, EarlyStopping, Objective, StrategyFile, SweepSpec
 
 NAN = math.nan
 MINIMAL = {"name": "x", "grid": {"strategies": ["S"], "assets": ["A"], "timeframes": ["1h"]}}
@@ -37,7 +37,7 @@ search:
   objectives: [sharpe_ratio, -max_drawdown]
   constraints: {total_trades: ">= 30", max_drawdown: "<= 0.5"}
   seed: 7
-  engine: auto
+  backend: auto
   islands: 1
 validation: {method: holdout, test_fraction: 0.3}
 compute: {cpus_per_unit: 1, unit_seconds: 20, time_budget: 8h, max_failures: 3}
@@ -71,8 +71,11 @@ def test_the_full_spec() -> None:
         datetime(2020, 1, 1, tzinfo=UTC),
     )
     assert spec.compute.time_budget == 8 * 3600
-    assert spec.search.goals == (Goal(metric="sharpe_ratio"), Goal(metric="max_drawdown", minimize=True))
-    assert [str(bound) for bound in spec.search.bounds] == ["total_trades >= 30", "max_drawdown <= 0.5"]
+    assert spec.search.objectives == (
+        Objective(metric="sharpe_ratio"),
+        Objective(metric="max_drawdown", minimize=True),
+    )
+    assert [str(bound) for bound in spec.search.constraints] == ["total_trades >= 30", "max_drawdown <= 0.5"]
 
 
 def test_yaml_and_json_are_equal(tmp_path: Path) -> None:
@@ -201,7 +204,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("execution", None, "execution: must be a mapping of keys (given: None)"),
     ("search.sampler", "tpee", f"search.sampler: 'tpee' is not known (did you mean 'tpe'?); {SAMPLERS}"),
     ("search.sampler", 5, f"search.sampler: 5 is not known; {SAMPLERS}"),
-    ("search.engine", "rust", "search.engine: 'rust' is not known (did you mean 'rustuna'?); allowed: auto, optuna, rustuna"),
+    ("search.backend", "rust", "search.backend: 'rust' is not known (did you mean 'rustuna'?); allowed: auto, optuna, rustuna"),
     ("search.islands", 0, "search.islands: must be greater than or equal to 1 (given: 0)"),
     ("search.early_stopping", True, "search.early_stopping: must not be a truth value (given: True)"),
     ("search.early_stopping", [0.1], "search.early_stopping: must be a mapping of keys (given: [0.1])"),
@@ -365,7 +368,7 @@ def test_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
     assert (rules.initial_cash, rules.fee_bps, rules.slippage_bps, rules.stop_loss) == (1e5, 0.5, 0.5, 0.05)
     assert rules.searched == {"take_profit": Float(0.01, 0.05)}
     assert (spec.search.trials, spec.search.seed) == (1000, 1000)
-    assert [str(bound) for bound in spec.search.bounds] == ["total_trades >= 10", "max_drawdown <= 0.5"]
+    assert [str(bound) for bound in spec.search.constraints] == ["total_trades >= 10", "max_drawdown <= 0.5"]
     assert spec.overrides("S", "A", "1h") == {
         "p": Choice((0.001,)), "q": Choice((0.001, 10.0)), "r": Float(1e-4, 1e-2),
     }  # fmt: skip
@@ -434,7 +437,7 @@ def test_id_does_not_depend_on(key: str, value: object) -> None:
         ("search.constraints", {"total_trades": ">= 31"}),
         ("search.constraints", {"total_trades": ">= 1234567.5", "max_drawdown": "<= 0.5"}),
         ("search.seed", 8),
-        ("search.engine", "optuna"),
+        ("search.backend", "optuna"),
         ("search.early_stopping", {}),
         ("validation.method", "none"),
         ("validation.test_fraction", 0.2),

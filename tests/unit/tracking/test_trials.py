@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from tracking_runs import Sweep, finished_sweep
 
 from backtune.results.segments import read_log
 from backtune.results.summary import StudySummary
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.tracking.trials import Point, TrialRecord, points, trial_records
-from tracking_runs import Sweep, finished_sweep
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,14 @@ def told(sweep: Sweep, log: pl.DataFrame, top_k: int) -> list[TrialRecord]:
 
 
 @pytest.mark.parametrize(
-    ("goal", "stairs"),
+    ("objective", "stairs"),
     [
         ("sharpe_ratio", [(1, 2.0, 3.0), (3, 2.0, 10.0), (4, 5.0, 15.0), (6, 5.0, 28.0)]),
         ("-max_drawdown", [(1, 2.0, 3.0), (3, 1.0, 10.0), (6, 1.0, 28.0)]),
     ],
 )
 def test_every_complete_trial_is_a_point_and_the_best_so_far_is_stairs(
-    goal: str, stairs: list[tuple[int, float, float]]
+    objective: str, stairs: list[tuple[int, float, float]]
 ) -> None:
     trials = pl.DataFrame(
         {
@@ -51,8 +51,8 @@ def test_every_complete_trial_is_a_point_and_the_best_so_far_is_stairs(
             "duration_seconds": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
         }
     )
-    curve = f"trial_{goal.removeprefix('-')}"
-    assert points(trials, [Goal.parse(goal)]) == [
+    curve = f"trial_{objective.removeprefix('-')}"
+    assert points(trials, [Objective.parse(objective)]) == [
         Point(curve, 1, 2.0, 3.0), Point(curve, 3, 1.0, 10.0), Point(curve, 4, 5.0, 15.0), Point(curve, 5, 5.0, 21.0),
         Point(curve, 6, 4.0, 28.0), *(Point("best_so_far", *step) for step in stairs),
     ]  # fmt: skip
@@ -68,8 +68,8 @@ def test_each_objective_has_a_curve() -> None:
             "duration_seconds": [1.0],
         }
     )
-    goals = [Goal.parse("sharpe_ratio"), Goal.parse("-max_drawdown")]
-    assert points(trials, goals) == [
+    objectives = [Objective.parse("sharpe_ratio"), Objective.parse("-max_drawdown")]
+    assert points(trials, objectives) == [
         Point("trial_sharpe_ratio", 0, 1.5, 1.0),
         Point("trial_max_drawdown", 0, 0.2, 1.0),
         Point("best_so_far", 0, 1.5, 1.0),
@@ -77,7 +77,7 @@ def test_each_objective_has_a_curve() -> None:
 
 
 def test_without_a_complete_trial_there_is_no_point(log: pl.DataFrame) -> None:
-    assert points(log.with_columns(state=pl.lit("infeasible")), [Goal.parse("sharpe_ratio")]) == []
+    assert points(log.with_columns(state=pl.lit("infeasible")), [Objective.parse("sharpe_ratio")]) == []
 
 
 def test_the_best_trials_are_told_with_what_they_did(sweep: Sweep, log: pl.DataFrame) -> None:

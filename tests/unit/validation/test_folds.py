@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from oracles import EXAMPLES
 
 from backtune.errors import CatalogError, StrategyError
 from backtune.space import Choice, Float, Int, Space
@@ -18,8 +19,7 @@ from backtune.strategy.base import BaseStrategy, lookback_of
 from backtune.strategy.macd import MACDStrategy
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
 from backtune.strategy.rsi import RSIStrategy
-from backtune.validation.folds import Fold, Span, folds_of, purged
-from oracles import EXAMPLES
+from backtune.validation.folds import Fold, TimeWindow, folds_of, purged
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -30,22 +30,24 @@ def at(text: str) -> int:
     return int(moment.timestamp()) * 1_000_000
 
 
-def days(start: int, end: int) -> Span:
-    return Span(start * DAY, end * DAY)
+def days(start: int, end: int) -> TimeWindow:
+    return TimeWindow(start * DAY, end * DAY)
 
 
-def folds(span: Span, lookback: int = 0, bar: int = HOUR, **keys: Any) -> list[Fold]:
+def folds(span: TimeWindow, lookback: int = 0, bar: int = HOUR, **keys: Any) -> list[Fold]:
     return folds_of(Validation(**keys), span, bar=bar, lookback=lookback)
 
 
-YEAR = Span(at("2018-01-01"), at("2019-01-01"))
+YEAR = TimeWindow(at("2018-01-01"), at("2019-01-01"))
 
 
 def test_none_and_holdout() -> None:
     assert folds(YEAR, method="none") == [Fold("all", YEAR)]
     # 30 % of 365 days are 109.5: the cut is moved to midnight before.
     cut = at("2018-09-13")
-    assert folds(YEAR, 99, method="holdout") == [Fold("holdout", Span(YEAR.start, cut), Span(cut, YEAR.end))]
+    assert folds(YEAR, 99, method="holdout") == [
+        Fold("holdout", TimeWindow(YEAR.start, cut), TimeWindow(cut, YEAR.end))
+    ]
 
 
 def test_kfold() -> None:
@@ -144,7 +146,7 @@ def schemes(draw: st.DrawFn) -> Validation:
 @given(schemes(), st.integers(1, 400), st.integers(0, 60), st.integers(0, 2**32 - 1), st.floats(0.0, 0.9))
 def test_laws(scheme: Validation, n_days: int, lookback: int, seed: int, missing: float) -> None:
     """Nothing overlaps, gaps hold in bars too, a test bar is scored once, and nothing of a test reaches its search."""
-    span = Span(YEAR.start, YEAR.start + n_days * DAY + seed % DAY)
+    span = TimeWindow(YEAR.start, YEAR.start + n_days * DAY + seed % DAY)
     try:
         found = folds_of(scheme, span, bar=HOUR, lookback=lookback)
     except CatalogError:
@@ -166,7 +168,7 @@ def test_laws(scheme: Validation, n_days: int, lookback: int, seed: int, missing
         assert len({part.length for part in found[0].parts}) == 1
 
 
-def assert_laws_of(fold: Fold, span: Span, times: np.ndarray, purge: int) -> None:
+def assert_laws_of(fold: Fold, span: TimeWindow, times: np.ndarray, purge: int) -> None:
     exact = purged(fold, times)
     assert fold.test is not None
     assert (exact.name, exact.test, exact.purge_bars) == (fold.name, fold.test, purge)
@@ -190,17 +192,19 @@ def assert_laws_of(fold: Fold, span: Span, times: np.ndarray, purge: int) -> Non
 def test_purged_by_hand() -> None:
     # Hours 20 to 29 are missing: the ten hours before the test hold two bars, and eight more must go.
     times = np.array([h * HOUR for h in range(60) if not 20 <= h < 30])
-    fold = Fold("walk1", Span(0, 22 * HOUR), Span(32 * HOUR, 60 * HOUR), purge_bars=10)
-    assert purged(fold, times).train == Span(0, 12 * HOUR)
-    assert purged(Fold("holdout", Span(0, 32 * HOUR), fold.test), times).train == Span(0, 32 * HOUR)
+    fold = Fold("walk1", TimeWindow(0, 22 * HOUR), TimeWindow(32 * HOUR, 60 * HOUR), purge_bars=10)
+    assert purged(fold, times).train == TimeWindow(0, 12 * HOUR)
+    assert purged(Fold("holdout", TimeWindow(0, 32 * HOUR), fold.test), times).train == TimeWindow(
+        0, 32 * HOUR
+    )
     # No bars are left.
-    assert purged(Fold("walk1", fold.train, fold.test, purge_bars=23), times).train == Span(0, 0)
-    parts = (Span(0, 15 * HOUR), Span(31 * HOUR, 40 * HOUR))
-    split = purged(Fold("kfold", Span(0, 40 * HOUR), Span(42 * HOUR, 60 * HOUR), parts, 2), times)
+    assert purged(Fold("walk1", fold.train, fold.test, purge_bars=23), times).train == TimeWindow(0, 0)
+    parts = (TimeWindow(0, 15 * HOUR), TimeWindow(31 * HOUR, 40 * HOUR))
+    split = purged(Fold("kfold", TimeWindow(0, 40 * HOUR), TimeWindow(42 * HOUR, 60 * HOUR), parts, 2), times)
     assert split.parts == parts
-    later = purged(Fold("kfold", Span(0, 40 * HOUR), None, parts, 8), times)
-    assert later.parts == (Span(0, 13 * HOUR), parts[1])
-    assert later.train == Span(0, 40 * HOUR)
+    later = purged(Fold("kfold", TimeWindow(0, 40 * HOUR), None, parts, 8), times)
+    assert later.parts == (TimeWindow(0, 13 * HOUR), parts[1])
+    assert later.train == TimeWindow(0, 40 * HOUR)
 
 
 class Odd(BaseStrategy):

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import FREE, make_bars
 
-from backtune.results.objective import Objective
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.simulation.backtest import backtest
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.space import Params
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.strategy.registry import strategy_ref
 from backtune.validation.deflated_sharpe import ReturnShape, Tried, deflated_sharpe
 from backtune.validation.overfitting import Overfitting, overfitting
@@ -110,8 +110,10 @@ def test_the_best_of_a_search_on_a_random_walk() -> None:
         {"fast_period": int(random.integers(3, 41)), "slow_period": int(random.integers(41, 251))}
         for _ in range(500)
     ]
-    objective = Objective(strategy_ref("MovingAverageCrossover"), FREE, (Goal.parse("sharpe_ratio"),), ())
-    trials = list(objective.trials(list(enumerate(candidates)), Window.of(bars)))
+    scorer = CandidateScorer(
+        strategy_ref("MovingAverageCrossover"), FREE, (Objective.parse("sharpe_ratio"),), ()
+    )
+    trials = list(scorer.trials(list(enumerate(candidates)), BarWindow.of(bars)))
     best = max(trials, key=lambda trial: trial.values or (0.0,))
     blocks = np.array([trial.blocks for trial in trials])
     equity = backtest("MovingAverageCrossover", best.params, bars, FREE).equity

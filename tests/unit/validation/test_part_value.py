@@ -12,8 +12,8 @@ from oracles import EXAMPLES, FREE, make_bars
 
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulation import score_positions
-from backtune.simulation.window import Window
-from backtune.spec import Goal
+from backtune.simulation.window import BarWindow
+from backtune.spec import Objective
 from backtune.validation.parts import objective_over_parts, part_value
 
 RISING = (100.0, 110.0, 121.0, 130.0, 140.0, 150.0)
@@ -26,7 +26,7 @@ def metrics_of(
     """Return the metrics of positions on bars that open where the one before closed, free of cost."""
     close = np.array(closes)
     bars = make_bars(np.concatenate([close[:1], close[:-1]]), close)
-    return score_positions(np.array(positions), Window.of(bars, start), FREE).metrics
+    return score_positions(np.array(positions), BarWindow.of(bars, start), FREE).metrics
 
 
 PARTS = {
@@ -73,18 +73,18 @@ EXPECTED = {
 ALWAYS_DEFINED = ("own",) * len(PARTS)
 
 
-@pytest.mark.parametrize("goal", [f"{sign}{metric}" for metric in METRICS for sign in ("", "-")])
-def test_what_a_part_counts_for(goal: str) -> None:
-    metric = goal.removeprefix("-")
+@pytest.mark.parametrize("objective", [f"{sign}{metric}" for metric in METRICS for sign in ("", "-")])
+def test_what_a_part_counts_for(objective: str) -> None:
+    metric = objective.removeprefix("-")
     # No part has it as its own value, and it caps none.
     whole = -7.0 if metric.endswith("_loss") else 7.0
-    for (name, part), kind in zip(PARTS.items(), EXPECTED.get(goal, ALWAYS_DEFINED), strict=True):
+    for (name, part), kind in zip(PARTS.items(), EXPECTED.get(objective, ALWAYS_DEFINED), strict=True):
         expected = part[metric] if kind == "own" else whole if kind == "whole" else kind
-        assert part_value(Goal.parse(goal), part, whole) == expected, name
+        assert part_value(Objective.parse(objective), part, whole) == expected, name
 
 
 @pytest.mark.parametrize(
-    ("goal", "part", "whole", "expected"),
+    ("objective", "part", "whole", "expected"),
     [
         ("sortino_ratio", 5.0, 2.0, 2.0),
         ("calmar_ratio", 1.0, 2.0, 1.0),
@@ -97,41 +97,41 @@ def test_what_a_part_counts_for(goal: str) -> None:
     ],
 )
 def test_a_maximized_ratio_over_a_loss_counts_for_at_most_the_whole(
-    goal: str, part: float, whole: float, expected: float
+    objective: str, part: float, whole: float, expected: float
 ) -> None:
-    assert part_value(Goal.parse(goal), {goal.removeprefix("-"): part}, whole) == expected
+    assert part_value(Objective.parse(objective), {objective.removeprefix("-"): part}, whole) == expected
 
 
 def test_an_annual_return_too_large_for_a_number_counts_as_the_whole() -> None:
     part = metrics_of((100.0, 600.0, 6000.0), (1, 1, 1))
     assert part["annual_return"] is None
-    assert part_value(Goal.parse("annual_return"), part, 3.0) == 3.0
+    assert part_value(Objective.parse("annual_return"), part, 3.0) == 3.0
 
 
 @pytest.mark.parametrize(
-    ("goal", "deviation", "expected"),
+    ("objective", "deviation", "expected"),
     [("calmar_ratio", 0.0, 2.0), ("calmar_ratio", 0.5, 1.5), ("-calmar_ratio", 0.5, 2.5)],
 )
-def test_mean_and_deviation(goal: str, deviation: float, expected: float) -> None:
+def test_mean_and_deviation(objective: str, deviation: float, expected: float) -> None:
     parts = [{"calmar_ratio": value} for value in (1.0, 2.0, 3.0)]
-    assert objective_over_parts(Goal.parse(goal), 3.0, parts, deviation) == pytest.approx(expected)
+    assert objective_over_parts(Objective.parse(objective), 3.0, parts, deviation) == pytest.approx(expected)
 
 
 N_BARS, ROWS = 24, ((0, 7), (8, 15), (16, 24))
 
 
 def sub_period_value(
-    goal: Goal, returns: np.ndarray, positions: np.ndarray, deviation: float
+    objective: Objective, returns: np.ndarray, positions: np.ndarray, deviation: float
 ) -> tuple[float | None, list[float | None], float | None]:
     """Return the whole window's metric, that of each part and the objective over the parts."""
     close = 100.0 * np.cumprod(1.0 + returns)
     bars = make_bars(np.concatenate([[100.0], close[:-1]]), close)
-    whole = score_positions(positions, Window.of(bars), FREE).metrics[goal.metric]
+    whole = score_positions(positions, BarWindow.of(bars), FREE).metrics[objective.metric]
     parts = [
-        score_positions(positions[:end], Window.of(bars[:end], start), FREE).metrics for start, end in ROWS
+        score_positions(positions[:end], BarWindow.of(bars[:end], start), FREE).metrics for start, end in ROWS
     ]
-    own = [part[goal.metric] for part in parts]
-    return whole, own, None if whole is None else objective_over_parts(goal, whole, parts, deviation)
+    own = [part[objective.metric] for part in parts]
+    return whole, own, None if whole is None else objective_over_parts(objective, whole, parts, deviation)
 
 
 @settings(max_examples=EXAMPLES)
@@ -154,12 +154,12 @@ def test_a_loss_in_a_part_never_raises_the_value(
     deviation: float,
 ) -> None:
     """Holds for candidates that gain; below 0 a ratio over a loss itself rises with the loss it is divided by."""
-    goal = Goal(metric=metric)
-    whole, own, value = sub_period_value(goal, np.array(returns), np.array(positions), deviation)
+    objective = Objective(metric=metric)
+    whole, own, value = sub_period_value(objective, np.array(returns), np.array(positions), deviation)
     assume(whole is not None and whole >= 0.0 and (own[part] or 0.0) >= 0.0)
     worse = np.array(returns)
     worse[ROWS[part][0] + bar] -= loss
-    _, _, lower = sub_period_value(goal, worse, np.array(positions), deviation)
+    _, _, lower = sub_period_value(objective, worse, np.array(positions), deviation)
     assert value is not None
     assert lower is not None
     assert lower <= value + 1e-9 * max(1.0, abs(value))
@@ -184,13 +184,13 @@ def test_it_rises_with_every_ratio_and_nothing_is_above_no_loss(
     small: float,
 ) -> None:
     place, part_fall, whole_fall = change
-    goal, deviation = Goal(metric=metric), small / np.sqrt(len(ratios))
+    objective, deviation = Objective(metric=metric), small / np.sqrt(len(ratios))
     worse = list(ratios)
     before = worse[place % len(ratios)]
     worse[place % len(ratios)] = (50.0 if before is None else before) - part_fall
     higher, lower = (
         objective_over_parts(
-            goal, own, [{metric: r, "total_return": 0.1, "largest_win": 0.1} for r in each], deviation
+            objective, own, [{metric: r, "total_return": 0.1, "largest_win": 0.1} for r in each], deviation
         )
         for own, each in ((whole, ratios), (whole - whole_fall, worse))
     )
@@ -198,9 +198,9 @@ def test_it_rises_with_every_ratio_and_nothing_is_above_no_loss(
 
 
 def test_beyond_one_over_the_root_of_the_parts_a_better_part_can_lower_the_value() -> None:
-    goal = Goal(metric="sharpe_ratio")
+    objective = Objective(metric="sharpe_ratio")
     values = [
-        objective_over_parts(goal, 1.0, [{"sharpe_ratio": r} for r in (1.0, 1.0, best)], 1.0)
+        objective_over_parts(objective, 1.0, [{"sharpe_ratio": r} for r in (1.0, 1.0, best)], 1.0)
         for best in (1.0, 4.0)
     ]
     assert values == pytest.approx([1.0, 2.0 - np.sqrt(3)])

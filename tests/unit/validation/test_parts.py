@@ -10,20 +10,20 @@ from oracles import DAY, make_bars
 
 from backtune.data.bars import Bars
 from backtune.errors import CatalogError
-from backtune.results.objective import Objective, search_window
+from backtune.results.candidate_scorer import CandidateScorer, search_window
 from backtune.simulation.simulation import result_of
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.space import Params
-from backtune.spec import Execution, Goal
+from backtune.spec import Execution, Objective
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
 from backtune.strategy.registry import StrategyRef, strategy_ref
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
 
 CLOSE = 100 * np.exp(np.cumsum(np.random.default_rng(4).standard_normal(900) * 0.01))
 BARS = make_bars(np.concatenate([[100.0], CLOSE[:-1]]), CLOSE)
-TRAIN = Span(0, 700 * DAY)
-PARTS = (Span(0, 200 * DAY), Span(250 * DAY, 450 * DAY), Span(500 * DAY, 700 * DAY))
+TRAIN = TimeWindow(0, 700 * DAY)
+PARTS = (TimeWindow(0, 200 * DAY), TimeWindow(250 * DAY, 450 * DAY), TimeWindow(500 * DAY, 700 * DAY))
 ROWS = [(0, 200), (250, 450), (500, 700)]
 COSTS = Execution(fee_bps=10, slippage_bps=2)
 PARAMS: Params = {"fast_period": 5, "slow_period": 50}
@@ -52,7 +52,7 @@ def metric_of_parts(metric: str, rows: list[tuple[int, int]] = ROWS) -> list[flo
     positions = STRATEGY.positions(BARS)
     found = []
     for start, end in rows:
-        window = Window.of(BARS[:end], start)
+        window = BarWindow.of(BARS[:end], start)
         found.append(result_of(positions[:end], window, COSTS).metrics[metric])
     return found
 
@@ -60,10 +60,12 @@ def metric_of_parts(metric: str, rows: list[tuple[int, int]] = ROWS) -> list[flo
 @pytest.mark.parametrize("form", REFS)
 @pytest.mark.parametrize("deviation", [0.0, 0.5, 2.0])
 def test_mean_worsened_by_deviations(form: str, deviation: float) -> None:
-    goals = (Goal.parse("sharpe_ratio"), Goal.parse("-max_drawdown"))
-    objective = Objective(REFS[form], COSTS, goals, (), deviation)
-    (trial,) = objective.trials([(0, PARAMS)], search_window(BARS, TRAIN, PARTS))
-    sharpes, drawdowns = (np.array(metric_of_parts(goal.metric), dtype=float) for goal in goals)
+    objectives = (Objective.parse("sharpe_ratio"), Objective.parse("-max_drawdown"))
+    scorer = CandidateScorer(REFS[form], COSTS, objectives, (), deviation)
+    (trial,) = scorer.trials([(0, PARAMS)], search_window(BARS, TRAIN, PARTS))
+    sharpes, drawdowns = (
+        np.array(metric_of_parts(objective.metric), dtype=float) for objective in objectives
+    )
     assert trial.state == "complete"
     assert trial.values == pytest.approx(
         (
@@ -76,9 +78,9 @@ def test_mean_worsened_by_deviations(form: str, deviation: float) -> None:
 
 @pytest.mark.parametrize("form", REFS)
 def test_all_else_is_of_the_whole_window(form: str) -> None:
-    objective = Objective(REFS[form], COSTS, (Goal.parse("sharpe_ratio"),), ())
-    (split,) = objective.trials([(0, PARAMS)], search_window(BARS, TRAIN, PARTS))
-    (whole,) = objective.trials([(0, PARAMS)], search_window(BARS, TRAIN))
+    scorer = CandidateScorer(REFS[form], COSTS, (Objective.parse("sharpe_ratio"),), ())
+    (split,) = scorer.trials([(0, PARAMS)], search_window(BARS, TRAIN, PARTS))
+    (whole,) = scorer.trials([(0, PARAMS)], search_window(BARS, TRAIN))
     assert split.metrics == whole.metrics
     assert np.array_equal(split.blocks, whole.blocks)
     assert whole.values == (whole.metrics["sharpe_ratio"],)
@@ -87,9 +89,9 @@ def test_all_else_is_of_the_whole_window(form: str) -> None:
 
 def test_a_part_without_a_trade_counts_as_nothing_earned() -> None:
     # The first part ends within the warm-up.
-    parts = (Span(0, 40 * DAY), PARTS[1])
-    objective = Objective(REFS["batched"], COSTS, (Goal.parse("sharpe_ratio"),), (), 1.0)
-    (trial,) = objective.trials([(0, PARAMS)], search_window(BARS, TRAIN, parts))
+    parts = (TimeWindow(0, 40 * DAY), PARTS[1])
+    scorer = CandidateScorer(REFS["batched"], COSTS, (Objective.parse("sharpe_ratio"),), (), 1.0)
+    (trial,) = scorer.trials([(0, PARAMS)], search_window(BARS, TRAIN, parts))
     idle, traded = metric_of_parts("sharpe_ratio", [(0, 40), (250, 450)])
     assert idle is None
     assert traded is not None
@@ -100,9 +102,9 @@ def test_nothing_after_the_window_reaches_the_search() -> None:
     other = make_bars(
         np.where(np.arange(900) < 700, BARS.open, 7.0), np.where(np.arange(900) < 700, CLOSE, 9.0)
     )
-    objective = Objective(REFS["batched"], COSTS, (Goal.parse("sharpe_ratio"),), (), 0.5)
+    scorer = CandidateScorer(REFS["batched"], COSTS, (Objective.parse("sharpe_ratio"),), (), 0.5)
     one, again = (
-        next(objective.trials([(0, PARAMS)], search_window(bars, TRAIN, PARTS))) for bars in (BARS, other)
+        next(scorer.trials([(0, PARAMS)], search_window(bars, TRAIN, PARTS))) for bars in (BARS, other)
     )
     assert one.values == again.values
     assert one.metrics == again.metrics
@@ -110,4 +112,4 @@ def test_nothing_after_the_window_reaches_the_search() -> None:
 
 def test_a_part_without_a_bar_is_refused() -> None:
     with pytest.raises(CatalogError, match="the fold window has no bar"):
-        search_window(BARS, TRAIN, (Span(0, DAY), Span(DAY + 1, DAY + 2)))
+        search_window(BARS, TRAIN, (TimeWindow(0, DAY), TimeWindow(DAY + 1, DAY + 2)))

@@ -14,7 +14,7 @@ from backtune.data.download.pages import Series
 from backtune.data.manifest import Partition
 from backtune.data.parquet import decode
 from backtune.data.provenance import Provenance
-from backtune.data.window import Window
+from backtune.data.window import TimeRange
 from backtune.errors import DataError
 from backtune.spec.timeframe import Timeframe
 
@@ -36,7 +36,7 @@ class StoredRows:
     def times(self, span: Span) -> np.ndarray:
         """Return the times of the rows that lie wholly in a span, (n_rows,) int64."""
         latest = self.timeframe.latest_open(span.end) if self.timeframe else span.end - 1
-        inside = Window(span.start, latest + 1)
+        inside = TimeRange(span.start, latest + 1)
         frames = [
             self._rows_of(partition, inside)["timestamp"].to_physical().to_numpy()
             for partition in self.catalog.series(self.asset, self.timeframe)
@@ -46,7 +46,7 @@ class StoredRows:
 
     def rows(self, span: Span) -> list[pl.DataFrame]:
         """Return the rows with a time in a span, file by file."""
-        inside = Window(span.start, span.end)
+        inside = TimeRange(span.start, span.end)
         return [
             self._rows_of(partition, inside)
             for partition in self.catalog.series(self.asset, self.timeframe)
@@ -67,7 +67,7 @@ class StoredRows:
                 self.asset, self.timeframe, frame, replace=replace, source=name, provenance=provenance
             )
 
-    def _rows_of(self, partition: Partition, window: Window) -> pl.DataFrame:
+    def _rows_of(self, partition: Partition, window: TimeRange) -> pl.DataFrame:
         content = self.catalog.read_partition(partition)
         name = self.catalog.store.describe(partition.path)
         return decode(content, partition.schema, source=name, where=window.contains("timestamp"))

@@ -21,7 +21,7 @@ from backtune.data.download.stopping import Stop
 from backtune.data.funding import FUNDING
 from backtune.data.gaps import find_gaps
 from backtune.data.manifest import partition_path
-from backtune.data.window import Moment, Window, iso, to_datetime
+from backtune.data.window import Moment, TimeRange, iso, to_datetime
 from backtune.errors import CatalogError, DataError, DownloadError, SpecError
 from backtune.spec.timeframe import Timeframe
 
@@ -113,7 +113,7 @@ def _download(
 ) -> list[DownloadReport]:
     opened = Exchange(exchange, stop=stop) if isinstance(exchange, str) else exchange
     try:
-        window = Window.of(request.start, request.end)
+        window = TimeRange.of(request.start, request.end)
         for timeframe in request.timeframes:
             opened.native_timeframe(timeframe)
         markets = opened.markets(request.symbols, funding=request.funding)
@@ -151,7 +151,7 @@ def _check_same_origin(jobs: list[_Job]) -> None:
                 )
 
 
-def _span(window: Window, now: int) -> Span:
+def _span(window: TimeRange, now: int) -> Span:
     if window.start is None:
         raise SpecError("start", "a download needs the time of the first bar, such as 2024-01-01")
     if window.start >= now:

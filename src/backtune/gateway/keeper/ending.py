@@ -7,7 +7,7 @@ from pathlib import Path
 from backtune.errors import ResultsError
 from backtune.gateway.records.values import End
 from backtune.results.outcome import Outcome
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.segments import count_trials
 
 
@@ -15,7 +15,7 @@ def end_of(folder: Path, start: str) -> End:
     """From a sweep's folder, after the start of that name."""
     outcome = Outcome.read(folder, start)
     try:
-        run = Run.open(folder)
+        run = StoredSweep.open(folder)
     except ResultsError:
         # Refused before there was a folder.
         return End()

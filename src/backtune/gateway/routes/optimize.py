@@ -93,7 +93,7 @@ def batch(
 def _recorded(
     parts: Parts, request: Request, principal: Principal, spec: SweepSpec, idempotency_key: str | None
 ) -> Accepted:
-    document = spec.model_dump(mode="json", by_alias=True)
+    document = spec.to_json()
     new = NewJob(
         owner=principal.key_id,
         request_id=request.state.request_id,

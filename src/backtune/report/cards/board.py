@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from backtune.report.cards.card import Card, Cell, Table
+from backtune.report.cards.card import Card, Table, TableCell
 from backtune.report.content import Content
 from backtune.report.plots.tone import SIGNED, tone
 from backtune.report.summary_words import sample_name
@@ -66,7 +66,7 @@ class BoardLine:
     cell: str
     params: str
     warnings: tuple[str, ...]
-    numbers: tuple[Cell, ...]
+    numbers: tuple[TableCell, ...]
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ class Board:
     n_hidden: int
 
 
-_Field = tuple[Column, Callable[[Row], Cell]]
+_Field = tuple[Column, Callable[[Row], TableCell]]
 
 
 def board(content: Content, most: int | None = None) -> Board:
     """The rows of the sweep, or of the study that the report is about; ``most`` of them at most."""
     rows = [row for row in content.rows if content.study in (None, row.study)]
-    fields = _fields([goal.metric for goal in content.goals])
+    fields = _fields([objective.metric for objective in content.objectives])
     lines = tuple(
         BoardLine(
             place=place,
@@ -104,7 +104,7 @@ def board(content: Content, most: int | None = None) -> Board:
         )
         for place, row in enumerate(rows[:most], start=1)
     )
-    order = f"Ordered by {metric_words(content.goals[0].metric)} in sample, rows with fewer than {FEW_TRADES} trades last."
+    order = f"Ordered by {metric_words(content.objectives[0].metric)} in sample, rows with fewer than {FEW_TRADES} trades last."
     return Board(
         f"{order} {_NOTE}",
         tuple(column for column, _ in fields),
@@ -123,7 +123,7 @@ def grid_cards(content: Content) -> list[Card]:
         for value, has_few in zip(line, few, strict=True)
         if value is not None and not has_few
     ]
-    minimize = content.goals[0].minimize
+    minimize = content.objectives[0].minimize
     return [_grid_card(grid, known, minimize=minimize) for grid in found]
 
 
@@ -138,14 +138,14 @@ def grids_note(content: Content) -> str:
     return f"{whose}."
 
 
-def _fields(goals: Sequence[str]) -> list[_Field]:
+def _fields(objectives: Sequence[str]) -> list[_Field]:
     """The columns: trials, objectives, evidence, and what is good to know beside."""
-    found: list[_Field] = [(Column("Trials"), lambda row: Cell(f"{row.n_trials:,}"))]
-    for name in goals:
+    found: list[_Field] = [(Column("Trials"), lambda row: TableCell(f"{row.n_trials:,}"))]
+    for name in objectives:
         found += _pair(name)
         if name == "sharpe_ratio":
             found.append((Column("Sharpe", "95%"), _interval))
-    if "sharpe_ratio" not in goals:
+    if "sharpe_ratio" not in objectives:
         found.append((Column("Sharpe", "out, 95%"), _interval))
     found += [
         (Column("Family p"), _family_p),
@@ -154,7 +154,7 @@ def _fields(goals: Sequence[str]) -> list[_Field]:
         (Column("DSR"), _dsr),
     ]
     for name in _BESIDE:
-        found += _pair(name) if name not in goals else []
+        found += _pair(name) if name not in objectives else []
     return found
 
 
@@ -163,35 +163,37 @@ def _pair(name: str) -> list[_Field]:
     return [(Column(title, "in"), partial(_inside, name)), (Column(title, "out"), partial(_outside, name))]
 
 
-def _inside(name: str, row: Row) -> Cell:
-    return Cell(metric_text(name, row.is_metrics[name]))
+def _inside(name: str, row: Row) -> TableCell:
+    return TableCell(metric_text(name, row.is_metrics[name]))
 
 
-def _outside(name: str, row: Row) -> Cell:
-    return Cell(metric_text(name, row.oos_metrics[name]), is_out=True)
+def _outside(name: str, row: Row) -> TableCell:
+    return TableCell(metric_text(name, row.oos_metrics[name]), is_out=True)
 
 
-def _interval(row: Row) -> Cell:
+def _interval(row: Row) -> TableCell:
     interval = row.evidence.oos_interval
-    return Cell(interval_text(interval), is_weak=interval is not None and interval.low < 0.0)
+    return TableCell(interval_text(interval), is_weak=interval is not None and interval.low < 0.0)
 
 
-def _dsr(row: Row) -> Cell:
-    return Cell(share_text(row.evidence.dsr), is_weak=_is_weak(row, "dsr"))
+def _dsr(row: Row) -> TableCell:
+    return TableCell(share_text(row.evidence.dsr), is_weak=_is_weak(row, "dsr"))
 
 
-def _family_p(row: Row) -> Cell:
+def _family_p(row: Row) -> TableCell:
     family = row.evidence.family
-    return Cell(p_text(family.p if family else None), is_weak=_is_weak(row, "family"))
+    return TableCell(p_text(family.p if family else None), is_weak=_is_weak(row, "family"))
 
 
-def _haircut(row: Row) -> Cell:
+def _haircut(row: Row) -> TableCell:
     family = row.evidence.family
-    return Cell(share_text(family.haircut_sharpe_ratio if family else None), is_weak=_is_weak(row, "family"))
+    return TableCell(
+        share_text(family.haircut_sharpe_ratio if family else None), is_weak=_is_weak(row, "family")
+    )
 
 
-def _timing_p(row: Row) -> Cell:
-    return Cell(p_text(row.evidence.timing_p), is_weak=_is_weak(row, "timing_p"))
+def _timing_p(row: Row) -> TableCell:
+    return TableCell(p_text(row.evidence.timing_p), is_weak=_is_weak(row, "timing_p"))
 
 
 def _is_weak(row: Row, name: str) -> bool:
@@ -214,9 +216,9 @@ def _grid_card(grid: Grid, known: Sequence[float], *, minimize: bool) -> Card:
         heads=("", *grid.timeframes),
         lines=tuple(
             (
-                Cell(asset),
+                TableCell(asset),
                 *(
-                    Cell(
+                    TableCell(
                         metric_text(grid.metric, value),
                         tone=None
                         if value is None or has_few

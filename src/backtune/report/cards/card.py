@@ -11,7 +11,7 @@ from backtune.report.plots.curves import Size
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A field of a table.
 
     Attributes:
@@ -33,7 +33,7 @@ class Cell:
     n_lines: int = 1
 
 
-Line = tuple[Cell, ...]
+Line = tuple[TableCell, ...]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backtune.report.cards.card import Card, Cell, Figure, Legend, Table
+from backtune.report.cards.card import Card, Figure, Legend, Table, TableCell
 from backtune.report.course import Course
 from backtune.report.plots.curves import MOST_TRADES, drawdown_figure, equity_figure, trades_figure
 from backtune.report.plots.tone import tone
@@ -43,9 +43,9 @@ def months_card(course: Course) -> Card:
         heads=("", *map(str, months.years)),
         lines=tuple(
             (
-                Cell(name),
+                TableCell(name),
                 *(
-                    Cell(
+                    TableCell(
                         percent(value),
                         tone=None if value is None else tone(value, known, is_signed=True),
                         is_marked=is_part and outside,
@@ -55,7 +55,7 @@ def months_card(course: Course) -> Card:
             )
             for name, values, outsides in zip(_MONTHS, months.returns, months.outside, strict=True)
         ),
-        foot=(Cell("Year"), *(Cell(percent(value)) for value in months.totals)),
+        foot=(TableCell("Year"), *(TableCell(percent(value)) for value in months.totals)),
         look="heat",
     )
     note = "A bar beside a month: some of it, or all, is out of sample." if is_part else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from backtune.report.cards.card import Band, Card, Cell, Figure, Table
+from backtune.report.cards.card import Band, Card, Figure, Table, TableCell
 from backtune.report.content import StudyContent
 from backtune.report.plots.landscape import halves_figure, plateau_figure
 from backtune.report.wording import (
@@ -27,7 +27,7 @@ def evidence_bands(study: StudyContent) -> Iterator[Band]:
     row = study.row
     if row is None or row.values is None:
         return
-    yield ((evidence_card(row, study.goals[0].metric),),)
+    yield ((evidence_card(row, study.objectives[0].metric),),)
     figures = (*_plateau_cards(study), *_halves_cards(study))
     if figures:
         yield tuple((card,) for card in figures)
@@ -39,7 +39,7 @@ def evidence_card(row: Row, objective: str) -> Card:
     if interval is not None and interval.low < 0.0:
         weak.add("oos_interval")
     lines = tuple(
-        (Cell(line.name), Cell(line.text, is_weak=line.key in weak), Cell(line.meaning))
+        (TableCell(line.name), TableCell(line.text, is_weak=line.key in weak), TableCell(line.meaning))
         for line in (*_of_test(row), *_of_search(row, objective))
     )
     table = Table(
@@ -188,15 +188,15 @@ def _centre(row: Row, evidence: Evidence, objective: str) -> str:
 
 
 def _plateau_cards(study: StudyContent) -> Iterator[Card]:
-    goal, around = study.goals[0], study.surroundings
+    objective, around = study.objectives[0], study.surroundings
     if around is None:
         return
-    name = goal.metric
+    name = objective.metric
     middle = f"median of its neighbours {metric_text(name, around.neighbourhood)}, of all others {metric_text(name, around.elsewhere)}"
     without = around.n_near_without_value
     broken = f", {without:,} of them infeasible or failed" if without else ""
     note = f"Shaded: within a tenth of each range, {around.n_near:,} candidates{broken}; {middle}. Ring: the winner."
-    yield Card("Plateau", (Figure(lambda size: plateau_figure(around, goal, size)),), note)
+    yield Card("Plateau", (Figure(lambda size: plateau_figure(around, objective, size)),), note)
 
 
 def _halves_cards(study: StudyContent) -> Iterator[Card]:

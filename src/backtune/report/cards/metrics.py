@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from backtune.report.cards.card import Card, Cell, Table
+from backtune.report.cards.card import Card, Table, TableCell
 from backtune.report.wording import metric_names, metric_text, metric_title
-from backtune.results.objective import Metrics
+from backtune.results.candidate_scorer import Metrics
 
 
 def metrics_card(is_metrics: Metrics, oos_metrics: Metrics | None) -> Card:
@@ -12,9 +12,9 @@ def metrics_card(is_metrics: Metrics, oos_metrics: Metrics | None) -> Card:
     outside = oos_metrics or {}
     lines = tuple(
         (
-            Cell(metric_title(name)),
-            Cell(metric_text(name, is_metrics[name])),
-            Cell(metric_text(name, outside.get(name)), is_out=True),
+            TableCell(metric_title(name)),
+            TableCell(metric_text(name, is_metrics[name])),
+            TableCell(metric_text(name, outside.get(name)), is_out=True),
         )
         for name in metric_names()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from backtune.report.cards.card import Band, Card, Cell, Line, Table, Words
+from backtune.report.cards.card import Band, Card, Line, Table, TableCell, Words
 from backtune.report.cards.course import equity_card, months_card, trades_card
 from backtune.report.content import StudyContent
 from backtune.report.course import course_of_winner
@@ -49,5 +49,5 @@ def _regime_line(regime: dict[str, Any], sample: str, n_lines: int) -> Line:
         percent(regime["total_return"]) if regime["n_bars"] else NOTHING,
         metric_text("sharpe_ratio", regime["sharpe_ratio"]),
     )
-    heading = (Cell(str(regime["regime"]).replace("_", " "), n_lines=n_lines),) if n_lines else ()
-    return (*heading, *(Cell(text, is_out=sample == "out") for text in texts))
+    heading = (TableCell(str(regime["regime"]).replace("_", " "), n_lines=n_lines),) if n_lines else ()
+    return (*heading, *(TableCell(text, is_out=sample == "out") for text in texts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from backtune.report.cards.card import Band, Card, Cell, Figure, SmallFigures, Table, Words
+from backtune.report.cards.card import Band, Card, Figure, SmallFigures, Table, TableCell, Words
 from backtune.report.content import StudyContent, Trials
 from backtune.report.plots.landscape import Map, map_figure, map_of
 from backtune.report.plots.search import parallel_figure, pareto_figure, progress_figure, slice_figure
@@ -22,7 +22,7 @@ def progress_cards(study: StudyContent) -> Iterator[Card]:
     trials = study.complete
     if trials is None:
         return
-    edge = "upper" if study.goals[0].minimize else "lower"
+    edge = "upper" if study.objectives[0].minimize else "lower"
     note = f"The line is the best so far; dots at the {edge} edge are worse than shown."
     yield Card("Search", (Figure(lambda size: progress_figure(study, trials, size)),), note)
 
@@ -33,7 +33,7 @@ def front_cards(study: StudyContent) -> Iterator[Card]:
     if trials is None:
         return
     note = "Emphasized trials are beaten by no other in both objectives. The worst twentieth in either is not drawn."
-    for other in range(1, len(study.goals)):
+    for other in range(1, len(study.objectives)):
         yield Card("Pareto front", (Figure(partial(pareto_figure, study, trials, other)),), note)
 
 
@@ -56,19 +56,20 @@ def _importance_card(study: StudyContent) -> Card:
         why = "Too few complete trials, or no parameter that makes a difference."
         return Card("Parameter importance", (Words(why),))
     lines = tuple(
-        (Cell(name), Cell("", bar=share), Cell(percent(share))) for name, share in study.importance.items()
+        (TableCell(name), TableCell("", bar=share), TableCell(percent(share)))
+        for name, share in study.importance.items()
     )
     table = Table("Importance of each parameter", (), lines, look="bars")
     return Card("Parameter importance", (table,), _IMPORTANCE)
 
 
 def _map_card(study: StudyContent, trials: Trials, shown: Map) -> Card:
-    goal = study.goals[0]
-    ends = [metric_text(goal.metric, value) for value in (min(shown.known), max(shown.known))]
-    worst, best = reversed(ends) if goal.minimize else ends
+    objective = study.objectives[0]
+    ends = [metric_text(objective.metric, value) for value in (min(shown.known), max(shown.known))]
+    worst, best = reversed(ends) if objective.minimize else ends
     near = "; frame: what counts as near it" if study.surroundings is not None else ""
     note = (
-        f"Median {metric_words(goal.metric)} of the trials in each cell, from {worst} to {best}; blue is better; empty where "
+        f"Median {metric_words(objective.metric)} of the trials in each cell, from {worst} to {best}; blue is better; empty where "
         f"none was tried. Ring: the winner{near}."
     )
     figure = Figure(lambda size: map_figure(study, trials, shown, size))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from backtune.report.cards.card import Band, Card, Cell, Line, Table, Words
+from backtune.report.cards.card import Band, Card, Line, Table, TableCell, Words
 from backtune.report.content import MOST_STRESSED, Content
 from backtune.report.wording import metric_text, short_title
-from backtune.results.objective import Metrics
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.row import Row
 from backtune.results.stress import BreakEven, Condition, Elsewhere, Stress
 from backtune.results.stress.conditions import NOISE_ATR, SKIPPED_SHARE
@@ -123,7 +123,7 @@ def elsewhere_lines(stress: Stress) -> Iterator[StressLine]:
 
 def shown_metrics(content: Content) -> Sequence[str]:
     """Return the metrics of a stress that are shown: the first objective, and those good to know beside."""
-    return list(dict.fromkeys((content.goals[0].metric, *_SHOWN)))
+    return list(dict.fromkeys((content.objectives[0].metric, *_SHOWN)))
 
 
 def _condition_lines(condition: Condition) -> Iterator[StressLine]:
@@ -159,14 +159,14 @@ def _table(content: Content, label: str, stress: Stress, lines: Iterator[StressL
 def _line(line: StressLine, names: Sequence[str], *, has_gain: bool) -> Line:
     is_lost = has_gain and not _has_gain(line.metrics) and line.metrics["total_return"] is not None
     numbers = (
-        Cell(
+        TableCell(
             metric_text(name, line.metrics.get(name)),
             is_out=line.is_own,
             is_weak=is_lost and name == "total_return",
         )
         for name in names
     )
-    return (Cell(line.name), *numbers, Cell(line.meaning))
+    return (TableCell(line.name), *numbers, TableCell(line.meaning))
 
 
 def _missing_card(gap: str) -> Card:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from backtune.report.cards.card import Band, Card, Cell, Section, Table, Words
+from backtune.report.cards.card import Band, Card, Section, Table, TableCell, Words
 from backtune.report.cards.evidence import evidence_bands
 from backtune.report.cards.metrics import metrics_card
 from backtune.report.cards.replay import replay_bands
@@ -101,10 +101,10 @@ def _bands(content: Content, study: StudyContent) -> Iterator[Band]:
 
 
 def _headline(study: StudyContent) -> str:
-    winner, goal = study.winner, study.goals[0]
+    winner, objective = study.winner, study.objectives[0]
     if winner is None:
         return f"no winner among {counted(study.n_trials, 'trial')}" if study.n_trials else "not started"
-    name = goal.metric
+    name = objective.metric
     text = f"{metric_words(name)} {metric_text(name, winner.is_metrics[name])} in sample"
     if winner.oos_metrics is not None:
         text += f", {metric_text(name, winner.oos_metrics[name])} out of sample"
@@ -113,7 +113,7 @@ def _headline(study: StudyContent) -> str:
 
 def _params_card(study: StudyContent, winner: Winner) -> Card:
     lines = tuple(
-        (Cell(name), Cell(value_text(value)), Cell(_range(study, name)))
+        (TableCell(name), TableCell(value_text(value)), TableCell(_range(study, name)))
         for name, value in winner.params.items()
     )
     table = Table("Parameters of the winner", ("Parameter", "Value", "Searched"), lines)
@@ -122,9 +122,9 @@ def _params_card(study: StudyContent, winner: Winner) -> Card:
 
 
 def _of_front(study: StudyContent) -> str:
-    if len(study.goals) == 1:
+    if len(study.objectives) == 1:
         return ""
-    return f"; of {len(study.winners)} on the Pareto front the best in sample by {metric_words(study.goals[0].metric)}"
+    return f"; of {len(study.winners)} on the Pareto front the best in sample by {metric_words(study.objectives[0].metric)}"
 
 
 def _range(study: StudyContent, name: str) -> str:

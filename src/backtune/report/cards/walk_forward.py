@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backtune.report.cards.card import Band, Card, Cell, Line, Section, Table, Words
+from backtune.report.cards.card import Band, Card, Line, Section, Table, TableCell, Words
 from backtune.report.cards.course import equity_card, months_card, trades_card
 from backtune.report.cards.evidence import evidence_card
 from backtune.report.cards.metrics import metrics_card
@@ -21,7 +21,7 @@ from backtune.report.wording import (
     short_title,
 )
 from backtune.results.row import Row
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
 
 _EQUITY = "Each fold's winner in its own test window, flat at every start, with the equity that the one before ended with."
 _FOLDS = "Each fold searches its train window; its winner meets the test window. The last one's parameters are the next to trade."
@@ -33,7 +33,7 @@ def cell_section(content: Content, row: Row) -> Section:
     Raises:
         ResultsError: a log cannot be read.
     """
-    name = content.goals[0].metric
+    name = content.objectives[0].metric
     return Section(
         id=content.section_of(row),
         title=f"{' '.join(row.cell)}: {counted(len(row.folds), 'fold')} as one",
@@ -49,7 +49,7 @@ def _bands(content: Content, row: Row) -> Iterator[Band]:
     yield ((folds_card(content, row),),)
     if row.values is None:
         return
-    yield ((evidence_card(row, content.goals[0].metric),),)
+    yield ((evidence_card(row, content.objectives[0].metric),),)
     yield from stress_bands(content, row)
     whole, gap = content.stitched(row)
     if whole is None:
@@ -65,7 +65,7 @@ def _bands(content: Content, row: Row) -> Iterator[Band]:
 
 def folds_card(content: Content, row: Row) -> Card:
     """A line a fold: its windows, its best, and what that did."""
-    names = list(dict.fromkeys([*(goal.metric for goal in content.goals), "total_return"]))
+    names = list(dict.fromkeys([*(objective.metric for objective in content.objectives), "total_return"]))
     heads = [f"{short_title(name)} {sample}" for name in names for sample in ("in", "out")]
     table = Table(
         label="The folds",
@@ -78,17 +78,17 @@ def folds_card(content: Content, row: Row) -> Card:
 
 def _fold_line(fold: Row, names: Sequence[str]) -> Line:
     numbers = (
-        Cell(metric_text(name, metrics[name]), is_out=metrics is fold.oos_metrics)
+        TableCell(metric_text(name, metrics[name]), is_out=metrics is fold.oos_metrics)
         for name in names
         for metrics in (fold.is_metrics, fold.oos_metrics)
     )
-    trades = Cell(metric_text("total_trades", fold.oos_metrics["total_trades"]), is_out=True)
+    trades = TableCell(metric_text("total_trades", fold.oos_metrics["total_trades"]), is_out=True)
     best = params_text(fold.params) if fold.values is not None else "; ".join(fold.warnings)
     return (
-        Cell(fold.fold), Cell(_days(fold.train)), Cell(_days(fold.test)), Cell(f"{fold.n_trials:,}"), *numbers, trades,
-        Cell(best, is_weak=fold.values is None),
+        TableCell(fold.fold), TableCell(_days(fold.train)), TableCell(_days(fold.test)), TableCell(f"{fold.n_trials:,}"), *numbers, trades,
+        TableCell(best, is_weak=fold.values is None),
     )  # fmt: skip
 
 
-def _days(span: Span | None) -> str:
+def _days(span: TimeWindow | None) -> str:
     return NOTHING if span is None else f"{day(span.start)} to {day(span.end)}"

@@ -12,9 +12,9 @@ from backtune.data.catalog import Catalog
 from backtune.data.unfinished import UnfinishedBar, unfinished_bars
 from backtune.errors import ReportError, SpecError
 from backtune.report.chosen import entry_of_row
+from backtune.results.candidate_scorer import Metrics, search_window, validation_window
 from backtune.results.leaderboard import Row
-from backtune.results.objective import Metrics, search_window, validation_window
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import Study
 from backtune.simulation.costs import split_params
@@ -47,13 +47,13 @@ class Parameters:
     is_metrics: Metrics | None = None
 
     @classmethod
-    def of(cls, run: Run, row: Row) -> Parameters:
+    def of(cls, run: StoredSweep, row: Row) -> Parameters:
         """Those of a row of the leaderboard."""
         fold = entry_of_row(run, row).fold
         return cls(row.params, row.strategy, row.asset, row.timeframe, fold, row.study, row.trial)
 
     @classmethod
-    def of_centre(cls, run: Run, row: Row) -> Parameters:
+    def of_centre(cls, run: StoredSweep, row: Row) -> Parameters:
         """Those at the centre of the best plateau of a row's search.
 
         Raises:
@@ -153,8 +153,8 @@ def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
     bars = study.bars.load()
     fold = purged(study.fold, bars.timestamp)
     test = fold.test
-    inside = study.objective.score(params, search_window(bars, fold.train))
-    outside = None if test is None else study.objective.score(params, validation_window(bars, test))
+    inside = study.scorer.score(params, search_window(bars, fold.train))
+    outside = None if test is None else study.scorer.score(params, validation_window(bars, test))
     return Evaluation(
         strategy=study.strategy.name, asset=study.bars.asset, timeframe=study.bars.timeframe, fold=study.fold.name,
         params=params, is_metrics=inside.metrics, oos_metrics=None if outside is None else outside.metrics,

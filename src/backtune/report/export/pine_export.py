@@ -7,22 +7,22 @@ from collections.abc import Iterator
 from backtune.report.chosen import entry_of_row
 from backtune.report.export.pine import PineSource
 from backtune.report.export.pine_signal import signal_of
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.leaderboard import Row
-from backtune.results.objective import Metrics
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.spec import SweepSpec
 
 _SHOWN = ("total_return", "max_drawdown", "total_trades")
 
 
-def pine_source(run: Run, row: Row) -> PineSource:
+def pine_source(run: StoredSweep, row: Row) -> PineSource:
     """What the script of a row is made of.
 
     Raises:
         ReportError: the strategy has no Pine template.
-        SpecError: the run's spec is not one that this version reads, or a parameter is not of its type.
+        SpecError: A parameter is not of its type.
     """
-    spec = SweepSpec.parse(run.spec)
+    spec = run.spec
     entry = next(entry for entry in spec.grid.strategies if str(entry) == row.strategy)
     space = entry_of_row(run, row).parameters()
     params = {
@@ -41,14 +41,14 @@ def pine_source(run: Run, row: Row) -> PineSource:
     )
 
 
-def _about(run: Run, row: Row, spec: SweepSpec) -> Iterator[str]:
-    goals = [goal.metric for goal in spec.search.goals]
-    shown = list(dict.fromkeys([*goals, *_SHOWN]))
+def _about(run: StoredSweep, row: Row, spec: SweepSpec) -> Iterator[str]:
+    objectives = [objective.metric for objective in spec.search.objectives]
+    shown = list(dict.fromkeys([*objectives, *_SHOWN]))
     yield f"{row.strategy} on {row.asset} {row.timeframe}, tuned by backtune {run.version}."
     # Of a walk-forward the parameters are those of one fold; the row is of all of them.
     own = next((fold for fold in row.folds if fold.study == row.study), row)
     fold = f", fold {row.fold} of {len(row.folds)}" if row.folds else ""
-    yield f"Study {row.study}{fold}: the best of {own.n_trials:,} trials by {', '.join(spec.search.objectives)}."
+    yield f"Study {row.study}{fold}: the best of {own.n_trials:,} trials by {', '.join(map(str, spec.search.objectives))}."
     yield f"In sample: {_numbers(own.is_metrics, shown)}."
     if any(value is not None for value in own.oos_metrics.values()):
         yield f"Out of sample: {_numbers(own.oos_metrics, shown)}."

@@ -19,7 +19,7 @@ from backtune.report.plots.tone import SIGNED, tone
 from backtune.report.surroundings import Surroundings
 from backtune.report.wording import metric_text, metric_title, share_text
 from backtune.space import Float, Int
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.validation.overfitting import Overfitting
 from backtune.validation.plateau import RADIUS
 
@@ -27,13 +27,13 @@ MOST_CELLS = 12
 _FAINTEST, _STRONGEST = 0.08, 0.9
 
 
-def plateau_figure(around: Surroundings, goal: Goal, size: Size) -> Markup:
+def plateau_figure(around: Surroundings, objective: Objective, size: Size) -> Markup:
     """Every complete trial by its distance from the best; neighbours stand out, with the medians on both sides."""
     known = np.isfinite(around.values) & np.isfinite(around.distances)
     far = max(2 * RADIUS, float(around.distances[known].max()))
     title = "Largest difference from the winner, share of the range"
     x = linear(0.0, far, title if size.width > 400 else "Difference from the winner", size.n_ticks)
-    frame = Frame(size.width, 250, x, value_axis(around.values[np.isfinite(around.values)], goal))
+    frame = Frame(size.width, 250, x, value_axis(around.values[np.isfinite(around.values)], objective))
     layers = [frame.band(0.0, min(RADIUS, far), "shade")]
     for rows, class_ in ((known & ~around.is_near, "dots"), (known & around.is_near, "dots near")):
         shown = _evenly(np.flatnonzero(rows))
@@ -47,9 +47,9 @@ def plateau_figure(around: Surroundings, goal: Goal, size: Size) -> Markup:
             layers.append(_level(frame, value, start, end))
     layers.append(_ring(frame, 0.0, around.best_value))
     label = (
-        f"{metric_title(goal.metric)} of the trials by distance from the winner, which has "
-        f"{metric_text(goal.metric, around.best_value)}: its neighbours have {metric_text(goal.metric, around.neighbourhood)} "
-        f"in the middle, all others {metric_text(goal.metric, around.elsewhere)}; plateau {share_text(around.stability)}."
+        f"{metric_title(objective.metric)} of the trials by distance from the winner, which has "
+        f"{metric_text(objective.metric, around.best_value)}: its neighbours have {metric_text(objective.metric, around.neighbourhood)} "
+        f"in the middle, all others {metric_text(objective.metric, around.elsewhere)}; plateau {share_text(around.stability)}."
     )
     return frame.svg(label, *layers, size=size.name)
 
@@ -92,18 +92,18 @@ def map_of(study: StudyContent, trials: Trials) -> Map | None:
 
 def map_figure(study: StudyContent, trials: Trials, shown: Map, size: Size) -> Markup:
     """The medians as colours; nothing where nothing was tried."""
-    goal, names, known = study.goals[0], shown.names, shown.known
+    objective, names, known = study.objectives[0], shown.names, shown.known
     x, y = (parameter_axis(study.space[name], trials.params[name], name) for name in names)
     frame = Frame(size.width, 300, x, y)
-    layers = [_cells(frame, shown, goal)]
+    layers = [_cells(frame, shown, objective)]
     if study.surroundings is not None and all(name in study.surroundings.box for name in names):
         layers.append(_outline(frame, *(study.surroundings.box[name] for name in names)))
     winner = study.winner
     if winner is not None and all(name in winner.params for name in names):
         layers.append(_ring(frame, *(float(winner.params[name]) for name in names)))
     label = (
-        f"Median {metric_title(goal.metric)} by {names[0]} and {names[1]}, in {len(known)} of {shown.medians.size} cells: "
-        f"from {metric_text(goal.metric, min(known))} to {metric_text(goal.metric, max(known))}."
+        f"Median {metric_title(objective.metric)} by {names[0]} and {names[1]}, in {len(known)} of {shown.medians.size} cells: "
+        f"from {metric_text(objective.metric, min(known))} to {metric_text(objective.metric, max(known))}."
     )
     return frame.svg(label, *layers, size=size.name)
 
@@ -166,15 +166,15 @@ def halves_figure(splits: Overfitting, scale: float, size: Size) -> Markup:
     return frame.svg(label, *layers, size=size.name)
 
 
-def _cells(frame: Frame, shown: Map, goal: Goal) -> Markup:
+def _cells(frame: Frame, shown: Map, objective: Objective) -> Markup:
     across = [frame.across(np.array(ends)).tolist() for ends in pairwise(shown.edges[0])]
     up = [frame.up(np.array(ends)).tolist() for ends in pairwise(shown.edges[1])]
-    known, is_signed = shown.known, goal.metric in SIGNED
+    known, is_signed = shown.known, objective.metric in SIGNED
     found = []
     for (i, j), value in np.ndenumerate(shown.medians):
         if np.isnan(value):
             continue
-        strength = tone(float(value), known, is_signed=is_signed, minimize=goal.minimize)
+        strength = tone(float(value), known, is_signed=is_signed, minimize=objective.minimize)
         (left, right), (bottom, top) = across[i], up[j]
         opacity = _FAINTEST + (_STRONGEST - _FAINTEST) * abs(strength)
         found.append(

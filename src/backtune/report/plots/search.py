@@ -13,7 +13,7 @@ from backtune.report.plots.paths import dots, steps
 from backtune.report.wording import IN_PERCENT, metric_text, metric_title, metric_words, value_text
 from backtune.results.best import front
 from backtune.space import Choice, Float, Int, Parameter
-from backtune.spec import Goal
+from backtune.spec import Objective
 
 MOST_DOTS = 400
 _BEST_LINES = 30
@@ -22,18 +22,18 @@ _OTHER_LINES = 120
 
 def progress_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
     """Every complete trial, and the best so far."""
-    goal, kept = study.goals[0], trials.complete
-    best = trials.best_so_far(goal)
+    objective, kept = study.objectives[0], trials.complete
+    best = trials.best_so_far(objective)
     seen = ~np.isnan(best)
-    y = value_axis(trials.values[kept, 0], goal)
+    y = value_axis(trials.values[kept, 0], objective)
     x = linear(0, max(len(trials.numbers), 2), "Trial", size.n_ticks)
     frame = Frame(size.width, 230, x, y)
-    shown = thinned_out(trials, goal)
+    shown = thinned_out(trials, objective)
     changed = np.flatnonzero(seen & (best != np.concatenate([[np.nan], best[:-1]])))
     way = steps(frame.across(trials.numbers[changed]), frame.up(best[changed]), frame.right)
     label = (
-        f"{metric_title(goal.metric)} of {int(kept.sum()):,} complete trials; the best came with trial "
-        f"{int(trials.numbers[changed[-1]])}: {metric_text(goal.metric, float(best[-1]))}."
+        f"{metric_title(objective.metric)} of {int(kept.sum()):,} complete trials; the best came with trial "
+        f"{int(trials.numbers[changed[-1]])}: {metric_text(objective.metric, float(best[-1]))}."
     )
     points = dots(frame.across(trials.numbers[shown]), frame.up(trials.values[shown, 0]))
     return frame.svg(
@@ -46,10 +46,10 @@ def progress_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
 
 def slice_figure(study: StudyContent, trials: Trials, name: str) -> Markup:
     """The first objective against one parameter, the winner ringed."""
-    goal, column = study.goals[0], trials.params[name]
-    shown = thinned_out(trials, goal)
+    objective, column = study.objectives[0], trials.params[name]
+    shown = thinned_out(trials, objective)
     shown = shown[~np.isnan(column[shown])]
-    y = value_axis(trials.values[trials.complete, 0], goal)
+    y = value_axis(trials.values[trials.complete, 0], objective)
     frame = Frame(250, 190, parameter_axis(study.space[name], column[shown], name), y)
     points = dots(_spread(frame, study.space[name], column[shown]), frame.up(trials.values[shown, 0]))
     layers = [_near(frame, study, name), element("path", class_="dots", d=points)]
@@ -60,7 +60,7 @@ def slice_figure(study: StudyContent, trials: Trials, name: str) -> Markup:
     best = (
         value_text(study.winner.params[name]) if study.winner and name in study.winner.params else "not set"
     )
-    label = f"{metric_title(goal.metric)} against {name}; the winner has {best}."
+    label = f"{metric_title(objective.metric)} against {name}; the winner has {best}."
     return frame.svg(label, *(layer for layer in layers if layer is not None))
 
 
@@ -72,14 +72,14 @@ def _near(frame: Frame, study: StudyContent, name: str) -> Markup | None:
 
 def pareto_figure(study: StudyContent, trials: Trials, other: int, size: Size) -> Markup:
     """Two objectives of the complete trials but the worst, and those that no other beats in both."""
-    goals = (study.goals[0], study.goals[other])
+    objectives = (study.objectives[0], study.objectives[other])
     complete = np.flatnonzero(trials.complete)
     values = trials.values[:, [0, other]]
-    best = complete[front(values[complete].tolist(), goals)]
-    label = f"{metric_title(goals[1].metric)} against {metric_title(goals[0].metric)}: {len(best)} trials on the Pareto front."
-    x, y = (value_axis(values[complete, k], goals[k]) for k in range(2))
+    best = complete[front(values[complete].tolist(), objectives)]
+    label = f"{metric_title(objectives[1].metric)} against {metric_title(objectives[0].metric)}: {len(best)} trials on the Pareto front."
+    x, y = (value_axis(values[complete, k], objectives[k]) for k in range(2))
     frame = Frame(size.width, 280, x, y)
-    shown = thinned_out(trials, goals[0])
+    shown = thinned_out(trials, objectives[0])
     shown, best = (rows[_inside(values[rows, 0], x) & _inside(values[rows, 1], y)] for rows in (shown, best))
     return frame.svg(
         label,
@@ -91,8 +91,8 @@ def pareto_figure(study: StudyContent, trials: Trials, other: int, size: Size) -
 
 def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
     """A line a trial through the axes of all parameters and the first objective; the best tenth stands out."""
-    goal = study.goals[0]
-    sign = -1.0 if goal.minimize else 1.0
+    objective = study.objectives[0]
+    sign = -1.0 if objective.minimize else 1.0
     ranked = np.flatnonzero(trials.complete)
     ranked = ranked[np.argsort(-sign * trials.values[ranked, 0], kind="stable")]
     n_best = min(_BEST_LINES, max(1, len(ranked) // 10))
@@ -100,7 +100,7 @@ def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
     others = others[:: max(1, -(-len(others) // _OTHER_LINES))]
     scales = [(name, parameter_axis(study.space[name], column, "")) for name, column in trials.params.items()]
     columns = [*trials.params.values(), trials.values[:, 0]]
-    scales.append((metric_title(goal.metric), value_axis(trials.values[trials.complete, 0], goal)))
+    scales.append((metric_title(objective.metric), value_axis(trials.values[trials.complete, 0], objective)))
     top, bottom, edge = 14.0, 206.0, 30.0
     places = np.linspace(edge, size.width - edge, len(scales))
     ups = [
@@ -116,7 +116,7 @@ def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
         ),
     ]
     label = (
-        f"Parallel coordinates of {len(scales) - 1} parameters and the {metric_words(goal.metric)}: the best "
+        f"Parallel coordinates of {len(scales) - 1} parameters and the {metric_words(objective.metric)}: the best "
         f"{n_best} of {len(ranked):,} complete trials stand out."
     )
     return element(
@@ -129,28 +129,28 @@ def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
     )
 
 
-def thinned_out(trials: Trials, goal: Goal) -> np.ndarray:
+def thinned_out(trials: Trials, objective: Objective) -> np.ndarray:
     """Rows of complete trials to draw: the best fifth of the room's, and of the others as many as fit, evenly."""
     rows = np.flatnonzero(trials.complete)
     if len(rows) <= MOST_DOTS:
         return rows
-    sign = -1.0 if goal.minimize else 1.0
+    sign = -1.0 if objective.minimize else 1.0
     order = np.argsort(-sign * trials.values[rows, 0], kind="stable")
     best, others = order[: MOST_DOTS // 5], np.sort(order[MOST_DOTS // 5 :])
     evenly = np.linspace(0, len(others) - 1, MOST_DOTS - len(best)).astype(int)
     return np.asarray(np.sort(rows[np.concatenate([best, others[evenly]])]))
 
 
-def value_axis(values: np.ndarray, goal: Goal) -> Axis:
+def value_axis(values: np.ndarray, objective: Objective) -> Axis:
     """Of an objective's values; the worst twentieth is at the edge or beyond, so that the rest can be told apart."""
     low, high = float(values.min()), float(values.max())
-    if goal.minimize:
+    if objective.minimize:
         high = float(np.quantile(values, 0.95))
     else:
         low = float(np.quantile(values, 0.05))
     room = 0.04 * (high - low)
-    text = percent_text if goal.metric in IN_PERCENT else plain_text
-    return linear(low - room, high + room, metric_title(goal.metric), 5, text)
+    text = percent_text if objective.metric in IN_PERCENT else plain_text
+    return linear(low - room, high + room, metric_title(objective.metric), 5, text)
 
 
 def _inside(values: np.ndarray, axis: Axis) -> np.ndarray:

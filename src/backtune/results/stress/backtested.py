@@ -10,11 +10,11 @@ import numpy as np
 
 from backtune.data.bars import Bars
 from backtune.errors import ResultsError
-from backtune.results.objective import Metrics, Objective
+from backtune.results.candidate_scorer import CandidateScorer, Metrics
 from backtune.results.row import Row
 from backtune.results.stage import Stage, check_same
 from backtune.results.stitched import find_tests
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.space import Params
 from backtune.spec import Execution
 
@@ -28,8 +28,8 @@ class Backtested:
         pieces: The candidate of each window, None where nothing is traded, and the window; in order of time.
     """
 
-    objective: Objective
-    pieces: tuple[tuple[Params | None, Window], ...]
+    scorer: CandidateScorer
+    pieces: tuple[tuple[Params | None, BarWindow], ...]
 
     @property
     def start(self) -> int:
@@ -42,11 +42,11 @@ class Backtested:
 
     def score_targets(self, change: Callable[[np.ndarray], np.ndarray]) -> Metrics:
         """Return the metrics where the (n_bars,) targets of every window are changed."""
-        return self._scored(self.objective, [change(targets) for targets in self._targets])
+        return self._scored(self.scorer, [change(targets) for targets in self._targets])
 
     def score_execution(self, execution: Execution) -> Metrics:
         """Return the metrics of the same targets under other execution rules."""
-        return self._scored(replace(self.objective, execution=execution), self._targets)
+        return self._scored(replace(self.scorer, execution=execution), self._targets)
 
     def score_bars(self, change: Callable[[Bars], Bars]) -> Metrics:
         """Return the metrics where the bars are changed, and the targets decided on them anew.
@@ -57,17 +57,17 @@ class Backtested:
         # The bars of an earlier window are the first ones of the last.
         bars = change(self.pieces[-1][1].bars)
         pieces = [
-            (params, Window.of(bars[: len(window.bars)], window.start)) for params, window in self.pieces
+            (params, BarWindow.of(bars[: len(window.bars)], window.start)) for params, window in self.pieces
         ]
-        return self.objective.chained(pieces).metrics
+        return self.scorer.chained(pieces).metrics
 
     @cached_property
     def _targets(self) -> list[np.ndarray]:
-        return [self.objective.targets(params, window) for params, window in self.pieces]
+        return [self.scorer.targets(params, window) for params, window in self.pieces]
 
-    def _scored(self, objective: Objective, targets: list[np.ndarray]) -> Metrics:
+    def _scored(self, scorer: CandidateScorer, targets: list[np.ndarray]) -> Metrics:
         pieces = [(params, own, window) for (params, window), own in zip(self.pieces, targets, strict=True)]
-        return objective.chained_targets(pieces).metrics
+        return scorer.chained_targets(pieces).metrics
 
 
 def place_winners(folds: Sequence[tuple[Row, Stage]]) -> Backtested:
@@ -90,7 +90,7 @@ def place_winners(folds: Sequence[tuple[Row, Stage]]) -> Backtested:
     if not windows:
         raise ResultsError("there is no bar in any test window")
     pieces = tuple((fold.params if fold.values is not None else None, window) for fold, window in windows)
-    return Backtested(first.objective, pieces)
+    return Backtested(first.scorer, pieces)
 
 
 def check_winners(folds: Sequence[tuple[Row, Stage]]) -> None:

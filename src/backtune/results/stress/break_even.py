@@ -45,7 +45,7 @@ class BreakEven:
 
 def find_break_even(winner: Backtested) -> BreakEven:
     """Return the costs at which the winner neither gains nor loses, by bisection."""
-    execution = winner.objective.execution
+    execution = winner.scorer.execution
 
     def has_gain(cost_bps: float) -> bool:
         total_return = winner.score_execution(charge_fee_alone(execution, cost_bps))["total_return"]

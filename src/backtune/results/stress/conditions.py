@@ -9,10 +9,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from backtune.results.objective import Metrics
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.stress.backtested import Backtested
 from backtune.simulation.metrics import METRICS
-from backtune.spec import Execution, Goal
+from backtune.spec import Execution, Objective
 from backtune.validation.perturbations import add_noise, delay_targets, skip_trades
 
 Name = Literal["costs_doubled", "one_bar_later", "trades_skipped", "noise_on_prices"]
@@ -48,19 +48,19 @@ class Condition:
         return {"metrics": self.metrics, "n_draws": self.n_draws, "worst_tenth": self.worst_tenth}
 
 
-def score_conditions(winner: Backtested, goals: Sequence[Goal], seed: int) -> tuple[Condition, ...]:
+def score_conditions(winner: Backtested, objectives: Sequence[Objective], seed: int) -> tuple[Condition, ...]:
     """Return the winner under all conditions.
 
     Args:
-        goals: The objectives of the search.
+        objectives: The objectives of the search.
         seed: Decides all draws.
     """
-    dearer = scale_costs(winner.objective.execution, COST_FACTOR)
+    dearer = scale_costs(winner.scorer.execution, COST_FACTOR)
     return (
         Condition("costs_doubled", winner.score_execution(dearer)),
         Condition("one_bar_later", winner.score_targets(delay_targets)),
-        score_skipped(winner, goals, seed),
-        score_noise(winner, goals, seed),
+        score_skipped(winner, objectives, seed),
+        score_noise(winner, objectives, seed),
     )
 
 
@@ -73,30 +73,32 @@ def scale_costs(execution: Execution, factor: float) -> Execution:
 
 
 def score_skipped(
-    winner: Backtested, goals: Sequence[Goal], seed: int, share: float = SKIPPED_SHARE
+    winner: Backtested, objectives: Sequence[Objective], seed: int, share: float = SKIPPED_SHARE
 ) -> Condition:
     """Return the winner where each trade is skipped with a probability of ``share``."""
 
     def score(random: np.random.Generator) -> Metrics:
         return winner.score_targets(lambda targets: skip_trades(targets, share, random))
 
-    return _drawn("trades_skipped", score, goals, seed)
+    return _drawn("trades_skipped", score, objectives, seed)
 
 
-def score_noise(winner: Backtested, goals: Sequence[Goal], seed: int, size: float = NOISE_ATR) -> Condition:
+def score_noise(
+    winner: Backtested, objectives: Sequence[Objective], seed: int, size: float = NOISE_ATR
+) -> Condition:
     """Return the winner on prices with normal noise of ``size`` average true ranges, where it decides anew."""
 
     def score(random: np.random.Generator) -> Metrics:
         return winner.score_bars(lambda bars: add_noise(bars, size, random))
 
-    return _drawn("noise_on_prices", score, goals, seed)
+    return _drawn("noise_on_prices", score, objectives, seed)
 
 
 def _drawn(
-    name: Name, score: Callable[[np.random.Generator], Metrics], goals: Sequence[Goal], seed: int
+    name: Name, score: Callable[[np.random.Generator], Metrics], objectives: Sequence[Objective], seed: int
 ) -> Condition:
     draws = [score(np.random.default_rng([seed, draw])) for draw in range(N_DRAWS)]
-    judged = {**_JUDGED, **{goal.metric: goal.minimize for goal in goals}}
+    judged = {**_JUDGED, **{objective.metric: objective.minimize for objective in objectives}}
     return Condition(
         name=name,
         metrics={metric: median_of([draw[metric] for draw in draws]) for metric in METRICS},

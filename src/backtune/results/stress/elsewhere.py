@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from backtune.errors import BacktuneError
-from backtune.results.objective import Metrics
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.row import Row
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.stage import Stages
 from backtune.results.stress.backtested import place_winners
 from backtune.simulation.metrics import METRICS
@@ -40,26 +40,26 @@ class Elsewhere:
         }  # fmt: skip
 
 
-def score_elsewhere(run: Run, row: Row, stages: Stages) -> tuple[Elsewhere, ...]:
+def score_elsewhere(run: StoredSweep, row: Row, stages: Stages) -> tuple[Elsewhere, ...]:
     """Return the winner of a row on the grid's other assets in its timeframe, and on its asset in the other timeframes.
 
     Of a walk-forward, the winner of each fold is on the other cell's fold of the same name.
     """
-    cells: dict[tuple[str, str], dict[str, StudyEntry]] = {}
+    cells: dict[tuple[str, str], dict[str, StoredStudy]] = {}
     for entry in _other_entries(run, row):
         # Islands have the same bars and windows.
         cells.setdefault((entry.asset, entry.timeframe), {}).setdefault(entry.fold, entry)
     return tuple(_scored(row, cell, entries, stages) for cell, entries in cells.items())
 
 
-def _other_entries(run: Run, row: Row) -> Iterator[StudyEntry]:
+def _other_entries(run: StoredSweep, row: Row) -> Iterator[StoredStudy]:
     for entry in run.studies:
         has_one_in_common = (entry.asset == row.asset) != (entry.timeframe == row.timeframe)
         if entry.strategy == row.strategy and has_one_in_common:
             yield entry
 
 
-def _scored(row: Row, cell: tuple[str, str], entries: dict[str, StudyEntry], stages: Stages) -> Elsewhere:
+def _scored(row: Row, cell: tuple[str, str], entries: dict[str, StoredStudy], stages: Stages) -> Elsewhere:
     own = row.folds or (row,)
     missing = [fold.fold for fold in own if fold.fold not in entries]
     if missing:

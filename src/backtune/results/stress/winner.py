@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from backtune.errors import BacktuneError, ResultsError
-from backtune.results.objective import Metrics
+from backtune.results.candidate_scorer import Metrics
 from backtune.results.row import Row
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.results.stage import Stages
 from backtune.results.stress.backtested import check_winners, place_winners
 from backtune.results.stress.break_even import BreakEven, find_break_even
@@ -55,7 +55,7 @@ class Stress:
         }
 
 
-def stress_winner(run: Run, row: Row, stages: Stages | None = None) -> Stress:
+def stress_winner(run: StoredSweep, row: Row, stages: Stages | None = None) -> Stress:
     """Backtest the winner of a row again, under conditions that it was not searched under.
 
     Every number is of the window that the row is judged by: its test, of a walk-forward the folds' tests as one backtest, without
@@ -80,19 +80,19 @@ def stress_winner(run: Run, row: Row, stages: Stages | None = None) -> Stress:
         raise ResultsError(str(error)) from error
 
 
-def _stressed(run: Run, row: Row, stages: Stages) -> Stress:
+def _stressed(run: StoredSweep, row: Row, stages: Stages) -> Stress:
     entries = {entry.id: entry for entry in run.studies}
     folds = [(fold, stages.of(entries[fold.study])) for fold in row.folds or (row,)]
     check_winners(folds)
     winner = place_winners(folds)
-    search = stages.spec.search
+    search = run.spec.search
     return Stress(
         study=row.study,
         asset=row.asset,
         timeframe=row.timeframe,
         is_tested=folds[0][1].fold.test is not None,
         metrics=winner.score(),
-        conditions=score_conditions(winner, search.goals, search.seed),
+        conditions=score_conditions(winner, search.objectives, search.seed),
         break_even=find_break_even(winner),
         elsewhere=score_elsewhere(run, row, stages),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from backtune.errors import CatalogError, ResultsError
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.search.planning.results_version import shared_results_version
 from backtune.spec import SweepSpec
 from backtune.storage.files import read_bytes, remove, write_atomically
@@ -39,7 +39,7 @@ class Sight:
     code: str
 
     @classmethod
-    def of(cls, spec: SweepSpec, run: Run) -> Sight:
+    def of(cls, spec: SweepSpec, run: StoredSweep) -> Sight:
         """From where the driver is. ``sweep.json`` has to be written.
 
         Raises:

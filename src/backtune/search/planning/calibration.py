@@ -13,15 +13,15 @@ from backtune.data.bars import Bars
 from backtune.data.bars_ref import BarsRef
 from backtune.data.load import load_bars
 from backtune.errors import DataError
-from backtune.results.objective import Objective
-from backtune.search.planning.cost import Line, Prices
+from backtune.results.candidate_scorer import CandidateScorer
+from backtune.search.planning.cost import ComputePrices, Line
 from backtune.search.study_loop.study import Study
 from backtune.search.suggesters.grid import n_levels
-from backtune.search.suggesters.samplers import engine_of, make_suggester
+from backtune.search.suggesters.samplers import describe_backend, make_suggester
 from backtune.search.suggesters.suggest import Suggester, Told
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.space import Params
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.spec.timeframe import Timeframe
 from backtune.strategy.registry import BUILT_IN, StrategyRef
 
@@ -39,7 +39,7 @@ _evaluations: dict[tuple[StrategyRef, str], Line | None] = {}
 _suggestions: dict[str, Line] = {}
 
 
-def calibrate(studies: Sequence[Study], *, seconds: float = CALIBRATION_SECONDS) -> Prices:
+def calibrate(studies: Sequence[Study], *, seconds: float = CALIBRATION_SECONDS) -> ComputePrices:
     """Measure each strategy on the first bars of the grid, and its sampler.
 
     A strategy that raises, or for which no time is left, keeps the rough price; so does all where the bars cannot be
@@ -50,11 +50,11 @@ def calibrate(studies: Sequence[Study], *, seconds: float = CALIBRATION_SECONDS)
             it) not counted; 0 measures nothing.
     """
     if not studies or seconds <= 0:
-        return Prices()
+        return ComputePrices()
     try:
         bars, loading = _first_bars(max(studies, key=lambda study: study.n_bars).bars)
     except DataError:
-        return Prices()
+        return ComputePrices()
     by_strategy = {study.strategy.name: study for study in reversed(studies)}
     # The rough price knows nothing of a user's own strategy, so it comes first.
     order = sorted(by_strategy.values(), key=lambda s: (s.strategy.name in BUILT_IN, s.strategy.name))
@@ -68,7 +68,7 @@ def calibrate(studies: Sequence[Study], *, seconds: float = CALIBRATION_SECONDS)
         if line is not None:
             evaluation[study.strategy.name] = line
         suggestion[study.strategy.name] = _suggestion(study, clock)
-    return Prices(evaluation, suggestion, loading)
+    return ComputePrices(evaluation, suggestion, loading)
 
 
 def sample_of(studies: Sequence[Study]) -> list[Study]:
@@ -120,9 +120,9 @@ def _evaluation(study: Study, bars: Bars, clock: _Clock) -> Line | None:
     key = (study.strategy, repr((study.execution, study.space, study.bars)))
     if key not in _evaluations:
         # An objective that is always defined: what is timed must not depend on how good it is.
-        objective = replace(study.objective, goals=(Goal(metric="total_return"),), bounds=())
+        scorer = replace(study.scorer, objectives=(Objective(metric="total_return"),), constraints=())
         try:
-            _evaluations[key] = _fitted_evaluation(_Timing(objective, clock), _first_candidates(study), bars)
+            _evaluations[key] = _fitted_evaluation(_Timing(scorer, clock), _first_candidates(study), bars)
         except Exception:  # noqa: BLE001
             # Whatever it is, the study will meet it again and report it.
             _evaluations[key] = None
@@ -131,7 +131,7 @@ def _evaluation(study: Study, bars: Bars, clock: _Clock) -> Line | None:
 
 def _fitted_evaluation(timing: _Timing, candidates: Sequence[Params], bars: Bars) -> Line | None:
     few = min(_FEWEST_BARS, max(1, len(bars) // 4))
-    small = Window.of(bars[:few])
+    small = BarWindow.of(bars[:few])
     sound = timing.sound(candidates, small)
     if not sound:
         return None
@@ -141,25 +141,25 @@ def _fitted_evaluation(timing: _Timing, candidates: Sequence[Params], bars: Bars
     # Most strategies cost in proportion to the bars, or less.
     affordable = int(few * timing.clock.share / 8 / low)
     many = min(len(bars), max(affordable, 2 * few))
-    high = timing.seconds(sound, Window.of(bars[:many]))
+    high = timing.seconds(sound, BarWindow.of(bars[:many]))
     slope = max(0.0, (high - low) / (many - few))
     return Line(max(0.0, high - slope * many), slope)
 
 
 @dataclass(frozen=True)
 class _Timing:
-    objective: Objective
+    scorer: CandidateScorer
     clock: _Clock
 
-    def sound(self, candidates: Sequence[Params], window: Window) -> Sequence[Params]:
+    def sound(self, candidates: Sequence[Params], window: BarWindow) -> Sequence[Params]:
         """The candidates from the first one on that can be evaluated; its evaluation compiles what is to be compiled."""
         for i in range(min(4, len(candidates))):
-            (trial,) = self.objective.trials([(0, candidates[i])], window)
+            (trial,) = self.scorer.trials([(0, candidates[i])], window)
             if trial.state != "failed":
                 return candidates[i:]
         return ()
 
-    def seconds(self, candidates: Sequence[Params], window: Window) -> float:
+    def seconds(self, candidates: Sequence[Params], window: BarWindow) -> float:
         """Seconds a candidate: of the first alone where it is slow, else of as many as there is time for."""
         first = self._run(candidates[:1], window)
         if first < self.clock.share / 2:
@@ -170,9 +170,9 @@ class _Timing:
             return first
         return min(self._run(candidates[:n], window) for _ in range(2)) / n
 
-    def _run(self, candidates: Sequence[Params], window: Window) -> float:
+    def _run(self, candidates: Sequence[Params], window: BarWindow) -> float:
         started = time.perf_counter()
-        for _ in self.objective.trials(list(enumerate(candidates)), window):
+        for _ in self.scorer.trials(list(enumerate(candidates)), window):
             pass
         return self.clock.took(started)
 
@@ -186,7 +186,9 @@ def _suggestion(study: Study, clock: _Clock) -> Line:
     """Seconds to ask for a candidate and tell its result, over the trials told before."""
     search, free = study.search, [p for p in study.space.values() if n_levels(p) != 1]
     shape = sorted((type(p).__name__, (n_levels(p) or math.inf) < _N_CANDIDATES) for p in free)
-    key = repr((search.sampler, engine_of(search), len(search.objectives), bool(search.constraints), shape))
+    key = repr(
+        (search.sampler, describe_backend(search), len(search.objectives), bool(search.constraints), shape)
+    )
     if key not in _suggestions:
         few, low = _ask_and_tell(study, _FEW_TRIALS, clock)
         slow = low * _MANY_TRIALS / _FEW_TRIALS > clock.share / 8
@@ -205,7 +207,7 @@ def _ask_and_tell(study: Study, n_told: int, clock: _Clock) -> tuple[int, float]
     suggester = make_suggester(study.search, study.space, study.seed)
     n_asked = len(suggester.ask(_whole_batches(n_told, suggester.batch_size)))
     suggester.tell(_made_up(study, 0, n_asked))
-    # Engines load what they need when they need it first.
+    # Backends load what they need when they need it first.
     number = n_asked + _round(study, suggester, n_asked)
     began = time.perf_counter()
     rounds: list[float] = []
@@ -227,9 +229,9 @@ def _round(study: Study, suggester: Suggester, number: int) -> int:
 
 
 def _made_up(study: Study, first: int, n: int) -> list[Told]:
-    n_objectives, n_bounds = len(study.search.goals), len(study.search.bounds)
+    n_objectives, n_constraints = len(study.search.objectives), len(study.search.constraints)
     return [
-        Told(tuple(math.sin(i * (k + 1.3)) for k in range(n_objectives)), (0.0,) * (n_bounds + 2))
+        Told(tuple(math.sin(i * (k + 1.3)) for k in range(n_objectives)), (0.0,) * (n_constraints + 2))
         for i in range(first, first + n)
     ]
 

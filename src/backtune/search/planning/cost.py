@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from backtune.data.bars_ref import BarsRef
 from backtune.search.study_loop.study import Study
 from backtune.search.suggesters.grid import CONTINUOUS_LEVELS, n_levels
-from backtune.search.suggesters.samplers import engine_of
+from backtune.search.suggesters.samplers import describe_backend
 from backtune.space import Space
 from backtune.spec import Search
 
@@ -33,14 +33,14 @@ class Line:
         return n * self.base + self.slope * n * (n - 1) / 2
 
 
-# For what was not measured. The engines' own growth is far apart; a strategy of a user's own is dearer than a built-in one.
+# For what was not measured. The backends' own growth is far apart; a strategy of a user's own is dearer than a built-in one.
 _ROUGH_EVALUATION = Line(0.0004, 18e-9)
 _ROUGH_SUGGESTION = {"rustuna": Line(0.00002, 4.5e-7), "optuna": Line(0.0008, 4e-6)}
 _ROUGH_LOADING = 2.5e-9
 
 
 @dataclass(frozen=True)
-class Cost:
+class ComputeCost:
     """What is left to do of a study.
 
     Attributes:
@@ -55,8 +55,8 @@ class Cost:
     sampler_seconds: float = 0.0
     other_seconds: float = 0.0
 
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
+    def __add__(self, other: ComputeCost) -> ComputeCost:
+        return ComputeCost(
             self.n_left + other.n_left,
             self.evaluation_seconds + other.evaluation_seconds,
             self.sampler_seconds + other.sampler_seconds,
@@ -69,7 +69,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Prices:
+class ComputePrices:
     """Seconds of one core on one machine, rough where nothing was measured.
 
     Attributes:
@@ -82,7 +82,7 @@ class Prices:
     suggestion: Mapping[str, Line] = field(default_factory=dict)
     loading: float = _ROUGH_LOADING
 
-    def cost(self, study: Study, n_logged: int = 0) -> Cost:
+    def cost(self, study: Study, n_logged: int = 0) -> ComputeCost:
         """What a study costs that has ``n_logged`` trials in its log."""
         budget = n_candidates(study.search, study.space)
         n_left = max(0, budget - n_logged)
@@ -90,7 +90,7 @@ class Prices:
         n_fresh = min(n_left, n_combinations(study.space) or n_left)
         evaluation = self.evaluation.get(study.strategy.name, _ROUGH_EVALUATION)
         suggestion = self.suggestion.get(study.strategy.name) or _rough_suggestion(study.search)
-        return Cost(
+        return ComputeCost(
             n_left=n_left,
             evaluation_seconds=n_fresh * evaluation.at(study.n_bars),
             sampler_seconds=suggestion.total(budget),
@@ -117,4 +117,4 @@ def n_combinations(space: Space) -> int | None:
 
 
 def _rough_suggestion(search: Search) -> Line:
-    return _ROUGH_SUGGESTION.get(engine_of(search).split()[0], _ROUGH_SUGGESTION["rustuna"])
+    return _ROUGH_SUGGESTION.get(describe_backend(search).split()[0], _ROUGH_SUGGESTION["rustuna"])

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from backtune.data.bars_ref import BarsRef
 from backtune.results.permuted_rows import missing_permutations
 from backtune.results.progress import unfinished
-from backtune.results.runs import Run, elsewhere
+from backtune.results.runs import StoredSweep, elsewhere
 from backtune.results.segments import count_trials
 from backtune.search.executors.unit import Unit
-from backtune.search.planning.cost import Cost, Prices, n_candidates
+from backtune.search.planning.cost import ComputeCost, ComputePrices, n_candidates
 from backtune.search.planning.packing import pack
 from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
@@ -36,7 +36,7 @@ class Share:
     timeframe: str
     n_studies: int
     n_bars: int
-    cost: Cost
+    cost: ComputeCost
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Estimate:
     slots: int
 
     @property
-    def cost(self) -> Cost:
+    def cost(self) -> ComputeCost:
         """Of all studies and permuted searches together."""
-        return sum((share.cost for share in (*self.shares, *self.permuted)), Cost())
+        return sum((share.cost for share in (*self.shares, *self.permuted)), ComputeCost())
 
     @property
     def n_permuted(self) -> int:
@@ -81,7 +81,9 @@ class Estimate:
         return sum(share.n_studies for share in self.permuted)
 
 
-def estimate(spec: SweepSpec, run: Run, studies: Sequence[Study], prices: Prices, n_cpus: int) -> Estimate:
+def estimate(
+    spec: SweepSpec, run: StoredSweep, studies: Sequence[Study], prices: ComputePrices, n_cpus: int
+) -> Estimate:
     """What is left of a sweep, on ``n_cpus``.
 
     Trials of the same studies in other sweeps of the runs folder count as logged: a run takes them over.
@@ -124,14 +126,16 @@ def estimate(spec: SweepSpec, run: Run, studies: Sequence[Study], prices: Prices
     )
 
 
-def seconds_left(studies: Sequence[Study], studies_folder: Location, prices: Prices) -> dict[str, float]:
+def seconds_left(
+    studies: Sequence[Study], studies_folder: Location, prices: ComputePrices
+) -> dict[str, float]:
     """What is left of each study, by id: what :func:`~backtune.search.planning.packing.pack` packs by."""
     return {
         study.id: prices.cost(study, count_trials(studies_folder / study.id)).seconds for study in studies
     }
 
 
-def _logged(run: Run) -> dict[str, int]:
+def _logged(run: StoredSweep) -> dict[str, int]:
     """Trials in the log by study, those included that :func:`~backtune.results.runs.adopt_repeats` would take over."""
     started, ids = set(run.started()), {study.id for study in run.studies}
     folders = elsewhere(run.folder.parent, ids - started)
@@ -139,7 +143,9 @@ def _logged(run: Run) -> dict[str, int]:
     return {study_id: count_trials(folders[study_id]) if study_id in folders else 0 for study_id in ids}
 
 
-def _permuted_studies(spec: SweepSpec, run: Run, studies: Sequence[Study], prices: Prices) -> list[Study]:
+def _permuted_studies(
+    spec: SweepSpec, run: StoredSweep, studies: Sequence[Study], prices: ComputePrices
+) -> list[Study]:
     """Return studies that cost what the permuted searches do that are left; their bars are the real ones."""
     if not spec.validation.has_permutations:
         return []
@@ -168,7 +174,7 @@ def _permuted_studies(spec: SweepSpec, run: Run, studies: Sequence[Study], price
 
 
 def _schedule(
-    units: Sequence[Unit], seconds: Mapping[str, float], prices: Prices, slots: int
+    units: Sequence[Unit], seconds: Mapping[str, float], prices: ComputePrices, slots: int
 ) -> tuple[float, float]:
     """When the last slot is done, and for how long bars are read. A slot keeps the bars that it has read."""
     free = [(0.0, slot) for slot in range(min(slots, len(units)))]
@@ -184,7 +190,7 @@ def _schedule(
     return max((since for since, _ in free), default=0.0), loading
 
 
-def _shares(studies: Sequence[Study], costs: Mapping[str, Cost]) -> tuple[Share, ...]:
+def _shares(studies: Sequence[Study], costs: Mapping[str, ComputeCost]) -> tuple[Share, ...]:
     groups: dict[tuple[str, str], list[Study]] = {}
     for study in studies:
         groups.setdefault((study.strategy.name, study.bars.timeframe), []).append(study)
@@ -194,7 +200,7 @@ def _shares(studies: Sequence[Study], costs: Mapping[str, Cost]) -> tuple[Share,
             timeframe=timeframe,
             n_studies=len(group),
             n_bars=round(sum(study.n_bars for study in group) / len(group)),
-            cost=sum((costs[study.id] for study in group), Cost()),
+            cost=sum((costs[study.id] for study in group), ComputeCost()),
         )
         for (strategy, timeframe), group in groups.items()
     )

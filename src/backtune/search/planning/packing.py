@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backtune.search.executors.unit import Unit
-from backtune.search.planning.cost import Prices
+from backtune.search.planning.cost import ComputePrices
 from backtune.search.study_loop.study import Study
 
 # Units shorter than this cost more to hand out than they balance.
@@ -35,7 +35,7 @@ def pack(
         seconds: what is left of each study, by id; rough prices where it is not given.
     """
     if seconds is None:
-        seconds = {study.id: Prices().cost(study).seconds for study in studies}
+        seconds = {study.id: ComputePrices().cost(study).seconds for study in studies}
     target = target_seconds(
         sum(seconds[study.id] for study in studies), unit_seconds=unit_seconds, slots=slots
     )

@@ -9,12 +9,12 @@ from backtune.checks.cells import Cell, cells_of
 from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
 from backtune.data.window import to_datetime, to_microseconds
-from backtune.results.runs import Run, StudyEntry, default_runs
+from backtune.results.runs import StoredStudy, StoredSweep, default_runs
 from backtune.search.planning.identity import strategy_version, study_seed
 from backtune.search.planning.results_version import shared_results_version
 from backtune.search.study_loop.study import Study
 from backtune.search.study_loop.warm_start import HeadStart, earlier_sweep, head_start
-from backtune.search.suggesters.samplers import engine_of, make_suggester
+from backtune.search.suggesters.samplers import describe_backend, make_suggester
 from backtune.space import Params, Space
 from backtune.spec import SweepSpec, content_hash
 from backtune.spec.origin import Origin
@@ -45,19 +45,19 @@ def studies_of(spec: SweepSpec, runs: Location | None = None) -> list[Study]:
     return [island for study in studies for island in _islands(study)]
 
 
-def entry_of(study: Study) -> StudyEntry:
+def entry_of(study: Study) -> StoredStudy:
     """What the sweep's folder says of a study."""
-    return StudyEntry(
+    return StoredStudy(
         id=study.id,
         strategy=study.strategy.name,
         asset=study.bars.asset,
         timeframe=study.bars.timeframe,
         fold=study.fold.name,
-        objectives=list(study.search.objectives),
+        objectives=study.search.objectives,
         budget=study.search.trials,
         space=study.space.to_json(),
         data_fingerprint=study.bars.fingerprint,
-        engine=engine_of(study.search),
+        backend=describe_backend(study.search),
         peers=list(study.peers),
         span=[to_microseconds(study.bars.start), to_microseconds(study.bars.end)],
         windows=study.fold.to_json(),
@@ -67,20 +67,22 @@ def entry_of(study: Study) -> StudyEntry:
     )
 
 
-def run_of(spec: SweepSpec, runs: str | Location | None, studies: Sequence[Study], *, version: str) -> Run:
+def run_of(
+    spec: SweepSpec, runs: str | Location | None, studies: Sequence[Study], *, version: str
+) -> StoredSweep:
     """The folder that the sweep has or will have in the runs folder; nothing is written."""
-    return Run(
+    return StoredSweep(
         folder=location(runs if runs is not None else default_runs()) / spec.id,
         sweep_id=spec.id,
         name=spec.name,
-        spec=spec.model_dump(mode="json", by_alias=True),
+        spec=spec,
         studies=tuple(entry_of(study) for study in studies),
         version=version,
     )
 
 
 def _study(
-    spec: SweepSpec, found: Cell, bars: BarsRef, fold: Fold, catalog: Catalog, earlier: Run | None
+    spec: SweepSpec, found: Cell, bars: BarsRef, fold: Fold, catalog: Catalog, earlier: StoredSweep | None
 ) -> Study:
     ref, space = found.strategy, found.space
     cell = (ref.name, bars.asset, bars.timeframe)
@@ -117,9 +119,9 @@ def _islands(study: Study) -> list[Study]:
 def _study_id(
     spec: SweepSpec, ref: StrategyRef, bars: BarsRef, fold: Fold, space: Space, first: tuple[Params, ...]
 ) -> str:
-    search = spec.search.model_dump(mode="json", exclude={"trials", "engine", "warm_start"})
+    search = spec.search.model_dump(mode="json", exclude={"trials", "backend", "warm_start"})
     content = [
-        shared_results_version(), strategy_version(ref), engine_of(spec.search), ref.name, bars.asset, bars.timeframe,
+        shared_results_version(), strategy_version(ref), describe_backend(spec.search), ref.name, bars.asset, bars.timeframe,
         bars.fingerprint, bars.start.isoformat(), bars.end.isoformat(), bars.calendar, repr(fold), space.to_json(),
         spec.execution.model_dump(mode="json"), search, *([list(first)] if first else []),
     ]  # fmt: skip

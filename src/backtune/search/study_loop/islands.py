@@ -58,9 +58,11 @@ class Exchange:
             ResultsError: a peer's log cannot be read.
         """
         needed = number - self._round
-        goals, n_rungs = self.search.goals, self.search.n_rungs
-        logs = [TrialLog(folder, self.space, len(goals), n_rungs).read()[:needed] for folder in self.folders]
-        best = best_of([trial for log in logs for trial in best_of(log, goals)], goals)
+        objectives, n_rungs = self.search.objectives, self.search.n_rungs
+        logs = [
+            TrialLog(folder, self.space, len(objectives), n_rungs).read()[:needed] for folder in self.folders
+        ]
+        best = best_of([trial for log in logs for trial in best_of(log, objectives)], objectives)
         return [trial.params for trial in best[:_MOST_MIGRANTS]]
 
 

@@ -15,10 +15,10 @@ from backtune.results.permuted_folder import (
     write_plan,
 )
 from backtune.results.permuted_rows import missing_permutations
-from backtune.results.runs import Run, StudyEntry
+from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.search.planning.identity import study_seed
 from backtune.search.study_loop.study import Stop, Study
-from backtune.validation.folds import Span, purged
+from backtune.validation.folds import TimeWindow, purged
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PermutedSearch:
 
 
 def run_permuted_searches(
-    run: Run, studies: Sequence[Study], execute: Callable[[list[Study]], dict[str, str]], stop: Stop
+    run: StoredSweep, studies: Sequence[Study], execute: Callable[[list[Study]], dict[str, str]], stop: Stop
 ) -> dict[str, str]:
     """Run the permuted searches that are missing and that no other sweep of the runs folder has, and keep their best values.
 
@@ -67,7 +67,7 @@ def run_permuted_searches(
     return lost
 
 
-def _missing_searches(run: Run, studies: Iterable[Study]) -> list[PermutedSearch]:
+def _missing_searches(run: StoredSweep, studies: Iterable[Study]) -> list[PermutedSearch]:
     """Return the permuted searches that neither this sweep nor another one of the runs folder has."""
     by_id = {study.id: study for study in studies}
     found = []
@@ -82,17 +82,17 @@ def _missing_searches(run: Run, studies: Iterable[Study]) -> list[PermutedSearch
     return found
 
 
-def _train(study: Study) -> Span:
+def _train(study: Study) -> TimeWindow:
     """Return the train window as it was searched: shorter than planned where a purge meets missing bars."""
     fold = study.fold
     return purged(fold, study.bars.load().timestamp).train if fold.purge_bars else fold.train
 
 
 def _permuted(
-    islands: Sequence[StudyEntry],
+    islands: Sequence[StoredStudy],
     originals: Sequence[Study],
     budgets: Mapping[str, int],
-    train: Span,
+    train: TimeWindow,
     number: int,
 ) -> PermutedSearch:
     """Return one search on permuted bars: the islands of a search meet the same ones, and so have what to exchange."""

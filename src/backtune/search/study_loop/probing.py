@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from backtune.results.objective import Trial
+from backtune.results.candidate_scorer import Trial
 from backtune.results.probes import Probe
 from backtune.space import Params, Space
-from backtune.spec import Goal
+from backtune.spec import Objective
 from backtune.validation.plateau import probes
 
 # Of a short search, and the share of a long one: an evaluation here is one that finds nothing better.
@@ -20,20 +20,20 @@ Evaluate = Callable[[Sequence[tuple[int, Params]]], Iterator[Trial]]
 
 
 def around(
-    trials: Sequence[Trial], space: Space, goal: Goal, evaluate: Evaluate, stop: Callable[[], bool]
+    trials: Sequence[Trial], space: Space, objective: Objective, evaluate: Evaluate, stop: Callable[[], bool]
 ) -> list[Probe] | None:
     """Evaluate what :func:`~backtune.validation.plateau.probes` asks for, a function of the trials alone.
 
     Args:
         trials: all of the study's.
-        goal: the first objective.
+        objective: the first objective.
         evaluate: numbered candidates, each when it is asked for; the numbers follow those of the trials.
         stop: whether to give up.
 
     Returns:
         None where it was stopped.
     """
-    sign = -1.0 if goal.minimize else 1.0
+    sign = -1.0 if objective.minimize else 1.0
     gains = [sign * t.values[0] if t.state == "complete" and t.values else np.nan for t in trials]
     columns = {name: [trial.params.get(name) for trial in trials] for name in space}
     most = max(_FEW, int(_SHARE * len(trials)))

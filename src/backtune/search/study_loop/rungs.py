@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from backtune.results.objective import Objective, Trial, leading_window
+from backtune.results.candidate_scorer import CandidateScorer, Trial, leading_window
 from backtune.search.suggesters.suggest import Told
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.types import N_BLOCKS
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.space import Params
-from backtune.spec import EarlyStopping, Goal
+from backtune.spec import EarlyStopping, Objective
 
 Values = tuple[float, ...]
 
@@ -34,7 +34,7 @@ class Rungs:
     """
 
     def __init__(
-        self, setting: EarlyStopping, objective: Objective, window: Window, finished: Iterable[Trial]
+        self, setting: EarlyStopping, scorer: CandidateScorer, window: BarWindow, finished: Iterable[Trial]
     ) -> None:
         """
         Args:
@@ -42,10 +42,10 @@ class Rungs:
             finished: the trials so far, each candidate once.
         """
         self._setting = setting
-        self._objective = objective
+        self._scorer = scorer
         self._window = window
         self._windows = [leading_window(window, fraction) for fraction in setting.rungs]
-        self._yardstick = Yardstick(setting, objective.goals)
+        self._yardstick = Yardstick(setting, scorer.objectives)
         for trial in finished:
             self._yardstick.learn(trial)
 
@@ -60,16 +60,17 @@ class Rungs:
     def _trial(self, number: int, params: Params) -> Trial:
         reached: list[Values | None] = [None] * len(self._windows)
         for k, window in enumerate(self._windows):
-            values = reached[k] = self._objective.values(params, window)
+            values = reached[k] = self._scorer.values(params, window)
             if values is not None and self._yardstick.is_hopeless(k, values):
                 return _stopped(number, params, self._reason(k, values), tuple(reached))
-        (trial,) = self._objective.trials([(number, params)], self._window)
+        (trial,) = self._scorer.trials([(number, params)], self._window)
         return trial._replace(rungs=tuple(reached))
 
     def _reason(self, k: int, values: Values) -> str:
         fraction = f"{100 * self._setting.rungs[k]:g} %"
         found = ", ".join(
-            f"{goal.metric} {value:.6g}" for goal, value in zip(self._objective.goals, values, strict=True)
+            f"{objective.metric} {value:.6g}"
+            for objective, value in zip(self._scorer.objectives, values, strict=True)
         )
         return (
             f"stopped early: on the first {fraction} of the bars worse than all of the best so far ({found})"
@@ -85,12 +86,12 @@ class Yardstick:
     not counted in what there must be at the start.
     """
 
-    def __init__(self, setting: EarlyStopping, goals: Sequence[Goal]) -> None:
+    def __init__(self, setting: EarlyStopping, objectives: Sequence[Objective]) -> None:
         self._setting = setting
-        self._signs = _signs(goals)
+        self._signs = _signs(objectives)
         # To be maximized: (n, n_objectives) on the whole window, and (n, n_rungs, n_objectives), NaN where not known.
-        self._gains = np.empty((0, len(goals)))
-        self._on_rungs = np.empty((0, len(setting.rungs), len(goals)))
+        self._gains = np.empty((0, len(objectives)))
+        self._on_rungs = np.empty((0, len(setting.rungs), len(objectives)))
         self._n_better = np.empty(0, np.int64)
 
     def learn(self, trial: Trial) -> None:
@@ -115,7 +116,7 @@ class Yardstick:
         return len(best) > 0 and bool(_dominate(best, self._signs * values).all())
 
 
-def told_of_stopped(trial: Trial, goals: Sequence[Goal]) -> Told:
+def told_of_stopped(trial: Trial, objectives: Sequence[Objective]) -> Told:
     """What a suggester is told of a stopped trial: infeasible, by less the further it came and the better it was there.
 
     The violation is a function of the row alone, and between 0 and 1.
@@ -123,9 +124,9 @@ def told_of_stopped(trial: Trial, goals: Sequence[Goal]) -> Told:
     rung, values = next(
         (k, values) for k, values in reversed([*enumerate(trial.rungs)]) if values is not None
     )
-    badness = np.mean([0.5 - math.atan(gain) / math.pi for gain in _signs(goals) * values])
+    badness = np.mean([0.5 - math.atan(gain) / math.pi for gain in _signs(objectives) * values])
     n_rungs = len(trial.rungs)
-    return Told((0.0,) * len(goals), ((n_rungs - 1 - rung + float(badness)) / n_rungs,))
+    return Told((0.0,) * len(objectives), ((n_rungs - 1 - rung + float(badness)) / n_rungs,))
 
 
 def _stopped(number: int, params: Params, reason: str, reached: tuple[Values | None, ...]) -> Trial:
@@ -138,5 +139,5 @@ def _dominate(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.asarray((ones >= others).all(axis=-1) & (ones > others).any(axis=-1))
 
 
-def _signs(goals: Sequence[Goal]) -> np.ndarray:
-    return np.array([-1.0 if goal.minimize else 1.0 for goal in goals])
+def _signs(objectives: Sequence[Objective]) -> np.ndarray:
+    return np.array([-1.0 if objective.minimize else 1.0 for objective in objectives])

@@ -12,7 +12,7 @@ from backtune.data.bars_ref import BarsRef
 from backtune.data.calendar import annualise
 from backtune.errors import ResultsError, StrategyError
 from backtune.results.best import best_of
-from backtune.results.objective import Objective, Trial, search_window, validation_window
+from backtune.results.candidate_scorer import CandidateScorer, Trial, search_window, validation_window
 from backtune.results.probes import Probe, write_probes
 from backtune.results.segments import TrialLog
 from backtune.results.summary import summary_of
@@ -23,7 +23,7 @@ from backtune.search.study_loop.wary import DEADLY, MAX_DEADLY_CANDIDATES, Watch
 from backtune.search.study_loop.winners import Windows, evaluate_winners
 from backtune.search.suggesters.samplers import make_suggester
 from backtune.search.suggesters.suggest import Told
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.space import Params, Space
 from backtune.spec import Execution, Search
 from backtune.storage.files import remove_leftovers
@@ -50,7 +50,7 @@ class Study:
         peers: ids of the other islands of the same search.
         first: candidates that the search begins with.
         known_until: the end of the latest bar that these were found on, microseconds since the epoch.
-        sources: the studies whose trials found these, as in :class:`~backtune.results.runs.StudyEntry`.
+        sources: the studies whose trials found these, as in :class:`~backtune.results.runs.StoredStudy`.
     """
 
     id: str
@@ -68,9 +68,13 @@ class Study:
     sources: tuple[dict[str, Any], ...] = ()
 
     @property
-    def objective(self) -> Objective:
-        return Objective(
-            self.strategy, self.execution, self.search.goals, self.search.bounds, self.fold.deviation
+    def scorer(self) -> CandidateScorer:
+        return CandidateScorer(
+            self.strategy,
+            self.execution,
+            self.search.objectives,
+            self.search.constraints,
+            self.fold.deviation,
         )
 
 
@@ -92,19 +96,19 @@ def run_study(study: Study, folder: Location, stop: Stop, max_deaths: int = 1) -
         Exception: whatever a strategy raises when its winner meets the test window.
     """
     remove_leftovers(folder)
-    log = TrialLog(folder, study.space, len(study.search.goals), study.search.n_rungs)
+    log = TrialLog(folder, study.space, len(study.search.objectives), study.search.n_rungs)
     bars = study.bars.load()
     fold = purged(study.fold, bars.timestamp)
     window = search_window(bars, fold.train, fold.parts)
     watch = Watch(folder, max_deaths)
-    search = _Search(study, study.objective, window, _Pen(log), log.read(), watch)
+    search = _Search(study, study.scorer, window, _Pen(log), log.read(), watch)
     exhausted = yield from search.run(stop, folder.parent)
     is_complete = exhausted or len(search.trials) >= study.search.trials
     probes = search.probes(stop) if is_complete else []
     watch.end()
     test = validation_window(bars, fold.test) if fold.test is not None else None
-    best = best_of(search.trials, study.search.goals)
-    winners = evaluate_winners(best, study.objective, Windows(window, test), study.seed)
+    best = best_of(search.trials, study.search.objectives)
+    winners = evaluate_winners(best, study.scorer, Windows(window, test), study.seed)
     if is_complete:
         log.merge()
         write_probes(folder, probes or [])
@@ -136,8 +140,8 @@ class _Pen:
 @dataclass
 class _Search:
     study: Study
-    objective: Objective
-    window: Window
+    scorer: CandidateScorer
+    window: BarWindow
     pen: _Pen
     trials: list[Trial]
     watch: Watch
@@ -214,9 +218,9 @@ class _Search:
             return []
 
         def evaluate(candidates: Sequence[tuple[int, Params]]) -> Iterator[Trial]:
-            return self._trials(candidates, lambda some: self.objective.trials(some, self.window))
+            return self._trials(candidates, lambda some: self.scorer.trials(some, self.window))
 
-        return around(self.trials, self.study.space, self.study.search.goals[0], evaluate, stop)
+        return around(self.trials, self.study.space, self.study.search.objectives[0], evaluate, stop)
 
     def _fresh(
         self, numbered: Sequence[tuple[int, Params]], keys: Sequence[_Key]
@@ -237,20 +241,20 @@ class _Search:
             self.pen.flush()
             if self.watch.before(number):
                 self._check_deaths(params)
-                yield self.objective.failed(number, params, DEADLY)
+                yield self.scorer.failed(number, params, DEADLY)
             else:
                 yield from evaluated([(number, params)])
 
     def _evaluated(self, candidates: Sequence[tuple[int, Params]]) -> Iterator[Trial]:
         if self._rungs is None:
-            return self.objective.trials(candidates, self.window)
+            return self.scorer.trials(candidates, self.window)
         return self._rungs.trials(candidates)
 
     @cached_property
     def _rungs(self) -> Rungs | None:
         """Knows the trials of the log when it is first asked for, and from then on those that it evaluates."""
         setting = self.study.search.early_stopping
-        return Rungs(setting, self.objective, self.window, self.answers.values()) if setting else None
+        return Rungs(setting, self.scorer, self.window, self.answers.values()) if setting else None
 
     def _check_deaths(self, params: Params) -> None:
         deaths = sum(trial.reason == DEADLY for trial in self.trials)
@@ -262,8 +266,8 @@ class _Search:
 
     def _told(self, trial: Trial) -> Told:
         if trial.is_stopped:
-            return told_of_stopped(trial, self.objective.goals)
-        return Told(trial.values, self.objective.told(trial))
+            return told_of_stopped(trial, self.scorer.objectives)
+        return Told(trial.values, self.scorer.told(trial))
 
     def _check_replay(self, logged: Trial, params: Params) -> None:
         if logged.params != params:

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from backtune.errors import ResultsError, SearchError, SpecError
-from backtune.results.runs import Run, StudyEntry, default_runs
+from backtune.results.runs import StoredStudy, StoredSweep, default_runs
 from backtune.search.suggesters.coding import Coding
 from backtune.search.suggesters.grid import level, n_levels
 from backtune.space import Choice, Parameter, Params, Space, Value, is_finite
 from backtune.spec import base_folder
 from backtune.storage.files import exists
 from backtune.storage.location import Location, joined
-from backtune.validation.folds import Fold, Span
+from backtune.validation.folds import Fold, TimeWindow
 
 _KEY = "search.warm_start"
 _log = logging.getLogger(__name__)
 
 
-def earlier_sweep(name: str, runs: Location | None = None) -> Run:
+def earlier_sweep(name: str, runs: Location | None = None) -> StoredSweep:
     """The sweep that ``search.warm_start`` names: a folder, or the id of one in the runs folder.
 
     Raises:
@@ -33,7 +33,7 @@ def earlier_sweep(name: str, runs: Location | None = None) -> Run:
     for folder in folders:
         if exists(folder / "sweep.json"):
             try:
-                return Run.open(folder)
+                return StoredSweep.open(folder)
             except (ResultsError, KeyError, TypeError) as error:
                 raise SpecError(_KEY, f"{folder} cannot be read: {error}", value=name) from None
     places = " nor ".join(map(str, folders))
@@ -48,7 +48,7 @@ class HeadStart:
         candidates: its first ones.
         known_until: the end of the latest bar that they were found on, there or in a sweep that that one had begun with;
             microseconds since the epoch, None where there are none or it is not known.
-        sources: the studies whose trials found them, as in :class:`~backtune.results.runs.StudyEntry`.
+        sources: the studies whose trials found them, as in :class:`~backtune.results.runs.StoredStudy`.
     """
 
     candidates: tuple[Params, ...] = ()
@@ -56,7 +56,9 @@ class HeadStart:
     sources: tuple[dict[str, Any], ...] = ()
 
 
-def head_start(run: Run, cell: tuple[str, str, str], fold: Fold, space: Space, most: int) -> HeadStart:
+def head_start(
+    run: StoredSweep, cell: tuple[str, str, str], fold: Fold, space: Space, most: int
+) -> HeadStart:
     """The winners of an earlier sweep for one study: those of the same strategy, asset and timeframe, else of the same
     strategy and asset, else of the same strategy, else none; of the same fold where it is there.
 
@@ -69,7 +71,7 @@ def head_start(run: Run, cell: tuple[str, str, str], fold: Fold, space: Space, m
         most: how many at most; each study gives its best before any gives its second.
     """
     found: list[Params] = []
-    sources: list[StudyEntry] = []
+    sources: list[StoredStudy] = []
     for entry, params in _in_turn(run, _related(run, cell, fold.name)):
         fitted = _fitted(params, space)
         if fitted != params:
@@ -86,7 +88,9 @@ def head_start(run: Run, cell: tuple[str, str, str], fold: Fold, space: Space, m
     return HeadStart(tuple(found), max(known, default=None), _sources(run, sources, fold.train))
 
 
-def _sources(run: Run, entries: Sequence[StudyEntry], train: Span) -> tuple[dict[str, Any], ...]:
+def _sources(
+    run: StoredSweep, entries: Sequence[StoredStudy], train: TimeWindow
+) -> tuple[dict[str, Any], ...]:
     """Return the studies that found the candidates, and those that these had begun with, where they searched in a window.
 
     What was found on other bars is no choice made on these, however many trials it took.
@@ -101,17 +105,17 @@ def _sources(run: Run, entries: Sequence[StudyEntry], train: Span) -> tuple[dict
     return tuple(
         source
         for source in found.values()
-        if source["train"] is None or Span(*source["train"]).overlaps(train)
+        if source["train"] is None or TimeWindow(*source["train"]).overlaps(train)
     )
 
 
-def _known_until(entry: StudyEntry) -> int | None:
+def _known_until(entry: StoredStudy) -> int | None:
     fold = entry.planned
     ends = [moment for moment in (fold.train.end if fold else None, entry.known_until) if moment is not None]
     return max(ends, default=None)
 
 
-def _related(run: Run, cell: tuple[str, str, str], fold: str) -> Sequence[StudyEntry]:
+def _related(run: StoredSweep, cell: tuple[str, str, str], fold: str) -> Sequence[StoredStudy]:
     entries = [
         ((entry.strategy, entry.asset, entry.timeframe, entry.fold), entry)
         for entry in run.studies
@@ -124,7 +128,7 @@ def _related(run: Run, cell: tuple[str, str, str], fold: str) -> Sequence[StudyE
     return ()
 
 
-def _in_turn(run: Run, entries: Sequence[StudyEntry]) -> Iterator[tuple[StudyEntry, Params]]:
+def _in_turn(run: StoredSweep, entries: Sequence[StoredStudy]) -> Iterator[tuple[StoredStudy, Params]]:
     """The first winner of every study, then the second of every study, and so on."""
     summaries = [(entry, run.summary(entry)) for entry in entries]
     fronts = [(entry, summary.winners) for entry, summary in summaries if summary is not None]

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backtune.results.objective import Objective, Trial
+from backtune.results.candidate_scorer import CandidateScorer, Trial
 from backtune.results.summary import Winner
 from backtune.simulation.simulation import Score
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.space import Params
 from backtune.validation.bootstrap import sharpe_interval
 from backtune.validation.deflated_sharpe import ReturnShape
@@ -22,12 +22,12 @@ from backtune.validation.timing import TimingTest, measure_timing, shift_targets
 class Windows(NamedTuple):
     """The window of the search, and that of its winners' test; no test without validation."""
 
-    search: Window
-    test: Window | None
+    search: BarWindow
+    test: BarWindow | None
 
 
 def evaluate_winners(
-    best: Sequence[Trial], objective: Objective, windows: Windows, seed: int
+    best: Sequence[Trial], scorer: CandidateScorer, windows: Windows, seed: int
 ) -> list[Winner]:
     """Return the winners among a study's trials, with what is kept of their bar returns.
 
@@ -40,7 +40,7 @@ def evaluate_winners(
         Exception: Whatever a strategy raises on these windows.
     """
     test = windows.test
-    held = objective.score_holding(test).metrics if test is not None and best else None
+    held = scorer.score_holding(test).metrics if test is not None and best else None
     winners = []
     for place, trial in enumerate(best):
         winner = Winner(
@@ -49,37 +49,39 @@ def evaluate_winners(
             values=trial.values or (),
             is_metrics=trial.metrics,
             oos_metrics=None,
-            is_shape=ReturnShape.of(_returns(objective, trial.params, windows.search)),
+            is_shape=ReturnShape.of(_returns(scorer, trial.params, windows.search)),
         )
         if test is not None:
-            returns = _returns(objective, trial.params, test)
-            score = objective.score(trial.params, test)
+            returns = _returns(scorer, trial.params, test)
+            score = scorer.score(trial.params, test)
             winner = replace(
                 winner,
                 oos_metrics=score.metrics,
                 oos_shape=ReturnShape.of(returns),
                 oos_interval=sharpe_interval(returns, test.bars.bars_per_year, seed=seed),
-                timing=_timing(objective, trial.params, test, score, seed) if place == 0 else None,
+                timing=_timing(scorer, trial.params, test, score, seed) if place == 0 else None,
                 hold_metrics=held,
             )
         winners.append(winner)
     return winners
 
 
-def _timing(objective: Objective, params: Params, test: Window, score: Score, seed: int) -> TimingTest | None:
+def _timing(
+    scorer: CandidateScorer, params: Params, test: BarWindow, score: Score, seed: int
+) -> TimingTest | None:
     """Return the test of timing by Sharpe ratio; None where the positions do not vary."""
     sharpe = score.metrics["sharpe_ratio"]
-    targets = objective.targets(params, test)
+    targets = scorer.targets(params, test)
     if sharpe is None:
         return None
 
     def value_of_shift(shift: int) -> float:
         moved = shift_targets(targets, test.start, shift)
-        return objective.score_targets(params, moved, test).metrics["sharpe_ratio"] or 0.0
+        return scorer.score_targets(params, moved, test).metrics["sharpe_ratio"] or 0.0
 
     return measure_timing(sharpe, len(test.bars) - test.start, value_of_shift, seed=seed)
 
 
-def _returns(objective: Objective, params: Params, window: Window) -> np.ndarray:
-    equity = objective.equity(params, window)
-    return bar_returns(equity, objective.execution.initial_cash)
+def _returns(scorer: CandidateScorer, params: Params, window: BarWindow) -> np.ndarray:
+    equity = scorer.equity(params, window)
+    return bar_returns(equity, scorer.execution.initial_cash)

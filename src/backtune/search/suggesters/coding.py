@@ -1,4 +1,4 @@
-"""How a user's space is put to an engine, and an engine's candidates to the user."""
+"""How a user's space is put to a backend, and a backend's candidates to the user."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from backtune.space import Choice, Float, Int, Parameter, Params, Space, Value
 
 
 class Coding:
-    """Candidates of a space as codes on an engine's axes, and back.
+    """Candidates of a space as codes on a backend's axes, and back.
 
-    Engines see numbers without steps: a stepped parameter by the index of its level, a choice by its place. So
-    every engine hands out the same exact values, and ``1``, ``1.0`` and ``True`` can be told apart. A parameter with
+    Backends see numbers without steps: a stepped parameter by the index of its level, a choice by its place. So
+    every backend hands out the same exact values, and ``1``, ``1.0`` and ``True`` can be told apart. A parameter with
     one possible value has no axis. Codes that differ in inactive parameters alone stand for the same candidate.
 
     Args:
@@ -76,7 +76,7 @@ class Coding:
 
 
 def _axis(parameter: Parameter, levels_as_real: float) -> Parameter:
-    """What an engine searches for a parameter: a range, or the index of a level."""
+    """What a backend searches for a parameter: a range, or the index of a level."""
     if isinstance(parameter, Choice):
         return Choice(tuple(range(len(parameter.choices))))
     levels = n_levels(parameter)
@@ -89,7 +89,7 @@ def _axis(parameter: Parameter, levels_as_real: float) -> Parameter:
 
 
 def _reader(parameter: Parameter) -> Callable[[Value | None], Value]:
-    """From an engine's code to a parameter's value; its only value where the engine was not asked."""
+    """From a backend's code to a parameter's value; its only value where the backend was not asked."""
     levels, first = n_levels(parameter), level(parameter, 0)
     if isinstance(parameter, Choice):
         return lambda code: first if code is None else level(parameter, int(code))
@@ -103,7 +103,7 @@ def _reader(parameter: Parameter) -> Callable[[Value | None], Value]:
 
 
 def _code(name: str, parameter: Parameter, value: Value) -> int | float:
-    """The engine's code for a parameter's value."""
+    """The backend's code for a parameter's value."""
     if isinstance(parameter, Choice):
         kinds = [(type(choice), choice) for choice in parameter.choices]
         if (type(value), value) not in kinds:

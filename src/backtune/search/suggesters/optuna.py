@@ -32,7 +32,7 @@ from backtune.errors import ResultsError, SpecError
 from backtune.search.suggesters.grid import level, n_levels
 from backtune.search.suggesters.suggest import FAILED, Setup, Suggester, Told, broken_rule
 from backtune.space import Choice, Float, Parameter, Params, Space, Value
-from backtune.spec import Goal
+from backtune.spec import Objective
 
 # Seed and batch size to sampler. A generation is a batch: Optuna discards results beyond the population.
 SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
@@ -59,7 +59,7 @@ class OptunaSuggester(Suggester):
         self._n_enqueued = 0
         sampler = SAMPLERS[setup.sampler](setup.seed, setup.batch_size)
         with _quietly():
-            self._study = optuna.create_study(sampler=sampler, directions=_directions(setup.goals))
+            self._study = optuna.create_study(sampler=sampler, directions=_directions(setup.objectives))
         if setup.sampler == "cma-es":
             self._name_axes()
 
@@ -88,7 +88,9 @@ class OptunaSuggester(Suggester):
             trial, params = self._proposed()
             if self._setup.accepts(params):
                 return trial, params
-            self._tell(trial, broken_rule(len(self._setup.goals)) if i < self._setup.n_taught else FAILED)
+            self._tell(
+                trial, broken_rule(len(self._setup.objectives)) if i < self._setup.n_taught else FAILED
+            )
         self.enqueue([self._setup.draw()])
         return self._proposed()
 
@@ -134,8 +136,10 @@ def _quietly() -> Iterator[None]:
             optuna.logging.set_verbosity(verbosity)
 
 
-def _directions(goals: Sequence[Goal]) -> list[StudyDirection]:
-    return [StudyDirection.MINIMIZE if goal.minimize else StudyDirection.MAXIMIZE for goal in goals]
+def _directions(objectives: Sequence[Objective]) -> list[StudyDirection]:
+    return [
+        StudyDirection.MINIMIZE if objective.minimize else StudyDirection.MAXIMIZE for objective in objectives
+    ]
 
 
 def _scrambled_sobol(seed: int) -> BaseSampler:
@@ -164,7 +168,7 @@ class ExportedStudy:
     """
 
     name: str
-    goals: tuple[Goal, ...]
+    objectives: tuple[Objective, ...]
     space: Space
     about: dict[str, Any]
 
@@ -213,7 +217,7 @@ def write_study(study: ExportedStudy, trials: Sequence[ExportedTrial], storage: 
             target = optuna.create_study(
                 storage=_storage(storage),
                 study_name=study.name,
-                directions=_directions(study.goals),
+                directions=_directions(study.objectives),
                 load_if_exists=True,
             )
         there = target.get_trials(deepcopy=False)

@@ -31,7 +31,7 @@ class RustunaSuggester(Suggester):
         self._pending: list[rustuna.Trial] = []
         self._study = rustuna.create_study(
             sampler=SAMPLERS[setup.sampler](setup.seed, setup.batch_size),
-            directions=["minimize" if goal.minimize else "maximize" for goal in setup.goals],
+            directions=["minimize" if objective.minimize else "maximize" for objective in setup.objectives],
         )
         if setup.sampler == "cma-es":
             self._name_axes()
@@ -59,7 +59,9 @@ class RustunaSuggester(Suggester):
             trial, params = self._proposed()
             if self._setup.accepts(params):
                 return trial, params
-            self._tell(trial, broken_rule(len(self._setup.goals)) if i < self._setup.n_taught else FAILED)
+            self._tell(
+                trial, broken_rule(len(self._setup.objectives)) if i < self._setup.n_taught else FAILED
+            )
         self.enqueue([self._setup.draw()])
         return self._proposed()
 

@@ -1,4 +1,4 @@
-"""Which samplers there are, which engine runs them, and how a user's space and results are put to an engine."""
+"""Which samplers there are, which backend runs them, and how a user's space and results are put to a backend."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from backtune.search.suggesters.suggest import Setup, Suggester, Told, failed_as
 from backtune.search.suggesters.valid_codes import ValidCodes
 from backtune.search.suggesters.whole_space import WholeSpace
 from backtune.space import Choice, Space
-from backtune.spec import Goal, Search
+from backtune.spec import Objective, Search
 
-Goals = tuple[Goal, ...]
+Objectives = tuple[Objective, ...]
 
 
 def make_suggester(search: Search, space: Space, seed: int) -> Suggester:
     """The suggester that a search asks for.
 
-    Parameters with one possible value are held out of the engine and put back into its candidates; a space of
+    Parameters with one possible value are held out of the backend and put back into its candidates; a space of
     nothing else has one candidate.
 
     Raises:
-        SpecError: the engine does not have the sampler or is not installed, or the sampler cannot take the
+        SpecError: the backend does not have the sampler or is not installed, or the sampler cannot take the
             objectives or the space; names the key, the value and what is allowed.
     """
-    engine, goals = _engine_name(search), search.goals
+    backend, objectives = _backend_name(search), search.objectives
     sampler = SAMPLERS[search.sampler]
     _check_capabilities(search, sampler, space)
     coding = Coding(space, sampler.levels_as_real)
-    build = _ENGINES[engine if coding.axes else "backtune"]
-    source = ValidCodes(coding, seed, on_levels=engine == "backtune")
+    build = _BACKENDS[backend if coding.axes else "backtune"]
+    source = ValidCodes(coding, seed, on_levels=backend == "backtune")
     source.check(key="space")
     setup = Setup(
         sampler=search.sampler,
         axes=coding.axes,
-        goals=goals,
+        objectives=objectives,
         seed=seed,
         batch_size=sampler.batch_size(len(coding.axes)),
-        accepts=source.accepts if engine != "backtune" else source.accepts_once,
+        accepts=source.accepts if backend != "backtune" else source.accepts_once,
         draw=source.draw,
         n_tries=sampler.n_tries,
         n_taught=sampler.n_taught if space.rules else 0,
@@ -51,22 +51,22 @@ def make_suggester(search: Search, space: Space, seed: int) -> Suggester:
     return WholeSpace(
         coding,
         build(setup),
-        n_objectives=len(goals),
-        digest=lambda results: sampler.digest(results, goals),
+        n_objectives=len(objectives),
+        digest=lambda results: sampler.digest(results, objectives),
     )
 
 
-def engine_of(search: Search) -> str:
-    """What decides the candidates, with its version, such as ``rustuna 0.2.0``. Imports no engine.
+def describe_backend(search: Search) -> str:
+    """What decides the candidates, with its version, such as ``rustuna 0.2.0``. Imports no backend.
 
     Raises:
-        SpecError: the engine does not have the sampler, or is not installed.
+        SpecError: the backend does not have the sampler, or is not installed.
     """
-    engine = _engine_name(search)
-    if engine == "backtune":
+    backend = _backend_name(search)
+    if backend == "backtune":
         return f"backtune {search.sampler}"
     return ", ".join(
-        f"{package} {_version(package)}" for package in (engine, *SAMPLERS[search.sampler].needs)
+        f"{package} {_version(package)}" for package in (backend, *SAMPLERS[search.sampler].needs)
     )
 
 
@@ -75,12 +75,12 @@ class Sampler:
     """What a sampler is and can do.
 
     Attributes:
-        engines: who has it; ``auto`` takes the first one that is installed.
+        backends: who has it; ``auto`` takes the first one that is installed.
         batch_size: candidates to ask for at a time, given the number of free parameters.
-        digest: what the engine is told of a batch, made of nothing but the batch.
+        digest: what the backend is told of a batch, made of nothing but the batch.
         max_objectives: how many objectives it can take, or None for any number.
         takes_choices: whether it can search over unordered choices.
-        needs: packages beside the engine that decide the candidates.
+        needs: packages beside the backend that decide the candidates.
         levels_as_real: from how many levels on it searches a stepped range as a continuous one, and rounds.
         n_tries: how many proposals in a row may break a rule of the space before a random candidate is taken.
         n_taught: how many of these it is told as infeasible; the others are told as failed, which leaves it, and
@@ -88,9 +88,9 @@ class Sampler:
         extra: of this package, which brings what it needs, where a plain installation does not.
     """
 
-    engines: tuple[str, ...]
+    backends: tuple[str, ...]
     batch_size: Callable[[int], int]
-    digest: Callable[[Sequence[Told], Goals], Sequence[Told]]
+    digest: Callable[[Sequence[Told], Objectives], Sequence[Told]]
     max_objectives: int | None = None
     takes_choices: bool = True
     needs: tuple[str, ...] = ()
@@ -100,15 +100,15 @@ class Sampler:
     extra: str = ""
 
 
-def _as_told(results: Sequence[Told], _goals: Goals) -> Sequence[Told]:
+def _as_told(results: Sequence[Told], _objectives: Objectives) -> Sequence[Told]:
     return results
 
 
-def _failed_as_worst(results: Sequence[Told], _goals: Goals) -> Sequence[Told]:
+def _failed_as_worst(results: Sequence[Told], _objectives: Objectives) -> Sequence[Told]:
     return failed_as_worst(results)
 
 
-def _squarable(results: Sequence[Told], _goals: Goals) -> Sequence[Told]:
+def _squarable(results: Sequence[Told], _objectives: Objectives) -> Sequence[Told]:
     return [
         result if result.values is None else Told(tuple(_capped(v) for v in result.values), result.violations)
         for result in results
@@ -120,8 +120,8 @@ def _capped(value: float) -> float:
     return min(max(value, -1e100), 1e100)
 
 
-def _ranked(results: Sequence[Told], goals: Goals) -> Sequence[Told]:
-    return ranked(results, minimize=goals[0].minimize)
+def _ranked(results: Sequence[Told], objectives: Objectives) -> Sequence[Told]:
+    return ranked(results, minimize=objectives[0].minimize)
 
 
 # Batch sizes are measured. TPE finds as much with 4 open candidates as with 1, and less with 8 or more in the first
@@ -169,7 +169,7 @@ def _backtune(setup: Setup) -> Suggester:
     return GridSuggester(setup.axes, seed=setup.seed, batch_size=setup.batch_size, accepts=setup.accepts)
 
 
-_ENGINES: dict[str, Callable[[Setup], Suggester]] = {
+_BACKENDS: dict[str, Callable[[Setup], Suggester]] = {
     "backtune": _backtune,
     "optuna": _optuna,
     "rustuna": _rustuna,
@@ -182,19 +182,19 @@ def _version(package: str) -> str:
     return version(package)
 
 
-def _engine_name(search: Search) -> str:
-    engines = SAMPLERS[search.sampler].engines
-    allowed = ("auto", *(engine for engine in engines if engine != "backtune" and _installed(engine)))
-    if search.engine != "auto" and search.engine not in engines:
-        problem = f"{search.engine!r} does not run the sampler {search.sampler!r}"
-        raise SpecError("search.engine", problem, value=search.engine, allowed=allowed)
-    wanted = engines if search.engine == "auto" else (search.engine,)
-    for engine in wanted:
-        if _installed(engine):
+def _backend_name(search: Search) -> str:
+    backends = SAMPLERS[search.sampler].backends
+    allowed = ("auto", *(backend for backend in backends if backend != "backtune" and _installed(backend)))
+    if search.backend != "auto" and search.backend not in backends:
+        problem = f"{search.backend!r} does not run the sampler {search.sampler!r}"
+        raise SpecError("search.backend", problem, value=search.backend, allowed=allowed)
+    wanted = backends if search.backend == "auto" else (search.backend,)
+    for backend in wanted:
+        if _installed(backend):
             _check_needs(search.sampler)
-            return engine
-    problem = f"{search.engine!r} needs {' or '.join(wanted)}, which is not installed"
-    raise SpecError("search.engine", problem, value=search.engine, allowed=allowed)
+            return backend
+    problem = f"{search.backend!r} needs {' or '.join(wanted)}, which is not installed"
+    raise SpecError("search.backend", problem, value=search.backend, allowed=allowed)
 
 
 def _check_needs(name: str) -> None:
@@ -206,19 +206,19 @@ def _check_needs(name: str) -> None:
         raise SpecError("search.sampler", problem, value=name)
 
 
-def _installed(engine: str) -> bool:
+def _installed(backend: str) -> bool:
     try:
-        _version(engine)
+        _version(backend)
     except PackageNotFoundError:
         # Backtune itself may be run from a source tree that was never installed.
-        return engine == "backtune"
+        return backend == "backtune"
     return True
 
 
 def _check_capabilities(search: Search, sampler: Sampler, space: Space) -> None:
     others = tuple(name for name, other in SAMPLERS.items() if other.max_objectives is None)
-    if sampler.max_objectives is not None and len(search.goals) > sampler.max_objectives:
-        problem = f"{search.sampler!r} takes {sampler.max_objectives} objective, not {len(search.goals)}"
+    if sampler.max_objectives is not None and len(search.objectives) > sampler.max_objectives:
+        problem = f"{search.sampler!r} takes {sampler.max_objectives} objective, not {len(search.objectives)}"
         raise SpecError("search.sampler", problem, value=search.sampler, allowed=others)
     if sampler.takes_choices:
         return

@@ -1,4 +1,4 @@
-"""What a search engine must be able to do: ask for candidates, be told their results."""
+"""What a search backend must be able to do: ask for candidates, be told their results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from backtune.space import Params, Space
-from backtune.spec import Goal
+from backtune.spec import Objective
 
 
 class Told(NamedTuple):
@@ -29,18 +29,18 @@ class Told(NamedTuple):
 
     @property
     def total_violation(self) -> float:
-        """The sum of the positive violations: how engines compare candidates that are not feasible."""
+        """The sum of the positive violations: how backends compare candidates that are not feasible."""
         return float(sum(violation for violation in self.violations if violation > 0))
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What an engine is built for.
+    """What a backend is built for.
 
     Attributes:
         sampler: its name in the spec.
         axes: parameters without a step other than 1, each with more than one value.
-        goals: one per objective.
+        objectives: one per objective.
         accepts: whether a candidate on the axes keeps the rules of the space.
         draw: a random candidate that does.
         n_tries: how many proposals in a row may break a rule before a random candidate takes their place.
@@ -49,7 +49,7 @@ class Setup:
 
     sampler: str
     axes: Space
-    goals: tuple[Goal, ...]
+    objectives: tuple[Objective, ...]
     seed: int
     batch_size: int
     accepts: Callable[[Params], bool]
@@ -67,10 +67,10 @@ class Suggester(ABC):
 
     Ask for ``batch_size`` candidates every time, also at the end of a budget, where the ones beyond it are left
     unevaluated and the batch untold. A study that is extended later then goes on exactly as one that had the
-    larger budget from the start, and engines that work in generations get whole ones.
+    larger budget from the start, and backends that work in generations get whole ones.
 
     Candidates of one's own go in by ``enqueue``. They take places of the next batches, so that the number of
-    candidates asked for stays what it is; an engine that works in generations counts them as members.
+    candidates asked for stays what it is; a backend that works in generations counts them as members.
     """
 
     @property
@@ -111,7 +111,7 @@ def failed_as_worst(results: Sequence[Told]) -> Sequence[Told]:
     """A batch with its failed candidates as the most infeasible ones, which keeps a generation whole.
 
     Told as failed they would not count, and a generation with a single failure would be asked for once more. Where
-    nothing succeeded there is no one to breed from, and the engine had better start afresh: they stay failed.
+    nothing succeeded there is no one to breed from, and the backend had better start afresh: they stay failed.
     """
     n_objectives = next((len(result.values) for result in results if result.values is not None), None)
     if n_objectives is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backtune.data.synthetic import make_market
-from backtune.results.runs import Run
+from backtune.results.runs import StoredSweep
 from backtune.search.executors.sight import Sight
 from backtune.spec import SweepSpec
 
@@ -22,8 +22,8 @@ def spec(tmp_path) -> SweepSpec:
 
 
 @pytest.fixture
-def run(tmp_path, spec) -> Run:
-    run = Run(tmp_path / "runs" / spec.id, spec.id, spec.name, {}, (), "1.0")
+def run(tmp_path, spec) -> StoredSweep:
+    run = StoredSweep(tmp_path / "runs" / spec.id, spec.id, spec.name, spec, (), "1.0")
     run.write()
     return run
 

@@ -10,7 +10,7 @@ from sweeps import parsed
 
 from backtune.data.synthetic import make_market
 from backtune.search.planning.calibration import calibrate
-from backtune.search.planning.cost import Prices
+from backtune.search.planning.cost import ComputePrices
 from backtune.search.planning.plan import studies_of
 from backtune.space import Float, Int, Space
 from backtune.strategy.base import BaseStrategy
@@ -103,7 +103,7 @@ def test_a_strategy_that_cannot_be_evaluated_keeps_the_rough_price(study, cls):
     broken = using(study, cls)
     prices = calibrate([study, broken])
     assert set(prices.evaluation) == {study.strategy.name}
-    assert prices.cost(broken).evaluation_seconds == Prices().cost(broken).evaluation_seconds > 0
+    assert prices.cost(broken).evaluation_seconds == ComputePrices().cost(broken).evaluation_seconds > 0
 
 
 def test_built_in_strategies_are_measured_and_far_cheaper_than_slow_ones(market):
@@ -114,15 +114,15 @@ def test_built_in_strategies_are_measured_and_far_cheaper_than_slow_ones(market)
         assert line.at(1_000) <= line.at(100_000) < 0.2
 
 
-def test_growth_of_the_engines_is_seen(study):
+def test_growth_of_the_backends_is_seen(study):
     line = {
-        (sampler, engine): calibrate([using(study, Constant, sampler=sampler, engine=engine)]).suggestion[
+        (sampler, backend): calibrate([using(study, Constant, sampler=sampler, backend=backend)]).suggestion[
             "Constant"
         ]
-        for sampler, engine in (("tpe", "optuna"), ("tpe", "rustuna"), ("random", "rustuna"))
+        for sampler, backend in (("tpe", "optuna"), ("tpe", "rustuna"), ("random", "rustuna"))
     }
-    for engine in ("optuna", "rustuna"):
-        assert line["tpe", engine].at(1_000) > 1.5 * line["tpe", engine].at(0)
+    for backend in ("optuna", "rustuna"):
+        assert line["tpe", backend].at(1_000) > 1.5 * line["tpe", backend].at(0)
     assert line["tpe", "optuna"].total(300) > 3 * line["tpe", "rustuna"].total(300)
     assert line["tpe", "rustuna"].total(1_000) > 3 * line["random", "rustuna"].total(1_000)
 
@@ -132,7 +132,7 @@ def test_growth_of_the_engines_is_seen(study):
     [
         {"sampler": "grid"},
         {"sampler": "nsga2", "objectives": ("sharpe_ratio", "-max_drawdown")},
-        {"sampler": "cma-es", "engine": "optuna"},
+        {"sampler": "cma-es", "backend": "optuna"},
         {"sampler": "random", "constraints": {"total_trades": ">= 3"}},
     ],
 )
@@ -161,8 +161,8 @@ def test_many_slow_strategies_end_in_time_and_the_users_own_come_first(study):
 
 
 def test_it_can_be_left_out(study):
-    assert calibrate([study], seconds=0) == Prices()
-    assert calibrate([]) == Prices()
+    assert calibrate([study], seconds=0) == ComputePrices()
+    assert calibrate([]) == ComputePrices()
 
 
 def test_bars_that_cannot_be_read_are_left_to_the_studies(market, tmp_path):
@@ -171,4 +171,4 @@ def test_bars_that_cannot_be_read_are_left_to_the_studies(market, tmp_path):
     studies = studies_of(parsed(copy))
     for file in copy.rglob("*.parquet"):
         file.write_bytes(b"not the file")
-    assert calibrate(studies) == Prices()
+    assert calibrate(studies) == ComputePrices()

@@ -6,7 +6,7 @@ import pytest
 from sweeps import parsed
 
 from backtune.data.synthetic import make_market
-from backtune.search.planning.cost import Cost, Line, Prices, n_candidates, n_combinations
+from backtune.search.planning.cost import ComputeCost, ComputePrices, Line, n_candidates, n_combinations
 from backtune.search.planning.plan import studies_of
 from backtune.space import Choice, Float, Int, Space
 from backtune.spec import Search
@@ -53,7 +53,7 @@ def test_only_finite_spaces_have_a_number_of_combinations(space, combinations):
 
 
 def test_logged_trials_are_asked_again_but_not_evaluated_again(study):
-    prices = Prices({study.strategy.name: Line(0.1, 0.001)}, {study.strategy.name: Line(0.01, 0.002)})
+    prices = ComputePrices({study.strategy.name: Line(0.1, 0.001)}, {study.strategy.name: Line(0.01, 0.002)})
     study = replace(study, n_bars=400)
     assert study.search.trials == 40
     fresh, half, done = (prices.cost(study, n) for n in (0, 20, 45))
@@ -64,18 +64,20 @@ def test_logged_trials_are_asked_again_but_not_evaluated_again(study):
 
 
 def test_repeats_in_a_finite_space_are_not_evaluated(study):
-    prices = Prices({study.strategy.name: Line(1.0, 0.0)})
+    prices = ComputePrices({study.strategy.name: Line(1.0, 0.0)})
     assert prices.cost(replace(study, space=NUMBERS)).evaluation_seconds == 12.0
     assert prices.cost(replace(study, space=REAL)).evaluation_seconds == 40.0
 
 
-def test_what_was_not_measured_costs_more_with_more_bars_and_a_slower_engine(study):
-    small, large = (Prices().cost(replace(study, n_bars=n)).seconds for n in (1_000, 1_000_000))
+def test_what_was_not_measured_costs_more_with_more_bars_and_a_slower_backend(study):
+    small, large = (ComputePrices().cost(replace(study, n_bars=n)).seconds for n in (1_000, 1_000_000))
     assert 0 < small < large
-    slow = replace(study, search=study.search.model_copy(update={"engine": "optuna"}))
-    assert Prices().cost(slow).sampler_seconds > 5 * Prices().cost(study).sampler_seconds
+    slow = replace(study, search=study.search.model_copy(update={"backend": "optuna"}))
+    assert ComputePrices().cost(slow).sampler_seconds > 5 * ComputePrices().cost(study).sampler_seconds
 
 
 def test_costs_add_up():
-    assert Cost(1, 2.0, 3.0, 4.0) + Cost(10, 20.0, 30.0, 40.0) == Cost(11, 22.0, 33.0, 44.0)
-    assert Cost(1, 2.0, 3.0, 4.0).seconds == 9.0
+    assert ComputeCost(1, 2.0, 3.0, 4.0) + ComputeCost(10, 20.0, 30.0, 40.0) == ComputeCost(
+        11, 22.0, 33.0, 44.0
+    )
+    assert ComputeCost(1, 2.0, 3.0, 4.0).seconds == 9.0

@@ -7,13 +7,13 @@ from sweeps import parsed
 from backtune.data.synthetic import make_market
 from backtune.results.segments import log_schema, write_segment
 from backtune.results.summary import StudySummary
-from backtune.search.planning.cost import Line, Prices
+from backtune.search.planning.cost import ComputePrices, Line
 from backtune.search.planning.estimate import estimate, seconds_left
 from backtune.search.planning.plan import run_of, studies_of
 
 NAMES = ("MovingAverageCrossover", "RSIStrategy")
 # 10 and 20 ms a candidate, and nothing for the sampler or for reading.
-PRICES = Prices(
+PRICES = ComputePrices(
     evaluation={name: Line(0.01 * i, 0.0) for i, name in enumerate(NAMES, start=1)},
     suggestion=dict.fromkeys(NAMES, Line(0.0, 0.0)),
     loading=0.0,
@@ -118,7 +118,7 @@ def test_units_that_take_several_cpus(market, tmp_path, n_cpus, per_unit, slots)
 def test_a_worker_reads_bars_once(market, tmp_path):
     spec, studies, run = planned(market, tmp_path, compute={"unit_seconds": 0.1})
     days = 60
-    reading = Prices(PRICES.evaluation, PRICES.suggestion, loading=0.5 / (days * 86_400))
+    reading = ComputePrices(PRICES.evaluation, PRICES.suggestion, loading=0.5 / (days * 86_400))
     alone = estimate(spec, run, studies, reading, 1)
     assert len(alone.unit_seconds) == 4
     assert alone.loading_seconds == pytest.approx(2 * 0.5, rel=0.02)

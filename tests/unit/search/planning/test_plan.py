@@ -36,7 +36,7 @@ def ids(market, **changes):
         {"compute": {"unit_seconds": 99, "cpus_per_unit": 2, "time_budget": "2h"}},
         {"tracking": {"top_k": 3}},
         {"name": "another"},
-        {"search": {"engine": "rustuna"}},
+        {"search": {"backend": "rustuna"}},
         {"search": {"early_stopping": None}},
     ],
 )
@@ -49,7 +49,7 @@ def test_what_changes_no_result_changes_no_id(market, changes):
     [
         {"search": {"seed": 6}},
         {"search": {"sampler": "random"}},
-        {"search": {"engine": "optuna"}},
+        {"search": {"backend": "optuna"}},
         {"search": {"early_stopping": {}}},
         {"search": {"objectives": ["sortino_ratio"]}},
         {"search": {"constraints": {"total_trades": ">= 31"}}},

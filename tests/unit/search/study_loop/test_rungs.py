@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtune.results.objective import Trial
+from backtune.results.candidate_scorer import Trial
 from backtune.search.study_loop.rungs import Yardstick, told_of_stopped
 from backtune.simulation.metrics import METRICS
-from backtune.spec import EarlyStopping, Goal
+from backtune.spec import EarlyStopping, Objective
 
-SHARPE, DRAWDOWN = Goal(metric="sharpe_ratio"), Goal(metric="max_drawdown", minimize=True)
+SHARPE, DRAWDOWN = Objective(metric="sharpe_ratio"), Objective(metric="max_drawdown", minimize=True)
 
 
 def trial(state, values, *rungs):
     return Trial(0, {}, state, "", values, dict.fromkeys(METRICS), np.zeros((16, 3)), 0.0, rungs)
 
 
-def yardstick(goals, trials, **setting):
-    made = Yardstick(EarlyStopping(**{"startup_trials": 1, **setting}), goals)
+def yardstick(objectives, trials, **setting):
+    made = Yardstick(EarlyStopping(**{"startup_trials": 1, **setting}), objectives)
     for one in trials:
         made.learn(one)
     return made
@@ -104,7 +104,7 @@ def test_several_objectives_are_hopeless_only_against_the_whole_front(values, ho
 
 
 @pytest.mark.parametrize(
-    ("goals", "rungs", "violation"),
+    ("objectives", "rungs", "violation"),
     [
         ([SHARPE], [(0.0,)], 0.5),
         ([SHARPE], [(1.0,)], 0.25),
@@ -116,9 +116,9 @@ def test_several_objectives_are_hopeless_only_against_the_whole_front(values, ho
         ([SHARPE, DRAWDOWN], [(1.0, 0.0)], 0.375),
     ],
 )
-def test_what_is_told_of_a_stopped_trial(goals, rungs, violation):
-    told = told_of_stopped(trial("infeasible", None, *rungs), goals)
-    assert told.values == (0.0,) * len(goals)
+def test_what_is_told_of_a_stopped_trial(objectives, rungs, violation):
+    told = told_of_stopped(trial("infeasible", None, *rungs), objectives)
+    assert told.values == (0.0,) * len(objectives)
     assert told.violations == (pytest.approx(violation),)
     assert not told.feasible
 

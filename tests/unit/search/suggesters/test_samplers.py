@@ -1,4 +1,4 @@
-"""Which engine runs a search, what is refused before it starts, what engines are told; the order of a grid."""
+"""Which backend runs a search, what is refused before it starts, what backends are told; the order of a grid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from backtune.errors import SpecError
 from backtune.search.suggesters import samplers
 from backtune.search.suggesters.grid import GridSuggester, level, n_levels
-from backtune.search.suggesters.samplers import engine_of, make_suggester
+from backtune.search.suggesters.samplers import describe_backend, make_suggester
 from backtune.search.suggesters.suggest import Told, failed_as_worst, ranked
 from backtune.space import Choice, Float, Int, Parameter, Space, Value
 from backtune.spec import Search
@@ -33,7 +33,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "engine", "missing", "expected"),
+    ("sampler", "backend", "missing", "expected"),
     [
         ("tpe", "auto", (), RUSTUNA),
         ("tpe", "optuna", (), OPTUNA),
@@ -48,15 +48,15 @@ def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
         ("grid", "auto", ("rustuna", "optuna", "backtune"), "backtune grid"),
     ],
 )
-def test_the_engine_of_a_search(
-    monkeypatch: pytest.MonkeyPatch, sampler: str, engine: str, missing: tuple[str, ...], expected: str
+def test_the_backend_of_a_search(
+    monkeypatch: pytest.MonkeyPatch, sampler: str, backend: str, missing: tuple[str, ...], expected: str
 ) -> None:
     without(monkeypatch, *missing)
-    assert engine_of(Search(sampler=sampler, engine=engine)) == expected
+    assert describe_backend(Search(sampler=sampler, backend=backend)) == expected
 
 
 @pytest.mark.parametrize(
-    ("sampler", "engine", "missing", "message", "allowed"),
+    ("sampler", "backend", "missing", "message", "allowed"),
     [
         (
             "tpe",
@@ -70,22 +70,22 @@ def test_the_engine_of_a_search(
         ("grid", "optuna", (), "'optuna' does not run the sampler 'grid'", ("auto",)),
     ],
 )
-def test_an_engine_that_cannot_serve_is_refused(
+def test_an_backend_that_cannot_serve_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     sampler: str,
-    engine: str,
+    backend: str,
     missing: tuple[str, ...],
     message: str,
     allowed: tuple[str, ...],
 ) -> None:
     without(monkeypatch, *missing)
-    search = Search(sampler=sampler, engine=engine)
-    for refused in (lambda: engine_of(search), lambda: make_suggester(search, SPACE, 0)):
+    search = Search(sampler=sampler, backend=backend)
+    for refused in (lambda: describe_backend(search), lambda: make_suggester(search, SPACE, 0)):
         with pytest.raises(SpecError, match=re.escape(message)) as raised:
             refused()
         assert (raised.value.key, raised.value.value, raised.value.allowed) == (
-            "search.engine",
-            engine,
+            "search.backend",
+            backend,
             allowed,
         )
 
@@ -107,30 +107,30 @@ def test_a_sampler_without_what_it_needs_is_refused(
     monkeypatch: pytest.MonkeyPatch, sampler: str, missing: tuple[str, ...], message: str
 ) -> None:
     without(monkeypatch, *missing)
-    for refused in (engine_of, lambda search: make_suggester(search, SPACE, 0)):
+    for refused in (describe_backend, lambda search: make_suggester(search, SPACE, 0)):
         with pytest.raises(SpecError, match=re.escape(message)) as raised:
             refused(Search(sampler=sampler))
         assert (raised.value.key, raised.value.value) == ("search.sampler", sampler)
 
 
-@pytest.mark.parametrize("engine", ["rustuna", "optuna"])
-def test_cma_es_is_refused_what_it_cannot_search(engine: str) -> None:
-    one = Search(sampler="cma-es", engine=engine)
+@pytest.mark.parametrize("backend", ["rustuna", "optuna"])
+def test_cma_es_is_refused_what_it_cannot_search(backend: str) -> None:
+    one = Search(sampler="cma-es", backend=backend)
     with pytest.raises(SpecError, match="cannot search the choices of 'kind'") as raised:
         make_suggester(one, Space(SPACE, kind=Choice(("sma", "ema"))), 0)
     assert (raised.value.key, raised.value.allowed) == (
         "search.sampler",
         ("tpe", "nsga2", "random", "qmc", "gp", "grid"),
     )
-    two = Search(sampler="cma-es", engine=engine, objectives=("sharpe_ratio", "-max_drawdown"))
+    two = Search(sampler="cma-es", backend=backend, objectives=("sharpe_ratio", "-max_drawdown"))
     with pytest.raises(SpecError, match="'cma-es' takes 1 objective, not 2"):
         make_suggester(two, SPACE, 0)
 
 
-def test_naming_the_engine_imports_none() -> None:
+def test_naming_the_backend_imports_none() -> None:
     code = (
-        "import sys; from backtune.search.suggesters.samplers import engine_of; from backtune.spec import Search\n"
-        "[engine_of(Search(sampler=s)) for s in ('tpe', 'cma-es', 'nsga2', 'random', 'qmc', 'grid')]\n"
+        "import sys; from backtune.search.suggesters.samplers import describe_backend; from backtune.spec import Search\n"
+        "[describe_backend(Search(sampler=s)) for s in ('tpe', 'cma-es', 'nsga2', 'random', 'qmc', 'grid')]\n"
         "assert not {'optuna', 'rustuna', 'cmaes', 'numpy', 'scipy'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -19,7 +19,7 @@ from backtune.search.executors.sight import Sight
 from backtune.search.executors.tune.connection import Connection, last_line
 from backtune.search.executors.unit import Place, Seldom, Unit, note_unit_death, run_unit, state_of
 from backtune.search.planning.calibration import calibrate, sample_of
-from backtune.search.planning.cost import Prices
+from backtune.search.planning.cost import ComputePrices
 from backtune.search.study_loop.study import Stop, Study
 
 # After a stop, running units get this long to write what they have before they are ended.
@@ -37,7 +37,7 @@ class UnitResources:
     max_failures: int
 
 
-def calibrated(studies: Sequence[Study]) -> Prices:
+def calibrated(studies: Sequence[Study]) -> ComputePrices:
     """What candidates cost on the connected Ray; rough prices where that cannot be found out in a short time.
 
     Measured in a worker: a user's own code may end the process that it runs in.
@@ -47,10 +47,10 @@ def calibrated(studies: Sequence[Study]) -> Prices:
 
     measured = ray.remote(num_cpus=0, max_retries=0)(calibrate).remote(sample_of(studies))
     try:
-        prices: Prices = ray.get(measured, timeout=_CALIBRATION_SECONDS)
+        prices: ComputePrices = ray.get(measured, timeout=_CALIBRATION_SECONDS)
     except RayError:
         ray.cancel(measured, force=True)
-        return Prices()
+        return ComputePrices()
     return prices
 
 

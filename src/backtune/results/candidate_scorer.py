@@ -17,18 +17,18 @@ from backtune.simulation.costs import costs_of, split_params
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulation import Result, Score, chained, equity, score
 from backtune.simulation.types import N_BLOCKS, Costs, Moves
-from backtune.simulation.window import Window
+from backtune.simulation.window import BarWindow
 from backtune.space import Params, Space
-from backtune.spec import DISTANCES, Constraint, Execution, Goal
+from backtune.spec import DISTANCES, Constraint, Execution, Objective
 from backtune.strategy.base import BaseStrategy, BatchedStrategy, check_positions
 from backtune.strategy.registry import StrategyRef
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
 from backtune.validation.parts import LOSSES, objective_over_parts
 
 State = Literal["complete", "infeasible", "failed"]
 Metrics = dict[str, float | None]
 
-A_TRADE = Constraint(metric="total_trades", at_least=True, bound=1.0)
+A_TRADE = Constraint(metric="total_trades", at_least=True, limit=1.0)
 
 
 class Trial(NamedTuple):
@@ -78,7 +78,7 @@ class _Scored(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Objective:
+class CandidateScorer:
     """Scores candidates of one strategy on one window under one set of costs.
 
     Where the window has parts, each of which starts flat, an objective is the mean of its metric over them, worsened by
@@ -89,8 +89,8 @@ class Objective:
 
     strategy: StrategyRef
     execution: Execution
-    goals: tuple[Goal, ...]
-    bounds: tuple[Constraint, ...]
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
     deviation: float = 0.0
 
     @cached_property
@@ -113,10 +113,10 @@ class Objective:
         return costs_of(self.execution)
 
     @cached_property
-    def _all_bounds(self) -> tuple[Constraint, ...]:
-        return (A_TRADE, *self.bounds)
+    def _all_constraints(self) -> tuple[Constraint, ...]:
+        return (A_TRADE, *self.constraints)
 
-    def trials(self, candidates: Sequence[tuple[int, Params]], window: Window) -> Iterator[Trial]:
+    def trials(self, candidates: Sequence[tuple[int, Params]], window: BarWindow) -> Iterator[Trial]:
         """Evaluate numbered candidates in order, each when it is asked for. What the strategy does wrong becomes a
         failed trial, not an exception.
         """
@@ -131,7 +131,7 @@ class Objective:
                 yield self.failed(number, params, scored, seconds)
             started = time.perf_counter()
 
-    def score(self, params: Params, window: Window) -> Score:
+    def score(self, params: Params, window: BarWindow) -> Score:
         """The metrics of a candidate on a window.
 
         Raises:
@@ -143,16 +143,16 @@ class Objective:
             return scored.whole
         raise StrategyError(f"{self.strategy.name}: {scored}")
 
-    def values(self, params: Params, window: Window) -> tuple[float, ...] | None:
+    def values(self, params: Params, window: BarWindow) -> tuple[float, ...] | None:
         """The objectives of a candidate on a window; None where the strategy fails or one of them is undefined."""
         (scored,) = self._scores([params], window)
         if not isinstance(scored, _Scored):
             return None
-        values = [self._value(goal, scored) for goal in self.goals]
+        values = [self._value(objective, scored) for objective in self.objectives]
         defined = tuple(value for value in values if value is not None)
         return defined if len(defined) == len(values) else None
 
-    def chained(self, pieces: Sequence[tuple[Params | None, Window]]) -> Result:
+    def chained(self, pieces: Sequence[tuple[Params | None, BarWindow]]) -> Result:
         """Candidates on windows side by side, as one backtest; see :func:`~backtune.simulation.simulation.chained`.
 
         For the tests of a walk-forward: each fold's winner on its :func:`validation_window`. Without a candidate nothing is
@@ -167,7 +167,7 @@ class Objective:
             [(params, self.targets(params, window), window) for params, window in pieces]
         )
 
-    def chained_targets(self, pieces: Sequence[tuple[Params | None, np.ndarray, Window]]) -> Result:
+    def chained_targets(self, pieces: Sequence[tuple[Params | None, np.ndarray, BarWindow]]) -> Result:
         """Backtest given targets on windows side by side, as :meth:`chained` does those of its candidates.
 
         Args:
@@ -180,7 +180,7 @@ class Objective:
         """
         return chained([self._simulated(*piece) for piece in pieces])
 
-    def targets(self, params: Params | None, window: Window) -> np.ndarray:
+    def targets(self, params: Params | None, window: BarWindow) -> np.ndarray:
         """Return the (n_bars,) checked targets of a candidate for all of ``window.bars``; 0 without a candidate.
 
         Raises:
@@ -195,7 +195,7 @@ class Objective:
             raise StrategyError(f"{self.strategy.name}: {targets}")
         return targets
 
-    def equity(self, params: Params, window: Window) -> np.ndarray:
+    def equity(self, params: Params, window: BarWindow) -> np.ndarray:
         """(n_bars,) equity of a candidate at every close of a window.
 
         Raises:
@@ -204,7 +204,7 @@ class Objective:
         """
         return equity(*self._simulated(params, self.targets(params, window), window))
 
-    def score_targets(self, params: Params | None, targets: np.ndarray, window: Window) -> Score:
+    def score_targets(self, params: Params | None, targets: np.ndarray, window: BarWindow) -> Score:
         """Return the metrics of given targets on a window, under the rules of a candidate, whose distances of stops count.
 
         Args:
@@ -213,19 +213,19 @@ class Objective:
         """
         return score(*self._simulated(params, targets, window))
 
-    def score_holding(self, window: Window) -> Score:
+    def score_holding(self, window: BarWindow) -> Score:
         """Return the metrics of buying at the first open of a window and holding to its end, under the same costs."""
         return self.score_targets(None, np.ones(len(window.bars)), window)
 
     def _simulated(
-        self, params: Params | None, targets: np.ndarray, window: Window
-    ) -> tuple[Moves, Window, Costs]:
+        self, params: Params | None, targets: np.ndarray, window: BarWindow
+    ) -> tuple[Moves, BarWindow, Costs]:
         # No distance matters where nothing is traded.
         distances = dict.fromkeys(DISTANCES) if params is None else split_params(params)[1]
         costs = costs_of(self.execution.with_distances(distances)) if distances else self._costs
         return window.moves(targets, allow_short=self.execution.allow_short), window, costs
 
-    def _scores(self, candidates: Sequence[Params], window: Window) -> Iterator[_Scored | str]:
+    def _scores(self, candidates: Sequence[Params], window: BarWindow) -> Iterator[_Scored | str]:
         """A score for each candidate, or why there is none."""
         built = [self._built(params) for params in candidates]
         batch: list[Any] = [one.strategy for one in built if isinstance(one, _Candidate)]
@@ -240,15 +240,15 @@ class Objective:
                 targets = self._targets(one, window)
                 yield targets if isinstance(targets, str) else self._of_targets(targets, window, one.costs)
 
-    def _of_sides(self, sides: np.ndarray, window: Window, costs: Costs) -> _Scored:
-        def scored(one: Window) -> Score:
+    def _of_sides(self, sides: np.ndarray, window: BarWindow, costs: Costs) -> _Scored:
+        def scored(one: BarWindow) -> Score:
             moves = one.moves_of_sides(sides[: len(one.bars)], allow_short=self.execution.allow_short)
             return score(moves, one, costs)
 
         return _Scored(scored(window), tuple(map(scored, window.parts)))
 
-    def _of_targets(self, targets: np.ndarray, window: Window, costs: Costs) -> _Scored:
-        def scored(one: Window) -> Score:
+    def _of_targets(self, targets: np.ndarray, window: BarWindow, costs: Costs) -> _Scored:
+        def scored(one: BarWindow) -> Score:
             moves = one.moves(targets[: len(one.bars)], allow_short=self.execution.allow_short)
             return score(moves, one, costs)
 
@@ -268,7 +268,7 @@ class Objective:
         except Exception as error:  # noqa: BLE001
             return _in_one_line(error)
 
-    def _targets(self, one: _Candidate, window: Window) -> np.ndarray | str:
+    def _targets(self, one: _Candidate, window: BarWindow) -> np.ndarray | str:
         """Checked positions for all bars of a window, or why there are none."""
         try:
             bars = window.bars
@@ -283,7 +283,7 @@ class Objective:
 
     def violations(self, metrics: Metrics) -> tuple[float, ...]:
         """One number per constraint, 0 where it holds: ruin, a closed trade, then those of the spec."""
-        return (_ruin(metrics), *[bound.violation(metrics[bound.metric]) for bound in self._all_bounds])
+        return (_ruin(metrics), *[bound.violation(metrics[bound.metric]) for bound in self._all_constraints])
 
     def told(self, trial: Trial) -> tuple[float, ...]:
         """What of :meth:`violations` a search is told: not that a candidate never trades, where its value of 0 says enough.
@@ -299,19 +299,19 @@ class Objective:
 
     @cached_property
     def _nothing_violated(self) -> tuple[float, ...]:
-        return (0.0,) * (1 + self._tells_of_no_trade + len(self.bounds))
+        return (0.0,) * (1 + self._tells_of_no_trade + len(self.constraints))
 
     @cached_property
     def _tells_of_no_trade(self) -> bool:
-        zero_is_best = any(goal.minimize or goal.metric in LOSSES for goal in self.goals)
-        return zero_is_best or bool(self.bounds)
+        zero_is_best = any(objective.minimize or objective.metric in LOSSES for objective in self.objectives)
+        return zero_is_best or bool(self.constraints)
 
     def _judged(self, number: int, params: Params, scored: _Scored, seconds: float) -> Trial:
         score = scored.whole
-        values = [self._value(goal, scored) for goal in self.goals]
+        values = [self._value(objective, scored) for objective in self.objectives]
         reason = self._infeasibility(score.metrics)
         if not reason and None in values:
-            undefined = self.goals[values.index(None)].metric
+            undefined = self.objectives[values.index(None)].metric
             return self.failed(number, params, f"objective {undefined} is undefined", seconds)
         return Trial(
             number=number,
@@ -324,11 +324,11 @@ class Objective:
             duration_seconds=seconds,
         )
 
-    def _value(self, goal: Goal, scored: _Scored) -> float | None:
-        whole = scored.whole.metrics[goal.metric]
+    def _value(self, objective: Objective, scored: _Scored) -> float | None:
+        whole = scored.whole.metrics[objective.metric]
         if not scored.parts or whole is None:
             return whole
-        return objective_over_parts(goal, whole, [part.metrics for part in scored.parts], self.deviation)
+        return objective_over_parts(objective, whole, [part.metrics for part in scored.parts], self.deviation)
 
     def _infeasibility(self, metrics: Metrics) -> str:
         ruin, *violations = found = self.violations(metrics)
@@ -336,7 +336,9 @@ class Objective:
             return ""
         if ruin > 0:
             return "ruined: equity reached zero"
-        bound = next(b for b, violation in zip(self._all_bounds, violations, strict=True) if violation > 0)
+        bound = next(
+            b for b, violation in zip(self._all_constraints, violations, strict=True) if violation > 0
+        )
         value = metrics[bound.metric]
         return f"{bound} does not hold ({'undefined' if value is None else f'{value:.6g}'})"
 
@@ -347,9 +349,9 @@ class Objective:
         )
 
 
-def violations_of(metrics: Metrics, bounds: Sequence[Constraint]) -> dict[str, float]:
+def violations_of(metrics: Metrics, constraints: Sequence[Constraint]) -> dict[str, float]:
     """By constraint, how far it is from holding, at most 0 where it does: ruin, a closed trade, then ``bounds``."""
-    found = {f"{number}: {bound}": bound for number, bound in enumerate((A_TRADE, *bounds), start=1)}
+    found = {f"{number}: {bound}": bound for number, bound in enumerate((A_TRADE, *constraints), start=1)}
     return {
         "0: ruin": _ruin(metrics),
         **{name: bound.violation(metrics[bound.metric]) for name, bound in found.items()},
@@ -361,7 +363,7 @@ def _ruin(metrics: Metrics) -> float:
     return 1.0 if total_return is None or total_return <= -1.0 else 0.0
 
 
-def search_window(bars: Bars, train: Span, parts: Sequence[Span] = ()) -> Window:
+def search_window(bars: Bars, train: TimeWindow, parts: Sequence[TimeWindow] = ()) -> BarWindow:
     """The window of the search, with its parts; its bars end where the train window ends.
 
     Raises:
@@ -372,13 +374,13 @@ def search_window(bars: Bars, train: Span, parts: Sequence[Span] = ()) -> Window
     return replace(whole, parts=tuple(validation_window(whole.bars, part, "fold") for part in parts))
 
 
-def leading_window(window: Window, fraction: float) -> Window:
+def leading_window(window: BarWindow, fraction: float) -> BarWindow:
     """The first bars of a window, at least one, with the bars before it as they are."""
     n_bars = len(window.bars) - window.start
-    return Window.of(window.bars[: window.start + math.ceil(fraction * n_bars)], window.start)
+    return BarWindow.of(window.bars[: window.start + math.ceil(fraction * n_bars)], window.start)
 
 
-def validation_window(bars: Bars, test: Span, name: str = "test") -> Window:
+def validation_window(bars: Bars, test: TimeWindow, name: str = "test") -> BarWindow:
     """The window of the winner's test, with all bars before it as warm-up.
 
     Raises:
@@ -388,12 +390,12 @@ def validation_window(bars: Bars, test: Span, name: str = "test") -> Window:
     return _window(bars[: int(rows[1])], int(rows[0]), name)
 
 
-def _window(bars: Bars, start: int, name: str) -> Window:
+def _window(bars: Bars, start: int, name: str) -> BarWindow:
     if start >= len(bars):
         raise CatalogError(
             f"{bars.asset} {bars.timeframe}: the {name} window has no bar; give the sweep more time"
         )
-    return Window.of(bars, start)
+    return BarWindow.of(bars, start)
 
 
 def _in_one_line(error: Exception) -> str:
