@@ -20,9 +20,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from subscribers import subscribers
-
 from gateway_process import Gateway, gateway_in
+from subscribers import subscribers
 from sweeps import build_market, wait_for
 
 _CONNECTIONS = 16

@@ -13,9 +13,8 @@ import struct
 import time
 from dataclasses import dataclass, field
 
-from websockets.asyncio.client import ClientConnection, connect
-
 from gateway_process import Gateway
+from websockets.asyncio.client import ClientConnection, connect
 
 _RECEIVED_BYTES = 4096
 

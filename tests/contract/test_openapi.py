@@ -9,6 +9,10 @@ import subprocess
 import sys
 
 import pytest
+from finished_jobs import finished_job
+from gateways import listening
+from secured import FREE, NOWHERE
+from sweeps import environment
 
 from backtune.data.synthetic import make_market
 from backtune.gateway.app import create_app
@@ -18,10 +22,6 @@ from backtune.gateway.records.values import NewJob
 from backtune.gateway.security.keys import Keys
 from backtune.gateway.security.secret import GatewaySecret
 from backtune.gateway.settings import Limits, Settings
-from finished_jobs import finished_job
-from gateways import listening
-from secured import FREE, NOWHERE
-from sweeps import environment
 
 READY = "/api/v1/ready"
 # Where, the phases of schemathesis, examples of every operation, and how many requests they are at least.

@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
-
-from faults.traces import MARK, processes
 from ports import free_ports
 from sweeps import wait_for
+
+from faults.traces import MARK, processes
 
 _HEAD_ID = "f" * 51 + "00000"
 _PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"

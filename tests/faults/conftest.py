@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sweeps import INLINE, rows_of, written
 
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
 from faults.disturbed import Disturbed, Rows
 from faults.small import make_bars, paced_document
-from sweeps import INLINE, rows_of, written
 
 
 @pytest.fixture(scope="session")

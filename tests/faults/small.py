@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from backtune.data.synthetic import make_market
 from sweeps import spec_document
+
+from backtune.data.synthetic import make_market
 
 STRATEGIES = Path(__file__).parent / "strategies"
 ASSETS = ["AAA", "BBB", "CCC", "DDD"]

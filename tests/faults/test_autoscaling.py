@@ -1,12 +1,12 @@
 """Nodes come with a sweep's demand, may be taken away at any time, and go when there is nothing left to do."""
 
 import pytest
+from sweeps import TOKEN, wait_for
 
 from faults.autoscaled import autoscaled
 from faults.small import paced_document
 from faults.traces import processes
 from faults.unharmed import assert_unharmed
-from sweeps import TOKEN, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 

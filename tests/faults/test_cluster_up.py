@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from buckets import s3_variables
-from faults.hosts import switched, why_not
 from sweeps import command, environment, wait_for
+
+from faults.hosts import switched, why_not
 
 REPOSITORY = Path(__file__).parents[2]
 SERVER = "http://127.0.0.1:5000"

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from sweeps import INLINE, assert_same_rows, rows_of
 
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
@@ -12,7 +13,6 @@ from faults.disturbed import until_done
 from faults.small import STRATEGIES, paced_document
 from faults.strategies.deadly import DEADLY_LEVEL
 from faults.unharmed import assert_unharmed
-from sweeps import INLINE, assert_same_rows, rows_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

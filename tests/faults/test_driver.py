@@ -4,10 +4,10 @@ import signal
 import time
 
 import pytest
+from sweeps import wait_for
 
 from faults.disturbed import chance
 from faults.unharmed import assert_unharmed
-from sweeps import wait_for
 
 INLINE = ("--executor", "inline")
 RAY = ("--workers", "2")

@@ -1,11 +1,11 @@
 """A cluster of three hosts with networks of their own, on one machine."""
 
 import pytest
+from sweeps import TOKEN, wait_for
 
 from faults.hosts import cluster, end, why_not
 from faults.small import paced_document
 from faults.unharmed import assert_unharmed
-from sweeps import TOKEN, wait_for
 
 pytestmark = [
     pytest.mark.ray,

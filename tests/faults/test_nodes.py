@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from sweeps import TOKEN, wait_for
 
 from faults.raylets import raylets
 from faults.small import paced_document
 from faults.unharmed import assert_unharmed
-from sweeps import TOKEN, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -1,12 +1,12 @@
 """A sweep of which nothing is on the disk: market data and results are in S3."""
 
 import pytest
+from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
+from sweeps import backtune_process, wait_for
 
 from backtune.results.runs import is_driven
-from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
 from faults.small import make_bars, paced_document
 from faults.unharmed import assert_unharmed
-from sweeps import backtune_process, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 BUCKET = "s3://market-data"

@@ -4,11 +4,11 @@ import signal
 import time
 
 import pytest
+from sweeps import assert_same_rows, rows_of, wait_for, written
 
 from faults.small import ASSETS, make_bars, paced_document
 from faults.traces import processes
 from faults.unharmed import assert_unharmed
-from sweeps import assert_same_rows, rows_of, wait_for, written
 
 INLINE = ("--executor", "inline")
 RAY = ("--workers", "2")

@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import polars as pl
 import pytest
+from sweeps import INLINE, environment, wait_for
 
 from backtune.results.segments import write_segment
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
 from faults.traces import MARK, Traces
 from faults.unharmed import assert_unharmed
-from sweeps import INLINE, environment, wait_for
 
 LISTENING = """
 import socket, sys

@@ -4,11 +4,11 @@ import signal
 import time
 
 import pytest
+from sweeps import wait_for
 
 from faults.disturbed import until_done
 from faults.small import paced_document
 from faults.unharmed import assert_unharmed
-from sweeps import wait_for
 
 pytestmark = pytest.mark.ray
 

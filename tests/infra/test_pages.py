@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from sweeps import backtune
 
 REPOSITORY = Path(__file__).parents[2]

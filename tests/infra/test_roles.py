@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from ports import free_ports
 from strangers import listeners, own_addresses, reaches, surprises
 from sweeps import environment, wait_for

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from sweeps import INLINE, build_market, parsed, rows_of
 
 from backtune.sweep import SweepResult, run_sweep
-from sweeps import INLINE, build_market, parsed, rows_of
 
 
 @pytest.fixture(scope="session")

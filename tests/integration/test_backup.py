@@ -11,6 +11,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from constant_requests import constant_requests
+from gateway_process import gateway_in
+from postgres_server import postgres_server
+from sweeps import backtune, wait_for
+from tracking_runs import finished_sweep
+from tracking_store import content_of
 
 from backtune.backup.addresses import open_store
 from backtune.backup.archive import Backup
@@ -26,12 +32,6 @@ from backtune.gateway.security.audit import AuditEntry, AuditLog
 from backtune.gateway.security.keys import Keys
 from backtune.gateway.security.secret import GatewaySecret
 from backtune.tracking.sync import sync
-from constant_requests import constant_requests
-from gateway_process import gateway_in
-from postgres_server import postgres_server
-from sweeps import backtune, wait_for
-from tracking_runs import finished_sweep
-from tracking_store import content_of
 
 SECRET = GatewaySecret(b"s" * 32)
 KINDS = ["sqlite", "postgresql"]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from sweeps import backtune, leaderboard_of, spec_document, written
 
 from backtune.data.synthetic import make_market
-from sweeps import backtune, leaderboard_of, spec_document, written
 
 RUN = ("--executor", "inline", "--no-tracking", "--json", "--runs", "runs")
 

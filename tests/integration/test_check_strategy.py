@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+from sweeps import backtune
 from typer.testing import CliRunner, Result
 
 from backtune.cli import app
 from backtune.errors import CatalogError, SpecError, StrategyError
-from sweeps import backtune
 
 DOCUMENT = Path(__file__).parents[2] / "docs/strategies.md"
 

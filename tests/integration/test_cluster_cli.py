@@ -5,7 +5,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
 from sweeps import backtune
 
 REPOSITORY = Path(__file__).parents[2]

@@ -17,6 +17,8 @@ import polars as pl
 import pytest
 import typer
 import yaml
+from pages import REPOSITORY, Command, anchors, blocks, commands, inline_commands, links, pages, text_of
+from sweeps import INLINE, environment, parsed
 from typer.testing import CliRunner
 
 from backtune.cli import app
@@ -25,8 +27,6 @@ from backtune.data.synthetic import make_market
 from backtune.gateway.alerts.rules import AlertRules
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
-from pages import REPOSITORY, Command, anchors, blocks, commands, inline_commands, links, pages, text_of
-from sweeps import INLINE, environment, parsed
 
 # Pages whose examples need a gateway, a cluster or a cloud, and what runs these. Here their options are looked at alone.
 ELSEWHERE = {

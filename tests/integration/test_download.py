@@ -19,6 +19,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+from exchange_server import DAY, HOUR, Fault, Row, made_bar, seconds, serving
+from exchange_server import Exchange as Server
+from pages import blocks, commands
 from typer.testing import CliRunner
 
 from backtune.cli import app
@@ -32,9 +35,6 @@ from backtune.data.funding import RATES
 from backtune.data.load import load_bars
 from backtune.data.schema import SCHEMA
 from backtune.errors import DownloadError, SpecError
-from exchange_server import DAY, HOUR, Fault, Row, made_bar, seconds, serving
-from exchange_server import Exchange as Server
-from pages import blocks, commands
 
 pytest.importorskip("ccxt", reason="ccxt is not installed: pip install 'backtune[download]'")
 

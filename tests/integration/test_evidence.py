@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 from rich.console import Console
+from sweeps import INLINE, parsed
 
 from backtune import backtest_positions, load_bars
 from backtune.cli.tables import print_leaderboard
@@ -18,7 +19,6 @@ from backtune.data.catalog import Catalog
 from backtune.report.wording import p_text
 from backtune.spec import Execution
 from backtune.sweep import run_sweep
-from sweeps import INLINE, parsed
 
 START = 1_609_459_200_000_000  # 2021-01-01
 N_BARS = 10_000

@@ -11,11 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from gateway_process import gateway_in
+from sweeps import backtune, environment, spec_document, written
 
 from backtune.client import AsyncHyperOptClient, HyperOptClient, OptimizationConfig, RealTimeMonitor
 from backtune.errors import RefusedError
-from gateway_process import gateway_in
-from sweeps import backtune, environment, spec_document, written
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 DOCS = Path(__file__).parents[2] / "docs" / "client.md"

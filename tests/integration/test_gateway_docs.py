@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from gateway_process import gateway_in
+from sweeps import environment
 from typer.testing import CliRunner
 
 from backtune.cli import app
 from backtune.data.synthetic import make_market
-from gateway_process import gateway_in
-from sweeps import environment
 
 DOCS = Path(__file__).parents[2] / "docs"
 TOOLS = ("bash", "curl", "jq", "openssl")

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from sweeps import INLINE
 
 from backtune.data.synthetic import make_market
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
-from sweeps import INLINE
 
 JOBS = Path(__file__).parents[2] / "jobs"
 SPECS = {

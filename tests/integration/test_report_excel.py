@@ -4,14 +4,14 @@ import math
 from dataclasses import replace
 
 import pytest
+from sweeps import INLINE, backtune, parsed
+from workbooks import Book
 
 from backtune.report import excel, workbook
 from backtune.report.content import Content
 from backtune.report.writing import written_report
 from backtune.results.segments import read_log
 from backtune.sweep import run_sweep
-from sweeps import INLINE, backtune, parsed
-from workbooks import Book
 
 FAILING = '''
 import numpy as np

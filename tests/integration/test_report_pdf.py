@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import typst
+from paper import margins
+from sweeps import INLINE, backtune, parsed
 
 from backtune.errors import ReportError
 from backtune.report import pdf, typesetting
@@ -16,8 +18,6 @@ from backtune.report.pdf import document, pdf_report
 from backtune.report.typesetting import pages
 from backtune.report.writing import written_report
 from backtune.sweep import run_sweep
-from paper import margins
-from sweeps import INLINE, backtune, parsed
 
 LAYOUT = Path(typesetting.__file__).with_name("page.typ")
 

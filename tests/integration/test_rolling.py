@@ -5,11 +5,11 @@ import threading
 import time
 
 import pytest
-
-from backtune.client import RealTimeMonitor
 from constant_requests import constant_requests
 from gateway_process import Gateway, alive, gateway_in
 from sweeps import backtune_process, build_market, wait_for
+
+from backtune.client import RealTimeMonitor
 
 pytestmark = pytest.mark.timeout(300)
 # No cluster answers there: jobs wait in the queue, and a gateway is up within seconds.

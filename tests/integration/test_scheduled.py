@@ -16,11 +16,11 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from gateway_process import gateway_in
+from sweeps import environment, written
 
 from backtune.data.synthetic import make_market
 from backtune.spec import SweepSpec
-from gateway_process import gateway_in
-from sweeps import environment, written
 
 SCHEDULED = Path(__file__).parents[2] / "jobs" / "scheduled"
 

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sweeps import parsed
+from tracking_runs import Sweep, finished_sweep, make_sweep, regrown
+from tracking_store import content_of, make_empty, studies_in, values_of, wait_until, whole_runs
 
 from backtune.errors import TrackingError
 from backtune.results.segments import read_log
@@ -21,9 +24,6 @@ from backtune.sweep import Options, run_sweep
 from backtune.tracking.address import tracking_uri
 from backtune.tracking.projection import Projection
 from backtune.tracking.sync import Tracker, sync
-from sweeps import parsed
-from tracking_runs import Sweep, finished_sweep, make_sweep, regrown
-from tracking_store import content_of, make_empty, studies_in, values_of, wait_until, whole_runs
 
 
 @pytest.fixture(scope="module")

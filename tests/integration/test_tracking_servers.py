@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from backtune.tracking.address import tracking_uri
-from backtune.tracking.sync import sync
 from sweeps import command, environment, spec_document, written
 from tracking_runs import Sweep, finished_sweep
 from tracking_store import content_of, experiments_at, make_empty, server, wait_until, whole_runs
+
+from backtune.tracking.address import tracking_uri
+from backtune.tracking.sync import sync
 
 Database = Callable[[Path], str]
 

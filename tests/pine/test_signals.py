@@ -3,11 +3,11 @@
 import numpy as np
 import polars as pl
 import pytest
+from pine_runs import PineRun, run_scripts, script_of
 
 from backtune.data.bars import Bars
 from backtune.spec import Execution
 from backtune.strategy.registry import BUILT_IN
-from pine_runs import PineRun, run_scripts, script_of
 
 
 def bars_of(closes) -> Bars:

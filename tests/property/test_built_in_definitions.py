@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from oracles import shared
 
 from backtune.data.bars import Bars
 from backtune.data.ingest.importer import import_bars
@@ -9,7 +10,6 @@ from backtune.data.load import load_bars
 from backtune.data.synthetic import synthetic_bars
 from backtune.strategy.indicators import EQUAL, bollinger_bands, macd, rsi, sma
 from backtune.strategy.registry import BUILT_IN
-from oracles import shared
 
 
 def by_sign(difference: np.ndarray, close: np.ndarray) -> list[float]:

@@ -10,12 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from scripted import scripted
 
 from backtune.client import AsyncHyperOptClient, HyperOptClient, OptimizationConfig, Retries
 from backtune.errors import AccessError, BusyError, RefusedError, SpecError, UnreachableError
 from backtune.gateway.security.key_text import KeyText
 from backtune.gateway.security.signature import SignedParts
-from scripted import scripted
 
 JOB = "job-0123456789abcdef01234567"
 QUICK = Retries(tries=4, first_seconds=0.01, longest_seconds=0.02, total_seconds=3.0)

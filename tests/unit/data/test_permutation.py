@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import DAY, make_bars
 
 from backtune.data.permutation import Permutation
 from backtune.data.schema import PRICES
 from backtune.errors import CatalogError
-from oracles import DAY, make_bars
 
 HOUR = 3_600_000_000
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import postgres_server
 
 from backtune.gateway.records.database import Database
 from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.records.values import NewJob
-from postgres_server import postgres_server
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from ports import free_port
+from scripted import scripted
 
 from backtune.errors import SpecError
 from backtune.gateway.alerts.delivery import Delivery
@@ -19,8 +21,6 @@ from backtune.gateway.alerts.wording import messages_of, together
 from backtune.gateway.records.alerts import Outbox
 from backtune.gateway.records.leases import Lease
 from backtune.gateway.records.values import End, JobRecord
-from ports import free_port
-from scripted import scripted
 
 BEST = {
     "study": "s", "strategy": "RSIStrategy", "asset": "AAA", "timeframe": "1h", "params": {"period": 14},

@@ -4,10 +4,10 @@ import socket
 import time
 
 import pytest
+from ports import free_port
 
 from backtune.errors import ClusterError
 from backtune.gateway import jobs
-from ports import free_port
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from gateways import listening
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -17,7 +18,6 @@ from backtune.gateway.security.keys import Keys
 from backtune.gateway.security.secret import GatewaySecret
 from backtune.gateway.security.signature import socket_message
 from backtune.gateway.settings import Limits, Settings, SocketLimits
-from gateways import listening
 
 NOWHERE = "http://127.0.0.1:9"
 QUICK = Retries(tries=2, first_seconds=0.01)

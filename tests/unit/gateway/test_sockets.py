@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
+from gateways import listening
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -23,7 +24,6 @@ from backtune.gateway.sockets.messages import read, written
 from backtune.gateway.sockets.outbound import Outbound
 from backtune.gateway.sockets.session import Doors, Session
 from backtune.gateway.sockets.updates import JobUpdates
-from gateways import listening
 
 NOWHERE = "http://127.0.0.1:9"
 UNKNOWN = "job-0123456789abcdef01234567"

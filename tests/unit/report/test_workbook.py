@@ -5,11 +5,11 @@ import math
 import sys
 
 import pytest
+from workbooks import Book
 
 from backtune.errors import ReportError
 from backtune.report import workbook
 from backtune.report.workbook import MOST_LETTERS, Column, Sheet, write_workbook
-from workbooks import Book
 
 HOSTILE = [
     "=1+1",

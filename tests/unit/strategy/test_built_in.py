@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from oracles import make_bars
 
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.bollinger_bands import BollingerBandsStrategy
@@ -11,7 +12,6 @@ from backtune.strategy.macd import MACDStrategy
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
 from backtune.strategy.registry import BUILT_IN
 from backtune.strategy.rsi import RSIStrategy
-from oracles import make_bars
 
 UP = 100 * 1.01 ** np.arange(120)
 DOWN = UP[::-1].copy()

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from oracles import SHARED, backtrader_bars, stock_closes
 
 from backtune.strategy.indicators import atr, bollinger_bands, ema, macd, rolling_std, rsi, sma
-from oracles import SHARED, backtrader_bars, stock_closes
 
 talib = pytest.importorskip("talib", reason="needs TA-Lib, of the dev extra")
 

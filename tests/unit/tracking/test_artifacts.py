@@ -6,12 +6,12 @@ from pathlib import Path
 
 import polars as pl
 import yaml
+from tracking_runs import finished_sweep, make_sweep
 
 from backtune.results.leaderboard import search_rows
 from backtune.results.segments import read_log
 from backtune.spec import SweepSpec
 from backtune.tracking.artifacts import put_spec, put_study_files
-from tracking_runs import finished_sweep, make_sweep
 
 
 def test_the_spec_is_the_sweeps_without_the_password_of_its_tracker(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tracking_runs import finished_sweep, make_sweep
 
 from backtune.results.leaderboard import leaderboard, search_rows
 from backtune.results.summary import StudySummary
 from backtune.tracking.notes import study_note, sweep_note
 from backtune.tracking.records import study_record, sweep_record
-from tracking_runs import finished_sweep, make_sweep
 
 
 def test_a_study_is_told_with_its_cell_parameters_and_results(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tracking_runs import finished_sweep, make_sweep
 
 from backtune.errors import TrackingError
 from backtune.tracking.address import tracking_uri, ui_command
 from backtune.tracking.sync import _cause, sync
-from tracking_runs import finished_sweep, make_sweep
 
 
 @pytest.mark.parametrize(

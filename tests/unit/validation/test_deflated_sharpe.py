@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from block_moments import blocks_of
 
 from backtune.validation.deflated_sharpe import (
     DeflatedSharpe,
@@ -19,7 +20,6 @@ from backtune.validation.deflated_sharpe import (
     probabilistic_sharpe,
 )
 from backtune.validation.moments import distinct_trials, trial_sharpes
-from block_moments import blocks_of
 
 RANDOM = np.random.default_rng(11)
 NOISE = RANDOM.standard_normal((200, 1600)) * 0.01

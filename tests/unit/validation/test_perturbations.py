@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import EXAMPLES, make_bars
 
 from backtune.data.bars import Bars
 from backtune.data.schema import PRICES, check_bars
 from backtune.validation.perturbations import add_noise, delay_targets, skip_trades
-from oracles import EXAMPLES, make_bars
 
 
 def seeded(seed: int) -> np.random.Generator:

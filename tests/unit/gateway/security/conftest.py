@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from secured import ROLES, Secured, secured
 
 from backtune.data.synthetic import make_market
 from backtune.gateway.security.key_text import KeyText
-from secured import ROLES, Secured, secured
 
 
 @pytest.fixture(scope="session")

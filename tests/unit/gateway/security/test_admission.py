@@ -5,13 +5,13 @@ import logging
 import time
 
 import pytest
+from secured import API, NOWHERE, SINGLE
 from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
 from backtune.gateway.app import create_app
 from backtune.gateway.security.body import BodyLimit
 from backtune.gateway.settings import Settings
-from secured import API, NOWHERE, SINGLE
 
 JOBS = f"{API}/jobs"
 

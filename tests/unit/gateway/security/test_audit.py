@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from secured import API, SINGLE
 from sqlalchemy import text
 
 from backtune.errors import RecordsError, SpecError
@@ -15,7 +16,6 @@ from backtune.gateway.records.audit import AuditRecords
 from backtune.gateway.records.database import Database
 from backtune.gateway.security.audit import AuditEntry, AuditLog
 from backtune.gateway.security.secret import GatewaySecret
-from secured import API, SINGLE
 
 SECRET = GatewaySecret(b"s" * 32)
 OTHER = GatewaySecret(b"t" * 32)

@@ -11,12 +11,12 @@ from urllib.parse import quote
 from zipfile import ZipFile
 
 import pytest
-
-from backtune.gateway.specs import batch_spec
 from finished_jobs import finished_job
 from hostile import TEXTS, TOLD, VALUES
 from secured import API, SINGLE, Secured
 from sweeps import wait_for
+
+from backtune.gateway.specs import batch_spec
 
 JSON = {"content-type": "application/json"}
 HEADERS = (

