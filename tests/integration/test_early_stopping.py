@@ -8,7 +8,6 @@ from sweeps import INLINE, assert_same_rows, parsed, rows_of
 
 from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
-from backtune.results.candidate_scorer import leading_window, search_window
 from backtune.results.segments import read_log
 from backtune.results.summary import StudySummary
 from backtune.search.executors.unit import Place, run_unit
@@ -16,6 +15,7 @@ from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import run_study
 from backtune.simulation.metrics import METRICS
 from backtune.sweep import Options, run_sweep
+from backtune.validation.windows import leading_window, search_window
 
 STOPPING = {"rungs": [0.2, 0.5], "top": 0.3, "startup_trials": 5}
 SEARCHES = {

@@ -22,7 +22,8 @@ from itertools import islice
 from pathlib import Path
 
 from backtune.data.synthetic import synthetic_bars
-from backtune.results.candidate_scorer import Objective, search_window
+from backtune.spec import Objective
+from backtune.validation.windows import search_window
 from backtune.space import Int
 from backtune.spec import Execution, Goal
 from backtune.strategy.registry import strategy_ref

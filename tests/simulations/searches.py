@@ -8,10 +8,11 @@ import numpy as np
 
 from backtune.data.bars import Bars
 from backtune.results.best import best_of
-from backtune.results.candidate_scorer import CandidateScorer, Trial
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.evidence import Evidence, Setting
 from backtune.results.searched import Searched
 from backtune.results.summary import Winner
+from backtune.results.trial import Trial
 from backtune.search.suggesters.samplers import make_suggester
 from backtune.search.suggesters.suggest import Told
 from backtune.simulation.window import BarWindow

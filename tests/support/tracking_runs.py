@@ -11,7 +11,7 @@ from stored_sweeps import SHARPE_RATIO
 
 from backtune.data.bars import Bars
 from backtune.results.best import best_of
-from backtune.results.candidate_scorer import CandidateScorer, search_window, validation_window
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary, Winner, summary_of
@@ -19,6 +19,7 @@ from backtune.space import Params
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import strategy_ref
 from backtune.validation.folds import TimeWindow
+from backtune.validation.windows import search_window, validation_window
 
 STRATEGY = "MovingAverageCrossover"
 

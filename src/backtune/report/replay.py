@@ -10,15 +10,16 @@ import numpy as np
 import polars as pl
 
 from backtune.errors import BacktuneError, ReportError
-from backtune.results.candidate_scorer import Metrics, search_window, validation_window
 from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.summary import Winner
+from backtune.results.trial import Metrics
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import Study
 from backtune.simulation.regimes import performance_by_regime
 from backtune.simulation.simulation import Result
 from backtune.simulation.window import BarWindow
 from backtune.validation.folds import purged
+from backtune.validation.windows import search_window, validation_window
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backtune.results.candidate_scorer import Trial
+from backtune.results.trial import Trial
 from backtune.spec import Objective
 
 

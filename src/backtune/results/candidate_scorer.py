@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from backtune.data.bars import Bars
-from backtune.errors import CatalogError, StrategyError
+from backtune.errors import StrategyError
+from backtune.results.trial import Metrics, Trial
 from backtune.simulation.costs import costs_of, split_params
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulation import Result, Score, chained, equity, score
@@ -22,47 +21,9 @@ from backtune.space import Params, Space
 from backtune.spec import DISTANCES, Constraint, Execution, Objective
 from backtune.strategy.base import BaseStrategy, BatchedStrategy, check_positions
 from backtune.strategy.registry import StrategyRef
-from backtune.validation.folds import TimeWindow
 from backtune.validation.parts import LOSSES, objective_over_parts
 
-State = Literal["complete", "infeasible", "failed"]
-Metrics = dict[str, float | None]
-
 A_TRADE = Constraint(metric="total_trades", at_least=True, limit=1.0)
-
-
-class Trial(NamedTuple):
-    """A candidate with its result.
-
-    Attributes:
-        number: place in the study, from 0.
-        params: values by name.
-        state: ``complete``; ``infeasible`` where a constraint is violated, there is no closed trade, equity reached
-            zero or the trial was stopped early; ``failed`` where the strategy raised or an objective is undefined.
-        reason: why it is not complete, else empty.
-        values: one per objective, as the metric is, or over the parts of a window that has some (see
-            :class:`Objective`); None where failed or stopped; 0 stands for an undefined objective of an infeasible trial.
-        metrics: on the train window, None where undefined; all None where failed or stopped.
-        blocks: (16, 3) count, sum and sum of squares of bar returns in equal blocks of time; zeros where failed or
-            stopped.
-        duration_seconds: of the evaluation; 0 where the answer came from the log.
-        rungs: with early stopping, the objectives on each rung, None where it was not run or one is undefined.
-    """
-
-    number: int
-    params: Params
-    state: State
-    reason: str
-    values: tuple[float, ...] | None
-    metrics: Metrics
-    blocks: np.ndarray
-    duration_seconds: float
-    rungs: tuple[tuple[float, ...] | None, ...] = ()
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it was stopped early: nothing is known of it on the whole window."""
-        return self.state == "infeasible" and self.values is None
 
 
 class _Candidate(NamedTuple):
@@ -361,41 +322,6 @@ def violations_of(metrics: Metrics, constraints: Sequence[Constraint]) -> dict[s
 def _ruin(metrics: Metrics) -> float:
     total_return = metrics["total_return"]
     return 1.0 if total_return is None or total_return <= -1.0 else 0.0
-
-
-def search_window(bars: Bars, train: TimeWindow, parts: Sequence[TimeWindow] = ()) -> BarWindow:
-    """The window of the search, with its parts; its bars end where the train window ends.
-
-    Raises:
-        CatalogError: there is no bar in it, or in a part.
-    """
-    rows = np.searchsorted(bars.timestamp, [train.start, train.end])
-    whole = _window(bars[int(rows[0]) : int(rows[1])], 0, "train")
-    return replace(whole, parts=tuple(validation_window(whole.bars, part, "fold") for part in parts))
-
-
-def leading_window(window: BarWindow, fraction: float) -> BarWindow:
-    """The first bars of a window, at least one, with the bars before it as they are."""
-    n_bars = len(window.bars) - window.start
-    return BarWindow.of(window.bars[: window.start + math.ceil(fraction * n_bars)], window.start)
-
-
-def validation_window(bars: Bars, test: TimeWindow, name: str = "test") -> BarWindow:
-    """The window of the winner's test, with all bars before it as warm-up.
-
-    Raises:
-        CatalogError: there is no bar in it.
-    """
-    rows = np.searchsorted(bars.timestamp, [test.start, test.end])
-    return _window(bars[: int(rows[1])], int(rows[0]), name)
-
-
-def _window(bars: Bars, start: int, name: str) -> BarWindow:
-    if start >= len(bars):
-        raise CatalogError(
-            f"{bars.asset} {bars.timeframe}: the {name} window has no bar; give the sweep more time"
-        )
-    return BarWindow.of(bars, start)
 
 
 def _in_one_line(error: Exception) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.family import LEVEL, FamilyResult, family_to_json
 from backtune.results.p_values import format_p
 from backtune.results.permutations import PermutationTest
 from backtune.results.searched import Searched
 from backtune.results.summary import Winner
+from backtune.results.trial import Metrics
 from backtune.space import Params
 from backtune.validation.bootstrap import SharpeInterval
 from backtune.validation.deflated_sharpe import deflated_sharpe, luck_level

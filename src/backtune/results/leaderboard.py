@@ -10,7 +10,6 @@ from typing import NamedTuple
 from backtune.data.window import to_datetime
 from backtune.errors import ResultsError
 from backtune.results.best import front
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.evidence import Evidence, Setting, doubts
 from backtune.results.family import FamilyResult, RowTest, compare_tests
 from backtune.results.permutations import permutation_p
@@ -22,6 +21,7 @@ from backtune.results.segments import count_trials
 from backtune.results.stage import Stages
 from backtune.results.stitched import OutOfSample
 from backtune.results.summary import StudySummary, Winner
+from backtune.results.trial import Metrics
 from backtune.results.walk_forward import compared, evidence_of, joined
 from backtune.simulation.metrics import METRICS
 from backtune.spec import Objective

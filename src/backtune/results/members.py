@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from backtune.errors import ResultsError
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.common_times import Curve, common_returns, step_of
 from backtune.results.leaderboard import leaderboard
 from backtune.results.row import Row
 from backtune.results.runs import StoredSweep
 from backtune.results.stage import Stage, Stages, check_same
+from backtune.results.trial import Metrics
 from backtune.simulation.window import BarWindow
 from backtune.spec.timeframe import Timeframe
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backtune.errors import ResultsError
-from backtune.results.candidate_scorer import Metrics, State, Trial
+from backtune.results.trial import Metrics, State, Trial
 from backtune.space import Params
 from backtune.storage.files import read_json, write_json
 from backtune.storage.location import Location
@@ -22,7 +22,7 @@ class Probe:
 
     Attributes:
         params: values by name.
-        state, reason, values, metrics: as those of a :class:`~backtune.results.candidate_scorer.Trial`.
+        state, reason, values, metrics: as those of a :class:`~backtune.results.trial.Trial`.
     """
 
     params: Params

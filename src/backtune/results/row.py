@@ -7,8 +7,8 @@ from typing import Any
 
 from backtune.data.calendar import Annualisation
 from backtune.data.window import iso
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.evidence import FEW_TRADES, NO_EVIDENCE, Evidence
+from backtune.results.trial import Metrics
 from backtune.space import Params
 from backtune.validation.folds import TimeWindow
 

@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 
 from backtune.errors import ResultsError
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.probes import Probe, read_probes
 from backtune.results.related import Related
 from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.segments import blocks_of, columns_of, count_trials, read_log
+from backtune.results.trial import Metrics
 from backtune.results.tried import count_stopped, count_tried
 from backtune.simulation.metrics import METRICS
 from backtune.space import Params, Space, Value

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from backtune.errors import ResultsError
-from backtune.results.candidate_scorer import Trial
+from backtune.results.trial import Trial
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.types import N_BLOCKS
 from backtune.space import Choice, Float, Parameter, Space, Value

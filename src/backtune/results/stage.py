@@ -10,11 +10,13 @@ from backtune.data.bars import Bars
 from backtune.data.bars_ref import BarsRef
 from backtune.data.window import to_datetime
 from backtune.errors import ResultsError
-from backtune.results.candidate_scorer import CandidateScorer, Metrics, search_window, validation_window
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.runs import StoredStudy, StoredSweep
+from backtune.results.trial import Metrics
 from backtune.simulation.window import BarWindow
 from backtune.strategy.registry import StrategyRef, strategy_ref
 from backtune.validation.folds import Fold, purged
+from backtune.validation.windows import search_window, validation_window
 
 
 @dataclass(frozen=True)

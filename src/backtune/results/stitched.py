@@ -15,10 +15,11 @@ import numpy as np
 import polars as pl
 
 from backtune.errors import BacktuneError, ResultsError
-from backtune.results.candidate_scorer import CandidateScorer, Metrics, validation_window
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.row import Row
 from backtune.results.runs import StoredSweep
 from backtune.results.stage import Stage, Stages, check_same
+from backtune.results.trial import Metrics
 from backtune.simulation.simulation import Result
 from backtune.simulation.window import BarWindow
 from backtune.space import Params
@@ -27,6 +28,7 @@ from backtune.storage.location import Location
 from backtune.validation.bootstrap import SharpeInterval, sharpe_interval
 from backtune.validation.deflated_sharpe import ReturnShape
 from backtune.validation.moments import bar_returns, block_moments
+from backtune.validation.windows import validation_window
 
 _FILE = "walk_forward.json"
 # To be raised with any change of what is computed: what was kept before is computed again.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from backtune.data.calendar import Annualisation
-from backtune.results.candidate_scorer import Metrics, Trial
+from backtune.results.trial import Metrics, Trial
 from backtune.space import Params
 from backtune.storage.files import read_json, write_json
 from backtune.storage.location import Location

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from backtune.errors import ResultsError
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.evidence import Evidence
 from backtune.results.family import FamilyResult
 from backtune.results.row import Row
 from backtune.results.runs import StoredSweep
 from backtune.results.stage import Stages
 from backtune.results.stitched import OutOfSample, out_of_sample
+from backtune.results.trial import Metrics
 from backtune.simulation.metrics import METRICS
 from backtune.validation.deflated_sharpe import Tried, deflated_sharpe
 from backtune.validation.folds import TimeWindow

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from backtune.data.window import iso
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.leaderboard import Row
 from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.summary import StudySummary
+from backtune.results.trial import Metrics
 from backtune.spec import content_hash
 from backtune.tracking.notes import cell_note, study_note, sweep_note
 

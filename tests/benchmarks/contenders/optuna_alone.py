@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from backtune.results.candidate_scorer import search_window
 from backtune.search.study_loop.study import Study
 from backtune.space import Choice, Float, Parameter, Space
+from backtune.validation.windows import search_window
 from contenders.setting import Finding, best_of, name_of
 
 

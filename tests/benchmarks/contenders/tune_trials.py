@@ -9,10 +9,11 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from backtune.results.candidate_scorer import Trial, search_window
+from backtune.results.trial import Trial
 from backtune.search.executors.tune import Cluster, Connection, connected
 from backtune.search.study_loop.study import Study
 from backtune.simulation.window import BarWindow
+from backtune.validation.windows import search_window
 from contenders.optuna_alone import distributions
 from contenders.processes import cpu_seconds, cpu_since
 from contenders.setting import Finding, best_of, name_of

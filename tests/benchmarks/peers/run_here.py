@@ -15,10 +15,11 @@ import polars as pl
 from plain_loop import PARAMETERS, plain_loop
 
 from backtune.data.bars import Bars
-from backtune.results.candidate_scorer import CandidateScorer, search_window
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.spec import Execution, Objective
 from backtune.strategy.registry import strategy_ref
 from backtune.validation.folds import TimeWindow
+from backtune.validation.windows import search_window
 
 Results = list[tuple[float, ...]]
 

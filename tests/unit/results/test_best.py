@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtune.results.best import best_of
-from backtune.results.candidate_scorer import Trial
+from backtune.results.trial import Trial
 from backtune.spec import Objective
 
 UP, DOWN = Objective(metric="sharpe_ratio"), Objective(metric="max_drawdown", minimize=True)

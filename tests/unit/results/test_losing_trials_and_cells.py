@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from stored_sweeps import SHARPE_RATIO, minimal_spec
 
 from backtune.data.calendar import Annualisation
-from backtune.results.candidate_scorer import Trial
 from backtune.results.evidence import Evidence, Setting
 from backtune.results.family import LEVEL, RowTest, compare_tests
 from backtune.results.leaderboard import leaderboard
@@ -20,6 +19,7 @@ from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.searched import Searched
 from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary, Winner
+from backtune.results.trial import Trial
 from backtune.simulation.metrics import METRICS
 from backtune.space import Float, Space
 from backtune.validation.deflated_sharpe import ReturnShape, Tried, deflated_sharpe, luck_level

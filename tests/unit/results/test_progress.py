@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from stored_sweeps import minimal_spec
 
-from backtune.results.candidate_scorer import Trial
 from backtune.results.progress import Progress, ProgressReader, unfinished
 from backtune.results.runs import StoredStudy, StoredSweep, adopt_repeats
 from backtune.results.segments import TrialLog, read_log
 from backtune.results.summary import StudySummary, Winner
+from backtune.results.trial import Trial
 from backtune.simulation.metrics import METRICS
 from backtune.space import Int, Space
 from backtune.spec import Objective

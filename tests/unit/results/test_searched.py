@@ -11,13 +11,13 @@ import pytest
 from block_moments import blocks_of
 from stored_sweeps import SHARPE_RATIO, minimal_spec
 
-from backtune.results.candidate_scorer import Trial
 from backtune.results.leaderboard import leaderboard
 from backtune.results.probes import Probe
 from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.searched import Searched, searched
 from backtune.results.segments import TrialLog, read_log
 from backtune.results.summary import Winner, summary_of
+from backtune.results.trial import Trial
 from backtune.simulation.metrics import METRICS
 from backtune.space import Choice, Float, Int, Space
 from backtune.spec import Objective

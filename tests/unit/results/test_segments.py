@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from backtune.errors import ResultsError
-from backtune.results.candidate_scorer import Trial
 from backtune.results.segments import TrialLog, count_trials, read_log
+from backtune.results.trial import Trial
 from backtune.simulation.metrics import METRICS
 from backtune.space import Choice, Float, Int, Space
 

@@ -10,7 +10,7 @@ from oracles import DAY, make_bars
 
 from backtune.data.bars import Bars
 from backtune.errors import CatalogError
-from backtune.results.candidate_scorer import CandidateScorer, search_window
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.simulation.simulation import result_of
 from backtune.simulation.window import BarWindow
 from backtune.space import Params
@@ -19,6 +19,7 @@ from backtune.strategy.base import BaseStrategy
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
 from backtune.strategy.registry import StrategyRef, strategy_ref
 from backtune.validation.folds import TimeWindow
+from backtune.validation.windows import search_window
 
 CLOSE = 100 * np.exp(np.cumsum(np.random.default_rng(4).standard_normal(900) * 0.01))
 BARS = make_bars(np.concatenate([[100.0], CLOSE[:-1]]), CLOSE)

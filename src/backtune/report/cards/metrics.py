@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backtune.report.cards.card import Card, Table, TableCell
 from backtune.report.wording import metric_names, metric_text, metric_title
-from backtune.results.candidate_scorer import Metrics
+from backtune.results.trial import Metrics
 
 
 def metrics_card(is_metrics: Metrics, oos_metrics: Metrics | None) -> Card:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from backtune.report.cards.card import Band, Card, Line, Table, TableCell, Words
 from backtune.report.content import MOST_STRESSED, Content
 from backtune.report.wording import metric_text, short_title
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.row import Row
 from backtune.results.stress import BreakEven, Condition, Elsewhere, Stress
 from backtune.results.stress.conditions import NOISE_ATR, SKIPPED_SHARE
+from backtune.results.trial import Metrics
 from backtune.validation.perturbations import ATR_PERIOD
 
 _SHOWN = ("total_return", "sharpe_ratio", "max_drawdown", "total_trades")

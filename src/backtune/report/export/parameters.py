@@ -12,9 +12,9 @@ from backtune.data.catalog import Catalog
 from backtune.data.unfinished import UnfinishedBar, unfinished_bars
 from backtune.errors import ReportError, SpecError
 from backtune.report.chosen import entry_of_row
-from backtune.results.candidate_scorer import Metrics, search_window, validation_window
 from backtune.results.leaderboard import Row
 from backtune.results.runs import StoredSweep
+from backtune.results.trial import Metrics
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import Study
 from backtune.simulation.costs import split_params
@@ -22,6 +22,7 @@ from backtune.space import Params
 from backtune.spec import SweepSpec
 from backtune.spec.documents import read_document
 from backtune.validation.folds import purged
+from backtune.validation.windows import search_window, validation_window
 
 _CELL = ("strategy", "asset", "timeframe", "fold")
 

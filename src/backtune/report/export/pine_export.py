@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from backtune.report.chosen import entry_of_row
 from backtune.report.export.pine import PineSource
 from backtune.report.export.pine_signal import signal_of
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.leaderboard import Row
 from backtune.results.runs import StoredSweep
+from backtune.results.trial import Metrics
 from backtune.spec import SweepSpec
 
 _SHOWN = ("total_return", "max_drawdown", "total_trades")

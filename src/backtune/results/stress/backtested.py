@@ -10,10 +10,11 @@ import numpy as np
 
 from backtune.data.bars import Bars
 from backtune.errors import ResultsError
-from backtune.results.candidate_scorer import CandidateScorer, Metrics
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.row import Row
 from backtune.results.stage import Stage, check_same
 from backtune.results.stitched import find_tests
+from backtune.results.trial import Metrics
 from backtune.simulation.window import BarWindow
 from backtune.space import Params
 from backtune.spec import Execution

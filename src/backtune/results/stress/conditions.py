@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.stress.backtested import Backtested
+from backtune.results.trial import Metrics
 from backtune.simulation.metrics import METRICS
 from backtune.spec import Execution, Objective
 from backtune.validation.perturbations import add_noise, delay_targets, skip_trades

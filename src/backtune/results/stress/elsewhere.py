@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backtune.errors import BacktuneError
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.row import Row
 from backtune.results.runs import StoredStudy, StoredSweep
 from backtune.results.stage import Stages
 from backtune.results.stress.backtested import place_winners
+from backtune.results.trial import Metrics
 from backtune.simulation.metrics import METRICS
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from backtune.errors import BacktuneError, ResultsError
-from backtune.results.candidate_scorer import Metrics
 from backtune.results.row import Row
 from backtune.results.runs import StoredSweep
 from backtune.results.stage import Stages
@@ -14,6 +13,7 @@ from backtune.results.stress.backtested import check_winners, place_winners
 from backtune.results.stress.break_even import BreakEven, find_break_even
 from backtune.results.stress.conditions import Condition, score_conditions
 from backtune.results.stress.elsewhere import Elsewhere, score_elsewhere
+from backtune.results.trial import Metrics
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from backtune.results.candidate_scorer import Trial
 from backtune.results.probes import Probe
+from backtune.results.trial import Trial
 from backtune.space import Params, Space
 from backtune.spec import Objective
 from backtune.validation.plateau import probes

@@ -15,13 +15,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from backtune.results.candidate_scorer import CandidateScorer, Trial, leading_window
+from backtune.results.candidate_scorer import CandidateScorer
+from backtune.results.trial import Trial
 from backtune.search.suggesters.suggest import Told
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.types import N_BLOCKS
 from backtune.simulation.window import BarWindow
 from backtune.space import Params
 from backtune.spec import EarlyStopping, Objective
+from backtune.validation.windows import leading_window
 
 Values = tuple[float, ...]
 

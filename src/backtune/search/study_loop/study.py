@@ -12,10 +12,11 @@ from backtune.data.bars_ref import BarsRef
 from backtune.data.calendar import annualise
 from backtune.errors import ResultsError, StrategyError
 from backtune.results.best import best_of
-from backtune.results.candidate_scorer import CandidateScorer, Trial, search_window, validation_window
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.probes import Probe, write_probes
 from backtune.results.segments import TrialLog
 from backtune.results.summary import summary_of
+from backtune.results.trial import Trial
 from backtune.search.study_loop.islands import Exchange
 from backtune.search.study_loop.probing import Evaluate, around
 from backtune.search.study_loop.rungs import Rungs, told_of_stopped
@@ -30,6 +31,7 @@ from backtune.storage.files import remove_leftovers
 from backtune.storage.location import Location
 from backtune.strategy.registry import StrategyRef
 from backtune.validation.folds import Fold, purged
+from backtune.validation.windows import search_window, validation_window
 
 # Finished trials are written at least this often: what a crash can cost, against the price of a file.
 FLUSH_SECONDS = 1.0

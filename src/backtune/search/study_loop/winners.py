@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backtune.results.candidate_scorer import CandidateScorer, Trial
+from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.summary import Winner
+from backtune.results.trial import Trial
 from backtune.simulation.simulation import Score
 from backtune.simulation.window import BarWindow
 from backtune.space import Params

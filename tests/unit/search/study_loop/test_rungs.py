@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtune.results.candidate_scorer import Trial
+from backtune.results.trial import Trial
 from backtune.search.study_loop.rungs import Yardstick, told_of_stopped
 from backtune.simulation.metrics import METRICS
 from backtune.spec import EarlyStopping, Objective
