@@ -17,11 +17,11 @@ from backtune.report.content import Content
 from backtune.report.export.exporting import export
 from backtune.report.export.parameters import Parameters
 from backtune.report.writing import written_report
-from backtune.results import lease
 from backtune.results.leaderboard import leaderboard
 from backtune.results.progress import ProgressReader
 from backtune.results.runs import StoredSweep, is_driven, runs_in
 from backtune.search.export import export_study
+from backtune.storage import lease
 from backtune.storage.files import exists, names_in, read_bytes, read_json
 from backtune.storage.location import location
 from backtune.sweep import run_sweep
