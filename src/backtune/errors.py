@@ -64,6 +64,16 @@ class SpecError(BacktuneError):
         self.allowed = tuple(allowed)
         super().__init__(f"{key}: {problem}{_ways_out(value, self.allowed)}")
 
+    def prefix_key(self, key: str) -> SpecError:
+        """Return this error with its key below another one."""
+        return SpecError(
+            f"{key}.{self.key}",
+            self.problem,
+            value=self.value,
+            allowed=self.allowed,
+            text_due=self.text_due,
+        )
+
 
 class DataError(BacktuneError):
     """Raised when market data cannot be used."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtune.search.suggesters.suggest import Told
+from backtune.search.suggesters.feedback import Feedback
 from backtune.space import Float, Params, Space
 from contract.suggester_suite import suggester
 
@@ -103,7 +103,7 @@ def _regret(
     values: list[float] = []
     while len(values) < n_trials:
         batch = [task.value(params) for params in search.ask(batch_size or search.batch_size)]
-        search.tell([Told((value,)) for value in batch])
+        search.tell([Feedback((value,)) for value in batch])
         values += batch
     return math.log10(max(min(values[:n_trials]) - task.best, task.scale))
 

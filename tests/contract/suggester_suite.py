@@ -12,8 +12,9 @@ from importlib.util import find_spec
 
 import pytest
 
+from backtune.search.suggesters.feedback import Feedback
 from backtune.search.suggesters.samplers import make_suggester
-from backtune.search.suggesters.suggest import Suggester, Told
+from backtune.search.suggesters.suggester import Suggester
 from backtune.space import Choice, Float, Int, Params, Space
 from backtune.spec import Search
 
@@ -30,7 +31,7 @@ GP = pytest.param(
 every_sampler = pytest.mark.parametrize(("backend", "sampler"), [*CASES, GP])
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
 
-Problem = Callable[[Params], Told]
+Problem = Callable[[Params], Feedback]
 
 NUMBERS = Space(
     real=Float(-5, 5),
@@ -66,9 +67,9 @@ def space_for(sampler: str) -> Space:
     return NUMBERS if sampler == "cma-es" else EVERYTHING
 
 
-def run(search: Suggester, problem: Problem, n: int) -> list[tuple[Params, Told]]:
+def run(search: Suggester, problem: Problem, n: int) -> list[tuple[Params, Feedback]]:
     """Whole batches until there are ``n`` trials or none are left; the first ``n``."""
-    trials: list[tuple[Params, Told]] = []
+    trials: list[tuple[Params, Feedback]] = []
     while len(trials) < n:
         batch = search.ask(search.batch_size)
         if not batch:
@@ -79,33 +80,33 @@ def run(search: Suggester, problem: Problem, n: int) -> list[tuple[Params, Told]
     return trials[:n]
 
 
-def eventful(params: Params) -> Told:
+def eventful(params: Params) -> Feedback:
     """A smooth loss; some of the space is infeasible, and some of it fails."""
     if params["whole"] == 13:
-        return Told(None, (1.0, 1.0))
+        return Feedback(None, (1.0, 1.0))
     loss = (float(params["real"]) - 1) ** 2 + abs(int(params["whole"]) - 9) / 3 + float(params["real_step"])
-    return Told((loss,), (float(params["real"]) - 2, 0.1 - float(params["real_step"])))
+    return Feedback((loss,), (float(params["real"]) - 2, 0.1 - float(params["real_step"])))
 
 
-def sphere(params: Params) -> Told:
+def sphere(params: Params) -> Feedback:
     """Best 0, where every parameter is 1."""
-    return Told((sum((float(value) - 1) ** 2 for value in params.values()),))
+    return Feedback((sum((float(value) - 1) ** 2 for value in params.values()),))
 
 
-def nook(params: Params) -> Told:
+def nook(params: Params) -> Feedback:
     """Distance to (2, 2) where x + y <= -6, which is 8 % of the plane: best 50, at (-3, -3)."""
     x, y = float(params["x"]), float(params["y"])
-    return Told(((x - 2) ** 2 + (y - 2) ** 2,), (x + y + 6,))
+    return Feedback(((x - 2) ** 2 + (y - 2) ** 2,), (x + y + 6,))
 
 
-def zdt1(params: Params) -> Told:
+def zdt1(params: Params) -> Feedback:
     """Two losses in [0, 1] x [0, 10]; the front is f2 = 1 - sqrt(f1) (Zitzler, Deb and Thiele 2000)."""
     first, *others = (float(value) for value in params.values())
     g = 1 + 9 * sum(others) / len(others)
-    return Told((first, g * (1 - math.sqrt(first / g))))
+    return Feedback((first, g * (1 - math.sqrt(first / g))))
 
 
-def front_area(trials: Sequence[tuple[Params, Told]], corner: float = 1.1) -> float:
+def front_area(trials: Sequence[tuple[Params, Feedback]], corner: float = 1.1) -> float:
     """The area between the non-dominated points and (corner, corner); 0.87 for the whole front of ZDT1."""
     points = sorted(told.values for _, told in trials if told.values is not None)
     area, ceiling = 0.0, corner

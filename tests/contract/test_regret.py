@@ -91,8 +91,8 @@ def crossover_on_real_bars() -> Task:
     scorer = CandidateScorer(ref, Execution(), (Objective.parse("sharpe_ratio"),), ())
     grid: list[Params] = [
         {"fast_period": fast, "slow_period": slow}
-        for fast in space["fast_period"].grid()
-        for slow in space["slow_period"].grid()
+        for fast in space["fast_period"].levels()
+        for slow in space["slow_period"].levels()
     ]
     trials = scorer.trials(list(enumerate(grid)), BarWindow.of(Bars.from_frame(hourly, timeframe="1h"), 0))
     losses = {tuple(trial.params.values()): -float(trial.metrics["sharpe_ratio"] or 0.0) for trial in trials}

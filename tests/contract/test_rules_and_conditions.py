@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from backtune.errors import SearchError, SpecError
-from backtune.search.suggesters.suggest import Told
+from backtune.search.suggesters.feedback import Feedback
 from backtune.space import Choice, Float, Int, Params, Space
 from contract.suggester_suite import CASES, every_sampler, few, run, suggester
 
@@ -29,12 +29,12 @@ CONDITIONAL = Space({"exit": Int(0, 2), "x": Float(0, 1), **EXITS}, rules=["dept
 NAMED = Space(exit=Choice(("none", "trail")), width=Int(1, 5, when={"exit": "trail"}))
 
 
-def loss(params: Params) -> Told:
+def loss(params: Params) -> Feedback:
     numbers = [float(value) for value in params.values() if not isinstance(value, str)]
-    return Told((sum(numbers),), (numbers[0] - 50,))
+    return Feedback((sum(numbers),), (numbers[0] - 50,))
 
 
-def keys(trials: list[tuple[Params, Told]]) -> list[tuple[tuple[str, object], ...]]:
+def keys(trials: list[tuple[Params, Feedback]]) -> list[tuple[tuple[str, object], ...]]:
     return [tuple(params.items()) for params, _ in trials]
 
 
@@ -43,7 +43,7 @@ def keys(trials: list[tuple[Params, Told]]) -> list[tuple[tuple[str, object], ..
 def test_no_candidate_breaks_a_rule(backend: str, sampler: str, space: Space) -> None:
     search = suggester(backend, sampler, space)
     trials = run(search, loss, few(sampler, 60))
-    assert all(space.broken_rule(params) is None for params, _ in trials)
+    assert all(space.find_broken_rule(params) is None for params, _ in trials)
     assert len(set(keys(trials))) > len(trials) / 3
 
 
@@ -62,7 +62,7 @@ def test_inactive_parameters_are_left_out(backend: str, sampler: str) -> None:
     assert names.keys() <= {*expected, ("exit", "x", "window", "depth", "target")}
     assert names.keys() >= expected
     for params, _ in trials:
-        assert CONDITIONAL.active(params) == params
+        assert CONDITIONAL.select_active(params) == params
         assert ("depth" in params) == (params["exit"] == 2 and params.get("window", 9) in (2, 3, 4, 5))
         assert all(value in CONDITIONAL[name] for name, value in params.items())
 
@@ -92,7 +92,7 @@ def test_the_grid_meets_each_candidate_that_keeps_the_rules_once() -> None:
         exit=Choice(("none", "trail")), fast=Int(1, 4), slow=Int(1, 4), width=Int(1, 5, when={"exit": "trail"}),
         rules=["fast < slow"],
     )  # fmt: skip
-    found = keys(run(suggester("auto", "grid", space), lambda _: Told((0.0,)), 1000))
+    found = keys(run(suggester("auto", "grid", space), lambda _: Feedback((0.0,)), 1000))
     assert len(found) == len(set(found)) == 6 * (1 + 5)
 
 
@@ -104,7 +104,7 @@ def test_generations_stay_whole_with_rules(backend: str, sampler: str) -> None:
         search = suggester(backend, sampler, PERIODS)
         run(search, loss, search.batch_size)
         results = [loss(params) for params in search.ask(search.batch_size)]
-        results[changed] = Told((value,), (-1.0,))
+        results[changed] = Feedback((value,), (-1.0,))
         search.tell(results)
         return search.ask(search.batch_size)
 
@@ -125,8 +125,8 @@ def test_a_choice_decides_by_name(backend: str, sampler: str) -> None:
     assert found == {("exit",), ("exit", "width")}
 
 
-def loss_of_names(params: Params) -> Told:
-    return Told((float(len(params)),))
+def loss_of_names(params: Params) -> Feedback:
+    return Feedback((float(len(params)),))
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cma-es", "nsga2", "random"])

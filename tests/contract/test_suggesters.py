@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from backtune.errors import SearchError
-from backtune.search.suggesters.suggest import Told
+from backtune.search.suggesters.feedback import Feedback
 from backtune.space import Choice, Float, Int, Params, Space, Value
 from contract.suggester_suite import (
     BACKENDS,
@@ -76,7 +76,7 @@ def test_fixed_parameters_keep_their_value(backend: str, sampler: str) -> None:
 def test_a_space_without_free_parameters_has_one_candidate(backend: str, sampler: str) -> None:
     search = suggester(backend, sampler, Space(a=Choice(("on",)), b=Int(3, 3)))
     assert search.ask(search.batch_size) == [{"a": "on", "b": 3}]
-    search.tell([Told((1.0,))])
+    search.tell([Feedback((1.0,))])
     assert search.ask(search.batch_size) == []
     search.tell([])
     assert suggester(backend, sampler, Space()).ask(5) == [{}]
@@ -203,8 +203,8 @@ def test_backends_learn_from_what_is_enqueued(backend: str, sampler: str, after:
     """A candidate next to the best, in a far corner of ten dimensions, leads the search there."""
     space = Space({f"x{i}": Float(-5.0, 5.0) for i in range(10)})
 
-    def distant(params: Params) -> Told:
-        return Told((sum((float(value) - 4.5) ** 2 for value in params.values()),))
+    def distant(params: Params) -> Feedback:
+        return Feedback((sum((float(value) - 4.5) ** 2 for value in params.values()),))
 
     def late(helped: bool, seed: int) -> float:
         search = suggester(backend, sampler, space, seed)
@@ -228,7 +228,7 @@ def test_generations_stay_whole_with_enqueued_members(backend: str, sampler: str
         run(search, sphere, 2 * search.batch_size)
         search.enqueue([dict.fromkeys(BOWL, 1.5), dict.fromkeys(BOWL, 4.5)])
         results = [sphere(params) for params in search.ask(search.batch_size)]
-        results[changed] = Told((value,))
+        results[changed] = Feedback((value,))
         search.tell(results)
         return search.ask(search.batch_size)
 
@@ -240,7 +240,7 @@ def test_the_grid_does_not_meet_again_what_was_enqueued() -> None:
     space = Space(a=Int(1, 4), b=Choice(("x", "y")), c=Float(0.0, 9.0))
     search = suggester("auto", "grid", space)
     search.enqueue([{"a": 2, "b": "y", "c": 3.0}, {"a": 2, "b": "y", "c": 3.5}])
-    seen = [tuple(params.values()) for params, _ in run(search, lambda _: Told((0.0,)), 1000)]
+    seen = [tuple(params.values()) for params, _ in run(search, lambda _: Feedback((0.0,)), 1000)]
     assert seen[:2] == [(2, "y", 3.0), (2, "y", 3.5)]
     assert len(seen) == len(set(seen)) == 4 * 2 * 10 + 1
 
@@ -249,9 +249,9 @@ def test_the_grid_does_not_meet_again_what_was_enqueued() -> None:
 def test_maximizing_the_negative_is_minimizing(backend: str, sampler: str) -> None:
     space = space_for(sampler)
 
-    def negated(params: Params) -> Told:
+    def negated(params: Params) -> Feedback:
         told = eventful(params)
-        return Told(None if told.values is None else (-told.values[0],), told.violations)
+        return Feedback(None if told.values is None else (-told.values[0],), told.violations)
 
     mirrored = run(suggester(backend, sampler, space, objectives=("gain",)), negated, few(sampler, 80))
     assert [params for params, _ in mirrored] == candidates(backend, sampler, 80)
@@ -259,9 +259,10 @@ def test_maximizing_the_negative_is_minimizing(backend: str, sampler: str) -> No
 
 @every_sampler
 @pytest.mark.parametrize(
-    "told", [Told(None, (1.0,)), Told((0.0,), (2.0, 1.0)), Told((0.0,)), Told((1.7e308,), (-1.0,))]
+    "told",
+    [Feedback(None, (1.0,)), Feedback((0.0,), (2.0, 1.0)), Feedback((0.0,)), Feedback((1.7e308,), (-1.0,))],
 )
-def test_batches_of_one_kind_do_not_stall_the_search(backend: str, sampler: str, told: Told) -> None:
+def test_batches_of_one_kind_do_not_stall_the_search(backend: str, sampler: str, told: Feedback) -> None:
     trials = run(suggester(backend, sampler, space_for(sampler)), lambda _: told, few(sampler, 120))
     late = {tuple(params.values()) for params, _ in trials[len(trials) * 2 // 3 :]}
     assert len(late) > len(trials) / 12
@@ -275,8 +276,8 @@ def test_constraints_steer(backend: str, sampler: str, within: float, late_share
     best, share = [], []
     for seed in range(3):
         trials = run(suggester(backend, sampler, PLANE, seed), nook, 200)
-        best.append(min(told.values[0] for _, told in trials if told.values and told.feasible))
-        share.append(statistics.mean(told.feasible for _, told in trials[100:]))
+        best.append(min(told.values[0] for _, told in trials if told.values and told.is_feasible))
+        share.append(statistics.mean(told.is_feasible for _, told in trials[100:]))
     assert 50 <= statistics.median(best) <= 50 + within
     assert statistics.median(share) > late_share
 
@@ -305,7 +306,7 @@ def test_two_objectives_reach_the_front(backend: str, sampler: str, n: int) -> N
 def test_a_failure_does_not_hold_up_a_generation(backend: str) -> None:
     search = suggester(backend, "nsga2", BOWL)
     parents = search.ask(search.batch_size)
-    search.tell([Told(None), *[sphere(params) for params in parents[1:]]])
+    search.tell([Feedback(None), *[sphere(params) for params in parents[1:]]])
     inherited = {params["x0"] for params in parents}
     assert sum(child["x0"] in inherited for child in search.ask(search.batch_size)) > search.batch_size / 2
 
@@ -315,7 +316,7 @@ def test_the_grid_gives_each_combination_once_and_ends() -> None:
         a=Int(1, 9, step=2), b=Choice(("x", "y", "z")), c=Float(0.0, 1.0), d=Float(1e-4, 1.0, log=True)
     )
     search = suggester("auto", "grid", space)
-    trials = run(search, lambda _: Told((0.0,)), 10_000)
+    trials = run(search, lambda _: Feedback((0.0,)), 10_000)
     seen = [tuple(params.values()) for params, _ in trials]
     tenths = [k / 9 for k in range(10)]
     assert len(seen) == len(set(seen)) == 5 * 3 * 10 * 10
@@ -326,7 +327,7 @@ def test_the_grid_gives_each_combination_once_and_ends() -> None:
 
 def test_a_budget_below_the_grid_meets_every_level_evenly() -> None:
     space = Space(a=Int(1, 10), b=Int(1, 10), c=Int(1, 10**6), d=Int(1, 10**6))
-    trials = run(suggester("auto", "grid", space), lambda _: Told((0.0,)), 1000)
+    trials = run(suggester("auto", "grid", space), lambda _: Feedback((0.0,)), 1000)
     for name in ("a", "b"):
         per_level = [sum(params[name] == k for params, _ in trials) for k in range(1, 11)]
         assert min(per_level) > 70
@@ -337,15 +338,15 @@ def test_a_budget_below_the_grid_meets_every_level_evenly() -> None:
 @pytest.mark.parametrize(
     ("results", "message"),
     [
-        ([Told((1.0,))], "1 results for 3 candidates"),
-        ([Told((1.0,)), Told((math.nan,)), Told((1.0,))], "result 1 is not finite"),
-        ([Told((1.0,)), Told((1.0,)), Told((-math.inf,))], "result 2 is not finite"),
-        ([Told((1.0,), (math.inf,)), Told((1.0,)), Told((1.0,))], "result 0 is not finite"),
-        ([Told((1.0, 2.0)), Told((1.0,)), Told((1.0,))], "2 values for 1 objectives"),
+        ([Feedback((1.0,))], "1 results for 3 candidates"),
+        ([Feedback((1.0,)), Feedback((math.nan,)), Feedback((1.0,))], "result 1 is not finite"),
+        ([Feedback((1.0,)), Feedback((1.0,)), Feedback((-math.inf,))], "result 2 is not finite"),
+        ([Feedback((1.0,), (math.inf,)), Feedback((1.0,)), Feedback((1.0,))], "result 0 is not finite"),
+        ([Feedback((1.0, 2.0)), Feedback((1.0,)), Feedback((1.0,))], "2 values for 1 objectives"),
     ],
 )
 def test_what_cannot_be_told_is_refused_whole(
-    backend: str, sampler: str, results: list[Told], message: str
+    backend: str, sampler: str, results: list[Feedback], message: str
 ) -> None:
     search = suggester(backend, sampler, space_for(sampler))
     batch = search.ask(3)
@@ -356,7 +357,7 @@ def test_what_cannot_be_told_is_refused_whole(
     untouched = suggester(backend, sampler, space_for(sampler))
     assert untouched.ask(3) == batch
     for each in (search, untouched):
-        each.tell([Told((float(i),)) for i in range(3)])
+        each.tell([Feedback((float(i),)) for i in range(3)])
     assert search.ask(3) == untouched.ask(3)
 
 

@@ -13,8 +13,8 @@ from sweeps import add_funding
 from backtune import backtest_positions, load_bars
 from backtune.data.bars import Bars
 from backtune.data.synthetic import make_market
+from backtune.search.suggesters.feedback import Feedback
 from backtune.search.suggesters.samplers import make_suggester
-from backtune.search.suggesters.suggest import Told
 from backtune.space import Choice, Float, Int, Space
 from backtune.spec import Search
 from backtune.strategy.registry import StrategyFactory
@@ -180,12 +180,12 @@ def _asked(sampler: str, backend: str, space: Space) -> list[dict[str, Any]]:
     return asked
 
 
-def _outcome(params: Mapping[str, Any], number: int) -> Told:
+def _outcome(params: Mapping[str, Any], number: int) -> Feedback:
     if number % 9 == 8:
-        return Told(None)
+        return Feedback(None)
     sizes = [float(value) if not isinstance(value, str) else float(len(value)) for value in params.values()]
     value = -sum((size - 1.5) * (size - 1.5) for size in sizes)
-    return Told((value,), (1.0 if number % 7 == 6 else 0.0,))
+    return Feedback((value,), (1.0 if number % 7 == 6 else 0.0,))
 
 
 def _flat(asked: Iterable[Mapping[str, Any]]) -> list[Any]:

@@ -56,7 +56,9 @@ def test_the_best_has_neighbours_that_the_search_left_out(sparse):
         log = TrialLog(sparse.run.study_folder(study.id), space, 1).read()
         assert [trial.number for trial in log] == list(range(24))
         tried = [trial.params for trial in log]
-        assert all(probe.params not in tried and space.broken_rule(probe.params) is None for probe in found)
+        assert all(
+            probe.params not in tried and space.find_broken_rule(probe.params) is None for probe in found
+        )
         assert all(probe.params[name] in space[name] for probe in found for name in space)
     for row in sparse.rows():
         evidence = row.evidence

@@ -72,7 +72,7 @@ def test_a_conditional_space_is_searched_stored_and_replayed(tmp_path, market, s
     assert (trials.filter(is_time)["params_hold"] < trials.filter(is_time)["params_period"]).all()
     space = entry.parameters()
     for row in trials.iter_rows(named=True):
-        assert space.active(params_of(row, space)) == params_of(row, space)
+        assert space.select_active(params_of(row, space)) == params_of(row, space)
     # A larger budget replays the rows of the smaller one before it goes on.
     before = rows_of(result.run)
     extended = run_sweep(

@@ -13,8 +13,8 @@ from backtune.results.evidence import Evidence, Setting
 from backtune.results.searched import Searched
 from backtune.results.summary import Winner
 from backtune.results.trial import Trial
+from backtune.search.suggesters.feedback import Feedback
 from backtune.search.suggesters.samplers import make_suggester
-from backtune.search.suggesters.suggest import Told
 from backtune.simulation.window import BarWindow
 from backtune.spec import Execution, Search
 from backtune.strategy.registry import strategy_ref
@@ -72,7 +72,7 @@ def search_bars(
             break
         numbered = list(enumerate(candidates, start=len(trials)))
         batch = list(scorer.trials(numbered, window))
-        suggester.tell([Told(trial.values, scorer.told(trial)) for trial in batch])
+        suggester.tell([Feedback(trial.values, scorer.told(trial)) for trial in batch])
         trials += batch
     trials = trials[:n_trials]
     best = best_of(trials, setting.objectives)

@@ -19,7 +19,7 @@ import numpy as np
 from backtune.checks.lookahead_perturbations import FUTURES, IN_WORDS, read_only
 from backtune.data.bars import Bars
 from backtune.errors import BacktuneError, BarsError, StrategyError
-from backtune.space import Choice, Int, Parameter, Params, Space, Value
+from backtune.space import Params, Space, Value
 from backtune.strategy.base import BaseStrategy, check_positions
 from backtune.strategy.registry import as_strategy
 
@@ -146,9 +146,13 @@ def candidates(space: Space, n_random: int = 8, seed: int = 0) -> list[Params]:
         corners: Iterable[tuple[Value, ...]] = itertools.product(*ends)
     else:
         corners = [tuple(end[random.integers(len(end))] for end in ends) for _ in range(N_CORNERS)]
-    drawn = [tuple(_draw(parameter, random) for parameter in space.values()) for _ in range(n_random)]
+    drawn = [tuple(parameter.draw(random) for parameter in space.values()) for _ in range(n_random)]
     wholes = [space.defaults(), *(dict(zip(space, values, strict=True)) for values in (*corners, *drawn))]
-    sets = [space.active(params) for params in wholes if space.broken_rule(space.active(params)) is None]
+    sets = [
+        space.select_active(params)
+        for params in wholes
+        if space.find_broken_rule(space.select_active(params)) is None
+    ]
     return [params for i, params in enumerate(sets) if params not in sets[:i]]
 
 
@@ -239,13 +243,3 @@ def _positions_of(strategy: type[BaseStrategy], params: Params, bars: Bars) -> n
         raise
     except Exception as error:
         raise StrategyError(f"{strategy.name}: {type(error).__name__}: {error}") from error
-
-
-def _draw(parameter: Parameter, random: np.random.Generator) -> Value:
-    if isinstance(parameter, Choice):
-        return parameter.choices[random.integers(len(parameter.choices))]
-    if parameter.step is None:
-        low, high, part = parameter.low, parameter.high, float(random.random())
-        return min(low * (high / low) ** part, high) if parameter.log else low + (high - low) * part
-    k = int(random.integers(math.floor((parameter.high - parameter.low) / parameter.step + 1e-9) + 1))
-    return parameter.low + k * parameter.step if isinstance(parameter, Int) else parameter.at(k)

@@ -7,7 +7,7 @@ import inspect
 from rich.table import Table
 
 from backtune.cli.options import Json, print_json, stdout_console
-from backtune.space import Choice, Parameter
+from backtune.space import Parameter
 
 
 def strategies(json: Json = False) -> None:
@@ -29,6 +29,7 @@ def strategies(json: Json = False) -> None:
 def _range(parameter: Parameter) -> str:
     conditions = [f"{name} is {' or '.join(map(str, values))}" for name, values in parameter.when.items()]
     when = f" when {' and '.join(conditions)}" if conditions else ""
-    if isinstance(parameter, Choice):
-        return " | ".join(map(str, parameter.choices)) + when
-    return f"{parameter.low:g} .. {parameter.high:g}{when}"
+    scale = parameter.scale
+    if scale is None:
+        return " | ".join(map(str, parameter.ends())) + when
+    return f"{scale.low:g} .. {scale.high:g}{when}"

@@ -21,7 +21,7 @@ from backtune.results.stage import Stages
 from backtune.results.stitched import Stitched, stitched
 from backtune.results.stress import Stress, stress_winner
 from backtune.results.summary import Winner
-from backtune.space import Choice, Parameter, Space, Value
+from backtune.space import Parameter, Space, Value
 from backtune.spec import Objective
 from backtune.validation.overfitting import Overfitting, overfitting
 
@@ -261,4 +261,4 @@ class Content:
 def _place(value: Value | None, parameter: Parameter) -> float:
     if value is None:
         return np.nan
-    return float(parameter.choices.index(value) if isinstance(parameter, Choice) else value)
+    return float(parameter.ends().index(value) if parameter.scale is None else value)

@@ -19,11 +19,17 @@ from backtune.errors import ResultsError
 from backtune.results.trial import Trial
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.types import N_BLOCKS
-from backtune.space import Choice, Float, Parameter, Space, Value
+from backtune.space import Parameter, Space, Value
 from backtune.storage.files import names_in, paths_below, read_bytes, remove, write_atomically
 from backtune.storage.location import Location, S3Path
 
 _NAME = re.compile(r"(\d+)-(\d+)\.parquet")
+_COLUMN_TYPES: dict[type, pl.DataType] = {
+    int: pl.Int64(),
+    float: pl.Float64(),
+    bool: pl.Boolean(),
+    str: pl.String(),
+}
 _BLOCKS = ("block_count", "block_sum", "block_sum_squares")
 
 
@@ -247,20 +253,14 @@ def _value_columns(
 
 
 def _column_type(parameter: Parameter) -> pl.DataType:
-    if isinstance(parameter, Choice):
-        kinds = {type(choice) for choice in parameter.choices}
-        plain: dict[type, pl.DataType] = {
-            int: pl.Int64(),
-            float: pl.Float64(),
-            bool: pl.Boolean(),
-            str: pl.String(),
-        }
-        return plain[kinds.pop()] if len(kinds) == 1 else pl.String()
-    return pl.Float64() if isinstance(parameter, Float) else pl.Int64()
+    if len(parameter.value_types) > 1:
+        return pl.String()
+    (value_type,) = parameter.value_types
+    return _COLUMN_TYPES[value_type]
 
 
 def _is_mixed(parameter: Parameter) -> bool:
-    return isinstance(parameter, Choice) and len({type(choice) for choice in parameter.choices}) > 1
+    return len(parameter.value_types) > 1
 
 
 def _encoded(values: list[Value | None], parameter: Parameter) -> list[Value | None]:

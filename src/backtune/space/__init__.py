@@ -1,16 +1,18 @@
-"""What may vary: parameters with their ranges, and spaces of them with rules and conditions.
+"""The space of a search: parameters with their ranges, the rules between them and the conditions on them.
 
-- :mod:`.numbers`: numbers that arrive as text
-- :mod:`.parameters`: ``Float``, ``Int``, ``Choice``
-- :mod:`.rules`: what candidates keep between two parameters
+- :mod:`.numbers`: numbers that are written as text
+- :mod:`.scale`: the arithmetic of a range of numbers
+- :mod:`.parameters`: ``Float``, ``Int``, ``Choice`` and their interface
+- :mod:`.rules`: rules between two parameters
 - :mod:`.space`: parameters and rules together
-- :mod:`.reading`: from the plain data of a spec
+- :mod:`.reading`: spaces in the plain data of a spec
 """
 
 from backtune.space.numbers import NUMBER, as_number, is_finite
-from backtune.space.parameters import Choice, Float, Int, Parameter, Params, Value, numeric, parameter_to_json
+from backtune.space.parameters import Choice, Float, Int, Parameter, Params, Value, read_numeric_choices
 from backtune.space.reading import parse_parameter, parse_rules, parse_space, plain_definition
 from backtune.space.rules import Rule
+from backtune.space.scale import Scale
 from backtune.space.space import RULES, Space
 
 __all__ = [
@@ -22,14 +24,14 @@ __all__ = [
     "Parameter",
     "Params",
     "Rule",
+    "Scale",
     "Space",
     "Value",
     "as_number",
     "is_finite",
-    "numeric",
-    "parameter_to_json",
     "parse_parameter",
     "parse_rules",
     "parse_space",
     "plain_definition",
+    "read_numeric_choices",
 ]

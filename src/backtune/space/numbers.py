@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 # Without a sign, as Python reads it too: 30, .5, 1e-3, 1_000.
 NUMBER: Final = r"(?:\d+(?:_\d+)*(?:\.(?:\d+(?:_\d+)*)?)?|\.\d+(?:_\d+)*)(?:[eE][-+]?\d+)?"
 
 
-def as_number(value: object) -> object:
+def as_number(value: Any) -> Any:
     """Return the number that a text stands for; anything else as it is."""
     try:
         return float(value) if isinstance(value, str) else value
@@ -18,12 +18,12 @@ def as_number(value: object) -> object:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number of Python's own; a truth value is none."""
+    """Return whether a value is a number of Python's own; a truth value is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_finite(value: int | float) -> bool:
-    """Whether a number is one, and no greater than a float can be."""
+    """Return whether a number is finite, and within the range of a float."""
     try:
         return math.isfinite(value)
     except OverflowError:

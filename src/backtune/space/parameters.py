@@ -1,19 +1,24 @@
-"""What may vary: one parameter, its range, and the condition under which it matters."""
+"""The parameters of a strategy: the values that each may take, and the condition under which it matters."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from backtune.errors import SpecError
+from backtune.errors import SearchError, SpecError
 from backtune.space.numbers import as_number, is_finite, is_number
+from backtune.space.scale import Scale
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Value = int | float | str | bool
 Params = dict[str, Value]
-# For each other parameter that decides: its value, or several, at which this one matters. Kept as tuples.
+# The values of other parameters at which a parameter matters, by their names; kept as tuples.
 When = Mapping[str, Any]
 
 
@@ -21,9 +26,191 @@ def _no_condition() -> When:
     return {}
 
 
+class Parameter(ABC):
+    """The values that a parameter of a strategy may take.
+
+    Attributes:
+        default: The value that holds where none is given; None for the middle of a range, or the first choice.
+        when: The values of other parameters at which this one matters, by their names.
+    """
+
+    default: Value | None
+    when: When
+
+    @property
+    @abstractmethod
+    def scale(self) -> Scale | None:
+        """The numbers of a range and their arithmetic; None for a choice."""
+
+    @property
+    @abstractmethod
+    def is_numeric(self) -> bool:
+        """True if all values are numbers."""
+
+    @property
+    @abstractmethod
+    def is_whole(self) -> bool:
+        """True if all values are whole numbers."""
+
+    @property
+    @abstractmethod
+    def value_types(self) -> frozenset[type]:
+        """The types of the values: int, float, bool or str; several where choices are mixed."""
+
+    @property
+    @abstractmethod
+    def is_continuous(self) -> bool:
+        """True if the values cannot be counted."""
+
+    @property
+    @abstractmethod
+    def n_levels(self) -> int:
+        """The number of values; of a continuous range that of the levels that a grid search visits."""
+
+    @abstractmethod
+    def __contains__(self, value: object) -> bool: ...
+
+    @abstractmethod
+    def level(self, index: int) -> Value:
+        """Return the level with an index, counted from the lowest value or the first choice."""
+
+    def levels(self) -> tuple[Value, ...]:
+        """Return all levels."""
+        return tuple(map(self.level, range(self.n_levels)))
+
+    @abstractmethod
+    def ends(self) -> tuple[Value, ...]:
+        """Return the lowest and the highest value of a range, or all choices."""
+
+    @abstractmethod
+    def default_value(self) -> Value:
+        """Return the default: where none is set, the middle of a range, or the first choice."""
+
+    @abstractmethod
+    def read(self, value: object, *, key: str) -> Value:
+        """Return a given value as one of this parameter's type; it may lie outside of a range, which bounds a search only.
+
+        Whole numbers written as 10.0, as tables do, are read as 10.
+
+        Raises:
+            SpecError: The value is of another type, or none of the choices.
+        """
+
+    @abstractmethod
+    def nearest(self, value: Value) -> Value:
+        """Return the value that is nearest to a number; for what is no number or no choice the lowest value or the default."""
+
+    @abstractmethod
+    def draw(self, random: np.random.Generator) -> Value:
+        """Return a random value, uniform on the scale or among the choices."""
+
+    @abstractmethod
+    def axis(self, levels_as_real: float) -> Parameter:
+        """Return the parameter that a search backend sees in place of this one: codes instead of levels and choices.
+
+        Args:
+            levels_as_real: The number of levels from which on a range with steps is searched as a continuous one.
+        """
+
+    @abstractmethod
+    def encode(self, value: object, *, key: str) -> int | float:
+        """Return the code of a value on the axis.
+
+        Raises:
+            SearchError: The value is none of this parameter's.
+        """
+
+    @abstractmethod
+    def decode(self, code: Value) -> Value:
+        """Return the value that a code on the axis stands for; a code beyond the axis stands for the value at its end."""
+
+    @abstractmethod
+    def under_condition(self, when: When) -> Parameter:
+        """Return this parameter with another condition."""
+
+    @abstractmethod
+    def convert_choices(self, convert: Callable[[Value], Value]) -> Parameter:
+        """Return this parameter with each of its choices converted; a range has none and stays as it is."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Return the mapping that :func:`~backtune.space.reading.parse_parameter` reads back."""
+
+
+class _Range(Parameter):
+    """A parameter whose values are the numbers of a scale."""
+
+    low: float
+    high: float
+    log: bool
+    step: float | None
+
+    is_numeric = True
+
+    @cached_property
+    def scale(self) -> Scale:
+        return Scale(self.low, self.high, self.step, self.log, is_whole=self.is_whole)
+
+    @property
+    def value_types(self) -> frozenset[type]:
+        return frozenset({int if self.is_whole else float})
+
+    @property
+    def is_continuous(self) -> bool:
+        return self.scale.is_continuous
+
+    @property
+    def n_levels(self) -> int:
+        return self.scale.n_levels
+
+    def level(self, index: int) -> Value:
+        return self.scale.level(index)
+
+    def ends(self) -> tuple[Value, ...]:
+        return self.low, self.high
+
+    def default_value(self) -> Value:
+        return self.scale.middle() if self.default is None else self.default
+
+    def nearest(self, value: Value) -> Value:
+        if isinstance(value, str | bool) or not is_finite(value):
+            return self.level(0)
+        return self.scale.nearest(value)
+
+    def draw(self, random: np.random.Generator) -> Value:
+        return self.scale.draw(random)
+
+    def axis(self, levels_as_real: float) -> Parameter:
+        axis = self.scale.axis(levels_as_real)
+        if axis.is_whole:
+            return Int(int(axis.low), int(axis.high), log=axis.is_log)
+        return Float(axis.low, axis.high, log=axis.is_log)
+
+    def encode(self, value: object, *, key: str) -> int | float:
+        return self.scale.encode(value, key=key)
+
+    def decode(self, code: Value) -> Value:
+        return self.scale.decode(float(code))
+
+    def convert_choices(self, convert: Callable[[Value], Value]) -> Parameter:
+        del convert
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "type": "int" if self.is_whole else "float",
+            "low": self.low,
+            "high": self.high,
+            "step": self.step,
+            "log": self.log,
+            "default": self.default,
+            **_condition_to_json(self.when),
+        }
+
+
 @dataclass(frozen=True)
-class Float:
-    """A real number in [low, high], both included; on a grid from ``low`` where ``step`` is given."""
+class Float(_Range):
+    """A real number in [low, high], both included; in steps from ``low`` where ``step`` is given."""
 
     low: float
     high: float
@@ -31,6 +218,8 @@ class Float:
     log: bool = False
     step: float | None = None
     when: When = field(default_factory=_no_condition, hash=False)
+
+    is_whole = False
 
     def __post_init__(self) -> None:
         _check_range(self)
@@ -40,30 +229,14 @@ class Float:
         return is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
 
     def read(self, value: object, *, key: str) -> Value:
-        """Return a number that may lie outside the range, which bounds a search only.
+        return _read_number(value, key)
 
-        Raises:
-            SpecError: it is no finite number.
-        """
-        return _number(value, key)
-
-    def ends(self) -> tuple[Value, ...]:
-        """The lowest and the highest value."""
-        return self.low, self.high
-
-    def grid(self) -> tuple[float, ...]:
-        """All values where there is a step, an empty tuple where the range is continuous."""
-        if self.step is None:
-            return ()
-        return tuple(self.at(i) for i in range(n_steps(self.low, self.high, self.step)))
-
-    def at(self, i: int) -> float:
-        """The i-th value of the grid; rounding does not carry the last one past ``high``."""
-        return min(self.low + i * (self.step or 0.0), self.high)
+    def under_condition(self, when: When) -> Parameter:
+        return replace(self, when=when)
 
 
 @dataclass(frozen=True)
-class Int:
+class Int(_Range):
     """A whole number in [low, high], both included, in steps of ``step`` from ``low``."""
 
     low: int
@@ -73,6 +246,8 @@ class Int:
     step: int = 1
     when: When = field(default_factory=_no_condition, hash=False)
 
+    is_whole = True
+
     def __post_init__(self) -> None:
         _check_range(self)
         _read_condition(self)
@@ -81,29 +256,22 @@ class Int:
         return is_number(value) and _is_whole(value) and self.low <= value <= self.high  # type: ignore[operator, arg-type]
 
     def read(self, value: object, *, key: str) -> Value:
-        """Return a whole number that may lie outside the range; 10.0, as tables write it, is 10.
+        return _read_whole_number(value, key)
 
-        Raises:
-            SpecError: it is no whole number.
-        """
-        return _whole_number(value, key)
-
-    def ends(self) -> tuple[Value, ...]:
-        """The lowest and the highest value."""
-        return self.low, self.high
-
-    def grid(self) -> tuple[int, ...]:
-        """All values."""
-        return tuple(range(self.low, self.high + 1, self.step))
+    def under_condition(self, when: When) -> Parameter:
+        return replace(self, when=when)
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Parameter):
     """One of the listed values; a list of one fixes the parameter."""
 
     choices: tuple[Value, ...]
     default: Value | None = None
     when: When = field(default_factory=_no_condition, hash=False)
+
+    scale = None
+    is_continuous = False
 
     def __post_init__(self) -> None:
         _read_condition(self)
@@ -117,28 +285,6 @@ class Choice:
         if self.default is not None and self.default not in self.choices:
             raise SpecError("default", f"{self.default!r} is not one of the choices {list(self.choices)}")
 
-    def __contains__(self, value: object) -> bool:
-        return value in self.choices
-
-    def read(self, value: object, *, key: str) -> Value:
-        """Return the choice that a value is; 1 is 1.0, and neither is True.
-
-        Where all choices are numbers, another number is one outside the range, as for :class:`Float` and :class:`Int`.
-
-        Raises:
-            SpecError: it is none of the choices, and not outside their range either.
-        """
-        for choice in self.choices if isinstance(value, str | Real) else ():
-            if value == choice and isinstance(value, bool) == isinstance(choice, bool):
-                return choice
-        if self.is_numeric:
-            return _whole_number(value, key) if self.is_whole else _number(value, key)
-        is_text_due = not isinstance(value, str) and any(isinstance(choice, str) for choice in self.choices)
-        hint = "; quote words such as on and no, which YAML reads as true and false" if is_text_due else ""
-        raise SpecError(
-            key, f"{value!r} is not one of the choices{hint}", value=value, allowed=map(repr, self.choices)
-        )
-
     @property
     def is_numeric(self) -> bool:
         return all(map(is_number, self.choices))
@@ -147,30 +293,96 @@ class Choice:
     def is_whole(self) -> bool:
         return self.is_numeric and all(_is_whole(choice) for choice in self.choices)  # type: ignore[arg-type]
 
+    @property
+    def value_types(self) -> frozenset[type]:
+        return frozenset(map(type, self.choices))
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.choices)
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.choices
+
+    def level(self, index: int) -> Value:
+        return self.choices[index]
+
     def ends(self) -> tuple[Value, ...]:
-        """Every value."""
         return self.choices
 
-    def grid(self) -> tuple[Value, ...]:
-        """All values."""
-        return self.choices
+    def default_value(self) -> Value:
+        return self.choices[0] if self.default is None else self.default
 
+    def read(self, value: object, *, key: str) -> Value:
+        """Return the choice that a value is; 1 is 1.0, and neither is True.
 
-Parameter = Float | Int | Choice
+        Where all choices are numbers, another number is one outside the range, as for :class:`Float` and :class:`Int`.
+        """
+        for choice in self.choices if isinstance(value, str | Real) else ():
+            if value == choice and isinstance(value, bool) == isinstance(choice, bool):
+                return choice
+        if self.is_numeric:
+            return _read_whole_number(value, key) if self.is_whole else _read_number(value, key)
+        is_text_due = not isinstance(value, str) and any(isinstance(choice, str) for choice in self.choices)
+        hint = "; quote words such as on and no, which YAML reads as true and false" if is_text_due else ""
+        raise SpecError(
+            key, f"{value!r} is not one of the choices{hint}", value=value, allowed=map(repr, self.choices)
+        )
 
+    def nearest(self, value: Value) -> Value:
+        return self.default_value() if self._index_of(value) is None else value
 
-def parameter_to_json(parameter: Parameter) -> dict[str, Any]:
-    """The mapping that ``parse_parameter`` reads back."""
-    when = {"when": {name: list(values) for name, values in parameter.when.items()}} if parameter.when else {}
-    if isinstance(parameter, Choice):
+    def draw(self, random: np.random.Generator) -> Value:
+        return self.choices[int(random.integers(len(self.choices)))]
+
+    def axis(self, levels_as_real: float) -> Parameter:
+        del levels_as_real
+        return Choice(tuple(range(len(self.choices))))
+
+    def encode(self, value: object, *, key: str) -> int | float:
+        index = self._index_of(value)
+        if index is None:
+            raise SearchError(f"{key}: {value!r} is not one of the choices {list(self.choices)}")
+        return index
+
+    def decode(self, code: Value) -> Value:
+        return self.choices[int(code)]
+
+    def under_condition(self, when: When) -> Parameter:
+        return replace(self, when=when)
+
+    def convert_choices(self, convert: Callable[[Value], Value]) -> Parameter:
+        default = None if self.default is None else convert(self.default)
+        return replace(self, choices=tuple(map(convert, self.choices)), default=default)
+
+    def to_json(self) -> dict[str, Any]:
         return {
-            "type": "choice", "choices": list(parameter.choices), "default": parameter.default, **when,
-        }  # fmt: skip
-    kind = "int" if isinstance(parameter, Int) else "float"
-    return {
-        "type": kind, "low": parameter.low, "high": parameter.high,
-        "step": parameter.step, "log": parameter.log, "default": parameter.default, **when,
-    }  # fmt: skip
+            "type": "choice",
+            "choices": list(self.choices),
+            "default": self.default,
+            **_condition_to_json(self.when),
+        }
+
+    def _index_of(self, value: object) -> int | None:
+        """Return the place of a value among the choices, where 1, 1.0 and True are different values."""
+        for index, choice in enumerate(self.choices):
+            if type(choice) is type(value) and choice == value:
+                return index
+        return None
+
+
+def read_numeric_choices(parameter: Parameter) -> Parameter:
+    """Return a parameter with numbers for the choices that are finite numbers written as text."""
+    return parameter.convert_choices(_as_finite_number)
+
+
+def _as_finite_number(value: Value) -> Value:
+    number = as_number(value)
+    return number if is_number(number) and is_finite(number) else value
+
+
+def _condition_to_json(when: When) -> dict[str, Any]:
+    return {"when": {name: list(values) for name, values in when.items()}} if when else {}
 
 
 def _check_range(parameter: Float | Int) -> None:
@@ -182,9 +394,9 @@ def _check_range(parameter: Float | Int) -> None:
     for name, number in numbers.items():
         if not is_number(number) or not is_finite(number):
             raise SpecError(name, f"{number!r} is not a finite number", value=number)
-        if isinstance(parameter, Int) and not _is_whole(number):
-            raise SpecError(name, f"{number!r} is not a whole number", value=number)
-        if isinstance(parameter, Int):
+        if parameter.is_whole:
+            if not _is_whole(number):
+                raise SpecError(name, f"{number!r} is not a whole number", value=number)
             object.__setattr__(parameter, name, int(number))
     if not isinstance(parameter.log, bool):
         raise SpecError("log", f"{parameter.log!r} is neither true nor false", value=parameter.log)
@@ -200,33 +412,16 @@ def _check_range(parameter: Float | Int) -> None:
         raise SpecError("default", f"{parameter.default} is outside [{parameter.low}, {parameter.high}]")
 
 
-def n_steps(low: float, high: float, step: float) -> int:
-    return math.floor((high - low) / step + 1e-9) + 1
-
-
-def numeric(parameter: Parameter) -> Parameter:
-    """Return a parameter whose choices are numbers where their texts stand for some."""
-    if not isinstance(parameter, Choice):
-        return parameter
-    read: list[Any] = [as_number(choice) for choice in (*parameter.choices, parameter.default)]
-    if any(isinstance(value, float) and not math.isfinite(value) for value in read):
-        return parameter
-    return replace(parameter, choices=tuple(read[:-1]), default=read[-1])
-
-
-def _number(value: object, key: str) -> int | float:
+def _read_number(value: object, key: str) -> int | float:
     """Return a number as one of Python's own; those of other libraries count too."""
     if isinstance(value, bool) or not isinstance(value, Real) or not is_finite(value):  # type: ignore[arg-type]
-        raise SpecError(
-            key,
-            f"{value!r} is not a finite number" if is_number(value) else f"{value!r} is not a number",
-            value=value,
-        )
+        kind = "a finite number" if is_number(value) else "a number"
+        raise SpecError(key, f"{value!r} is not {kind}", value=value)
     return int(value) if isinstance(value, Integral) else float(value)
 
 
-def _whole_number(value: object, key: str) -> int:
-    number = _number(value, key)
+def _read_whole_number(value: object, key: str) -> int:
+    number = _read_number(value, key)
     if not _is_whole(number):
         raise SpecError(key, f"{value!r} is not a whole number", value=value)
     return int(number)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from backtune.errors import SpecError
@@ -52,28 +53,19 @@ def parse_parameter(definition: object, *, key: str) -> Parameter:
     """
     if not isinstance(definition, Mapping):
         if isinstance(definition, int | float | str | bool):
-            return _build(Choice, {"choices": [definition]}, key)
+            return _build_choice({"choices": [definition]}, key)
         raise SpecError(key, f"{definition!r} is not a range", value=definition)
-    fields = dict(definition)
-    kind = str(fields.pop("type", "choice" if "choices" in fields else "float"))
-    if "range" in fields:
-        bounds = fields.pop("range")
-        if not isinstance(bounds, list | tuple) or len(bounds) != 2:
-            raise SpecError(f"{key}.range", f"{bounds!r} is not a pair [min, max]", value=bounds)
-        fields["low"], fields["high"] = bounds
-    kinds: dict[str, tuple[type[Parameter], tuple[str, ...]]] = {
-        "float": (Float, ("low", "high", "default", "log", "step", "when")),
-        "int": (Int, ("low", "high", "default", "log", "step", "when")),
-        "choice": (Choice, ("choices", "default", "when")),
-    }
+    fields = {name: value for name, value in definition.items() if value is not None}
+    kind = str(fields.pop("type", "choice" if "choices" in definition else "float"))
     kind = {"integer": "int", "categorical": "choice"}.get(kind, kind)
-    if kind not in kinds:
-        raise SpecError(f"{key}.type", f"unknown type {kind!r}", value=kind, allowed=kinds)
-    parameter, allowed = kinds[kind]
+    if kind not in _KINDS:
+        raise SpecError(f"{key}.type", f"unknown type {kind!r}", value=kind, allowed=_KINDS)
+    build, allowed = _KINDS[kind]
     for name in fields:
         if name not in allowed:
-            raise SpecError(f"{key}.{name}", "unknown key", value=name, allowed=("type", *allowed))
-    return _build(parameter, {k: v for k, v in fields.items() if v is not None}, key)
+            shown = [name for name in ("type", *allowed) if name != "range"]
+            raise SpecError(f"{key}.{name}", "unknown key", value=name, allowed=shown)
+    return build(fields, key)
 
 
 def plain_definition(definition: object) -> object:
@@ -89,21 +81,38 @@ def plain_definition(definition: object) -> object:
     )
 
 
-def _build(parameter: type[Parameter], fields: dict[str, Any], key: str) -> Parameter:
-    if parameter is Choice:
-        choices = fields.get("choices")
-        if not isinstance(choices, list | tuple):
-            raise SpecError(f"{key}.choices", f"{choices!r} is not a list", value=choices)
-        fields["choices"] = tuple(choices)
+def _build_range(parameter: type[Float | Int], fields: dict[str, Any], key: str) -> Parameter:
+    if "range" in fields:
+        bounds = fields.pop("range")
+        if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+            raise SpecError(f"{key}.range", f"{bounds!r} is not a pair [min, max]", value=bounds)
+        fields["low"], fields["high"] = bounds
     for bound in ("low", "high"):
-        if parameter is not Choice and bound not in fields:
+        if bound not in fields:
             raise SpecError(f"{key}.{bound}", "is missing")
-    if parameter is not Choice:
-        fields = {
-            name: as_number(value) if name in (*_NUMBERS, "default") else value
-            for name, value in fields.items()
-        }
+    numbers = (*_NUMBERS, "default")
     try:
-        return parameter(**fields)
+        return parameter(
+            **{name: as_number(fields[name]) if name in numbers else fields[name] for name in fields}
+        )
     except SpecError as error:
-        raise SpecError(f"{key}.{error.key}", str(error).split(": ", 1)[1], value=error.value) from None
+        raise error.prefix_key(key) from None
+
+
+def _build_choice(fields: dict[str, Any], key: str) -> Parameter:
+    choices = fields.get("choices")
+    if not isinstance(choices, list | tuple):
+        raise SpecError(f"{key}.choices", f"{choices!r} is not a list", value=choices)
+    try:
+        return Choice(**{**fields, "choices": tuple(choices)})
+    except SpecError as error:
+        raise error.prefix_key(key) from None
+
+
+_RANGE_KEYS = ("low", "high", "default", "log", "step", "when", "range")
+# The types of a parameter: what builds it, and the keys that its definition may have.
+_KINDS: dict[str, tuple[Callable[[dict[str, Any], str], Parameter], tuple[str, ...]]] = {
+    "float": (partial(_build_range, Float), _RANGE_KEYS),
+    "int": (partial(_build_range, Int), _RANGE_KEYS),
+    "choice": (_build_choice, ("choices", "default", "when")),
+}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from backtune.errors import SpecError
 from backtune.space.numbers import NUMBER, is_number
-from backtune.space.parameters import Choice, Parameter, Params
+from backtune.space.parameters import Parameter, Params
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -95,7 +95,7 @@ class Rule:
             return
         left, right = ([float(end) for end in parameters[name].ends()] for name in self.names)
         if not any(self.holds({self.left.name: a, self.right.name: b}) for a in left for b in right):
-            ranges = " and ".join(f"{name} is {_range(parameters[name])}" for name in self.names)
+            ranges = " and ".join(f"{name} is {_describe_range(parameters[name])}" for name in self.names)
             raise SpecError("rules", f"'{self}' can never hold: {ranges}", value=str(self))
 
     def __str__(self) -> str:
@@ -111,8 +111,8 @@ def _plain(number: float) -> str:
     return repr(number).removesuffix(".0")
 
 
-def _range(parameter: Parameter) -> str:
-    low, high = parameter.ends()[0], parameter.ends()[-1]
-    if isinstance(parameter, Choice):
-        return f"one of {list(parameter.choices)}" if len(parameter.choices) > 1 else str(low)
-    return f"{low} to {high}" if low != high else str(low)
+def _describe_range(parameter: Parameter) -> str:
+    ends = parameter.ends()
+    if parameter.scale is None and len(ends) > 1:
+        return f"one of {list(ends)}"
+    return str(ends[0]) if ends[0] == ends[-1] else f"{ends[0]} to {ends[-1]}"

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from backtune.errors import SpecError
 from backtune.space.parameters import (
-    Choice,
-    Float,
-    Int,
     Parameter,
     Params,
     Value,
-    n_steps,
-    numeric,
-    parameter_to_json,
+    read_numeric_choices,
 )
 from backtune.space.rules import Rule
 
@@ -74,8 +67,8 @@ class Space(Mapping[str, Parameter]):
         """What each candidate keeps."""
         return self._rules
 
-    def active(self, params: Params) -> Params:
-        """``params`` without the parameters that do not matter beside the others."""
+    def select_active(self, params: Params) -> Params:
+        """Return ``params`` without the parameters that do not matter beside the others."""
         kept: Params = {}
         for name, parameter in self.items():
             if name in params and all(
@@ -84,13 +77,13 @@ class Space(Mapping[str, Parameter]):
                 kept[name] = params[name]
         return kept
 
-    def broken_rule(self, params: Params) -> Rule | None:
-        """The first rule that a candidate breaks; None where it keeps all."""
+    def find_broken_rule(self, params: Params) -> Rule | None:
+        """Return the first rule that a candidate breaks; None where it keeps all."""
         return next((rule for rule in self._rules if not rule.holds(params)), None)
 
     def defaults(self) -> Params:
         """The default of every parameter; the middle of the range, or the first choice, where none is set."""
-        return {name: _default(parameter) for name, parameter in self.items()}
+        return {name: parameter.default_value() for name, parameter in self.items()}
 
     def override(self, changes: Mapping[str, Parameter], *, key: str = "space") -> Space:
         """The same parameters with some ranges replaced; conditions stay where the changes have none.
@@ -106,7 +99,7 @@ class Space(Mapping[str, Parameter]):
                 raise SpecError(
                     f"{key}.{name}", "is not a parameter of the strategy", value=name, allowed=self
                 )
-        typed = {name: _typed(change, self[name], f"{key}.{name}") for name, change in changes.items()}
+        typed = {name: _match_type(change, self[name], f"{key}.{name}") for name, change in changes.items()}
         kept = {name: _conditioned(typed.get(name, old), old) for name, old in self.items()}
         left = _that_can_matter(kept)
         return _built(left, (str(rule) for rule in self._rules if left.keys() >= set(rule.names)), key)
@@ -152,41 +145,23 @@ class Space(Mapping[str, Parameter]):
     def to_json(self) -> dict[str, Any]:
         """A plain mapping that ``parse_space`` reads back."""
         rules = {RULES: [str(rule) for rule in self._rules]} if self._rules else {}
-        return {**{name: parameter_to_json(parameter) for name, parameter in self.items()}, **rules}
+        return {**{name: parameter.to_json() for name, parameter in self.items()}, **rules}
 
 
-def _default(parameter: Parameter) -> Value:
-    if parameter.default is not None:
-        return parameter.default
-    if isinstance(parameter, Choice):
-        return parameter.choices[0]
-    if parameter.step is not None:
-        middle = (n_steps(parameter.low, parameter.high, parameter.step) - 1) // 2
-        return parameter.low + middle * parameter.step if isinstance(parameter, Int) else parameter.at(middle)
-    if parameter.log:
-        return math.sqrt(parameter.low * parameter.high)
-    return (parameter.low + parameter.high) / 2
-
-
-def _typed(change: Parameter, own: Parameter, key: str) -> Parameter:
+def _match_type(change: Parameter, own: Parameter, key: str) -> Parameter:
     """Return a change with values of the type that the strategy's own parameter has."""
-    if isinstance(own, Choice) and not own.is_numeric:
-        for value in change.grid() or change.ends():
+    if not own.is_numeric:
+        for value in (*change.ends(), *change.levels()):
             own.read(value, key=key)
         return change
-    change = numeric(change)
-    takes_whole = isinstance(own, Int) or (isinstance(own, Choice) and own.is_whole)
-    if takes_whole and isinstance(change, Float):
+    change = read_numeric_choices(change)
+    if own.is_whole and change.scale is not None and not change.is_whole:
         raise SpecError(key, f"takes whole numbers: use type int, not {change}", value=change)
-    if not isinstance(change, Choice):
-        return change
     try:
-        choices = tuple(own.read(choice, key=key) for choice in change.choices)
-        default = None if change.default is None else own.read(change.default, key=key)
+        return change.convert_choices(lambda choice: own.read(choice, key=key))
     except SpecError as error:
-        due = "whole numbers" if takes_whole else "numbers"
+        due = "whole numbers" if own.is_whole else "numbers"
         raise SpecError(key, f"takes {due}: {error.problem}", value=error.value) from None
-    return replace(change, choices=choices, default=default)
 
 
 def _built(parameters: Mapping[str, Parameter], rules: Iterable[str], key: str) -> Space:
@@ -194,18 +169,18 @@ def _built(parameters: Mapping[str, Parameter], rules: Iterable[str], key: str) 
     try:
         return Space(dict(parameters), rules=rules)
     except SpecError as error:
-        raise SpecError(f"{key}.{error.key}", str(error).split(": ", 1)[1], value=error.value) from None
+        raise error.prefix_key(key) from None
 
 
 def _conditioned(parameter: Parameter, before: Parameter) -> Parameter:
-    return parameter if parameter.when else replace(parameter, when=before.when)
+    return parameter if parameter.when else parameter.under_condition(before.when)
 
 
 def _that_can_matter(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
     kept: dict[str, Parameter] = {}
     for name, parameter in parameters.items():
         if all(
-            other in kept and any(_takes(kept[other], value) for value in values)
+            other in kept and any(_has_value(kept[other], value) for value in values)
             for other, values in parameter.when.items()
         ):
             kept[name] = parameter
@@ -213,15 +188,15 @@ def _that_can_matter(parameters: Mapping[str, Parameter]) -> dict[str, Parameter
 
 
 def _check_conditions(parameters: Mapping[str, Parameter]) -> None:
-    before: list[str] = []
+    before: dict[str, Parameter] = {}
     for name, parameter in parameters.items():
         if name == RULES:
             raise SpecError(
                 RULES, "is no name for a parameter: it stands for the rules between them", value=name
             )
         for other, values in parameter.when.items():
-            _check_condition(f"{name}.when.{other}", other, values, {k: parameters[k] for k in before})
-        before.append(name)
+            _check_condition(f"{name}.when.{other}", other, values, before)
+        before[name] = parameter
 
 
 def _check_condition(
@@ -229,19 +204,22 @@ def _check_condition(
 ) -> None:
     if other not in before:
         raise SpecError(key, f"{other!r} is not a parameter named before it", value=other, allowed=before)
-    if isinstance(before[other], Float):
+    parameter = before[other]
+    if parameter.scale is not None and not parameter.is_whole:
         raise SpecError(key, f"{other!r} is a real number; a condition needs an int or a choice", value=other)
-    if not any(_takes(before[other], value) for value in values):
+    if not any(_has_value(parameter, value) for value in values):
         raise SpecError(
-            key, f"{list(values)!r} is not among the values of {other!r}", value=values,
-            allowed=[repr(value) for value in before[other].ends()],
-        )  # fmt: skip
+            key,
+            f"{list(values)!r} is not among the values of {other!r}",
+            value=values,
+            allowed=[repr(value) for value in parameter.ends()],
+        )
 
 
-def _takes(parameter: Parameter, value: Value) -> bool:
-    return _is_among(value, parameter.choices) if isinstance(parameter, Choice) else value in parameter
+def _has_value(parameter: Parameter, value: Value) -> bool:
+    return value in parameter if parameter.scale is not None else _is_among(value, parameter.ends())
 
 
 def _is_among(value: Value, values: Iterable[Value]) -> bool:
-    """Whether a value is one of several; 1 is 1.0, and neither is True."""
+    """Return whether a value is one of several; 1 is 1.0, and neither is True."""
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)

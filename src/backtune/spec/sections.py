@@ -25,7 +25,14 @@ from pydantic import (
 )
 
 from backtune.errors import SpecError
-from backtune.space import NUMBER, Parameter, as_number, numeric, parse_parameter, plain_definition
+from backtune.space import (
+    NUMBER,
+    Parameter,
+    as_number,
+    parse_parameter,
+    plain_definition,
+    read_numeric_choices,
+)
 from backtune.spec.origin import UTC_MIDNIGHT, Origin
 from backtune.spec.timeframe import Timeframe
 from backtune.storage.location import Location, joined, location
@@ -268,7 +275,7 @@ class Execution(Section):
         value = plain_definition(as_number(value))
         ends: tuple[object, ...] = () if value is None else (value,)
         if isinstance(value, Mapping):
-            ends = numeric(parse_parameter(value, key=key)).ends()
+            ends = read_numeric_choices(parse_parameter(value, key=key)).ends()
         for end in ends:
             if not _is_distance(end):
                 raise SpecError(
@@ -297,7 +304,7 @@ class Execution(Section):
         """The distances that are ranges, by name."""
         ranges = {name: getattr(self, name) for name in DISTANCES}
         return {
-            name: numeric(parse_parameter(value, key=f"execution.{name}"))
+            name: read_numeric_choices(parse_parameter(value, key=f"execution.{name}"))
             for name, value in ranges.items()
             if isinstance(value, Mapping)
         }

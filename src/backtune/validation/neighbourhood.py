@@ -225,7 +225,7 @@ class Neighbourhood:
         return self.trials.cube.params(point, self.trials.params(self.centre))
 
     def _is_allowed(self, params: Params) -> bool:
-        return self.trials.cube.space.broken_rule(params) is None
+        return self.trials.cube.space.find_broken_rule(params) is None
 
 
 def _is_given(value: object) -> bool:

@@ -25,6 +25,7 @@ from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.segments import TrialLog
 from backtune.results.summary import StudySummary
 from backtune.search.study_loop.study import Study, run_study
+from backtune.search.suggesters.backend_suggester import BackendSuggester
 from backtune.search.suggesters.grid import GridSuggester
 from backtune.simulation import simulation
 
@@ -65,7 +66,7 @@ def install(studies: Iterable[Study]) -> None:
     _warm(studies)
     _wrap_compiled()
     simulation._metrics = _timed(simulation._metrics, KERNEL)
-    for suggester in _engines():
+    for suggester in (BackendSuggester, GridSuggester):
         _wrap(suggester, ("ask", "tell"), SAMPLER)
     _wrap(TrialLog, ("read", "append", "merge"), LOG)
     _wrap(StudySummary, ("write",), LOG)
@@ -129,13 +130,6 @@ def _wrap_compiled() -> None:
             for attribute, value in list(vars(module).items()):
                 if isinstance(value, Dispatcher):
                     setattr(module, attribute, _timed(value, KERNEL))
-
-
-def _engines() -> list[type]:
-    from backtune.search.suggesters.optuna import OptunaSuggester
-    from backtune.search.suggesters.rustuna import RustunaSuggester
-
-    return [OptunaSuggester, RustunaSuggester, GridSuggester]
 
 
 def _warm(studies: Iterable[Study]) -> None:

@@ -84,7 +84,7 @@ def test_where_there_is_nothing_to_see_there_is_none(space, states, params):
     ],
 )
 def test_cells_share_a_range(parameter, edges):
-    np.testing.assert_allclose(cell_edges(parameter), edges, rtol=1e-12)
+    np.testing.assert_allclose(cell_edges(parameter.scale), edges, rtol=1e-12)
 
 
 def test_a_cell_has_the_median_of_its_own_trials_and_an_empty_one_has_none():

@@ -72,8 +72,8 @@ def test_a_space_keeps_its_rules() -> None:
         space.override({"fast": Int(2, 300)}), parse_space(space.to_json(), key="k"), space.with_rules(["fast<slow"], key="k"),
     ):  # fmt: skip
         assert [str(rule) for rule in kept.rules] == ["fast < slow"]
-    assert str(space.broken_rule({"fast": 5, "slow": 5.0})) == "fast < slow"
-    assert space.broken_rule({"fast": 5, "slow": 5.5}) is None
+    assert str(space.find_broken_rule({"fast": 5, "slow": 5.0})) == "fast < slow"
+    assert space.find_broken_rule({"fast": 5, "slow": 5.5}) is None
     more = space.with_rules(["slow <= 10 * fast"], key="k")
     assert more.to_json()["rules"] == ["fast < slow", "slow <= 10 * fast"]
     assert "rules" not in Space(NUMBERS).to_json()
@@ -117,14 +117,14 @@ TREE = Space(
     ],
 )
 def test_which_parameters_matter(params: Params, active: list[str]) -> None:
-    assert list(TREE.active(params)) == active
+    assert list(TREE.select_active(params)) == active
 
 
 def test_a_condition_tells_1_from_true() -> None:
     space = Space(
         mode=Choice((1, True, 2.0)), a=Int(0, 1, when={"mode": 1}), b=Int(0, 1, when={"mode": [True, 2]})
     )
-    found = [list(space.active({"mode": mode, "a": 0, "b": 0})) for mode in (1, True, 2.0)]
+    found = [list(space.select_active({"mode": mode, "a": 0, "b": 0})) for mode in (1, True, 2.0)]
     assert found == [["mode", "a"], ["mode", "b"], ["mode", "b"]]
 
 

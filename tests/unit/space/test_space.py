@@ -13,37 +13,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtune.errors import SpecError
-from backtune.space import Choice, Float, Int, Parameter, Space, parameter_to_json, parse_parameter
+from backtune.space import Choice, Float, Int, Parameter, Space, parse_parameter
 
 NAN, INF = math.nan, math.inf
 
 
 @pytest.mark.parametrize(
-    ("parameter", "grid"),
+    ("parameter", "levels"),
     [
         (Int(3, 6), (3, 4, 5, 6)),
         (Int(3, 10, step=3), (3, 6, 9)),
         (Int(5, 5), (5,)),
         (Int(-2, 1), (-2, -1, 0, 1)),
-        (Float(0, 1), ()),
         (Float(0, 1, step=0.25), (0, 0.25, 0.5, 0.75, 1)),
         (Float(0, 1, step=0.4), (0, 0.4, 0.8)),
         (Float(2, 2, step=0.5), (2,)),
         (Choice(("a", 2, True)), ("a", 2, True)),
     ],
 )
-def test_grid(parameter: Parameter, grid: tuple[object, ...]) -> None:
-    assert parameter.grid() == grid
-    assert all(value in parameter for value in grid)
+def test_levels(parameter: Parameter, levels: tuple[object, ...]) -> None:
+    assert parameter.levels() == levels
+    assert not parameter.is_continuous
+    assert parameter.scale is None or parameter.scale.levels().tolist() == list(levels)
+    assert all(value in parameter for value in levels)
 
 
 @pytest.mark.parametrize(("low", "high", "step", "n"), [(0.1, 0.3, 0.1, 3), (0, 1, 0.1, 11), (1, 4, 0.3, 11)])
 def test_rounding_neither_drops_nor_oversteps_the_end(low: float, high: float, step: float, n: int) -> None:
     parameter = Float(low, high, step=step)
-    grid = parameter.grid()
-    assert len(grid) == n
-    assert grid[-1] == high
-    assert all(value in parameter for value in grid)
+    levels = parameter.levels()
+    assert len(levels) == n
+    assert levels[-1] == high
+    assert all(value in parameter for value in levels)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,11 @@ def test_override_refuses(changes: dict[str, Parameter], message: str) -> None:
 
 
 def test_override_with_a_list_of_whole_numbers() -> None:
-    assert SPACE.override({"period": Choice((5, 10, 20)), "level": Int(0, 1)})["period"].grid() == (5, 10, 20)
+    assert SPACE.override({"period": Choice((5, 10, 20)), "level": Int(0, 1)})["period"].levels() == (
+        5,
+        10,
+        20,
+    )
 
 
 def test_complete() -> None:
@@ -305,7 +310,7 @@ def test_values_of_another_type(name: str, given: object, problem: str) -> None:
 def test_changes_take_the_type_of_the_strategys_own(
     name: str, definition: object, values: tuple[object, ...]
 ) -> None:
-    changed = TYPED.override({name: parse_parameter(definition, key="x")})[name].grid()
+    changed = TYPED.override({name: parse_parameter(definition, key="x")})[name].levels()
     assert changed == pytest.approx(values) if name == "level" else changed == values
     assert [type(value) for value in changed] == [type(value) for value in values]
 
@@ -334,14 +339,14 @@ def test_changes_of_another_type(name: str, definition: object, problem: str) ->
 
 @given(parameters())
 def test_written_and_read_back(parameter: Parameter) -> None:
-    written = json.loads(json.dumps(parameter_to_json(parameter)))
+    written = json.loads(json.dumps(parameter.to_json()))
     read = parse_parameter(written, key="p")
     assert read == parameter
     assert Space(x=read).to_json() == {"x": written}
 
 
 @given(parameters())
-def test_defaults_and_grids_are_members(parameter: Parameter) -> None:
+def test_defaults_and_levels_are_members(parameter: Parameter) -> None:
     assert Space(x=parameter).defaults()["x"] in parameter
     if not (isinstance(parameter, Int) and parameter.high > 1000) and not isinstance(parameter, Float):
-        assert all(value in parameter for value in parameter.grid())
+        assert all(value in parameter for value in parameter.levels())

@@ -150,7 +150,7 @@ def test_probes_keep_the_rules() -> None:
     result = found(space, {"fast": [30], "slow": [31]}, [1.0])
     # More of fast, or less of slow, would cross the diagonal.
     assert result.probes[:2] == ({"fast": 28, "slow": 31}, {"fast": 30, "slow": 35})
-    assert all(space.broken_rule(probe) is None for probe in result.probes)
+    assert all(space.find_broken_rule(probe) is None for probe in result.probes)
     columns = {name: [best[name], *(probe[name] for probe in result.probes)] for name in space}
     again = found(space, columns, [1.0] + [0.5] * len(result.probes))
     assert (again.probes, again.neighbourhood) == ((), 0.5)

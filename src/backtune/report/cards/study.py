@@ -16,7 +16,6 @@ from backtune.report.content import Content, StudyContent
 from backtune.report.wording import counted, metric_text, metric_words, value_text
 from backtune.results.row import Row
 from backtune.results.summary import Winner
-from backtune.space import Choice
 
 
 @dataclass(frozen=True)
@@ -130,4 +129,4 @@ def _of_front(study: StudyContent) -> str:
 def _range(study: StudyContent, name: str) -> str:
     parameter = study.space[name]
     ends = [value_text(value) for value in parameter.ends()]
-    return ", ".join(ends) if isinstance(parameter, Choice) else f"{ends[0]} to {ends[-1]}"
+    return ", ".join(ends) if parameter.scale is None else f"{ends[0]} to {ends[-1]}"

@@ -24,7 +24,7 @@ from backtune.report.export.pine_terms import (
     quantity_lines,
 )
 from backtune.simulation.costs import split_params
-from backtune.space import Choice, Float, Parameter, Params, Space, Value
+from backtune.space import Parameter, Params, Space, Value
 from backtune.spec import DISTANCES, Execution
 
 _TEMPLATES = Path(__file__).parent / "pine_templates"
@@ -138,24 +138,24 @@ def _inputs(source: PineSource, rules: Execution, *, has_exits: bool) -> list[st
 def _input(name: str, value: Value, parameter: Parameter | None) -> str:
     kind = _kind(name, value, parameter)
     bounds: list[str] = []
-    if isinstance(parameter, Choice):
-        if len(parameter.choices) > 1 and kind != "bool":
-            bounds = [f"options = [{', '.join(_literal(choice, kind) for choice in parameter.choices)}]"]
-    elif parameter is not None:
-        ends = {"minval": parameter.low, "maxval": parameter.high, "step": parameter.step}
+    scale = None if parameter is None else parameter.scale
+    if scale is not None:
+        ends = {"minval": scale.low, "maxval": scale.high, "step": scale.step}
         bounds = [f"{key} = {_literal(end, kind)}" for key, end in ends.items() if end is not None]
-    elif kind == "float":
-        bounds = ["minval = 0.0"]
+    elif parameter is None:
+        bounds = ["minval = 0.0"] if kind == "float" else []
+    elif parameter.n_levels > 1 and kind != "bool":
+        bounds = [f"options = [{', '.join(_literal(choice, kind) for choice in parameter.ends())}]"]
     return f"{name} = input.{kind}({', '.join([_literal(value, kind), pine_text(name), *bounds])})"
 
 
 def _kind(name: str, value: Value, parameter: Parameter | None) -> str:
-    kinds = {type(one) for one in (value, *(parameter.choices if isinstance(parameter, Choice) else ()))}
+    kinds = {type(value), *(() if parameter is None else parameter.value_types)}
     if kinds in ({bool}, {str}):
         return "bool" if kinds == {bool} else "string"
     if kinds & {bool, str}:
         raise ReportError(f"the choices of {name} are of several kinds, and an input in Pine has one")
-    return "float" if float in kinds or isinstance(parameter, Float) else "int"
+    return "float" if float in kinds else "int"
 
 
 def _literal(value: Value, kind: str) -> str:

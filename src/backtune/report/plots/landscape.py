@@ -18,7 +18,7 @@ from backtune.report.plots.search import MOST_DOTS, parameter_axis, value_axis
 from backtune.report.plots.tone import SIGNED, tone
 from backtune.report.surroundings import Surroundings
 from backtune.report.wording import metric_text, metric_title, share_text
-from backtune.space import Float, Int
+from backtune.space import Scale
 from backtune.spec import Objective
 from backtune.validation.overfitting import Overfitting
 from backtune.validation.plateau import RADIUS
@@ -77,9 +77,9 @@ class Map:
 def map_of(study: StudyContent, trials: Trials) -> Map | None:
     """Over the two numbers that matter most, of those that vary; None where there are fewer, or no trial has both."""
     numbers = [
-        (name, parameter)
+        (name, scale)
         for name in study.importance
-        if isinstance(parameter := study.space[name], Float | Int) and parameter.high > parameter.low
+        if (scale := study.space[name].scale) is not None and scale.high > scale.low
     ]
     if len(numbers) < 2:
         return None
@@ -108,14 +108,13 @@ def map_figure(study: StudyContent, trials: Trials, shown: Map, size: Size) -> M
     return frame.svg(label, *layers, size=size.name)
 
 
-def cell_edges(parameter: Float | Int) -> np.ndarray:
+def cell_edges(scale: Scale) -> np.ndarray:
     """Where the cells of a parameter's range end: half-way between the values of a short grid, else a dozen of equal width."""
-    values = np.array(parameter.grid(), dtype=float)
-    if 1 < len(values) <= MOST_CELLS:
+    if not scale.is_continuous and 1 < scale.n_levels <= MOST_CELLS:
+        values = scale.levels()
         return np.concatenate([values[:1], (values[:-1] + values[1:]) / 2, values[-1:]])
-    if parameter.log:
-        return np.geomspace(parameter.low, parameter.high, MOST_CELLS + 1)
-    return np.linspace(parameter.low, parameter.high, MOST_CELLS + 1)
+    spread = np.geomspace if scale.is_log else np.linspace
+    return spread(scale.low, scale.high, MOST_CELLS + 1)
 
 
 def cell_medians(

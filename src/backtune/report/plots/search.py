@@ -12,7 +12,7 @@ from backtune.report.plots.frame import Frame, words
 from backtune.report.plots.paths import dots, steps
 from backtune.report.wording import IN_PERCENT, metric_text, metric_title, metric_words, value_text
 from backtune.results.best import front
-from backtune.space import Choice, Float, Int, Parameter
+from backtune.space import Parameter
 from backtune.spec import Objective
 
 MOST_DOTS = 400
@@ -159,20 +159,19 @@ def _inside(values: np.ndarray, axis: Axis) -> np.ndarray:
 
 def parameter_axis(parameter: Parameter, column: np.ndarray, title: str) -> Axis:
     """Of a parameter's range, widened where candidates were given from outside it."""
-    if isinstance(parameter, Choice):
-        return of_choices([value_text(choice) for choice in parameter.choices], title)
+    scale = parameter.scale
+    if scale is None:
+        return of_choices([value_text(choice) for choice in parameter.ends()], title)
     seen = column[~np.isnan(column)]
-    low, high = (float(end) for end in (parameter.low, parameter.high))
+    low, high = float(scale.low), float(scale.high)
     if len(seen):
         low, high = min(low, float(seen.min())), max(high, float(seen.max()))
-    if isinstance(parameter, Float | Int) and parameter.log:
-        return logarithmic(low, high, title, 4)
-    return linear(low, high, title, 4)
+    return logarithmic(low, high, title, 4) if scale.is_log else linear(low, high, title, 4)
 
 
 def _spread(frame: Frame, parameter: Parameter, column: np.ndarray) -> np.ndarray:
     """Choices side by side instead of on one line: each trial a little beside its place, by its turn."""
-    if not isinstance(parameter, Choice):
+    if parameter.scale is not None:
         return frame.across(column)
     turns = (np.arange(len(column)) * 0.618) % 1.0
     return frame.across(column + 0.5 * (turns - 0.5))

@@ -16,9 +16,9 @@ from backtune.errors import DataError
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.search.planning.cost import ComputePrices, Line
 from backtune.search.study_loop.study import Study
-from backtune.search.suggesters.grid import n_levels
+from backtune.search.suggesters.feedback import Feedback
 from backtune.search.suggesters.samplers import describe_backend, make_suggester
-from backtune.search.suggesters.suggest import Suggester, Told
+from backtune.search.suggesters.suggester import Suggester
 from backtune.simulation.window import BarWindow
 from backtune.space import Params
 from backtune.spec import Objective
@@ -184,8 +184,8 @@ def _first_candidates(study: Study) -> list[Params]:
 
 def _suggestion(study: Study, clock: _Clock) -> Line:
     """Seconds to ask for a candidate and tell its result, over the trials told before."""
-    search, free = study.search, [p for p in study.space.values() if n_levels(p) != 1]
-    shape = sorted((type(p).__name__, (n_levels(p) or math.inf) < _N_CANDIDATES) for p in free)
+    search, free = study.search, [p for p in study.space.values() if p.n_levels > 1]
+    shape = sorted((type(p).__name__, not p.is_continuous and p.n_levels < _N_CANDIDATES) for p in free)
     key = repr(
         (search.sampler, describe_backend(search), len(search.objectives), bool(search.constraints), shape)
     )
@@ -228,10 +228,10 @@ def _round(study: Study, suggester: Suggester, number: int) -> int:
     return n
 
 
-def _made_up(study: Study, first: int, n: int) -> list[Told]:
+def _made_up(study: Study, first: int, n: int) -> list[Feedback]:
     n_objectives, n_constraints = len(study.search.objectives), len(study.search.constraints)
     return [
-        Told(tuple(math.sin(i * (k + 1.3)) for k in range(n_objectives)), (0.0,) * (n_constraints + 2))
+        Feedback(tuple(math.sin(i * (k + 1.3)) for k in range(n_objectives)), (0.0,) * (n_constraints + 2))
         for i in range(first, first + n)
     ]
 

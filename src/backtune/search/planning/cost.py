@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from backtune.data.bars_ref import BarsRef
 from backtune.search.study_loop.study import Study
-from backtune.search.suggesters.grid import CONTINUOUS_LEVELS, n_levels
 from backtune.search.suggesters.samplers import describe_backend
 from backtune.space import Space
 from backtune.spec import Search
@@ -104,16 +103,19 @@ class ComputePrices:
 
 def n_candidates(search: Search, space: Space) -> int:
     """How many trials a study ends with: its budget, or less where the search exhausts the space before."""
-    levels = [n_levels(parameter) for parameter in space.values()]
-    if search.sampler != "grid" and any(count != 1 for count in levels):
-        return search.trials
-    return min(search.trials, math.prod(count or CONTINUOUS_LEVELS for count in levels))
+    n_combinations = math.prod(parameter.n_levels for parameter in space.values())
+    return (
+        search.trials
+        if search.sampler != "grid" and n_combinations > 1
+        else min(search.trials, n_combinations)
+    )
 
 
 def n_combinations(space: Space) -> int | None:
     """How many different candidates a space has; None where a range is continuous."""
-    levels = [n_levels(parameter) for parameter in space.values()]
-    return None if None in levels else math.prod(count for count in levels if count is not None)
+    if any(parameter.is_continuous for parameter in space.values()):
+        return None
+    return math.prod(parameter.n_levels for parameter in space.values())
 
 
 def _rough_suggestion(search: Search) -> Line:

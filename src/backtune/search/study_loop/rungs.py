@@ -17,7 +17,7 @@ import numpy as np
 
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.trial import Trial
-from backtune.search.suggesters.suggest import Told
+from backtune.search.suggesters.feedback import Feedback
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.types import N_BLOCKS
 from backtune.simulation.window import BarWindow
@@ -118,7 +118,7 @@ class Yardstick:
         return len(best) > 0 and bool(_dominate(best, self._signs * values).all())
 
 
-def told_of_stopped(trial: Trial, objectives: Sequence[Objective]) -> Told:
+def told_of_stopped(trial: Trial, objectives: Sequence[Objective]) -> Feedback:
     """What a suggester is told of a stopped trial: infeasible, by less the further it came and the better it was there.
 
     The violation is a function of the row alone, and between 0 and 1.
@@ -128,7 +128,7 @@ def told_of_stopped(trial: Trial, objectives: Sequence[Objective]) -> Told:
     )
     badness = np.mean([0.5 - math.atan(gain) / math.pi for gain in _signs(objectives) * values])
     n_rungs = len(trial.rungs)
-    return Told((0.0,) * len(objectives), ((n_rungs - 1 - rung + float(badness)) / n_rungs,))
+    return Feedback((0.0,) * len(objectives), ((n_rungs - 1 - rung + float(badness)) / n_rungs,))
 
 
 def _stopped(number: int, params: Params, reason: str, reached: tuple[Values | None, ...]) -> Trial:

@@ -22,8 +22,8 @@ from backtune.search.study_loop.probing import Evaluate, around
 from backtune.search.study_loop.rungs import Rungs, told_of_stopped
 from backtune.search.study_loop.wary import DEADLY, MAX_DEADLY_CANDIDATES, Watch
 from backtune.search.study_loop.winners import Windows, evaluate_winners
+from backtune.search.suggesters.feedback import Feedback
 from backtune.search.suggesters.samplers import make_suggester
-from backtune.search.suggesters.suggest import Told
 from backtune.simulation.window import BarWindow
 from backtune.space import Params, Space
 from backtune.spec import Execution, Search
@@ -266,10 +266,10 @@ class _Search:
                 "run it alone with --executor inline to see why"
             )
 
-    def _told(self, trial: Trial) -> Told:
+    def _told(self, trial: Trial) -> Feedback:
         if trial.is_stopped:
             return told_of_stopped(trial, self.scorer.objectives)
-        return Told(trial.values, self.scorer.told(trial))
+        return Feedback(trial.values, self.scorer.told(trial))
 
     def _check_replay(self, logged: Trial, params: Params) -> None:
         if logged.params != params:

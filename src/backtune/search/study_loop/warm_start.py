@@ -9,9 +9,8 @@ from typing import Any
 
 from backtune.errors import ResultsError, SearchError, SpecError
 from backtune.results.runs import StoredStudy, StoredSweep, default_runs
-from backtune.search.suggesters.coding import Coding
-from backtune.search.suggesters.grid import level, n_levels
-from backtune.space import Choice, Parameter, Params, Space, Value, is_finite
+from backtune.search.suggesters.space_encoding import SpaceEncoding
+from backtune.space import Params, Space
 from backtune.spec import base_folder
 from backtune.storage.files import exists
 from backtune.storage.location import Location, joined
@@ -77,7 +76,7 @@ def head_start(
         if fitted != params:
             _log.warning("%s: %s was moved into the space of %s: %s", _KEY, params, "/".join(cell), fitted)
         try:
-            Coding(space, levels_as_real=float("inf")).encoded(fitted)
+            SpaceEncoding(space, levels_as_real=float("inf")).encode(fitted)
         except SearchError as error:
             _log.warning("%s: %s is left out in %s: %s", _KEY, params, "/".join(cell), error)
             continue
@@ -138,18 +137,5 @@ def _in_turn(run: StoredSweep, entries: Sequence[StoredStudy]) -> Iterator[tuple
 
 def _fitted(params: Params, space: Space) -> Params:
     defaults = space.defaults()
-    whole = {name: _nearest(parameter, params.get(name, defaults[name])) for name, parameter in space.items()}
-    return space.active(whole)
-
-
-def _nearest(parameter: Parameter, value: Value) -> Value:
-    if isinstance(parameter, Choice):
-        kinds = [(type(choice), choice) for choice in parameter.choices]
-        return value if (type(value), value) in kinds else (parameter.default or parameter.choices[0])
-    if isinstance(value, str | bool) or not is_finite(value):
-        return level(parameter, 0)
-    levels = n_levels(parameter)
-    if levels is None:
-        return min(max(float(value), float(parameter.low)), float(parameter.high))
-    k = round((value - parameter.low) / (parameter.step or 1.0)) if levels > 1 else 0
-    return level(parameter, min(max(k, 0), levels - 1))
+    whole = {name: parameter.nearest(params.get(name, defaults[name])) for name, parameter in space.items()}
+    return space.select_active(whole)

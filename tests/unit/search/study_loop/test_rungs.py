@@ -120,7 +120,7 @@ def test_what_is_told_of_a_stopped_trial(objectives, rungs, violation):
     told = told_of_stopped(trial("infeasible", None, *rungs), objectives)
     assert told.values == (0.0,) * len(objectives)
     assert told.violations == (pytest.approx(violation),)
-    assert not told.feasible
+    assert not told.is_feasible
 
 
 @given(st.floats(-50, 50), st.floats(-50, 50))

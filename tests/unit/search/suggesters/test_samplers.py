@@ -11,9 +11,9 @@ import pytest
 
 from backtune.errors import SpecError
 from backtune.search.suggesters import samplers
-from backtune.search.suggesters.grid import GridSuggester, level, n_levels
+from backtune.search.suggesters.feedback import Feedback, rank_batch, replace_failures
+from backtune.search.suggesters.grid import GridSuggester
 from backtune.search.suggesters.samplers import describe_backend, make_suggester
-from backtune.search.suggesters.suggest import Told, failed_as_worst, ranked
 from backtune.space import Choice, Float, Int, Parameter, Space, Value
 from backtune.spec import Search
 
@@ -162,18 +162,17 @@ def test_batch_sizes(sampler: str, n_free: int, batch_size: int) -> None:
     ],
 )
 def test_levels(parameter: Parameter, values: list[Value]) -> None:
-    count = n_levels(parameter)
-    assert count == len(values)
-    found = [level(parameter, k) for k in range(len(values))]
+    assert parameter.n_levels == len(values)
+    found = [parameter.level(k) for k in range(len(values))]
     assert [(type(value), value) for value in found] == [(type(value), value) for value in values]
     assert all(value in parameter for value in found)
 
 
 def test_continuous_levels_are_even_and_end_at_the_bounds() -> None:
-    assert n_levels(Float(0, 9)) is None
-    assert [level(Float(0, 9), k) for k in range(10)] == pytest.approx(range(10))
+    assert Float(0, 9).is_continuous
+    assert [Float(0, 9).level(k) for k in range(10)] == pytest.approx(range(10))
     decades = Float(1e-9, 1.0, log=True)
-    found = [level(decades, k) for k in range(10)]
+    found = [decades.level(k) for k in range(10)]
     assert found == pytest.approx([10.0**k for k in range(-9, 1)])
     assert (found[0], found[-1]) == (1e-9, 1.0)
 
@@ -195,8 +194,8 @@ def test_a_huge_grid_costs_nothing_until_it_is_visited() -> None:
     assert len({tuple(params.values()) for params in batch}) == 64
 
 
-FINE, WORSE = Told((1.0,), (-1.0,)), Told((2.0,), (0.0,))
-NEAR, FAR, FAILED = Told((9.0,), (0.5, -9.0)), Told((8.0,), (0.4, 0.2)), Told(None, (1.0,))
+FINE, WORSE = Feedback((1.0,), (-1.0,)), Feedback((2.0,), (0.0,))
+NEAR, FAR, FAILED = Feedback((9.0,), (0.5, -9.0)), Feedback((8.0,), (0.4, 0.2)), Feedback(None, (1.0,))
 
 
 @pytest.mark.parametrize(
@@ -210,19 +209,19 @@ NEAR, FAR, FAILED = Told((9.0,), (0.5, -9.0)), Told((8.0,), (0.4, 0.2)), Told(No
         ([], True, []),
     ],
 )
-def test_ranked(batch: list[Told], minimize: bool, told: list[float]) -> None:
-    assert ranked(batch, minimize=minimize) == [Told((value,)) for value in told]
+def test_rank_batch(batch: list[Feedback], minimize: bool, told: list[float]) -> None:
+    assert rank_batch(batch, minimize=minimize) == [Feedback((value,)) for value in told]
 
 
-def test_failed_as_worst() -> None:
-    told = failed_as_worst([FINE, FAILED, FAR])
+def test_replace_failures() -> None:
+    told = replace_failures([FINE, FAILED, FAR])
     assert [told[0], told[2]] == [FINE, FAR]
     assert told[1].values == (0.0,)
     assert told[1].total_violation > 1e300
-    assert failed_as_worst([FAILED, FAILED]) == [FAILED, FAILED]
+    assert replace_failures([FAILED, FAILED]) == [FAILED, FAILED]
 
 
 def test_a_total_violation_is_the_sum_of_what_is_violated() -> None:
-    assert Told((0.0,), (0.5, -3.0, 0.25)).total_violation == 0.75
-    assert Told((0.0,)).total_violation == 0.0
-    assert [told.feasible for told in (FINE, WORSE, NEAR, FAILED)] == [True, True, False, False]
+    assert Feedback((0.0,), (0.5, -3.0, 0.25)).total_violation == 0.75
+    assert Feedback((0.0,)).total_violation == 0.0
+    assert [told.is_feasible for told in (FINE, WORSE, NEAR, FAILED)] == [True, True, False, False]
