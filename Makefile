@@ -76,7 +76,7 @@ test-chart: $(READY) $(CHART_RENDERER)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --timeout 1800
 	BACKTUNE_EXAMPLES=5000 $(BIN)/python -m pytest -m "not slow" --timeout 1800 tests/property \
-	  tests/unit/validation/test_folds.py tests/unit/validation/test_part_value.py tests/unit/validation/test_perturbations.py
+	  tests/unit/validation/test_folds.py tests/unit/validation/test_kfold_objective.py tests/unit/validation/test_stress_perturbations.py
 
 test-cluster: $(READY)
 	$(BIN)/python -m pytest --timeout 1800 tests/faults/test_hosts.py tests/faults/test_autoscaling.py tests/faults/test_s3_runs.py \

@@ -12,13 +12,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import backtune
-from backtune.results.leaderboard import Row, leaderboard
-from backtune.results.outcome import Outcome, asked_for
-from backtune.results.permuted_folder import failed_permutations, permuted_folder
-from backtune.results.permuted_rows import missing_permutations
-from backtune.results.progress import Progress, ProgressReader, unfinished
-from backtune.results.runs import StoredSweep, adopt_repeats, default_runs
-from backtune.results.segments import count_trials
+from backtune.results.leaderboard.ranking import build_leaderboard
+from backtune.results.leaderboard.row import Row
+from backtune.results.log.segments import count_trials
+from backtune.results.permuted_searches.missing_permutations import list_missing_permutations
+from backtune.results.permuted_searches.permuted_folder import (
+    list_failed_permutations,
+    locate_permuted_folder,
+)
+from backtune.results.progress import Progress, ProgressReader, list_unfinished_studies
+from backtune.results.runs_folder import adopt_repeated_studies, locate_runs_folder
+from backtune.results.start_outcome import StartOutcome, read_start_name
+from backtune.results.stored_sweep import StoredSweep
 from backtune.search.executors.sight import Sight
 from backtune.search.executors.unit import Brake, Place
 from backtune.search.planning.estimate import seconds_left
@@ -85,11 +90,11 @@ class SweepResult:
         """0 when nothing is missing, 3 when the rest can be had by going on, 1 when a study failed."""
         if self.failures():
             return 1
-        return 3 if unfinished(self.run) or missing_permutations(self.run) else 0
+        return 3 if list_unfinished_studies(self.run) or list_missing_permutations(self.run) else 0
 
     def failures(self) -> dict[str, str]:
         """Studies that failed, and why; those of permuted searches among them."""
-        failed = {**self.lost, **failed_permutations(self.run)}
+        failed = {**self.lost, **list_failed_permutations(self.run)}
         for study in self.run.studies:
             summary = self.run.summary(study)
             if summary is not None and summary.failure:
@@ -97,14 +102,14 @@ class SweepResult:
         return failed
 
     def rows(self, top: int | None = None) -> list[Row]:
-        """The leaderboard, the best first; see :func:`~backtune.results.leaderboard.leaderboard`."""
-        return leaderboard(self.run, top=top)
+        """The leaderboard, the best first; see :func:`~backtune.results.leaderboard.ranking.build_leaderboard`."""
+        return build_leaderboard(self.run, top=top)
 
     def leaderboard(self) -> pl.DataFrame:
-        """The leaderboard as a frame, the best first; see :func:`~backtune.results.frames.leaderboard_frame`."""
-        from backtune.results.frames import leaderboard_frame
+        """The leaderboard as a frame, the best first; see :func:`~backtune.results.leaderboard.row.build_leaderboard_frame`."""
+        from backtune.results.leaderboard.row import build_leaderboard_frame
 
-        return leaderboard_frame(self.rows())
+        return build_leaderboard_frame(self.rows())
 
     def portfolio(self, method: str | None = None, top: int | None = None) -> SweepPortfolio:
         """Weights over the winners; see :func:`~backtune.results.portfolio.portfolio_of`."""
@@ -118,12 +123,10 @@ class SweepResult:
         return first.to_json() if first is not None else None
 
     def trials(self, study: str | None = None) -> pl.DataFrame:
-        """The trials of one study, or of all with a column ``study``; see :func:`~backtune.results.segments.read_log`."""
+        """The trials of one study, or of all with a column ``study``; see :func:`~backtune.results.log.segments.read_log`."""
         import polars as pl
 
-        from backtune.results.frames import trials_frame
-
-        frames = [trials_frame(self.run, s.id) for s in self.run.studies if study in (None, s.id)]
+        frames = [self.run.read_trials(s.id) for s in self.run.studies if study in (None, s.id)]
         found = [frame for frame in frames if frame is not None]
         return pl.concat(found, how="diagonal") if found else pl.DataFrame()
 
@@ -144,7 +147,7 @@ def run_sweep(
     """
     options = options or Options()
     started = time.time()
-    root = location(runs if runs is not None else default_runs())
+    root = location(runs if runs is not None else locate_runs_folder())
     studies = studies_of(spec, root)
     run = run_of(spec, root, studies, version=backtune.__version__)
     with run.lock():
@@ -152,12 +155,12 @@ def run_sweep(
         deadline = started + spec.compute.time_budget if spec.compute.time_budget is not None else None
         brake = Brake(run.folder.resolve() / ".stop", deadline)
         brake.release()
-        adopt_repeats(run)
-        open_ids = {entry.id for entry in unfinished(run)}
+        adopt_repeated_studies(run)
+        open_ids = {entry.id for entry in list_unfinished_studies(run)}
         todo = [study for study in studies if study.id in open_ids]
         result = _execute(_Start(spec, run, studies, todo, brake, options))
-        if asked_for():
-            _outcome(result, asked_for()).write(run.folder)
+        if read_start_name():
+            _outcome(result, read_start_name()).write(run.folder)
         return result
 
 
@@ -185,7 +188,7 @@ class _Start:
     @property
     def permuted_place(self) -> Place:
         """Where the studies of permuted searches run."""
-        return replace(self.place, folder=permuted_folder(self.run).resolve(), keeps_trials=False)
+        return replace(self.place, folder=locate_permuted_folder(self.run).resolve(), keeps_trials=False)
 
 
 def _execute(start: _Start) -> SweepResult:
@@ -206,11 +209,11 @@ def _searched(start: _Start, signals: _Signals, projection: Projection | None) -
         if projection is not None:
             projection.start()
         try:
-            if start.todo or missing_permutations(start.run):
+            if start.todo or list_missing_permutations(start.run):
                 lost = _run_units(start, signals)
                 if start.spec.validation.method == "walk_forward":
                     # Joins the folds while the bars are at hand; whoever asks later need not have them.
-                    leaderboard(start.run, top=0)
+                    build_leaderboard(start.run, top=0)
         finally:
             signals.is_over = True
             start.brake.release()
@@ -218,9 +221,9 @@ def _searched(start: _Start, signals: _Signals, projection: Projection | None) -
     return SweepResult(start.run, stopped_by, lost)
 
 
-def _outcome(result: SweepResult, start: str) -> Outcome:
+def _outcome(result: SweepResult, start: str) -> StartOutcome:
     reasons = Counter(result.failures().values())
-    return Outcome(
+    return StartOutcome(
         start=start,
         exit_status=result.exit_status,
         stopped_by=result.stopped_by,

@@ -23,7 +23,7 @@ import numpy as np
 
 from backtune.data.ingest.importer import import_bars
 from backtune.data.synthetic import make_market
-from backtune.results.summary import StudySummary
+from backtune.results.log.summary import StudySummary
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import Study, run_study
 from backtune.spec import EarlyStopping, SweepSpec

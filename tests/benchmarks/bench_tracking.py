@@ -23,8 +23,8 @@ import polars as pl
 from contenders.setting import ASSETS, CATALOG, END, START, STRATEGIES, market
 from mlflow import MlflowClient
 
-from backtune.results.runs import StoredSweep
-from backtune.results.segments import read_log
+from backtune.results.log.segments import read_log
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import SweepSpec
 from backtune.sweep import Options, SweepResult, run_sweep
 

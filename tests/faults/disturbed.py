@@ -18,8 +18,9 @@ import polars as pl
 from sweeps import command, environment, wait_for
 
 from backtune.errors import ResultsError
-from backtune.results.runs import StoredSweep, runs_in
-from backtune.results.segments import count_trials, read_log
+from backtune.results.log.segments import count_trials, read_log
+from backtune.results.runs_folder import list_sweeps
+from backtune.results.stored_sweep import StoredSweep
 from backtune.storage.location import Location, joined
 from faults.traces import KEEPS_ENVIRONMENT, MARK, Process, Traces, processes
 
@@ -199,7 +200,7 @@ class Disturbed:
         return [(moment, key) for moment, key, n in evaluations if n == n_bars[key[:2]]]
 
     def _runs(self) -> list[StoredSweep]:
-        return runs_in(self.runs)
+        return list_sweeps(self.runs)
 
     def _journals(self) -> list[Path]:
         return list((self.folder / "journal").iterdir())

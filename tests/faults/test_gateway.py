@@ -13,7 +13,7 @@ from postgres_server import postgres_server
 from sweeps import INLINE, assert_same_rows, build_market, rows_of, wait_for
 
 from backtune.gateway.head import LocalHead
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
 from faults.traces import KEEPS_ENVIRONMENT, MARK, Traces

@@ -4,7 +4,7 @@ import pytest
 from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
 from sweeps import backtune_process, wait_for
 
-from backtune.results.runs import is_driven
+from backtune.results.stored_sweep import is_driven
 from faults.small import make_bars, paced_document
 from faults.unharmed import assert_unharmed
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from sweeps import INLINE, environment, wait_for
 
-from backtune.results.segments import write_segment
+from backtune.results.log.segments import write_segment
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
 from faults.traces import MARK, Traces

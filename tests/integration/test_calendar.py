@@ -15,9 +15,9 @@ from backtune.data.catalog import Catalog
 from backtune.report.content import Content
 from backtune.report.pdf import document
 from backtune.report.writing import written_report
-from backtune.results.leaderboard import leaderboard
+from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.portfolio import portfolio_of
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.tracking.records import study_record
 
 SENTENCE = "calendar 24/7 counts 8,766 bars a year, the bars of ACME 1h show 1,843; 1,843 is used"
@@ -176,5 +176,5 @@ def test_a_folder_of_before_it_was_kept_has_no_number(doubted, tmp_path):
     del content["annualisation"]
     (older.study_folder(study.id) / "summary.json").write_text(json.dumps(content))
     older.write()
-    (row,) = leaderboard(StoredSweep.open(tmp_path), top=0, study=study.id)
+    (row,) = build_leaderboard(StoredSweep.open(tmp_path), top=0, study=study.id)
     assert (row.to_json()["bars_per_year"], row.disagreement) == (None, "")

@@ -13,7 +13,7 @@ from sweeps import backtune_process
 from backtune.cli import app
 from backtune.data.load import load_bars
 from backtune.data.synthetic import make_market
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import SweepSpec
 
 REPOSITORY = Path(__file__).parents[2]

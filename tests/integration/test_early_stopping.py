@@ -8,8 +8,8 @@ from sweeps import INLINE, assert_same_rows, parsed, rows_of
 
 from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
-from backtune.results.segments import read_log
-from backtune.results.summary import StudySummary
+from backtune.results.log.segments import read_log
+from backtune.results.log.summary import StudySummary
 from backtune.search.executors.unit import Place, run_unit
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import run_study

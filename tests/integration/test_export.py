@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from sweeps import INLINE, backtune, parsed
 
 from backtune.errors import ResultsError, SpecError
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.search.export import export_study
 from backtune.sweep import run_sweep
 

@@ -13,8 +13,8 @@ from sweeps import backtune
 
 from backtune.report.content import Content
 from backtune.report.export.exporting import FORMATS, export
-from backtune.results.runs import StoredSweep
-from backtune.results.segments import read_log
+from backtune.results.log.segments import read_log
+from backtune.results.stored_sweep import StoredSweep
 
 READ = {"csv": pl.read_csv, "parquet": pl.read_parquet}
 

@@ -9,8 +9,8 @@ import pytest
 from gateway_process import alive, gateway_in
 from sweeps import INLINE, assert_same_rows, rows_of, wait_for
 
-from backtune.results.leaderboard import leaderboard
-from backtune.results.runs import StoredSweep
+from backtune.results.leaderboard.ranking import build_leaderboard
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
 
@@ -67,7 +67,7 @@ def test_the_rows_are_those_of_an_inline_run(killed, done, tmp_path):
     again = run_sweep(spec, tmp_path, INLINE)
     run = StoredSweep.open(killed.runs / done["sweep_id"])
     assert_same_rows(rows_of(run), rows_of(again.run))
-    best = leaderboard(run)[0]
+    best = build_leaderboard(run)[0]
     result = done["result"]
     assert (result["best_parameters"], result["n_trials"]) == (best.params, 40)
     assert (result["strategy_name"], result["asset"], result["sample"]) == (

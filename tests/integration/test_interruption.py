@@ -20,7 +20,7 @@ from sweeps import (
     written,
 )
 
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.sweep import Options, run_sweep
 from faults.traces import Traces
 

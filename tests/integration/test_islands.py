@@ -4,7 +4,7 @@ import pytest
 from sweeps import INLINE, assert_same_rows, parsed, rows_of
 
 from backtune.errors import SpecError
-from backtune.results.segments import TrialLog, read_log
+from backtune.results.log.segments import TrialLog, read_log
 from backtune.search.executors.queue import UnitQueue
 from backtune.search.executors.unit import Place, run_unit
 from backtune.search.planning.plan import studies_of

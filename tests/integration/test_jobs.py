@@ -22,7 +22,7 @@ from sweeps import (
     written,
 )
 
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 REPOSITORY = Path(__file__).parents[2]

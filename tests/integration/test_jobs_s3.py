@@ -11,7 +11,7 @@ from heads import PATH, RAY, ray_head
 from sweeps import INLINE, assert_same_rows, rows_of
 
 from backtune.data.synthetic import make_market
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import SweepSpec
 from backtune.storage.location import location
 from backtune.sweep import run_sweep

@@ -20,10 +20,10 @@ from sweeps import (
 )
 
 from backtune.data.catalog import Catalog
-from backtune.results.permutations import PermutationTest, permutation_p
-from backtune.results.permuted_folder import permuted_folder
+from backtune.results.evidence.permutation_test import PermutationTest, load_permutation_test
+from backtune.results.permuted_searches.permuted_folder import locate_permuted_folder
 from backtune.results.progress import ProgressReader
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.search.planning.cost import ComputePrices
 from backtune.search.planning.estimate import estimate
 from backtune.search.planning.plan import run_of, studies_of
@@ -56,13 +56,13 @@ def three(market, tmp_path_factory):
 
 def test_a_sweep_with_permutations(three, market, tmp_path):
     assert three.exit_status == 0
-    assert not permuted_folder(three.run).exists()
+    assert not locate_permuted_folder(three.run).exists()
     ((name, best),) = kept(three.run).items()
     assert name == three.rows()[0].study
     assert sorted(best) == ["0", "1", "2"]
     entry = next(study for study in three.run.studies if study.id == name)
     n_better = sum(value >= three.rows()[0].values[0] for value in best.values())
-    assert permutation_p(three.run, [entry]) == PermutationTest((1 + n_better) / 4, 3, 3)
+    assert load_permutation_test(three.run, [entry]) == PermutationTest((1 + n_better) / 4, 3, 3)
     plain = run_sweep(permuting(market, 0), tmp_path, INLINE)
     assert plain.run.sweep_id == three.run.sweep_id
     assert_same_rows(rows_of(plain.run), rows_of(three.run))
@@ -125,7 +125,7 @@ def test_every_kind_of_search_is_permuted(market, tmp_path, changes):
     ((name, best),) = kept(result.run).items()
     assert len(best) == 2
     islands = [study for study in result.run.studies if study.search_id == name]
-    assert permutation_p(result.run, islands).n_done == 2
+    assert load_permutation_test(result.run, islands).n_done == 2
 
 
 def test_no_bar_of_the_test_is_permuted(market, tmp_path):
@@ -224,7 +224,7 @@ def test_values_on_ray_equal_those_of_the_inline_executor(market, tmp_path, thre
     assert result.exit_status == 0
     assert_same_rows(rows_of(result.run), rows_of(three.run))
     assert kept(result.run) == kept(three.run)
-    assert not permuted_folder(result.run).exists()
+    assert not locate_permuted_folder(result.run).exists()
 
 
 def test_killed_in_the_middle_it_goes_on(market, tmp_path):
@@ -252,7 +252,7 @@ def test_killed_in_the_middle_it_goes_on(market, tmp_path):
     again = start(arguments, tmp_path, FAULTS_PACE="0")
     _, errors = again.communicate(timeout=100)
     assert again.returncode == 0, errors
-    assert not permuted_folder(run).exists()
+    assert not locate_permuted_folder(run).exists()
     undisturbed = run_sweep(
         parsed(market, **{k: v for k, v in document.items() if k in ("grid", "search", "validation")}),
         tmp_path / "undisturbed",

@@ -17,12 +17,12 @@ from backtune.cli.tables import print_leaderboard
 from backtune.errors import ReportError, ResultsError
 from backtune.report.chosen import chosen_row
 from backtune.report.export.parameters import Parameters, evaluate
-from backtune.results.leaderboard import leaderboard
-from backtune.results.probes import read_probes, write_probes
-from backtune.results.progress import unfinished
-from backtune.results.segments import TrialLog, count_trials
-from backtune.results.stage import Stages
-from backtune.results.summary import StudySummary
+from backtune.results.leaderboard.ranking import build_leaderboard
+from backtune.results.log.probes import read_probes, write_probes
+from backtune.results.log.segments import TrialLog, count_trials
+from backtune.results.log.summary import StudySummary
+from backtune.results.progress import list_unfinished_studies
+from backtune.results.study_context import StudyContextLoader
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import run_study
 from backtune.search.study_loop.wary import Note
@@ -70,7 +70,7 @@ def test_the_best_has_neighbours_that_the_search_left_out(sparse):
 
 
 def test_a_probe_is_a_backtest_on_the_bars_of_the_search(sparse):
-    stages = Stages(sparse.run)
+    stages = StudyContextLoader(sparse.run)
     for study in sparse.run.studies:
         bars = stages.of(study).search.bars
         for probe in read_probes(sparse.run.study_folder(study.id)):
@@ -127,7 +127,7 @@ def test_a_sweep_that_was_stopped_while_looking_is_not_finished(sparse, tmp_path
     shutil.copytree(sparse.run.folder, folder)
     run = replace(sparse.run, folder=folder)
     replace(run.summary(run.studies[0]), is_probed=False).write(run.study_folder(run.studies[0].id))
-    assert [study.id for study in unfinished(run)] == [run.studies[0].id]
+    assert [study.id for study in list_unfinished_studies(run)] == [run.studies[0].id]
 
 
 def test_where_looking_costs_workers_it_is_given_up(market, tmp_path):
@@ -169,7 +169,7 @@ def test_nothing_to_look_at_without_a_number_or_a_result(market, tmp_path):
         assert probes(result.run, "MovingAverageCrossover") == []
         (row,) = result.rows()
         assert row.evidence.plateau_centre is None
-        assert not unfinished(result.run)
+        assert not list_unfinished_studies(result.run)
         if row.values is not None:
             with pytest.raises(ReportError, match="no plateau is known"):
                 Parameters.of_centre(result.run, chosen_row(result.run, None))
@@ -184,7 +184,7 @@ def test_probes_that_cannot_be_read_cost_the_evidence_alone(sparse, tmp_path):
         path.write_text(content)
         with pytest.raises(ResultsError, match=r"probes\.json"):
             read_probes(path.parent)
-        row = next(row for row in leaderboard(run) if row.study == run.studies[0].id)
+        row = next(row for row in build_leaderboard(run) if row.study == run.studies[0].id)
         assert row.values is not None
         assert any(warning.startswith("no evidence: ") for warning in row.warnings)
 

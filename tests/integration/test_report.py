@@ -18,7 +18,7 @@ from backtune.report.html import html_report
 from backtune.report.markdown import markdown_report
 from backtune.report.tables import grids, months_of
 from backtune.report.wording import metric_text, p_text
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import Execution, SweepSpec
 from backtune.sweep import run_sweep
 

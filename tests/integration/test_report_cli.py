@@ -9,7 +9,7 @@ from sweeps import INLINE, backtune, parsed, spec_document, written
 
 from backtune.errors import SpecError
 from backtune.report.export.parameters import Parameters, evaluate
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.simulation.metrics import METRICS
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep

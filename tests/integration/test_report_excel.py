@@ -10,7 +10,7 @@ from workbooks import Book
 from backtune.report import excel, workbook
 from backtune.report.content import Content
 from backtune.report.writing import written_report
-from backtune.results.segments import read_log
+from backtune.results.log.segments import read_log
 from backtune.sweep import run_sweep
 
 FAILING = '''

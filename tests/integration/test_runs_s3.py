@@ -17,9 +17,10 @@ from backtune.report.content import Content
 from backtune.report.export.exporting import export
 from backtune.report.export.parameters import Parameters
 from backtune.report.writing import written_report
-from backtune.results.leaderboard import leaderboard
+from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.progress import ProgressReader
-from backtune.results.runs import StoredSweep, is_driven, runs_in
+from backtune.results.runs_folder import list_sweeps
+from backtune.results.stored_sweep import StoredSweep, is_driven
 from backtune.search.export import export_study
 from backtune.storage import lease
 from backtune.storage.files import exists, names_in, read_bytes, read_json
@@ -59,7 +60,7 @@ def test_rows_and_leaderboard_are_those_of_a_local_run(result, run, undisturbed,
     assert result.exit_status == 0
     assert str(run.folder) == f"{RUNS}/{run.sweep_id}"
     assert_same_rows(rows_of(run), undisturbed_rows)
-    assert leaderboard(run) == leaderboard(undisturbed.run)
+    assert build_leaderboard(run) == build_leaderboard(undisturbed.run)
 
 
 def test_the_folder_holds_what_a_local_one_holds(run, undisturbed):
@@ -74,7 +75,7 @@ def test_progress_is_read_there(run):
     progress = reader.read()
     assert (progress.n_studies, progress.n_studies_done, progress.n_trials) == (4, 4, 160)
     assert progress == reader.read()
-    assert [entry.sweep_id for entry in runs_in(location(RUNS))] == [run.sweep_id]
+    assert [entry.sweep_id for entry in list_sweeps(location(RUNS))] == [run.sweep_id]
 
 
 @pytest.mark.parametrize("report_format", ["json", "html", "xlsx"])
@@ -95,7 +96,7 @@ def test_tables_are_written_there(run):
 
 
 def test_the_best_parameters_are_those_of_a_local_run(run, undisturbed):
-    found = [Parameters.of(one, leaderboard(one)[0]).to_json() for one in (run, undisturbed.run)]
+    found = [Parameters.of(one, build_leaderboard(one)[0]).to_json() for one in (run, undisturbed.run)]
     assert found[0]["params"] == found[1]["params"]
 
 
@@ -108,7 +109,7 @@ def test_trials_are_exported_to_optuna(run, tmp_path):
 def test_an_earlier_sweep_there_can_be_started_from(s3, run, market):
     document = spec_document(market, name="warm", search={"trials": 5, "warm_start": run.sweep_id})
     warm = run_sweep(parsed(market, **{k: document[k] for k in ("name", "search")}), RUNS, INLINE)
-    best = {(row.strategy, row.asset): row.params for row in leaderboard(run)}
+    best = {(row.strategy, row.asset): row.params for row in build_leaderboard(run)}
     for row in warm.run.studies:
         first = rows_of(warm.run)[row.id].row(0, named=True)
         assert {name: first[f"params_{name}"] for name in best[row.strategy, row.asset]} == best[

@@ -18,7 +18,7 @@ from backtune.simulation.window import BarWindow
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
-from backtune.validation.folds import purged
+from backtune.validation.folds import purge_fold
 
 DAY = 86_400_000_000
 
@@ -109,7 +109,7 @@ def test_with_bars_missing_before_a_test_parameters_out_and_in_have_the_leaderbo
     for row in rows:
         study = next(study for study in studies_of(one) if study.id == row.study)
         loaded = study.bars.load()
-        shortened += purged(study.fold, loaded.timestamp).train.end < study.fold.train.end
+        shortened += purge_fold(study.fold, loaded.timestamp).train.end < study.fold.train.end
         again = evaluate(one, Parameters.of(result.run, row))
         assert again.is_metrics == row.is_metrics
         assert again.oos_metrics == row.oos_metrics

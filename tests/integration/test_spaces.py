@@ -7,8 +7,8 @@ from sweeps import INLINE, assert_same_rows, parsed, rows_of
 
 from backtune import backtest, load_bars
 from backtune.errors import SpecError
-from backtune.results.leaderboard import leaderboard
-from backtune.results.segments import params_of
+from backtune.results.leaderboard.ranking import build_leaderboard
+from backtune.results.log.segments import decode_params
 from backtune.search.planning.plan import studies_of
 from backtune.sweep import run_sweep
 
@@ -72,7 +72,7 @@ def test_a_conditional_space_is_searched_stored_and_replayed(tmp_path, market, s
     assert (trials.filter(is_time)["params_hold"] < trials.filter(is_time)["params_period"]).all()
     space = entry.parameters()
     for row in trials.iter_rows(named=True):
-        assert space.select_active(params_of(row, space)) == params_of(row, space)
+        assert space.select_active(decode_params(row, space)) == decode_params(row, space)
     # A larger budget replays the rows of the smaller one before it goes on.
     before = rows_of(result.run)
     extended = run_sweep(
@@ -84,7 +84,7 @@ def test_a_conditional_space_is_searched_stored_and_replayed(tmp_path, market, s
 
 def test_a_winner_without_its_inactive_parameters_gives_the_same_metrics(tmp_path, market):
     spec = exits(tmp_path, market, space={"Exits": {"mode": "time"}}, validation={"method": "none"})
-    (row,) = leaderboard(run_sweep(spec, tmp_path / "runs", INLINE).run)
+    (row,) = build_leaderboard(run_sweep(spec, tmp_path / "runs", INLINE).run)
     assert list(row.params) == ["mode", "period", "hold"]
     from backtune.strategy.registry import strategy_ref
 

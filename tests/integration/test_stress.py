@@ -21,10 +21,10 @@ from backtune.report.markdown import markdown_report
 from backtune.report.pdf import document
 from backtune.report.wording import metric_text
 from backtune.report.writing import written_report
-from backtune.results.leaderboard import leaderboard
-from backtune.results.stage import Stages
-from backtune.results.stitched import stitched
+from backtune.results.leaderboard.ranking import build_leaderboard
+from backtune.results.leaderboard.walk_forward_oos import backtest_walk_forward
 from backtune.results.stress import BreakEven, stress_winner
+from backtune.results.study_context import StudyContextLoader
 from backtune.simulation.backtest import backtest_positions
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyFactory
@@ -60,19 +60,19 @@ def walked(own_market, tmp_path_factory):
 
 
 def test_the_result_is_the_rows_to_the_digit(held_out):
-    for row in leaderboard(held_out):
+    for row in build_leaderboard(held_out):
         stress = stress_winner(held_out, row)
         assert stress.metrics == row.oos_metrics
         assert stress.is_tested
         assert [condition.name for condition in stress.conditions] == NAMES
         dearer = stress.conditions[0].metrics["total_return"]
         assert dearer < row.oos_metrics["total_return"]
-        assert stress == stress_winner(held_out, row, Stages(held_out))
+        assert stress == stress_winner(held_out, row, StudyContextLoader(held_out))
 
 
 def test_without_validation_it_is_of_the_search(own_market, tmp_path):
     run = swept(own_market, tmp_path, validation={"method": "none"})
-    row = leaderboard(run)[0]
+    row = build_leaderboard(run)[0]
     stress = stress_winner(run, row)
     assert stress.metrics == row.is_metrics
     assert not stress.is_tested
@@ -80,7 +80,7 @@ def test_without_validation_it_is_of_the_search(own_market, tmp_path):
 
 
 def test_elsewhere_is_a_backtest_of_the_other_cells_test(held_out, own_market):
-    row = leaderboard(held_out)[0]
+    row = build_leaderboard(held_out)[0]
     other = "BBB" if row.asset == "AAA" else "AAA"
     slower = "4h" if row.timeframe == "1h" else "1h"
     found = {(cell.asset, cell.timeframe): cell for cell in stress_winner(held_out, row).elsewhere}
@@ -98,11 +98,11 @@ def test_elsewhere_is_a_backtest_of_the_other_cells_test(held_out, own_market):
 
 
 def test_a_walk_forward_is_its_tests_as_one(walked):
-    row = leaderboard(walked)[0]
+    row = build_leaderboard(walked)[0]
     stress = stress_winner(walked, row)
-    assert stress.metrics == row.oos_metrics == stitched(walked, row.folds).metrics
+    assert stress.metrics == row.oos_metrics == backtest_walk_forward(walked, row.folds).metrics
     (other,) = stress.elsewhere
-    stages = Stages(walked)
+    stages = StudyContextLoader(walked)
     entries = {(study.asset, study.fold): study for study in walked.studies}
     pieces = []
     for fold in row.folds:
@@ -115,13 +115,13 @@ def test_a_walk_forward_is_its_tests_as_one(walked):
 
 
 def test_a_row_without_a_winner_has_no_stress(held_out):
-    row = replace(leaderboard(held_out)[0], values=None)
+    row = replace(build_leaderboard(held_out)[0], values=None)
     with pytest.raises(ResultsError, match="has no winner"):
         stress_winner(held_out, row)
 
 
 def test_other_numbers_than_the_sweeps_are_refused(held_out):
-    row = leaderboard(held_out)[0]
+    row = build_leaderboard(held_out)[0]
     other = replace(row, oos_metrics={**row.oos_metrics, "total_return": 9.0})
     with pytest.raises(ResultsError, match="no longer those of the sweep"):
         stress_winner(held_out, other)
@@ -130,7 +130,7 @@ def test_other_numbers_than_the_sweeps_are_refused(held_out):
 def test_an_asset_whose_bars_are_gone_is_told_of(held_out, own_market, tmp_path):
     market = tmp_path / "market"
     shutil.copytree(own_market, market)
-    row = leaderboard(held_out)[0]
+    row = build_leaderboard(held_out)[0]
     other = "BBB" if row.asset == "AAA" else "AAA"
     shutil.rmtree(market / f"asset={other}")
     run = replace(held_out, spec=with_data_root(held_out, market))

@@ -10,7 +10,7 @@ from sweeps import INLINE, add_funding, assert_same_rows, build_market, parsed, 
 
 import backtune
 from backtune.errors import ResultsError
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.simulation.metrics import METRICS
 from backtune.sweep import Options, run_sweep
 

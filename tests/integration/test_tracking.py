@@ -19,7 +19,7 @@ from tracking_runs import Sweep, finished_sweep, make_sweep, regrown
 from tracking_store import content_of, make_empty, studies_in, values_of, wait_until, whole_runs
 
 from backtune.errors import TrackingError
-from backtune.results.segments import read_log
+from backtune.results.log.segments import read_log
 from backtune.sweep import Options, run_sweep
 from backtune.tracking.address import tracking_uri
 from backtune.tracking.projection import Projection
@@ -247,7 +247,7 @@ def test_doubles_of_two_projections_at_once_are_removed(finished: Sweep, store: 
 
 def test_a_killed_projection_is_finished_by_the_next(finished: Sweep, tmp_path: Path, store: str) -> None:
     sweep = finished_sweep(tmp_path / "runs", n_studies=12)
-    code = "import sys; from backtune.results.runs import Run; from backtune.tracking.sync import sync; sync(Run.open(sys.argv[1]), sys.argv[2])"
+    code = "import sys; from backtune.results.stored_sweep import Run; from backtune.tracking.sync import sync; sync(Run.open(sys.argv[1]), sys.argv[2])"
     with subprocess.Popen([sys.executable, "-c", code, str(sweep.run.folder), store]) as syncing:
         wait_until(lambda: len(whole_runs(store)) >= 3)
         syncing.kill()
@@ -367,7 +367,7 @@ def test_a_projection_that_cannot_work_says_why(tmp_path: Path) -> None:
 def test_the_process_ends_with_its_driver(tmp_path: Path, store: str) -> None:
     sweep = make_sweep(tmp_path / "runs", uri=store)
     code = (
-        "import sys; from backtune.results.runs import Run; from backtune.tracking.projection import Projection\n"
+        "import sys; from backtune.results.stored_sweep import Run; from backtune.tracking.projection import Projection\n"
         "projection = Projection(Run.open(sys.argv[1])); projection.start()\n"
         "print(projection._process.pid, flush=True); sys.stdin.read()"
     )

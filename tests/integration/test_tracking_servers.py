@@ -97,7 +97,7 @@ def test_postgresql_without_a_server_holds_what_sqlite_holds(sweep: Sweep, postg
 
 @pytest.mark.slow
 def test_a_server_that_dies_during_a_run_is_made_up_for(market: Path, template: Path, tmp_path: Path) -> None:
-    from backtune.results.runs import runs_in
+    from backtune.results.runs_folder import list_sweeps
 
     home = tmp_path / "server"
     home.mkdir()
@@ -111,7 +111,7 @@ def test_a_server_that_dies_during_a_run_is_made_up_for(market: Path, template: 
             wait_until(lambda: len(whole_runs(database)) >= 2)
             os.killpg(process.pid, signal.SIGKILL)
             _, told = running.communicate(timeout=120)
-    (run,) = runs_in(runs)
+    (run,) = list_sweeps(runs)
     assert running.returncode == 0
     assert told.count(f"`backtune sync {run.folder}` makes up for it") == 1
     with server(home, port=int(uri.rpartition(":")[2]), database=database) as (uri, _):

@@ -10,7 +10,7 @@ import pytest
 from stored_sweeps import with_data_root
 from sweeps import INLINE, spec_document
 
-from backtune.results.leaderboard import leaderboard
+from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.spec import SweepSpec
 from backtune.sweep import SweepResult, run_sweep
 from backtune.tracking.address import tracking_uri
@@ -45,7 +45,7 @@ def test_every_row_of_the_leaderboard_is_a_run(walked):
     (sweep,) = found["sweep"]
     cells = {run.data.tags["study"]: run for run in found["cell"]}
     assert (len(cells), len(found["study"])) == (N_CELLS, N_CELLS * N_FOLDS)
-    for row in leaderboard(walked.run):
+    for row in build_leaderboard(walked.run):
         cell = cells["-".join(row.cell)]
         assert cell.info.run_name == f"{row.asset} 1h MovingAverageCrossover"
         assert cell.info.status == "FINISHED"

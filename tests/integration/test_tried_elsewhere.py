@@ -13,13 +13,13 @@ from sweeps import INLINE, parsed, spec_document
 
 from backtune import load_bars
 from backtune.data.catalog import Catalog
-from backtune.results.related import RelatedStudy
-from backtune.results.runs import StoredSweep
-from backtune.results.segments import blocks_of, read_log, write_segment
-from backtune.results.tried import count_tried
+from backtune.results.evidence.related_studies import RelatedStudy
+from backtune.results.evidence.trial_count import count_search_trials
+from backtune.results.log.segments import extract_block_moments, read_log, write_segment
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
-from backtune.validation.deflated_sharpe import Tried
+from backtune.validation.deflated_sharpe import TrialCount
 
 GRID = {"strategies": ["RSIStrategy"], "assets": ["WALK"], "timeframes": ["1h"]}
 N_BARS = 3_000
@@ -114,7 +114,7 @@ def test_other_seeds_and_specs_on_the_same_bars_count(tmp_path, walk):
         found = evidence_of(result)
         assert (found.n_elsewhere, found.n_other_sweeps) == (n_elsewhere, 2)
         logs = [read_log(one.run.study_folder(one.run.studies[0].id)) for one in (first, second, third)]
-        together = Tried.of(blocks_of(pl.concat(logs)))
+        together = TrialCount.of(extract_block_moments(pl.concat(logs)))
         assert found.n_independent == pytest.approx(together.n_independent)
     assert evidence_of(first).dsr < alone.dsr
     words = " ".join(first.rows()[0].warnings)
@@ -136,7 +136,8 @@ def test_windows_that_do_not_overlap_do_not_count_and_a_test_window_neither(tmp_
     found = evidence_of(whole)
     assert found.n_elsewhere == 30
     own, other = (
-        Tried.of(blocks_of(read_log(one.run.study_folder(one.run.studies[0].id)))) for one in (whole, within)
+        TrialCount.of(extract_block_moments(read_log(one.run.study_folder(one.run.studies[0].id))))
+        for one in (whole, within)
     )
     assert found.n_independent == pytest.approx(own.n_independent + other.n_independent)
 
@@ -188,8 +189,8 @@ def test_equal_trials_are_counted_once(tmp_path, walk):
     log, train = read_log(folder), first.run.studies[0].planned.train
     twin = RelatedStudy(tmp_path / "twin" / "studies" / "twin", train, 60)
     write_segment(twin.folder, pl.concat([log, log.with_columns(number=pl.col("number") + len(log))]))
-    found = count_tried(log, train, [twin])
-    assert found.tried == Tried.of(blocks_of(log))
+    found = count_search_trials(log, train, [twin])
+    assert found.tried == TrialCount.of(extract_block_moments(log))
     assert found.n_elsewhere == 60
 
 

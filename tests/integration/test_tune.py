@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from sweeps import assert_same_rows, backtune_process, parsed, rows_of, spec_document, wait_for, written
 
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.sweep import Options, run_sweep
 from faults.traces import Traces
 

@@ -18,9 +18,9 @@ from backtune.report.chosen import chosen_row
 from backtune.report.content import Content
 from backtune.report.export.parameters import Parameters, evaluate
 from backtune.report.export.pine_export import pine_source
-from backtune.results.leaderboard import leaderboard
-from backtune.results.stitched import stitched
-from backtune.results.summary import StudySummary
+from backtune.results.leaderboard.ranking import build_leaderboard
+from backtune.results.leaderboard.walk_forward_oos import backtest_walk_forward
+from backtune.results.log.summary import StudySummary
 from backtune.simulation.costs import costs_of
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulation import chained
@@ -28,7 +28,11 @@ from backtune.simulation.window import BarWindow
 from backtune.spec import Execution, SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
-from backtune.validation.deflated_sharpe import ReturnShape, deflated_sharpe, probabilistic_sharpe
+from backtune.validation.deflated_sharpe import (
+    ReturnShape,
+    compute_deflated_sharpe,
+    compute_probabilistic_sharpe,
+)
 from backtune.validation.timing import combine_p_values
 
 DAY = 86_400_000_000
@@ -109,7 +113,7 @@ def test_the_tests_are_one_backtest_to_the_last_digit(walked, own_market):
     for row in walked.rows():
         whole = by_hand(row, bars)
         assert whole.metrics == row.oos_metrics
-        again = stitched(walked.run, row.folds)
+        again = backtest_walk_forward(walked.run, row.folds)
         assert again.metrics == row.oos_metrics
         assert np.array_equal(again.equity, whole.equity)
         assert again.trades.equals(whole.trades)
@@ -146,21 +150,23 @@ def test_evidence_of_the_whole(walked):
         assert evidence.oos_interval.sharpe == pytest.approx(row.oos_metrics["sharpe_ratio"], rel=1e-6)
         assert evidence.oos_interval.low < evidence.oos_interval.sharpe < evidence.oos_interval.high
         # Against the better of two, so below the probability that the ratio is above zero.
-        result = stitched(walked.run, row.folds)
+        result = backtest_walk_forward(walked.run, row.folds)
         returns = np.diff(np.concatenate([[10_000.0], result.equity])) / np.concatenate(
             [[10_000.0], result.equity[:-1]]
         )
-        assert 0.0 < evidence.dsr < probabilistic_sharpe(ReturnShape.of(returns))
+        assert 0.0 < evidence.dsr < compute_probabilistic_sharpe(ReturnShape.of(returns))
 
 
 def test_a_single_cell_is_compared_with_none(walked, copied):
     alone = replace(copied, studies=tuple(s for s in copied.studies if s.strategy == "RSIStrategy"))
-    (row,) = leaderboard(alone)
-    result = stitched(alone, row.folds)
+    (row,) = build_leaderboard(alone)
+    result = backtest_walk_forward(alone, row.folds)
     returns = np.diff(np.concatenate([[10_000.0], result.equity])) / np.concatenate(
         [[10_000.0], result.equity[:-1]]
     )
-    assert row.evidence.dsr == pytest.approx(deflated_sharpe(ReturnShape.of(returns), 1.0).probability)
+    assert row.evidence.dsr == pytest.approx(
+        compute_deflated_sharpe(ReturnShape.of(returns), 1.0).probability
+    )
     assert row.evidence.n_cells == 1
     before = next(one for one in walked.rows() if one.strategy == "RSIStrategy")
     assert (row.oos_metrics, row.evidence.pbo_loss) == (before.oos_metrics, before.evidence.pbo_loss)
@@ -178,7 +184,7 @@ def test_it_is_computed_by_the_sweep_and_kept(walked, own_market):
 
 
 def test_without_bars_the_means_are_shown_and_it_is_said(copied, own_market, tmp_path):
-    before = {row.strategy: row.oos_metrics for row in leaderboard(copied)}
+    before = {row.strategy: row.oos_metrics for row in build_leaderboard(copied)}
     for path in kept(copied):
         path.unlink()
     away = own_market.with_name("away")
@@ -196,16 +202,16 @@ def test_without_bars_the_means_are_shown_and_it_is_said(copied, own_market, tmp
         words = "; ".join(row["warnings"])
         assert "out of sample the mean over folds, not one backtest: " in words
         assert str(own_market) in words
-    assert {row.strategy: row.oos_metrics for row in leaderboard(copied)} == before
+    assert {row.strategy: row.oos_metrics for row in build_leaderboard(copied)} == before
     assert len(kept(copied)) == 2
 
 
 @pytest.mark.parametrize("content", ["no json", "[]", '{"version": 0}', '{"version": 1, "winners": []}'])
 def test_what_was_kept_by_others_is_computed_again(copied, content):
-    before = [row.to_json() for row in leaderboard(copied)]
+    before = [row.to_json() for row in build_leaderboard(copied)]
     for path in kept(copied):
         path.write_text(content)
-    assert [row.to_json() for row in leaderboard(copied)] == before
+    assert [row.to_json() for row in build_leaderboard(copied)] == before
 
 
 def test_a_fold_without_a_winner_is_flat(copied, own_market):
@@ -214,10 +220,10 @@ def test_a_fold_without_a_winner_is_flat(copied, own_market):
     replace(summary, winners=(), n_complete=0, most_common_reason="total_trades >= 99 does not hold").write(
         copied.study_folder(study.id)
     )
-    row = next(row for row in leaderboard(copied) if row.strategy == "RSIStrategy")
+    row = next(row for row in build_leaderboard(copied) if row.strategy == "RSIStrategy")
     assert "walk2: no usable trial: total_trades >= 99 does not hold" in row.warnings
     assert "nothing traded in walk2" in row.warnings
-    whole = stitched(copied, row.folds)
+    whole = backtest_walk_forward(copied, row.folds)
     assert whole.metrics == row.oos_metrics
     assert [piece.params is None for piece in whole.pieces] == [False, True, False]
     assert len(set(whole.equity[60 * 24 : 120 * 24].tolist())) == 1
@@ -231,7 +237,7 @@ def test_a_fold_without_a_winner_is_flat(copied, own_market):
 def test_where_the_last_fold_has_no_winner_the_parameters_are_of_the_one_before(copied):
     study = next(s for s in copied.studies if (s.strategy, s.fold) == ("RSIStrategy", "walk3"))
     StudySummary("failed", reason="boom").write(copied.study_folder(study.id))
-    row = next(row for row in leaderboard(copied) if row.strategy == "RSIStrategy")
+    row = next(row for row in build_leaderboard(copied) if row.strategy == "RSIStrategy")
     assert (row.fold, row.params, row.study) == ("walk2", row.folds[1].params, row.folds[1].study)
     assert {"walk3: failed: boom", "nothing traded in walk3", "the parameters are of walk2"} <= set(
         row.warnings
@@ -244,7 +250,7 @@ def test_a_log_that_cannot_be_read_costs_its_evidence_alone(walked, copied):
     for path in copied.study_folder(study.id).glob("*"):
         if path.suffix == ".parquet" or path.name == "evidence.json":
             path.write_bytes(b"spoilt")
-    row = next(row for row in leaderboard(copied) if row.strategy == "RSIStrategy")
+    row = next(row for row in build_leaderboard(copied) if row.strategy == "RSIStrategy")
     assert any(warning.startswith("no evidence: ") for warning in row.warnings)
     assert (row.oos_metrics, row.evidence.dsr) == (before.oos_metrics, before.evidence.dsr)
     known = [fold.evidence.pbo_loss for fold in before.folds[1:]]
@@ -255,7 +261,7 @@ def test_no_fold_has_a_winner(copied):
     for study in copied.studies:
         if study.strategy == "RSIStrategy":
             StudySummary("failed", reason="boom").write(copied.study_folder(study.id))
-    first, last = leaderboard(copied)
+    first, last = build_leaderboard(copied)
     assert (first.strategy, last.strategy) == ("MACDStrategy", "RSIStrategy")
     assert (last.values, last.params, last.warnings) == (None, {}, ("failed: boom",))
 
@@ -263,7 +269,7 @@ def test_no_fold_has_a_winner(copied):
 def test_an_unfinished_fold_is_waited_for(copied):
     study = next(s for s in copied.studies if (s.strategy, s.fold) == ("RSIStrategy", "walk2"))
     (copied.study_folder(study.id) / "summary.json").unlink()
-    row = next(row for row in leaderboard(copied) if row.strategy == "RSIStrategy")
+    row = next(row for row in build_leaderboard(copied) if row.strategy == "RSIStrategy")
     assert "walk2: not finished: 24 of 24 trials" in row.warnings
     assert "out of sample the mean over folds, not one backtest: walk2 not finished" in row.warnings
     assert "nothing traded in walk2" not in row.warnings
@@ -360,17 +366,17 @@ def test_islands_and_several_objectives(market, tmp_path):
     for row in result.rows():
         assert (len(row.folds), row.n_trials) == (3, 48)
         for fold in row.folds:
-            front = leaderboard(result.run, study=fold.study)
+            front = build_leaderboard(result.run, study=fold.study)
             assert front[0].params == fold.params or fold.values[0] == max(one.values[0] for one in front)
             assert fold.values[0] >= max(one.values[0] for one in front)
         assert row.values == pytest.approx(tuple(np.mean([fold.values for fold in row.folds], axis=0)))
-        assert stitched(result.run, row.folds).metrics == row.oos_metrics
+        assert backtest_walk_forward(result.run, row.folds).metrics == row.oos_metrics
 
 
 def test_one_fold_by_itself(walked):
     row = walked.rows()[0]
     first = row.folds[0]
-    assert leaderboard(walked.run, study=first.study) == [first]
+    assert build_leaderboard(walked.run, study=first.study) == [first]
     assert chosen_row(walked.run, first.study) == first
     assert chosen_row(walked.run, None).params == row.params
 
@@ -441,7 +447,7 @@ def test_a_folder_of_before_windows_were_kept(copied):
     for path in kept(copied):
         path.unlink()
     old = replace(copied, studies=tuple(replace(study, span=[], windows={}) for study in copied.studies))
-    for row in leaderboard(old):
+    for row in build_leaderboard(old):
         assert (row.train, row.test, row.folds[0].test) == (None, None, None)
         assert any("does not say which windows" in warning for warning in row.warnings)
         assert row.oos_metrics["sharpe_ratio"] is not None

@@ -15,15 +15,15 @@ from oracles import EXAMPLES
 from backtune.data.catalog import Catalog
 from backtune.data.schema import COLUMNS
 from backtune.data.synthetic import synthetic_bars
-from backtune.results.probes import read_probes
-from backtune.results.segments import read_log
-from backtune.results.stitched import stitched
-from backtune.results.summary import StudySummary
+from backtune.results.leaderboard.walk_forward_oos import backtest_walk_forward
+from backtune.results.log.probes import read_probes
+from backtune.results.log.segments import read_log
+from backtune.results.log.summary import StudySummary
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import Study, run_study
 from backtune.spec import SweepSpec
 from backtune.sweep import Options, run_sweep
-from backtune.validation.folds import purged
+from backtune.validation.folds import purge_fold
 
 DAY = 86_400_000_000
 BARS = synthetic_bars("A", "1h", "2021-01-01", "2021-06-01", seed=11)
@@ -104,7 +104,7 @@ def test_what_comes_after_the_train_window_changes_no_trial(
         study = studies[fold % len(studies)]
         bars = study.bars.load()
         # The gap before the test as well: the search ends where the purge begins.
-        end = purged(study.fold, bars.timestamp).train.end
+        end = purge_fold(study.fold, bars.timestamp).train.end
         other = written(Path(folder) / "other", poisoned(kept, end, 2**62, seed))
         twin = studies_of(spec(other, strategy, scheme))[fold % len(studies)]
         assert (twin.fold, twin.seed) == (study.fold, study.seed)
@@ -151,7 +151,7 @@ def test_every_test_bar_is_scored_once(
             Options("inline", tracking=False),
         )
         (row,) = run.rows()
-        whole = stitched(run.run, row.folds)
+        whole = backtest_walk_forward(run.run, row.folds)
         times = kept["timestamp"].to_physical().to_numpy()
         assert row.test is not None
         tested = times[(times >= row.test.start) & (times < row.test.end)]

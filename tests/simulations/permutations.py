@@ -10,7 +10,7 @@ import numpy as np
 
 from backtune.data.bars import Bars
 from backtune.data.permutation import Permutation
-from backtune.validation.deflated_sharpe import deflated_sharpe, luck_level
+from backtune.validation.deflated_sharpe import compute_deflated_sharpe, compute_luck_level
 from simulations.markets import (
     clustered_walk,
     daily_pattern_walk,
@@ -121,4 +121,4 @@ def _permutations(bars: Bars, seed: int, n: int) -> Iterable[Bars]:
 def _is_above_luck(outcome: SearchOutcome) -> bool:
     """Tell whether the ratio reaches the level, both for all distinct trials: tpe learns, see ``Evidence``."""
     n_trials = float(outcome.tried.n_trials)
-    return deflated_sharpe(outcome.shape, n_trials).probability >= luck_level(n_trials)
+    return compute_deflated_sharpe(outcome.shape, n_trials).probability >= compute_luck_level(n_trials)

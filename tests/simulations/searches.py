@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from backtune.data.bars import Bars
-from backtune.results.best import best_of
+from backtune.results.best_trials import select_best_trials
 from backtune.results.candidate_scorer import CandidateScorer
-from backtune.results.evidence import Evidence, Setting
-from backtune.results.searched import Searched
-from backtune.results.summary import Winner
+from backtune.results.evidence.evidence import Evidence, WinnerSetting
+from backtune.results.evidence.search_evidence import SearchEvidence
+from backtune.results.log.summary import Winner
 from backtune.results.trial import Trial
 from backtune.search.suggesters.feedback import Feedback
 from backtune.search.suggesters.samplers import make_suggester
 from backtune.simulation.window import BarWindow
 from backtune.spec import Execution, Search
 from backtune.strategy.registry import strategy_ref
-from backtune.validation.deflated_sharpe import ReturnShape, Tried
-from backtune.validation.moments import bar_returns
+from backtune.validation.deflated_sharpe import ReturnShape, TrialCount
+from backtune.validation.return_moments import compute_bar_returns
 
 FREE = Execution(fee_bps=0.0, slippage_bps=0.0)
 
@@ -38,7 +38,7 @@ class SearchOutcome:
     """
 
     shape: ReturnShape
-    tried: Tried
+    tried: TrialCount
     n_trades: int
     dsr: float
     dsr_level: float
@@ -75,22 +75,22 @@ def search_bars(
         suggester.tell([Feedback(trial.values, scorer.told(trial)) for trial in batch])
         trials += batch
     trials = trials[:n_trials]
-    best = best_of(trials, setting.objectives)
-    tried = Tried.of(np.array([trial.blocks for trial in trials]))
+    best = select_best_trials(trials, setting.objectives)
+    tried = TrialCount.of(np.array([trial.blocks for trial in trials]))
     if not best or tried is None:
         return None
-    return _outcome(best[0], scorer, window, Setting(sampler, bars.bars_per_year, None), tried)
+    return _outcome(best[0], scorer, window, WinnerSetting(sampler, bars.bars_per_year, None), tried)
 
 
 def _outcome(
-    best: Trial, scorer: CandidateScorer, window: BarWindow, setting: Setting, tried: Tried
+    best: Trial, scorer: CandidateScorer, window: BarWindow, setting: WinnerSetting, tried: TrialCount
 ) -> SearchOutcome | None:
     equity = scorer.equity(best.params, window)
-    shape = ReturnShape.of(bar_returns(equity, scorer.execution.initial_cash))
+    shape = ReturnShape.of(compute_bar_returns(equity, scorer.execution.initial_cash))
     winner = Winner(
         best.number, best.params, best.values or (), best.metrics, oos_metrics=None, is_shape=shape
     )
-    evidence = Evidence.of(winner, Searched(tried.n_trials, tried), setting)
+    evidence = Evidence.of(winner, SearchEvidence(tried.n_trials, tried), setting)
     if shape is None or evidence.dsr is None or evidence.dsr_level is None or evidence.n_independent is None:
         return None
     return SearchOutcome(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import Objective, SweepSpec
 
 SHARPE_RATIO = (Objective(metric="sharpe_ratio"),)

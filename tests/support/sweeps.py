@@ -15,8 +15,8 @@ from in_process import run_main
 
 from backtune.data.catalog import Catalog
 from backtune.data.synthetic import make_market
-from backtune.results.runs import StoredSweep
-from backtune.results.segments import read_log
+from backtune.results.log.segments import read_log
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import SweepSpec
 from backtune.sweep import Options
 

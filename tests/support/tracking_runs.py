@@ -10,11 +10,11 @@ from oracles import DAY, make_bars
 from stored_sweeps import SHARPE_RATIO
 
 from backtune.data.bars import Bars
-from backtune.results.best import best_of
+from backtune.results.best_trials import select_best_trials
 from backtune.results.candidate_scorer import CandidateScorer
-from backtune.results.runs import StoredStudy, StoredSweep
-from backtune.results.segments import TrialLog
-from backtune.results.summary import StudySummary, Winner, summary_of
+from backtune.results.log.segments import TrialLog
+from backtune.results.log.summary import StudySummary, Winner, summarize_study
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.space import Params
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import strategy_ref
@@ -48,9 +48,9 @@ class Sweep:
         test = validation_window(bars, TimeWindow(int(bars.timestamp[280]), int(bars.timestamp[-1])))
         winners = [
             Winner(t.number, t.params, t.values or (), t.metrics, scorer.score(t.params, test).metrics)
-            for t in best_of(trials, self.spec.search.objectives)
+            for t in select_best_trials(trials, self.spec.search.objectives)
         ]
-        summary = summary_of(trials, winners, budget=study.budget, exhausted=False)
+        summary = summarize_study(trials, winners, budget=study.budget, exhausted=False)
         summary.write(self.run.study_folder(study.id))
         return summary
 

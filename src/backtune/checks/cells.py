@@ -15,7 +15,7 @@ from backtune.spec.origin import Origin
 from backtune.spec.timeframe import Timeframe
 from backtune.strategy.base import lookback_of
 from backtune.strategy.registry import StrategyRef, strategy_ref
-from backtune.validation.folds import Fold, TimeWindow, folds_of
+from backtune.validation.folds import Fold, TimeWindow, build_folds
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _cell(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str, bounds:
     bar = Timeframe.parse(timeframe).longest_microseconds
     try:
         # Cut where the data is, so that cuts are the same for all timeframes.
-        folds = folds_of(spec.validation, bounds.data, bar=bar, lookback=lookback_of(ref.load(), space))
+        folds = build_folds(spec.validation, bounds.data, bar=bar, lookback=lookback_of(ref.load(), space))
     except CatalogError as error:
         raise CatalogError(f"validation: {asset} {timeframe}: {error}") from None
     start, end = to_datetime(bounds.bars.start), to_datetime(bounds.bars.end)

@@ -28,7 +28,7 @@ def best(
     """Print the best parameters, for `backtune backtest SPEC --params FILE` to read."""
     from backtune.report.chosen import chosen_row
     from backtune.report.export.parameters import Parameters
-    from backtune.results.runs import StoredSweep
+    from backtune.results.stored_sweep import StoredSweep
     from backtune.spec.documents import yaml_of
 
     opened = StoredSweep.open(run)

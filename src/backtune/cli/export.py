@@ -31,7 +31,7 @@ def export(
     """
     from backtune.report.content import Content
     from backtune.report.export.exporting import export as export_content
-    from backtune.results.runs import StoredSweep
+    from backtune.results.stored_sweep import StoredSweep
 
     opened = StoredSweep.open(run)
     folder = output if output is not None else opened.folder / "export"
@@ -58,7 +58,7 @@ def export_optuna(
 ) -> None:
     """Write the trials into an Optuna storage, for optuna-dashboard. What is there already is not written again."""
     from backtune.errors import SpecError
-    from backtune.results.runs import StoredSweep
+    from backtune.results.stored_sweep import StoredSweep
     from backtune.search.export import export_study
 
     opened = StoredSweep.open(run)

@@ -26,7 +26,7 @@ def export_pine(
     from backtune.report.chosen import chosen_row
     from backtune.report.export.pine import pine_script
     from backtune.report.export.pine_export import pine_source
-    from backtune.results.runs import StoredSweep
+    from backtune.results.stored_sweep import StoredSweep
 
     opened = StoredSweep.open(run)
     row = chosen_row(opened, study)

@@ -46,10 +46,10 @@ def runs_on_disk(runs: str | None) -> Path:
     Raises:
         SpecError: it is in S3.
     """
-    from backtune.results.runs import default_runs
+    from backtune.results.runs_folder import locate_runs_folder
     from backtune.spec import base_folder
 
-    folder = joined(base_folder(), default_runs() if runs is None else runs).resolve()
+    folder = joined(base_folder(), locate_runs_folder() if runs is None else runs).resolve()
     if isinstance(folder, S3Path):
         raise SpecError(
             "--runs", f"{folder}: a gateway needs a folder, which the cluster sees too; it keeps its records there",

@@ -23,7 +23,7 @@ from backtune.storage.location import location
 if TYPE_CHECKING:
     from backtune.data.calendar import Annualisation
     from backtune.data.unfinished import UnfinishedBar
-    from backtune.results.runs import StoredSweep
+    from backtune.results.stored_sweep import StoredSweep
     from backtune.search.planning.annualisations import Annualisations
     from backtune.search.planning.cost import ComputeCost
     from backtune.search.planning.estimate import Estimate

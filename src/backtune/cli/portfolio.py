@@ -40,7 +40,7 @@ def portfolio(
 ) -> None:
     """Weights over the winners, fitted on what the searches saw and scored on what they did not."""
     from backtune.results.portfolio import portfolio_of
-    from backtune.results.runs import StoredSweep
+    from backtune.results.stored_sweep import StoredSweep
 
     opened = StoredSweep.open(run)
     found = portfolio_of(opened, method, top)

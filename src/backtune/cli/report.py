@@ -29,7 +29,7 @@ def report(
     """Write what a sweep found: for people as a page that needs no network, PDF or Excel, for programs as JSON."""
     from backtune.report.content import Content
     from backtune.report.writing import written_report
-    from backtune.results.runs import StoredSweep
+    from backtune.results.stored_sweep import StoredSweep
 
     opened = StoredSweep.open(run)
     path = output if output is not None else opened.folder / f"report.{report_format}"

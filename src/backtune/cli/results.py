@@ -24,8 +24,8 @@ def leaderboard(
     """What every study found: in-sample beside out-of-sample, and how many trials it took."""
     from backtune.cli.tables import print_folds, print_leaderboard
     from backtune.errors import SpecError
-    from backtune.results.leaderboard import leaderboard as rows_of
-    from backtune.results.runs import StoredSweep
+    from backtune.results.leaderboard.ranking import build_leaderboard as rows_of
+    from backtune.results.stored_sweep import StoredSweep
 
     opened = StoredSweep.open(run)
     ids = [entry.id for entry in opened.studies]
@@ -48,9 +48,12 @@ def status(
 ) -> None:
     """How far sweeps are."""
     from backtune.results.progress import ProgressReader
-    from backtune.results.runs import StoredSweep, default_runs, runs_in
+    from backtune.results.runs_folder import list_sweeps, locate_runs_folder
+    from backtune.results.stored_sweep import StoredSweep
 
-    found = [StoredSweep.open(run)] if run is not None else runs_in(location(runs or default_runs()))
+    found = (
+        [StoredSweep.open(run)] if run is not None else list_sweeps(location(runs or locate_runs_folder()))
+    )
     counts = [(entry, ProgressReader(entry).read()) for entry in found]
     if json:
         print_json(
@@ -84,7 +87,7 @@ def sync(
     """Bring MLflow up to date with a sweep's results."""
     from dataclasses import asdict
 
-    from backtune.results.runs import StoredSweep
+    from backtune.results.stored_sweep import StoredSweep
     from backtune.tracking.sync import sync as sync_run
 
     report = sync_run(StoredSweep.open(run), uri)
@@ -102,13 +105,14 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
 ) -> None:
     """Show the results in MLflow's own pages; where a server tracks the sweep, tell the address. Ends with Ctrl-C."""
-    from backtune.results.runs import StoredSweep, default_runs
+    from backtune.results.runs_folder import locate_runs_folder
+    from backtune.results.stored_sweep import StoredSweep
     from backtune.tracking.address import is_server, tracking_uri, ui_command
     from backtune.tracking.leading_view import link
     from backtune.tracking.sync import experiment_of
 
     opened = StoredSweep.open(run) if run is not None else None
-    folder = opened.folder.parent if opened is not None else location(runs or default_runs())
+    folder = opened.folder.parent if opened is not None else location(runs or locate_runs_folder())
     uri = tracking_uri(opened) if opened is not None else None
     served = uri if uri is not None and is_server(uri) else f"http://{host}:{port}"
     page = link(served, experiment_of(opened) if opened is not None else None)

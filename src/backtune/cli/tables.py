@@ -12,11 +12,11 @@ from rich.text import Text
 
 from backtune.data.window import to_datetime
 from backtune.report.wording import IN_PERCENT, NOTHING, p_text, share_text
-from backtune.results.evidence import Evidence
-from backtune.results.row import Row
-from backtune.results.runs import StoredSweep
+from backtune.results.evidence.evidence import Evidence
+from backtune.results.leaderboard.row import Row
+from backtune.results.leaderboard.verdict import describe_verdict, is_better_than_luck
+from backtune.results.stored_sweep import StoredSweep
 from backtune.results.trial import Metrics
-from backtune.results.verdict import describe_verdict, is_better_than_luck
 from backtune.space import Params
 from backtune.validation.folds import TimeWindow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from backtune.gateway.jobs import Job, RayJobs
-from backtune.results.runs import default_runs
+from backtune.results.runs_folder import locate_runs_folder
 from backtune.spec import StrategyFile, SweepSpec, base_folder
 from backtune.spec.documents import yaml_of
 from backtune.storage.location import joined
@@ -34,7 +34,7 @@ def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: str | None 
         home = base_folder()
         environment |= {
             "BACKTUNE_HOME": str(home),
-            "BACKTUNE_RUNS": str(joined(home, runs or default_runs()).resolve()),
+            "BACKTUNE_RUNS": str(joined(home, runs or locate_runs_folder()).resolve()),
         }
     elif runs is not None:
         environment["BACKTUNE_RUNS"] = runs

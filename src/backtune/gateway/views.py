@@ -16,8 +16,8 @@ from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.records.values import End, JobRecord
 from backtune.gateway.result import result_of
 from backtune.gateway.schemas import Best, Job, JobSummary
-from backtune.results.progress import ProgressReader, best_params
-from backtune.results.runs import StoredSweep
+from backtune.results.progress import ProgressReader, read_best_params
+from backtune.results.stored_sweep import StoredSweep
 
 _FRESH_SECONDS: Final = 1.0
 _KEPT_VIEWS: Final = 4096
@@ -144,7 +144,7 @@ class _SweepReader:
         """
         now = self._reader.read()
         if now.best_study is not None and (self._best is None or self._best.value != now.best):
-            self._best = Best(value=now.best, parameters=best_params(self._run, now.best_study))
+            self._best = Best(value=now.best, parameters=read_best_params(self._run, now.best_study))
         return _Seen(now.n_trials, now.n_trials_planned, self._best)
 
 

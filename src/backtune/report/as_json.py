@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from backtune.report.content import Content, StudyContent
-from backtune.results.evidence import NO_EVIDENCE
-from backtune.results.leaderboard import Row
-from backtune.results.segments import params_of, read_log
-from backtune.results.verdict import describe_verdict
+from backtune.results.evidence.evidence import NO_EVIDENCE
+from backtune.results.leaderboard.row import Row
+from backtune.results.leaderboard.verdict import describe_verdict
+from backtune.results.log.segments import decode_params, read_log
 
 
 def json_report(content: Content) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _history(content: Content, study: StudyContent) -> list[dict[str, Any]]:
         history.append(
             {
                 "number": row["number"], "state": row["state"], "reason": row["reason"],
-                "params": params_of(row, study.space), "values": None if None in values else values,
+                "params": decode_params(row, study.space), "values": None if None in values else values,
                 "best_so_far": best, "duration_seconds": row["duration_seconds"],
             }
         )  # fmt: skip

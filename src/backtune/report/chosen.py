@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from backtune.errors import ReportError, SpecError
-from backtune.results.leaderboard import Row, leaderboard
-from backtune.results.runs import StoredStudy, StoredSweep
+from backtune.results.leaderboard.ranking import build_leaderboard
+from backtune.results.leaderboard.row import Row
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 
 
 def chosen_row(run: StoredSweep, study: str | None) -> Row:
@@ -17,7 +18,7 @@ def chosen_row(run: StoredSweep, study: str | None) -> Row:
     ids = [entry.id for entry in run.studies]
     if study is not None and study not in ids:
         raise SpecError("--study", f"{study!r} is not in this sweep", value=study, allowed=ids)
-    rows = leaderboard(run, top=1, study=study)
+    rows = build_leaderboard(run, top=1, study=study)
     for row in rows:
         if row.values is not None:
             return row

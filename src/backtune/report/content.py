@@ -13,17 +13,18 @@ from backtune.errors import ReportError, ResultsError, SpecError
 from backtune.report.importance import importance
 from backtune.report.replay import Replay, Replayer
 from backtune.report.surroundings import Surroundings, surroundings_of
-from backtune.results.leaderboard import Row, leaderboard
-from backtune.results.probes import Probe, read_probes
-from backtune.results.runs import StoredStudy, StoredSweep
-from backtune.results.segments import blocks_of, params_of, read_log
-from backtune.results.stage import Stages
-from backtune.results.stitched import Stitched, stitched
+from backtune.results.leaderboard.ranking import build_leaderboard
+from backtune.results.leaderboard.row import Row
+from backtune.results.leaderboard.walk_forward_oos import WalkForwardBacktest, backtest_walk_forward
+from backtune.results.log.probes import Probe, read_probes
+from backtune.results.log.segments import decode_params, extract_block_moments, read_log
+from backtune.results.log.summary import Winner
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.results.stress import Stress, stress_winner
-from backtune.results.summary import Winner
+from backtune.results.study_context import StudyContextLoader
 from backtune.space import Parameter, Space, Value
 from backtune.spec import Objective
-from backtune.validation.overfitting import Overfitting, overfitting
+from backtune.validation.overfitting import Overfitting, estimate_overfitting
 
 # A stress takes about a second for a hundred thousand bars.
 MOST_STRESSED = 3
@@ -47,8 +48,8 @@ class Trials:
 
     @classmethod
     def of(cls, log: pl.DataFrame, space: Space, n_objectives: int) -> Trials:
-        """From the frame of :func:`~backtune.results.segments.read_log`."""
-        rows = [params_of(row, space) for row in log.iter_rows(named=True)]
+        """From the frame of :func:`~backtune.results.log.segments.read_log`."""
+        rows = [decode_params(row, space) for row in log.iter_rows(named=True)]
         values = [log[f"values_{i}"].cast(pl.Float64).to_numpy() for i in range(n_objectives)]
         return cls(
             numbers=log["number"].to_numpy(),
@@ -123,8 +124,8 @@ class StudyContent:
         """How the best of one half of the time did in the other, among the complete trials of the search."""
         if self.search_log is None:
             return None
-        blocks = blocks_of(self.search_log)
-        return overfitting(blocks[(self.search_log["state"] == "complete").to_numpy()])
+        blocks = extract_block_moments(self.search_log)
+        return estimate_overfitting(blocks[(self.search_log["state"] == "complete").to_numpy()])
 
     @cached_property
     def surroundings(self) -> Surroundings | None:
@@ -165,14 +166,14 @@ class Content:
         self.run = run
         self.study = study
         self._most_stressed = most_stressed
-        rows = leaderboard(run)
+        rows = build_leaderboard(run)
         # Of one study, the folds of a walk-forward each by itself.
         self.rows: list[Row] = rows if study is None else [one for row in rows for one in row.folds or (row,)]
         self.objectives = run.spec.search.objectives
         self.is_validated: bool = run.spec.validation.method != "none"
         self._entries = {entry.id: entry for entry in run.studies}
         self._replayer: Replayer | None = None
-        self._stages: Stages | None = None
+        self._stages: StudyContextLoader | None = None
 
     @property
     def n_trials(self) -> int:
@@ -199,11 +200,11 @@ class Content:
         """Where in a report a row is told of: its study, or for all folds of a walk-forward their cell."""
         return "-".join(row.cell) if row.folds else row.study
 
-    def stitched(self, row: Row) -> tuple[Stitched | None, str]:
+    def stitched(self, row: Row) -> tuple[WalkForwardBacktest | None, str]:
         """The tests of a walk-forward's row as one backtest, or why they cannot be had."""
-        self._stages = self._stages or Stages(self.run)
+        self._stages = self._stages or StudyContextLoader(self.run)
         try:
-            return stitched(self.run, row.folds, self._stages), ""
+            return backtest_walk_forward(self.run, row.folds, self._stages), ""
         except ResultsError as error:
             return None, str(error)
 
@@ -214,7 +215,7 @@ class Content:
 
     def stress(self, row: Row) -> tuple[Stress | None, str]:
         """Return the stress of a row's winner, or why it cannot be had."""
-        self._stages = self._stages or Stages(self.run)
+        self._stages = self._stages or StudyContextLoader(self.run)
         try:
             return stress_winner(self.run, row, self._stages), ""
         except ResultsError as error:

@@ -10,7 +10,7 @@ import polars as pl
 
 from backtune.report.replay import Replay
 from backtune.report.wording import day
-from backtune.results.stitched import Stitched
+from backtune.results.leaderboard.walk_forward_oos import WalkForwardBacktest
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def course_of_winner(replay: Replay) -> Course:
     )
 
 
-def course_of_tests(whole: Stitched) -> Course:
+def course_of_tests(whole: WalkForwardBacktest) -> Course:
     """Of the folds' winners, each in its own test window; all of it is out of sample."""
     peak = np.maximum(np.maximum.accumulate(whole.equity), whole.initial_cash)
     stretches = [Stretch(piece.fold, int(whole.opens[piece.first])) for piece in whole.pieces]

@@ -10,9 +10,9 @@ from backtune.report.content import Content
 from backtune.report.summary_words import cautions, facts
 from backtune.report.wording import IN_PERCENT, counted, metric_names, params_text
 from backtune.report.workbook import MOST_LINES, Column, Field, Sheet, write_workbook
-from backtune.results.row import Row
-from backtune.results.runs import StoredStudy
-from backtune.results.segments import count_trials, params_of, read_log
+from backtune.results.leaderboard.row import Row
+from backtune.results.log.segments import count_trials, decode_params, read_log
+from backtune.results.stored_sweep import StoredStudy
 from backtune.space import Space
 
 _CELL = ("strategy", "asset", "timeframe", "fold", "study")
@@ -152,7 +152,7 @@ def _trial_fields(
 ) -> Iterator[Field]:
     yield from (row["number"], row["state"], row["reason"])
     yield from (row[f"values_{i}"] for i in range(n_objectives))
-    own = params_of(row, space)
+    own = decode_params(row, space)
     yield from (own.get(name) for name in params)
     yield from (row[name] for name in metric_names())
     yield row["duration_seconds"]

@@ -8,7 +8,7 @@ import polars as pl
 from backtune.report.content import StudyContent
 from backtune.report.course import course_of_tests
 from backtune.report.replay import Replay
-from backtune.results.stitched import Stitched
+from backtune.results.leaderboard.walk_forward_oos import WalkForwardBacktest
 
 _TIME = pl.Datetime("us", "UTC")
 
@@ -36,7 +36,7 @@ def equity_of(study: StudyContent) -> pl.DataFrame | None:
     )
 
 
-def equity_of_tests(cell: str, whole: Stitched) -> pl.DataFrame:
+def equity_of_tests(cell: str, whole: WalkForwardBacktest) -> pl.DataFrame:
     """A line a bar of a walk-forward's tests as one backtest.
 
     Columns: cell, fold, timestamp, close, equity, drawdown and buy_and_hold, as of :func:`equity_of`.
@@ -58,7 +58,7 @@ def equity_of_tests(cell: str, whole: Stitched) -> pl.DataFrame:
     )
 
 
-def trades_of_tests(cell: str, whole: Stitched) -> pl.DataFrame:
+def trades_of_tests(cell: str, whole: WalkForwardBacktest) -> pl.DataFrame:
     """A line a closed trade of a walk-forward's tests as one backtest, the cell first."""
     return whole.trades.insert_column(0, pl.lit(cell).alias("cell"))
 

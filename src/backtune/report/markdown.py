@@ -13,7 +13,7 @@ from backtune.report.cards.walk_forward import folds_card
 from backtune.report.content import Content
 from backtune.report.summary_words import cautions, facts
 from backtune.report.wording import metric_title, params_text
-from backtune.results.row import Row
+from backtune.results.leaderboard.row import Row
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 

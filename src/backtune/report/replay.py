@@ -10,15 +10,15 @@ import numpy as np
 import polars as pl
 
 from backtune.errors import BacktuneError, ReportError
-from backtune.results.runs import StoredStudy, StoredSweep
-from backtune.results.summary import Winner
+from backtune.results.log.summary import Winner
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.results.trial import Metrics
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import Study
 from backtune.simulation.regimes import performance_by_regime
 from backtune.simulation.simulation import Result
 from backtune.simulation.window import BarWindow
-from backtune.validation.folds import purged
+from backtune.validation.folds import purge_fold
 from backtune.validation.windows import search_window, validation_window
 
 
@@ -128,7 +128,7 @@ class Replayer:
 
 def _replayed(study: Study, winner: Winner) -> Replay:
     bars = study.bars.load()
-    fold = purged(study.fold, bars.timestamp)
+    fold = purge_fold(study.fold, bars.timestamp)
     train = search_window(bars, fold.train, fold.parts)
     test = None if fold.test is None else validation_window(bars, fold.test)
     inside = _result(study, winner, train, winner.is_metrics)

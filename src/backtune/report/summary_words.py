@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from backtune.report.content import Content
 from backtune.report.wording import counted, day, metric_words
-from backtune.results.verdict import describe_verdict
+from backtune.results.leaderboard.verdict import describe_verdict
 from backtune.spec import Execution, Objective, Validation
 
 _FEES = {

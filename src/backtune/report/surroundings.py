@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from backtune.results.probes import Probe
-from backtune.results.searched import Candidates
+from backtune.results.evidence.search_evidence import SearchedCandidates
+from backtune.results.log.probes import Probe
 from backtune.space import Params, Space
 from backtune.spec import Objective
-from backtune.validation.plateau import RADIUS, Plateau, plateau
+from backtune.validation.plateau import RADIUS, Plateau, measure_plateau
 from backtune.validation.unit_cube import UnitCube
 
 _ROUNDING = 1e-9
@@ -57,22 +57,22 @@ class Surroundings:
 def surroundings_of(
     log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe] = ()
 ) -> Surroundings | None:
-    """From the rows of a search, in the columns of :func:`~backtune.results.segments.read_log`, and its probes, of all islands.
+    """From the rows of a search, in the columns of :func:`~backtune.results.log.segments.read_log`, and its probes, of all islands.
 
     Returns:
         None where there is no complete trial, or no number that varies.
     """
-    found = Candidates.of(log, space, objective, probes)
+    found = SearchedCandidates.of(log, space, objective, probes)
     if found is None:
         return None
-    stand = plateau(space, found.columns, found.gains, best=found.best)
+    stand = measure_plateau(space, found.columns, found.gains, best=found.best)
     return None if stand is None else _seen_from(stand, UnitCube(space), found, objective)
 
 
 def _seen_from(
     stand: Plateau,
     cube: UnitCube,
-    found: Candidates,
+    found: SearchedCandidates,
     objective: Objective,
 ) -> Surroundings:
     sign = -1.0 if objective.minimize else 1.0

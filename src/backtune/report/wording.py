@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from backtune.results.p_values import format_p
+from backtune.results.evidence.p_values import format_p_value
 from backtune.simulation.metrics import METRICS
 from backtune.space import Params, Value
 from backtune.validation.bootstrap import SharpeInterval
@@ -71,8 +71,8 @@ def share_text(value: float | None) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """Return a p-value as :func:`~backtune.results.p_values.format_p` writes it; ``-`` where there is none."""
-    return NOTHING if p is None else format_p(p)
+    """Return a p-value as :func:`~backtune.results.evidence.p_values.format_p_value` writes it; ``-`` where there is none."""
+    return NOTHING if p is None else format_p_value(p)
 
 
 def interval_text(interval: SharpeInterval | None) -> str:

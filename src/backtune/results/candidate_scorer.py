@@ -21,7 +21,7 @@ from backtune.space import Params, Space
 from backtune.spec import DISTANCES, Constraint, Execution, Objective
 from backtune.strategy.base import BaseStrategy, BatchedStrategy, check_positions
 from backtune.strategy.registry import StrategyRef
-from backtune.validation.parts import LOSSES, objective_over_parts
+from backtune.validation.kfold_objective import LOSS_METRICS, combine_part_values
 
 A_TRADE = Constraint(metric="total_trades", at_least=True, limit=1.0)
 
@@ -43,7 +43,7 @@ class CandidateScorer:
     """Scores candidates of one strategy on one window under one set of costs.
 
     Where the window has parts, each of which starts flat, an objective is the mean of its metric over them, worsened by
-    ``deviation`` times their standard deviation; see :mod:`backtune.validation.parts`, also for a metric that is
+    ``deviation`` times their standard deviation; see :mod:`backtune.validation.kfold_objective`, also for a metric that is
     undefined in one. It is undefined where the metric is undefined on the whole window. All else is of the window as a
     whole.
     """
@@ -264,7 +264,9 @@ class CandidateScorer:
 
     @cached_property
     def _tells_of_no_trade(self) -> bool:
-        zero_is_best = any(objective.minimize or objective.metric in LOSSES for objective in self.objectives)
+        zero_is_best = any(
+            objective.minimize or objective.metric in LOSS_METRICS for objective in self.objectives
+        )
         return zero_is_best or bool(self.constraints)
 
     def _judged(self, number: int, params: Params, scored: _Scored, seconds: float) -> Trial:
@@ -289,7 +291,7 @@ class CandidateScorer:
         whole = scored.whole.metrics[objective.metric]
         if not scored.parts or whole is None:
             return whole
-        return objective_over_parts(objective, whole, [part.metrics for part in scored.parts], self.deviation)
+        return combine_part_values(objective, whole, [part.metrics for part in scored.parts], self.deviation)
 
     def _infeasibility(self, metrics: Metrics) -> str:
         ruin, *violations = found = self.violations(metrics)

@@ -9,10 +9,10 @@ import numpy as np
 
 from backtune.errors import ResultsError
 from backtune.results.common_times import Curve, common_returns, step_of
-from backtune.results.leaderboard import leaderboard
-from backtune.results.row import Row
-from backtune.results.runs import StoredSweep
-from backtune.results.stage import Stage, Stages, check_same
+from backtune.results.leaderboard.ranking import build_leaderboard
+from backtune.results.leaderboard.row import Row
+from backtune.results.stored_sweep import StoredSweep
+from backtune.results.study_context import StudyContext, StudyContextLoader, check_same_metrics
 from backtune.results.trial import Metrics
 from backtune.simulation.window import BarWindow
 from backtune.spec.timeframe import Timeframe
@@ -45,7 +45,7 @@ def members_of(run: StoredSweep, top: int | None) -> tuple[Row, ...]:
         top: The number of winners at most; None for all.
     """
     first: dict[str, Row] = {}
-    for row in leaderboard(run, top=0):
+    for row in build_leaderboard(run, top=0):
         if row.values is not None:
             first.setdefault(row.study, row)
     return tuple(first.values())[:top]
@@ -59,7 +59,7 @@ def parts_of(run: StoredSweep, members: Sequence[Row]) -> tuple[tuple[Part, ...]
             or the strategy give other numbers than the sweep has.
         DataError, SpecError, StrategyError: they are not there.
     """
-    stages, studies = Stages(run), {study.id: study for study in run.studies}
+    stages, studies = StudyContextLoader(run), {study.id: study for study in run.studies}
     step = step_of([Timeframe.parse(row.timeframe) for row in members])
     found = []
     for folds in zip(*(row.folds or (row,) for row in members), strict=True):
@@ -76,17 +76,17 @@ def parts_of(run: StoredSweep, members: Sequence[Row]) -> tuple[tuple[Part, ...]
     return tuple(found), step
 
 
-def _curves(fold: Row, stage: Stage) -> tuple[Curve, Curve]:
+def _curves(fold: Row, stage: StudyContext) -> tuple[Curve, Curve]:
     """What a winner made on the window of its search and in its test."""
     test = stage.test
     assert test is not None  # noqa: S101
     return _curve(fold, stage, stage.search, fold.is_metrics), _curve(fold, stage, test, fold.oos_metrics)
 
 
-def _curve(fold: Row, stage: Stage, window: BarWindow, metrics: Metrics) -> Curve:
+def _curve(fold: Row, stage: StudyContext, window: BarWindow, metrics: Metrics) -> Curve:
     params = fold.params if fold.values is not None else None
     result = stage.scorer.chained([(params, window)])
     if params is not None:
-        check_same(result.metrics, metrics, fold.study)
+        check_same_metrics(result.metrics, metrics, fold.study)
     closes = window.bars.timeframe.ends(window.prices.timestamp)
     return Curve(closes, result.equity, stage.scorer.execution.initial_cash)

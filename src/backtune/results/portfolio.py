@@ -11,9 +11,9 @@ import numpy as np
 from backtune.data.calendar import bars_per_year
 from backtune.data.window import iso
 from backtune.errors import BacktuneError, ResultsError, SpecError
+from backtune.results.leaderboard.row import Row
 from backtune.results.members import Part, members_of, parts_of
-from backtune.results.row import Row
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec.timeframe import Timeframe
 from backtune.validation.portfolio import (
     METHODS,

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from backtune.errors import ResultsError
-from backtune.results.permutations import wanted_permutations
-from backtune.results.permuted_folder import PermutedCounter
-from backtune.results.runs import StoredStudy, StoredSweep
-from backtune.results.segments import params_of, read_log
-from backtune.results.summary import StudySummary
+from backtune.results.log.segments import decode_params, read_log
+from backtune.results.log.summary import StudySummary
+from backtune.results.permuted_searches.permuted_folder import PermutedSearchCounter
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.space import Params
 from backtune.spec import Objective
 from backtune.storage.files import Stamp, names_in, read_bytes, stamps_below
@@ -60,7 +59,7 @@ class ProgressReader:
         self._n_planned = sum(study.budget for study in run.studies)
         self._best: float | None = None
         self._best_study: str | None = None
-        self._permuted = PermutedCounter(run)
+        self._permuted = PermutedSearchCounter(run)
 
     def read(self) -> Progress:
         """The progress now."""
@@ -68,7 +67,9 @@ class ProgressReader:
             seen = self._waiting[name]
             if seen.has_changed(stamp) and self._is_done(seen):
                 del self._waiting[name]
-        n_permuted_done, n_permuted = self._permuted.count() if wanted_permutations(self._run) else (0, 0)
+        n_permuted_done, n_permuted = (
+            self._permuted.count() if self._run.spec.validation.permutations else (0, 0)
+        )
         return Progress(
             n_studies=len(self._run.studies),
             n_studies_done=len(self._run.studies) - len(self._waiting),
@@ -127,7 +128,7 @@ class _Seen:
         return not is_same
 
 
-def best_params(run: StoredSweep, study_id: str) -> Params | None:
+def read_best_params(run: StoredSweep, study_id: str) -> Params | None:
     """Parameters of the best trial so far of a study, in the first objective; None where none is complete.
 
     Raises:
@@ -140,10 +141,10 @@ def best_params(run: StoredSweep, study_id: str) -> Params | None:
         return None
     objective = study.objectives[0]
     best = complete.sort("values_0", descending=not objective.minimize, maintain_order=True).head(1)
-    return params_of(best.row(0, named=True), study.parameters())
+    return decode_params(best.row(0, named=True), study.parameters())
 
 
-def unfinished(run: StoredSweep) -> Sequence[StoredStudy]:
+def list_unfinished_studies(run: StoredSweep) -> Sequence[StoredStudy]:
     """The studies of the plan that are not complete; failed ones are among them, and are tried again."""
     started = set(run.started())
     return [study for study in run.studies if study.id not in started or not _is_complete(run, study)]

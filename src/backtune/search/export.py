@@ -8,8 +8,8 @@ from typing import Any
 
 from backtune.errors import ResultsError
 from backtune.results.candidate_scorer import violations_of
-from backtune.results.runs import StoredStudy, StoredSweep
-from backtune.results.segments import params_of, read_log
+from backtune.results.log.segments import decode_params, read_log
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.search.suggesters.optuna import ExportedStudy, ExportedTrial, write_study
 from backtune.space import Space
 from backtune.spec import Constraint
@@ -58,7 +58,7 @@ def _trial(
 ) -> ExportedTrial:
     is_evaluated = row["values_0"] is not None
     return ExportedTrial(
-        params=params_of(row, space),
+        params=decode_params(row, space),
         values=tuple(row[f"values_{i}"] for i in range(n_objectives)) if is_evaluated else None,
         violations=violations_of(row, constraints) if is_evaluated else {},
         reason=row["reason"],

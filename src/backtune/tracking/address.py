@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from backtune.errors import TrackingError
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import content_hash
 from backtune.storage.location import Location, S3Path
 

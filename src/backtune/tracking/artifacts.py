@@ -12,8 +12,8 @@ from backtune.report.export.parameters import Parameters
 from backtune.report.export.pine import pine_script
 from backtune.report.export.pine_export import pine_source
 from backtune.report.writing import written_report
-from backtune.results.leaderboard import Row
-from backtune.results.runs import StoredSweep
+from backtune.results.leaderboard.row import Row
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec.documents import yaml_of
 
 

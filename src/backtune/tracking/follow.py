@@ -73,7 +73,7 @@ def _wait(allowance: Allowance) -> str | None:
 
 def _follower(folder: str, uri: str) -> Follower:
     # Loading all this takes the search a second of a processor: not before it is needed.
-    from backtune.results.runs import StoredSweep
+    from backtune.results.stored_sweep import StoredSweep
     from backtune.tracking.follower import Follower
     from backtune.tracking.sync import Tracker
 

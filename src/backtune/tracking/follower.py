@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from backtune.errors import BacktuneError
-from backtune.results.runs import StoredStudy, StoredSweep
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.storage.files import stamp_of
 from backtune.tracking.sync import Tracker
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 
 SHARE_KEY = "leaderboard"
 # What is a row of the leaderboard. A fold's own test is one of several, and the best of them says nothing.

@@ -20,7 +20,7 @@ from mlflow.entities import StoredSweep as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from backtune.errors import TrackingError
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.storage.location import Location
 from backtune.tracking.address import is_server, scratch
 from backtune.tracking.leading_view import experiment_tags

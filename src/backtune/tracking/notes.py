@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from backtune.report.markdown import plain
 from backtune.report.wording import counted, metric_text, metric_title, p_text, params_text, share_text
-from backtune.results.leaderboard import Row
-from backtune.results.runs import StoredStudy, StoredSweep
-from backtune.results.verdict import describe_verdict
+from backtune.results.leaderboard.row import Row
+from backtune.results.leaderboard.verdict import describe_verdict
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 
 # A description is a tag, whose length MLflow limits.
 _LONGEST = 4_800

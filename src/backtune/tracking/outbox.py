@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from backtune.results.leaderboard import Row, leaderboard, search_rows
-from backtune.results.related import RelatedSearches
-from backtune.results.runs import StoredStudy, StoredSweep
-from backtune.results.segments import read_log
-from backtune.results.summary import StudySummary
+from backtune.results.evidence.related_studies import RelatedStudyFinder
+from backtune.results.leaderboard.ranking import build_leaderboard, build_search_rows
+from backtune.results.leaderboard.row import Row
+from backtune.results.log.segments import read_log
+from backtune.results.log.summary import StudySummary
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.spec import content_hash
 from backtune.storage.files import written_at
 from backtune.storage.location import Location
@@ -47,7 +48,7 @@ class Outbox:
         self._run = run
         self._place = place
         self._top_k = run.spec.tracking.top_k
-        self._related = RelatedSearches(run)
+        self._related = RelatedStudyFinder(run)
         self._searches = run.searches
 
     def put_study(self, study: StoredStudy) -> bool | None:
@@ -120,7 +121,7 @@ class Outbox:
             return
         ended = self._ended()
         first: dict[str, tuple[int, Row]] = {}
-        for place, row in enumerate(leaderboard(self._run, top=0), start=1):
+        for place, row in enumerate(build_leaderboard(self._run, top=0), start=1):
             first.setdefault(row.study, (place, row))
         for study, (place, row) in first.items():
             metrics = standing_metrics(place, row)
@@ -137,7 +138,7 @@ class Outbox:
         """
         if self._run.spec.validation.method != "walk_forward":
             return
-        for place, row in enumerate(leaderboard(self._run), start=1):
+        for place, row in enumerate(build_leaderboard(self._run), start=1):
             key, record = (cell_id(row), ""), cell_record(self._run, row, place)
             if not self._place.has(key, record):
                 ended = max(
@@ -166,13 +167,13 @@ class Outbox:
         summary = self._run.summary(study)
         if summary is None:
             return None
-        rows = search_rows(self._run, self._searches[study.search_id], self._related)
+        rows = build_search_rows(self._run, self._searches[study.search_id], self._related)
         row = next((row for row in rows if row.study == study.id and row.values is not None), None)
         return _Told(summary, row, study_record(self._run, study, summary, row))
 
     def _sweep_record(self) -> Record:
         summaries: Sequence[StudySummary | None] = [self._run.summary(study) for study in self._run.studies]
-        return sweep_record(self._run, summaries, leaderboard(self._run, top=MOST_ROWS))
+        return sweep_record(self._run, summaries, build_leaderboard(self._run, top=MOST_ROWS))
 
 
 def _milliseconds(path: Location) -> int:

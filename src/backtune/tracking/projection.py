@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import IO
 
 from backtune.errors import TrackingError
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.tracking.address import tracking_uri
 
 # Of this machine's processors, for the projection while the search runs: it can cost the search no more.

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from backtune.data.window import iso
-from backtune.results.leaderboard import Row
-from backtune.results.runs import StoredStudy, StoredSweep
-from backtune.results.summary import StudySummary
+from backtune.results.leaderboard.row import Row
+from backtune.results.log.summary import StudySummary
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.results.trial import Metrics
 from backtune.spec import content_hash
 from backtune.tracking.notes import cell_note, study_note, sweep_note

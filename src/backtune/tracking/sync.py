@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backtune.errors import BacktuneError, ReportError, ResultsError, TrackingError
-from backtune.results.runs import StoredStudy, StoredSweep
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.storage.location import Location
 from backtune.tracking.address import (
     artifacts_folder,

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from backtune.results.runs import StoredStudy, StoredSweep
-from backtune.results.segments import params_of
-from backtune.results.summary import StudySummary, Winner
+from backtune.results.log.segments import decode_params
+from backtune.results.log.summary import StudySummary, Winner
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.simulation.metrics import METRICS
 from backtune.space import Space
 from backtune.spec import Objective
@@ -166,7 +166,7 @@ class _Teller:
         record = Record(
             name=f"{title}: trial {number}",
             status=status,
-            params={name: str(value) for name, value in params_of(row, self.space).items()},
+            params={name: str(value) for name, value in decode_params(row, self.space).items()},
             tags={**tags_of(self.run, self.study), **about, **tags},
             metrics={**metrics, "duration_seconds": own},
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from backtune.validation.moments import ROUNDING, sharpe_of_sums, sum_of_products
+from backtune.validation.return_moments import ROUNDING, compute_sharpe_from_sums, sum_products
 
 # So many blocks tell an interval's width to sqrt(2 / 500) = 6 %, not far from the 4 % of a thousand resamples; more cost
 # time, and there is an interval for every study.
@@ -40,7 +40,7 @@ class SharpeInterval:
     probability_of_loss: float
 
 
-def sharpe_interval(
+def bootstrap_sharpe_interval(
     returns: np.ndarray,
     bars_per_year: float,
     *,
@@ -59,7 +59,7 @@ def sharpe_interval(
         returns: (n_bars,) bar returns, finite.
         bars_per_year: annualises; 1 leaves the ratio per bar.
         seed: the same seed gives the same interval.
-        block_bars: mean block length; None for that of :func:`block_length` of the returns' part in the Sharpe
+        block_bars: mean block length; None for that of :func:`estimate_block_length` of the returns' part in the Sharpe
             ratio, at least n / 500, which for 210,000 bars is 420: blocks that are too long bias nothing
             while there are so many.
 
@@ -71,11 +71,13 @@ def sharpe_interval(
     if influence is None:
         return None
     if block_bars is None:
-        block_bars = max(block_length(influence), len(values) / _MOST_BLOCKS)
+        block_bars = max(estimate_block_length(influence), len(values) / _MOST_BLOCKS)
     blocks = min(max(block_bars, 1.0), float(len(values)))
     random = np.random.default_rng(seed)
     sums = _resampled_sums(_prefix(values), _prefix(values * values), blocks, n_resamples, random)
-    ratios = np.nan_to_num(sharpe_of_sums(np.full(n_resamples, len(values)), sums[:, 0], sums[:, 1]))
+    ratios = np.nan_to_num(
+        compute_sharpe_from_sums(np.full(n_resamples, len(values)), sums[:, 0], sums[:, 1])
+    )
     tail = (1.0 - confidence) / 2.0
     year = math.sqrt(bars_per_year)
     low, high = np.quantile(ratios, [tail, 1.0 - tail]) * year
@@ -83,7 +85,7 @@ def sharpe_interval(
     return SharpeInterval(float(low), float(high), sharpe, confidence, blocks, float(np.mean(ratios < 0.0)))
 
 
-def block_length(values: np.ndarray) -> float:
+def estimate_block_length(values: np.ndarray) -> float:
     """The mean block length that suits the stationary bootstrap of a mean, at least 1 (Politis and White 2004, 2009).
 
     (2 G^2 / D)^(1/3) n^(1/3) with D = 2 g^2, g the spectral density at zero and G the sum of |k| R(k), autocovariances R taken
@@ -94,8 +96,8 @@ def block_length(values: np.ndarray) -> float:
     """
     n = len(values)
     centred = values - values.mean()
-    variance = sum_of_products(centred, centred) / n
-    if n < 10 or variance <= ROUNDING * sum_of_products(values, values) / n:
+    variance = sum_products(centred, centred) / n
+    if n < 10 or variance <= ROUNDING * sum_products(values, values) / n:
         return 1.0
     m, covariances = _memory(centred, variance)
     lags = np.arange(1, len(covariances))
@@ -118,12 +120,12 @@ def _memory(centred: np.ndarray, variance: float) -> tuple[int, np.ndarray]:
     quiet = last_loud = 0
     while quiet < run and len(covariances) <= min(most, n - 1):
         lag = len(covariances)
-        covariances.append(sum_of_products(centred[lag:], centred[:-lag]) / n)
+        covariances.append(sum_products(centred[lag:], centred[:-lag]) / n)
         loud = abs(covariances[lag]) >= bound * variance
         quiet, last_loud = (0, lag) if loud else (quiet + 1, last_loud)
     width = min(2 * max(last_loud, 1), most, n - 1)
     for lag in range(len(covariances), width + 1):
-        covariances.append(sum_of_products(centred[lag:], centred[:-lag]) / n)
+        covariances.append(sum_products(centred[lag:], centred[:-lag]) / n)
     return width, np.array(covariances[: width + 1])
 
 

@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from backtune.validation.moments import ROUNDING, distinct_trials
+from backtune.validation.return_moments import ROUNDING, select_distinct_trials
 
 _NORMAL = NormalDist()
 _EULER = 0.5772156649015329
@@ -59,7 +59,7 @@ class ReturnShape:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialCount:
     """What was tried in a search, as far as luck is concerned.
 
     Attributes:
@@ -72,7 +72,7 @@ class Tried:
     n_independent: float
 
     @classmethod
-    def of(cls, blocks: np.ndarray, n_unknown: int = 0) -> Tried | None:
+    def of(cls, blocks: np.ndarray, n_unknown: int = 0) -> TrialCount | None:
         """From the trials of a search; None where none has a Sharpe ratio.
 
         Args:
@@ -80,10 +80,10 @@ class Tried:
                 are left out.
             n_unknown: distinct trials without moments that would have won had they been good, as those stopped early.
         """
-        trials = distinct_trials(blocks)
+        trials = select_distinct_trials(blocks)
         if not len(trials):
             return None
-        return cls(len(trials) + n_unknown, independent_trials(trials, n_unknown))
+        return cls(len(trials) + n_unknown, estimate_independent_trials(trials, n_unknown))
 
 
 @dataclass(frozen=True)
@@ -99,19 +99,19 @@ class DeflatedSharpe:
     benchmark: float
 
 
-def probabilistic_sharpe(shape: ReturnShape, benchmark: float = 0.0) -> float:
+def compute_probabilistic_sharpe(shape: ReturnShape, benchmark: float = 0.0) -> float:
     """The probability that the true Sharpe ratio is above ``benchmark``, in [0, 1].
 
     Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - skewness SR + (kurtosis - 1) / 4 SR^2)), all per bar, kurtosis raw (Bailey
     and Lopez de Prado 2012).
     """
-    return _NORMAL.cdf(standard_errors_above(shape, benchmark))
+    return _NORMAL.cdf(count_standard_errors_above(shape, benchmark))
 
 
-def standard_errors_above(
+def count_standard_errors_above(
     shape: ReturnShape, benchmark: float = 0.0, *, least_variance: float = 0.0
 ) -> float:
-    """Return the number of standard errors by which a Sharpe ratio is above ``benchmark``, see :func:`probabilistic_sharpe`.
+    """Return the number of standard errors by which a Sharpe ratio is above ``benchmark``, see :func:`compute_probabilistic_sharpe`.
 
     Args:
         shape: The shape of the returns.
@@ -126,7 +126,7 @@ def standard_errors_above(
     return (sharpe - benchmark) / error
 
 
-def expected_maximum_sharpe(n_independent: float, deviation: float) -> float:
+def compute_expected_maximum_sharpe(n_independent: float, deviation: float) -> float:
     """What the best of n independent trials without skill shows on average, in the unit of ``deviation``.
 
     deviation ((1 - g) Z(1 - 1/n) + g Z(1 - 1/(n e))), Z the normal quantile, g the Euler-Mascheroni constant (Bailey
@@ -141,7 +141,7 @@ def expected_maximum_sharpe(n_independent: float, deviation: float) -> float:
     return deviation * max(0.0, (1.0 - _EULER) * high + _EULER * higher)
 
 
-def independent_trials(blocks: np.ndarray, n_unknown: int = 0) -> float:
+def estimate_independent_trials(blocks: np.ndarray, n_unknown: int = 0) -> float:
     """How many independent trials the distinct ones are worth: r + (1 - r) n, in [1, n]; 0 where there is none.
 
     r is the average correlation of all pairs of trials, here of their mean returns in the blocks, and 0 where that is
@@ -151,10 +151,10 @@ def independent_trials(blocks: np.ndarray, n_unknown: int = 0) -> float:
     has no correlation and counts as independent.
 
     Args:
-        blocks: as :func:`~backtune.validation.moments.distinct_trials` takes them.
+        blocks: as :func:`~backtune.validation.return_moments.select_distinct_trials` takes them.
         n_unknown: further distinct trials, without moments: they count in n, as correlated as the others.
     """
-    trials = distinct_trials(blocks)
+    trials = select_distinct_trials(blocks)
     n = len(trials) + n_unknown
     if len(trials) < 2:
         return float(n)
@@ -167,27 +167,27 @@ def independent_trials(blocks: np.ndarray, n_unknown: int = 0) -> float:
     return correlation + (1.0 - correlation) * n
 
 
-def deflated_sharpe(shape: ReturnShape, n_independent: float) -> DeflatedSharpe:
+def compute_deflated_sharpe(shape: ReturnShape, n_independent: float) -> DeflatedSharpe:
     """Return the deflated Sharpe ratio of a search's winner.
 
-    It is :func:`probabilistic_sharpe` against :func:`expected_maximum_sharpe` of the independent trials (Bailey and Lopez de
+    It is :func:`compute_probabilistic_sharpe` against :func:`compute_expected_maximum_sharpe` of the independent trials (Bailey and Lopez de
     Prado 2014), with two differences. The deviation in the latter is the spread of trials *without skill*: 1 / sqrt(n - 1), the
     standard error of a Sharpe ratio of zero over n bars. The paper estimates it by the spread of the trials that were made, and
     its theorem asks that these have an expected ratio of zero. Trials of a strategy do not: those of short periods lose to
     costs, those in bad corners of the space lose by themselves, and a benchmark taken from their spread would rise with every
     bad trial. Trials that are alike spread by less, and the benchmark would fall below what luck shows. And the error of the
-    winner's ratio is at least that of a ratio of zero, see :func:`standard_errors_above`.
+    winner's ratio is at least that of a ratio of zero, see :func:`count_standard_errors_above`.
 
     Args:
         shape: The shape of the winner's bar returns in the window of the search.
         n_independent: The number of independent trials that it is the best of.
     """
-    benchmark = expected_maximum_sharpe(n_independent, 1.0 / math.sqrt(shape.n_returns - 1))
-    probability = _NORMAL.cdf(standard_errors_above(shape, benchmark, least_variance=1.0))
+    benchmark = compute_expected_maximum_sharpe(n_independent, 1.0 / math.sqrt(shape.n_returns - 1))
+    probability = _NORMAL.cdf(count_standard_errors_above(shape, benchmark, least_variance=1.0))
     return DeflatedSharpe(probability, benchmark)
 
 
-def luck_level(n_independent: float, alpha: float = 0.05) -> float:
+def compute_luck_level(n_independent: float, alpha: float = 0.05) -> float:
     """Return the deflated Sharpe ratio that a search without skill exceeds with probability ``alpha``.
 
     The deflated Sharpe ratio compares with the *expected* maximum of n independent trials, and the maximum itself varies less than a
@@ -195,4 +195,4 @@ def luck_level(n_independent: float, alpha: float = 0.05) -> float:
     Phi(Phi^-1((1 - alpha)^(1/n)) - E[max]): 0.95 for one trial, 0.84 for 10, 0.77 for 100, 0.73 for 1,000.
     """
     n = max(1.0, n_independent)
-    return _NORMAL.cdf(_NORMAL.inv_cdf((1.0 - alpha) ** (1.0 / n)) - expected_maximum_sharpe(n, 1.0))
+    return _NORMAL.cdf(_NORMAL.inv_cdf((1.0 - alpha) ** (1.0 / n)) - compute_expected_maximum_sharpe(n, 1.0))

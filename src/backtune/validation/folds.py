@@ -42,7 +42,7 @@ class Fold:
         test: what only its winner meets.
         parts: windows inside ``train``, in order, in each of which a candidate is scored by itself; empty where it is scored
             once on all of it.
-        purge_bars: so many bars lie in every gap between these windows, at least; see :func:`purged`.
+        purge_bars: so many bars lie in every gap between these windows, at least; see :func:`purge_fold`.
         deviation: an objective over parts is their mean, worsened by so many standard deviations.
     """
 
@@ -91,7 +91,7 @@ class Fold:
         )
 
 
-def folds_of(validation: Validation, span: TimeWindow, *, bar: int, lookback: int) -> list[Fold]:
+def build_folds(validation: Validation, span: TimeWindow, *, bar: int, lookback: int) -> list[Fold]:
     """The folds of a validation scheme over a window, in order of time.
 
     Args:
@@ -113,7 +113,7 @@ def folds_of(validation: Validation, span: TimeWindow, *, bar: int, lookback: in
     return _walk_forward(validation, span, bar)
 
 
-def purged(fold: Fold, timestamp: np.ndarray) -> Fold:
+def purge_fold(fold: Fold, timestamp: np.ndarray) -> Fold:
     """The fold with windows that end earlier where bars are missing, so that its purge holds in bars.
 
     Args:

@@ -15,7 +15,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from backtune.validation.deflated_sharpe import ReturnShape, standard_errors_above
+from backtune.validation.deflated_sharpe import ReturnShape, count_standard_errors_above
 
 _NORMAL = NormalDist()
 # A probability below this one has no finite normal quantile.
@@ -29,13 +29,13 @@ _REACH = 12.0
 _POINTS = 4_801
 
 
-def sharpe_p_value(shape: ReturnShape) -> float:
+def compute_sharpe_p_value(shape: ReturnShape) -> float:
     """Return the one-sided p-value of a Sharpe ratio above zero, in (0, 1].
 
     1 - Phi(SR sqrt(n - 1) / sqrt(max(1, 1 - skewness SR + (kurtosis - 1) / 4 SR^2))): the probabilistic Sharpe ratio, whose error is at
     least that of a ratio of zero. Without that floor it rejects too often where trades are few.
     """
-    z = standard_errors_above(shape, least_variance=1.0)
+    z = count_standard_errors_above(shape, least_variance=1.0)
     # The complementary error function keeps tails that 1 - Phi would round to zero.
     return max(0.5 * math.erfc(z / math.sqrt(2.0)), _LEAST_P)
 
@@ -55,7 +55,7 @@ def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def false_discovery_rates(p_values: Sequence[float]) -> list[float]:
+def compute_false_discovery_rates(p_values: Sequence[float]) -> list[float]:
     """Return the q-values, in the order of the tests (Benjamini and Hochberg 1995).
 
     Of all tests with a q-value of at most q, a share of q is expected to be without an effect. It holds for independent and
@@ -70,13 +70,13 @@ def false_discovery_rates(p_values: Sequence[float]) -> list[float]:
     return rates
 
 
-def share_with_effect(p_values: Sequence[float]) -> float:
+def estimate_share_with_effect(p_values: Sequence[float]) -> float:
     """Return the estimated share of tests with an effect, in [0, 1]: 1 - #{p > 0.5} / (0.5 m) (Storey 2002)."""
     without = sum(p > 0.5 for p in p_values) / (0.5 * len(p_values))
     return max(0.0, 1.0 - without)
 
 
-def haircut_sharpe(family_p: float, n_returns: int, bars_per_year: float) -> float:
+def compute_haircut_sharpe(family_p: float, n_returns: int, bars_per_year: float) -> float:
     """Return the annual Sharpe ratio that a single test would need for this family-wise p-value, at least 0.
 
     Phi^-1(1 - p) sqrt(bars_per_year / (n - 1)) (Harvey and Liu 2015): what is left of a ratio once the number of tests is

@@ -28,7 +28,7 @@ _NO_ROOM = 0.01
 _ROUNDING = 1e-9
 
 
-def median_of_cells(values: np.ndarray, cells: np.ndarray) -> float:
+def compute_median_of_cells(values: np.ndarray, cells: np.ndarray) -> float:
     """The median where every cell weighs the same; ``cells`` is (n, k) whole numbers."""
     _, cell, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
     weights = 1.0 / counts[cell.ravel()]
@@ -184,13 +184,13 @@ class Neighbourhood:
 
     @cached_property
     def is_dense(self) -> bool:
-        """Whether there are enough neighbours, see :func:`~backtune.validation.plateau.plateau`."""
+        """Whether there are enough neighbours, see :func:`~backtune.validation.plateau.measure_plateau`."""
         return self.n_distinct >= max(1.0, self.n_needed) and not self.open_sides
 
     def median(self) -> float:
         """Of the neighbours, in a grid of three cells on each axis."""
         cells = np.clip(np.floor((self.offsets + 1.0) * 1.5), 0.0, 2.0).astype(np.int64)
-        return median_of_cells(self.trials.floored[self.inside], cells)
+        return compute_median_of_cells(self.trials.floored[self.inside], cells)
 
     def probes(self, seed: int) -> tuple[Params, ...]:
         """Candidates that make the neighbourhood dense: on the open sides first, then anywhere in the box."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from backtune.validation.moments import ROUNDING, distinct_trials, sharpe_of_sums
+from backtune.validation.return_moments import ROUNDING, compute_sharpe_from_sums, select_distinct_trials
 
 # Trials looked at together: their moments stay in the processor's cache while all splits pass over them.
 _CHUNK = 512
@@ -41,7 +41,7 @@ class Overfitting:
     probability_of_loss: float
 
 
-def overfitting(blocks: np.ndarray) -> Overfitting | None:
+def estimate_overfitting(blocks: np.ndarray) -> Overfitting | None:
     """The probability of backtest overfitting of a search among these trials.
 
     Half of the blocks are in-sample and the others out-of-sample, in every possible way: 12,870 for 16 blocks. The
@@ -63,7 +63,7 @@ def overfitting(blocks: np.ndarray) -> Overfitting | None:
     Raises:
         ValueError: an odd number of blocks, or trials whose blocks do not have the same numbers of bars.
     """
-    trials = distinct_trials(blocks)
+    trials = select_distinct_trials(blocks)
     n_trials, n_blocks = trials.shape[:2]
     if n_blocks % 2:
         raise ValueError(f"{n_blocks} blocks cannot be cut into halves")
@@ -108,7 +108,8 @@ def _sharpes(trials: np.ndarray, halves: np.ndarray, best: np.ndarray) -> tuple[
     chosen_in = np.stack([first[:, 0], second[:, 1]], axis=1)
     other = np.stack([second[:, 0], first[:, 1]], axis=1)
     is_sharpe, oos_sharpe = (
-        np.nan_to_num(sharpe_of_sums(*np.moveaxis(sums, 2, 0))).ravel() for sums in (chosen_in, other)
+        np.nan_to_num(compute_sharpe_from_sums(*np.moveaxis(sums, 2, 0))).ravel()
+        for sums in (chosen_in, other)
     )
     return is_sharpe, oos_sharpe
 

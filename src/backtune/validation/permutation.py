@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def permutation_p_value(observed: float, permuted: Iterable[float]) -> float:
+def compute_permutation_p_value(observed: float, permuted: Iterable[float]) -> float:
     """Return the chance of a value as high as the observed one where the order of the data means nothing.
 
     ``p = (1 + #{permuted >= observed}) / (n_permuted + 1)``: the observed value is one of the orders, so that p is never 0 and a

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backtune.space import Params, Space
-from backtune.validation.neighbourhood import PlacedTrials, median_of_cells
+from backtune.validation.neighbourhood import PlacedTrials, compute_median_of_cells
 
 RADIUS = 0.1
 
@@ -50,7 +50,7 @@ class Plateau:
     probes: tuple[Params, ...]
 
 
-def plateau(
+def measure_plateau(
     space: Space,
     columns: Mapping[str, Sequence[Any] | np.ndarray],
     values: np.ndarray,
@@ -83,7 +83,9 @@ def plateau(
     near = trials.around(best)
     neighbourhood = near.median() if near.is_dense else None
     outside = np.isfinite(trials.values) & ~near.inside & (np.arange(len(trials.values)) != best)
-    elsewhere = median_of_cells(trials.values[outside], trials.cells[outside]) if outside.any() else None
+    elsewhere = (
+        compute_median_of_cells(trials.values[outside], trials.cells[outside]) if outside.any() else None
+    )
     centre, height = trials.centre()
     value = float(trials.values[best])
     return Plateau(
@@ -99,7 +101,7 @@ def plateau(
     )
 
 
-def probes(
+def propose_probes(
     space: Space,
     columns: Mapping[str, Sequence[Any] | np.ndarray],
     values: np.ndarray,
@@ -111,10 +113,10 @@ def probes(
 ) -> tuple[Params, ...]:
     """Candidates to evaluate so that the best trials, each outside of the neighbourhoods of better ones, have enough neighbours.
 
-    With them :func:`plateau` knows how the best stands, and compares it with other peaks when it looks for the centre.
+    With them :func:`measure_plateau` knows how the best stands, and compares it with other peaks when it looks for the centre.
 
     Args:
-        columns, values, radius, seed: as for :func:`plateau`.
+        columns, values, radius, seed: as for :func:`measure_plateau`.
         most: how many in all; the best gets as many as it takes, another peak none where they would be more.
         n_centres: how many peaks are looked at.
     """

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtune.validation.moments import ROUNDING
+from backtune.validation.return_moments import ROUNDING
 
 _STEPS = 200
 _PRECISION = 1e-10

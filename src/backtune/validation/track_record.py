@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from backtune.validation.deflated_sharpe import ReturnShape, expected_maximum_sharpe
+from backtune.validation.deflated_sharpe import ReturnShape, compute_expected_maximum_sharpe
 
 _NORMAL = NormalDist()
 
@@ -32,11 +32,11 @@ class TrackRecord:
         """Return the lengths for a series of bar returns; None where one of the two is not known."""
         if shape is None or bars_per_year is None:
             return None
-        length = min_track_record_length(shape)
+        length = compute_min_track_record_length(shape)
         return cls(shape.n_returns / bars_per_year, None if length is None else length / bars_per_year)
 
 
-def min_track_record_length(
+def compute_min_track_record_length(
     shape: ReturnShape, benchmark: float = 0.0, confidence: float = 0.95
 ) -> float | None:
     """Return the number of bars after which such returns show, at this confidence, a Sharpe ratio above the benchmark.
@@ -51,10 +51,10 @@ def min_track_record_length(
     return 1.0 + max(variance, 0.0) * (_NORMAL.inv_cdf(confidence) / lead) ** 2
 
 
-def min_backtest_years(n_independent: float, sharpe: float = 1.0) -> float:
+def compute_min_backtest_years(n_independent: float, sharpe: float = 1.0) -> float:
     """Return the years below which the best of so many trials without skill shows this annual Sharpe ratio on average.
 
     MinBTL = (E[max] / SR)^2, with E[max] in standard errors (Bailey, Borwein, Lopez de Prado and Zhu 2014); at most
     2 ln(n) / SR^2.
     """
-    return (expected_maximum_sharpe(n_independent, 1.0) / sharpe) ** 2
+    return (compute_expected_maximum_sharpe(n_independent, 1.0) / sharpe) ** 2

@@ -22,8 +22,8 @@ from numba.core.dispatcher import Dispatcher
 from backtune.data import load
 from backtune.data.bars_ref import BarsRef
 from backtune.results.candidate_scorer import CandidateScorer
-from backtune.results.segments import TrialLog
-from backtune.results.summary import StudySummary
+from backtune.results.log.segments import TrialLog
+from backtune.results.log.summary import StudySummary
 from backtune.search.study_loop.study import Study, run_study
 from backtune.search.suggesters.backend_suggester import BackendSuggester
 from backtune.search.suggesters.grid import GridSuggester

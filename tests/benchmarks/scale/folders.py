@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from backtune.results.progress import ProgressReader, unfinished
-from backtune.results.runs import StoredSweep, adopt_repeats
-from backtune.results.segments import count_trials
+from backtune.results.log.segments import count_trials
+from backtune.results.progress import ProgressReader, list_unfinished_studies
+from backtune.results.runs_folder import adopt_repeated_studies
+from backtune.results.stored_sweep import StoredSweep
 from backtune.search.planning.plan import entry_of
 from backtune.search.study_loop.study import Study
 from backtune.sweep import SweepResult
@@ -50,8 +51,8 @@ def timed(model: StoredSweep, studies: Sequence[Study], runs: Path) -> dict[str,
     seconds["a look, 500 studies further"] = _cpu(reader.read)
     seconds["a look, nothing new"] = min(_cpu(reader.read) for _ in range(3))
     assert reader.read().n_studies == len(studies)
-    seconds["what earlier sweeps have (at the start)"] = _cpu(lambda: adopt_repeats(run))
-    seconds["which studies are unfinished (start, end)"] = _cpu(lambda: unfinished(run))
+    seconds["what earlier sweeps have (at the start)"] = _cpu(lambda: adopt_repeated_studies(run))
+    seconds["which studies are unfinished (start, end)"] = _cpu(lambda: list_unfinished_studies(run))
     seconds["trials in every log (start)"] = _cpu(
         lambda: [count_trials(run.study_folder(study.id)) for study in studies]
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from backtune.results.segments import read_log
+from backtune.results.log.segments import read_log
 from backtune.search.planning.calibration import calibrate, sample_of
 from backtune.search.planning.cost import ComputePrices, Line
 from backtune.search.study_loop.study import Study

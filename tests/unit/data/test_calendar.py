@@ -14,7 +14,7 @@ from backtune import Bars, backtest, backtest_positions
 from backtune.data.calendar import Annualisation, annualise, bars_per_year, describe, format_count
 from backtune.data.resample import resample
 from backtune.errors import SpecError
-from backtune.results.summary import StudySummary
+from backtune.results.log.summary import StudySummary
 from backtune.spec.timeframe import Timeframe
 
 FREE = {"fee_bps": 0, "slippage_bps": 0}

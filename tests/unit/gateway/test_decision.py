@@ -7,7 +7,7 @@ import pytest
 from backtune.gateway.jobs import Job
 from backtune.gateway.keeper.decision import Again, Finish, Note, Seen, Stop, Submit, Wait, decide
 from backtune.gateway.records.values import JobRecord
-from backtune.results.outcome import Outcome
+from backtune.results.start_outcome import StartOutcome
 
 RECORD = JobRecord(
     number=1, id="job-1", owner="key", request_id="r", name="n", sweep_id="s", state="running", attempt=1,
@@ -26,7 +26,7 @@ def ray(state, exit_code=None, message="killed"):
 
 
 def ended(status, stopped_by="", **failures):
-    return Outcome("job-1-1", status, stopped_by, None, 10, 0.0, failures)
+    return StartOutcome("job-1-1", status, stopped_by, None, 10, 0.0, failures)
 
 
 def seen(outcome=None, job=None, *, silent=False, driven=False):

@@ -8,7 +8,7 @@ from backtune.report.plots.landscape import cell_edges, cell_medians
 from backtune.report.surroundings import surroundings_of
 from backtune.space import Choice, Float, Int, Space
 from backtune.spec import Objective
-from backtune.validation.plateau import plateau
+from backtune.validation.plateau import measure_plateau
 
 SHARPE, DRAWDOWN = Objective.parse("sharpe_ratio"), Objective.parse("-max_drawdown")
 
@@ -53,7 +53,7 @@ def test_the_medians_are_those_of_the_plateau(objective, sign):
     complete = random.random(600) < 0.9
     states = np.where(complete, "complete", "infeasible").tolist()
     around = surroundings_of(log_of(states, sign * gains, a=a, b=b), space, objective)
-    stand = plateau(space, {"a": a, "b": b}, np.where(complete, gains, np.nan))
+    stand = measure_plateau(space, {"a": a, "b": b}, np.where(complete, gains, np.nan))
     assert around.stability == stand.stability
     assert around.neighbourhood == pytest.approx(sign * stand.neighbourhood)
     assert around.elsewhere == pytest.approx(sign * stand.elsewhere)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from stored_sweeps import minimal_spec
 
-from backtune.results.progress import Progress, ProgressReader, unfinished
-from backtune.results.runs import StoredStudy, StoredSweep, adopt_repeats
-from backtune.results.segments import TrialLog, read_log
-from backtune.results.summary import StudySummary, Winner
+from backtune.results.log.segments import TrialLog, read_log
+from backtune.results.log.summary import StudySummary, Winner
+from backtune.results.progress import Progress, ProgressReader, list_unfinished_studies
+from backtune.results.runs_folder import adopt_repeated_studies
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.results.trial import Trial
 from backtune.simulation.metrics import METRICS
 from backtune.space import Int, Space
@@ -111,7 +112,9 @@ def test_what_has_settled_is_looked_at_again_once_it_changes(tmp_path):
 def test_a_study_is_unfinished_until_its_budget_is_spent(tmp_path, changes, is_open):
     run = run_of(tmp_path / "one", "a", "never-started")
     summarise(run, "a", **{"n_trials": 4, "best": 1.0, **changes})
-    assert [study.id for study in unfinished(run)] == (["a"] if is_open else []) + ["never-started"]
+    assert [study.id for study in list_unfinished_studies(run)] == (["a"] if is_open else []) + [
+        "never-started"
+    ]
 
 
 def test_the_longest_log_of_a_repeated_study_is_adopted_and_nothing_of_ones_own_is_replaced(tmp_path):
@@ -120,7 +123,7 @@ def test_the_longest_log_of_a_repeated_study_is_adopted_and_nothing_of_ones_own_
     write(run_of(tmp_path / "z"), "b", 0, [1.0, 2.0, 3.0])
     run = run_of(tmp_path / "own", "a", "b", "c")
     write(run, "b", 0, [1.0])
-    adopt_repeats(run)
+    adopt_repeated_studies(run)
     heights = {
         name: frame.height for name in "abc" if (frame := read_log(run.study_folder(name))) is not None
     }

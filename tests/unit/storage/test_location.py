@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backtune.errors import SpecError
-from backtune.results.runs import default_runs
+from backtune.results.runs_folder import locate_runs_folder
 from backtune.spec import Data, base_folder
 from backtune.storage.location import S3Path, joined, location
 
@@ -82,11 +82,11 @@ def test_the_environment_says_where_data_and_results_are(monkeypatch, home, runs
     if runs is not None:
         monkeypatch.setenv("BACKTUNE_RUNS", runs)
     assert str(base_folder()) == home
-    assert (str(default_runs()), Data(root=data).location) == expected
+    assert (str(locate_runs_folder()), Data(root=data).location) == expected
 
 
 def test_without_a_word_it_is_the_current_folder(monkeypatch, tmp_path):
     for name in ("BACKTUNE_HOME", "BACKTUNE_RUNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    assert default_runs() == Path.cwd() / "runs"
+    assert locate_runs_folder() == Path.cwd() / "runs"

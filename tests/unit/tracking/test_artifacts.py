@@ -8,8 +8,8 @@ import polars as pl
 import yaml
 from tracking_runs import finished_sweep, make_sweep
 
-from backtune.results.leaderboard import search_rows
-from backtune.results.segments import read_log
+from backtune.results.leaderboard.ranking import build_search_rows
+from backtune.results.log.segments import read_log
 from backtune.spec import SweepSpec
 from backtune.tracking.artifacts import put_spec, put_study_files
 
@@ -25,7 +25,7 @@ def test_the_spec_is_the_sweeps_without_the_password_of_its_tracker(tmp_path: Pa
 def test_a_study_has_its_log_its_best_and_a_script(tmp_path: Path) -> None:
     run = finished_sweep(tmp_path / "runs", n_studies=1).run
     study = run.studies[0]
-    (row,) = search_rows(run, [study])
+    (row,) = build_search_rows(run, [study])
     log = read_log(run.study_folder(study.id))
     put_study_files(run, row, log, tmp_path)
     assert log is not None

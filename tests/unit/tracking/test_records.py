@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tracking_runs import finished_sweep, make_sweep
 
-from backtune.results.leaderboard import leaderboard, search_rows
-from backtune.results.summary import StudySummary
+from backtune.results.leaderboard.ranking import build_leaderboard, build_search_rows
+from backtune.results.log.summary import StudySummary
 from backtune.tracking.notes import study_note, sweep_note
 from backtune.tracking.records import study_record, sweep_record
 
@@ -73,7 +73,7 @@ def test_a_study_is_told_with_what_it_belongs_to_and_its_evidence(tmp_path: Path
     sweep = finished_sweep(tmp_path, n_studies=1)
     study = replace(sweep.run.studies[0], fold="walk-2")
     summary = sweep.run.summary(study)
-    row = search_rows(sweep.run, [study])[0]
+    row = build_search_rows(sweep.run, [study])[0]
     assert summary is not None
     record = study_record(sweep.run, study, summary, row)
     about = {name: record.tags[name] for name in ("kind", "strategy", "asset", "timeframe", "fold")}
@@ -90,12 +90,12 @@ def test_a_study_is_told_with_what_it_belongs_to_and_its_evidence(tmp_path: Path
 
 def test_the_notes_show_in_and_out_of_sample_with_the_number_of_trials(tmp_path: Path) -> None:
     sweep = finished_sweep(tmp_path, n_studies=3)
-    row = leaderboard(sweep.run)[0]
+    row = build_leaderboard(sweep.run)[0]
     inside, outside = (f"{metrics['sharpe_ratio']:.2f}" for metrics in (row.is_metrics, row.oos_metrics))
     text = study_note(sweep.run.studies[0], row)
     assert "The best of 25 trials: fast\\_period " in text
     assert f"Sharpe ratio {inside} in sample, {outside} out of sample" in text
-    lines = sweep_note(sweep.run, leaderboard(sweep.run), 75).splitlines()
+    lines = sweep_note(sweep.run, build_leaderboard(sweep.run), 75).splitlines()
     assert lines[0].startswith("The best of 75 trials in 3 studies")
     assert f"| 25 | {inside} | {outside} |" in lines[4]
     assert len(lines) == 4 + 3
@@ -103,7 +103,7 @@ def test_the_notes_show_in_and_out_of_sample_with_the_number_of_trials(tmp_path:
 
 def test_a_note_is_no_longer_than_a_tag_may_be(tmp_path: Path) -> None:
     sweep = finished_sweep(tmp_path, n_studies=1)
-    rows = [replace(row, warnings=("w" * 900,)) for row in leaderboard(sweep.run)] * 9
+    rows = [replace(row, warnings=("w" * 900,)) for row in build_leaderboard(sweep.run)] * 9
     text = sweep_note(sweep.run, rows, 25)
     assert len(text) < 5_000
     assert len(text.splitlines()) == 4 + 4

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from tracking_runs import Sweep, finished_sweep
 
-from backtune.results.segments import read_log
-from backtune.results.summary import StudySummary
+from backtune.results.log.segments import read_log
+from backtune.results.log.summary import StudySummary
 from backtune.spec import Objective
 from backtune.tracking.trials import Point, TrialRecord, points, trial_records
 

@@ -7,7 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from backtune.validation.bootstrap import _prefix, _resampled_sums, block_length, sharpe_interval
+from backtune.validation.bootstrap import (
+    _prefix,
+    _resampled_sums,
+    bootstrap_sharpe_interval,
+    estimate_block_length,
+)
 
 
 def autoregressive(seed: int, n: int, weight: float) -> np.ndarray:
@@ -23,7 +28,7 @@ def test_block_length_of_an_autoregression(weight: float) -> None:
     # G / g is 2 a / (1 - a^2) there.
     n = 20_000
     expected = (2 * abs(weight) / (1 - weight**2)) ** (2 / 3) * n ** (1 / 3)
-    found = np.median([block_length(autoregressive(seed, n, weight)) for seed in range(9)])
+    found = np.median([estimate_block_length(autoregressive(seed, n, weight)) for seed in range(9)])
     assert found == pytest.approx(expected, rel=0.15)
 
 
@@ -33,16 +38,16 @@ def test_block_length_of_an_autoregression(weight: float) -> None:
     ids=["zeros", "constant", "short"],
 )
 def test_block_length_of_little(values: list[float], expected: float) -> None:
-    assert block_length(np.array(values)) == expected
+    assert estimate_block_length(np.array(values)) == expected
 
 
 def test_block_length_of_noise_is_short() -> None:
-    assert np.median([block_length(autoregressive(seed, 5000, 0.0)) for seed in range(9)]) < 3.0
+    assert np.median([estimate_block_length(autoregressive(seed, 5000, 0.0)) for seed in range(9)]) < 3.0
 
 
 def test_block_length_has_a_limit() -> None:
     # A random walk; 3 sqrt(n) = 94.9.
-    assert block_length(np.cumsum(autoregressive(1, 1000, 0.0))) <= 95.0
+    assert estimate_block_length(np.cumsum(autoregressive(1, 1000, 0.0))) <= 95.0
 
 
 @pytest.mark.parametrize("block_bars", [1.0, 3.0, 8.0])
@@ -63,7 +68,7 @@ def test_width_for_independent_returns() -> None:
     # Lo 2002: the error of the Sharpe ratio of independent normal returns is sqrt((1 + SR^2 / 2) / n).
     random = np.random.default_rng(0)
     returns = 0.3 + random.standard_normal(2000)
-    interval = sharpe_interval(returns, 1.0, seed=1, n_resamples=4000)
+    interval = bootstrap_sharpe_interval(returns, 1.0, seed=1, n_resamples=4000)
     assert interval is not None
     error = math.sqrt((1 + interval.sharpe**2 / 2) / 2000)
     assert interval.low == pytest.approx(interval.sharpe - 1.96 * error, abs=0.15 * error)
@@ -76,8 +81,8 @@ def test_it_holds_the_truth_as_often_as_it_says() -> None:
     for seed in range(200):
         returns = 0.05 + autoregressive(seed, 1000, 0.3)
         truth = 0.05 * math.sqrt(1 - 0.3**2)
-        interval = sharpe_interval(returns, 1.0, seed=seed, confidence=0.9)
-        independent = sharpe_interval(returns, 1.0, seed=seed, confidence=0.9, block_bars=1)
+        interval = bootstrap_sharpe_interval(returns, 1.0, seed=seed, confidence=0.9)
+        independent = bootstrap_sharpe_interval(returns, 1.0, seed=seed, confidence=0.9, block_bars=1)
         assert interval is not None
         assert independent is not None
         held += interval.low <= truth <= interval.high
@@ -90,33 +95,36 @@ def test_it_holds_the_truth_as_often_as_it_says() -> None:
 def test_clusters_of_volatility_ask_for_longer_blocks() -> None:
     calm = np.exp(autoregressive(1, 20_000, 0.98) * 0.2)
     returns = 0.2 * calm + calm * np.random.default_rng(2).standard_normal(20_000)
-    interval = sharpe_interval(returns, 1.0, seed=0)
+    interval = bootstrap_sharpe_interval(returns, 1.0, seed=0)
     assert interval is not None
     assert interval.block_bars > 5.0
 
 
 def test_annual_units_and_seed() -> None:
     returns = 0.001 + 0.01 * np.random.default_rng(3).standard_normal(500)
-    per_bar, annual = sharpe_interval(returns, 1.0, seed=5), sharpe_interval(returns, 252.0, seed=5)
+    per_bar, annual = (
+        bootstrap_sharpe_interval(returns, 1.0, seed=5),
+        bootstrap_sharpe_interval(returns, 252.0, seed=5),
+    )
     assert per_bar is not None
     assert annual is not None
     assert annual.low == pytest.approx(per_bar.low * math.sqrt(252), rel=1e-12)
     assert annual.sharpe == pytest.approx(returns.mean() / returns.std(ddof=1) * math.sqrt(252), rel=1e-12)
-    assert annual == sharpe_interval(returns, 252.0, seed=5)
-    assert annual != sharpe_interval(returns, 252.0, seed=6)
+    assert annual == bootstrap_sharpe_interval(returns, 252.0, seed=5)
+    assert annual != bootstrap_sharpe_interval(returns, 252.0, seed=6)
 
 
 @pytest.mark.parametrize(
     "returns", [[], [0.1], [0.0] * 9, [0.01] * 100], ids=["empty", "one", "zeros", "constant"]
 )
 def test_none_without_variation(returns: list[float]) -> None:
-    assert sharpe_interval(np.array(returns), 252.0, seed=0) is None
+    assert bootstrap_sharpe_interval(np.array(returns), 252.0, seed=0) is None
 
 
 def test_a_single_trade_in_many_bars() -> None:
     returns = np.zeros(1000)
     returns[500] = 0.02
-    interval = sharpe_interval(returns, 252.0, seed=0)
+    interval = bootstrap_sharpe_interval(returns, 252.0, seed=0)
     assert interval is not None
     # A third of the resamples have no trade, and earn nothing.
     assert interval.low == 0.0 < interval.high
@@ -124,7 +132,7 @@ def test_a_single_trade_in_many_bars() -> None:
 
 def test_blocks_of_two_hundred_thousand_bars() -> None:
     returns = 1e-5 + 1e-3 * np.random.default_rng(1).standard_normal(210_000)
-    interval = sharpe_interval(returns, 35_064.0, seed=0, n_resamples=1000)
+    interval = bootstrap_sharpe_interval(returns, 35_064.0, seed=0, n_resamples=1000)
     assert interval is not None
     assert interval.block_bars == 420.0
     # As wide as theory says of independent returns, though they were taken in blocks.

@@ -12,14 +12,14 @@ from block_moments import blocks_of
 from backtune.validation.deflated_sharpe import (
     DeflatedSharpe,
     ReturnShape,
-    Tried,
-    deflated_sharpe,
-    expected_maximum_sharpe,
-    independent_trials,
-    luck_level,
-    probabilistic_sharpe,
+    TrialCount,
+    compute_deflated_sharpe,
+    compute_expected_maximum_sharpe,
+    compute_luck_level,
+    compute_probabilistic_sharpe,
+    estimate_independent_trials,
 )
-from backtune.validation.moments import distinct_trials, trial_sharpes
+from backtune.validation.return_moments import compute_trial_sharpes, select_distinct_trials
 
 RANDOM = np.random.default_rng(11)
 NOISE = RANDOM.standard_normal((200, 1600)) * 0.01
@@ -30,10 +30,10 @@ SPREAD = math.sqrt(0.5 / 250)
 
 
 def deflated(returns: np.ndarray, blocks: np.ndarray) -> DeflatedSharpe:
-    shape, tried = ReturnShape.of(returns), Tried.of(blocks)
+    shape, tried = ReturnShape.of(returns), TrialCount.of(blocks)
     assert shape is not None
     assert tried is not None
-    return deflated_sharpe(shape, tried.n_independent)
+    return compute_deflated_sharpe(shape, tried.n_independent)
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,16 @@ def test_example_of_2014(
     n_trials: int, skewness: float, kurtosis: float, benchmark: float, probability: float
 ) -> None:
     shape = ReturnShape(1250, DAILY, skewness, kurtosis)
-    expected = expected_maximum_sharpe(n_trials, SPREAD)
+    expected = compute_expected_maximum_sharpe(n_trials, SPREAD)
     assert round(expected, 4) == benchmark
-    assert round(probabilistic_sharpe(shape, expected), 4) == probability
+    assert round(compute_probabilistic_sharpe(shape, expected), 4) == probability
 
 
 @pytest.mark.parametrize(
     ("skewness", "kurtosis", "probability"), [(0.0, 3.0, 0.982), (-2.448, 10.164, 0.913)]
 )
 def test_example_of_2012(skewness: float, kurtosis: float, probability: float) -> None:
-    assert round(probabilistic_sharpe(ReturnShape(24, 0.458, skewness, kurtosis)), 3) == probability
+    assert round(compute_probabilistic_sharpe(ReturnShape(24, 0.458, skewness, kurtosis)), 3) == probability
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_minimum_track_records_of_2012(years: float, per_year: int, skewness: fl
     ratio, benchmark = 2 / math.sqrt(per_year), 1 / math.sqrt(per_year)
 
     def confidence(n_years: float) -> float:
-        return probabilistic_sharpe(
+        return compute_probabilistic_sharpe(
             ReturnShape(round(n_years * per_year), ratio, skewness, kurtosis), benchmark
         )
 
@@ -81,13 +81,13 @@ def test_minimum_track_records_of_2012(years: float, per_year: int, skewness: fl
     [(0, 0.0), (1, 0.0), (1.2, 0.0), (2, 0.5198), (5, 1.1926), (10, 1.5746), (100, 2.5306), (1000, 3.2551)],
 )
 def test_expected_maximum(n_trials: float, expected: float) -> None:
-    assert expected_maximum_sharpe(n_trials, 1.0) == pytest.approx(expected, abs=5e-5)
-    assert expected_maximum_sharpe(n_trials, 0.02) == pytest.approx(0.02 * expected, abs=1e-6)
+    assert compute_expected_maximum_sharpe(n_trials, 1.0) == pytest.approx(expected, abs=5e-5)
+    assert compute_expected_maximum_sharpe(n_trials, 0.02) == pytest.approx(0.02 * expected, abs=1e-6)
 
 
 def test_expected_maximum_is_that_of_normal_draws() -> None:
     best = np.random.default_rng(3).standard_normal((4000, 500)).max(axis=1).mean()
-    assert expected_maximum_sharpe(500, 1.0) == pytest.approx(best, rel=0.01)
+    assert compute_expected_maximum_sharpe(500, 1.0) == pytest.approx(best, rel=0.01)
 
 
 def test_shape_by_hand() -> None:
@@ -107,20 +107,20 @@ def test_no_shape_without_variation(returns: list[float]) -> None:
 
 def test_sharpe_of_moments_is_that_of_returns() -> None:
     expected = NOISE.mean(axis=1) / NOISE.std(axis=1, ddof=1)
-    assert trial_sharpes(blocks_of(NOISE)) == pytest.approx(expected, rel=1e-9)
+    assert compute_trial_sharpes(blocks_of(NOISE)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_distinct_trials_leave_out_failed_idle_and_repeated_ones() -> None:
     blocks = blocks_of(NOISE[:3])
     idle = blocks_of(np.zeros((1, 1600)))
     every = np.concatenate([np.zeros((1, 16, 3)), blocks, idle, blocks[::-1]])
-    assert np.array_equal(distinct_trials(every), blocks)
+    assert np.array_equal(select_distinct_trials(every), blocks)
 
 
 @pytest.mark.parametrize("shape", [(3, 16), (3, 16, 2), (48,)])
 def test_blocks_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"blocks must be \(n_trials, n_blocks, 3\)"):
-        independent_trials(np.ones(shape))
+        estimate_independent_trials(np.ones(shape))
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.25, 0.5, 0.9, 1.0])
@@ -133,7 +133,7 @@ def test_independent_trials_follow_the_correlation(correlation: float) -> None:
     blocks = np.stack([np.full((300, 400), 10.0), means * 10, means**2 * 10 + 9.0], axis=2)
     if correlation == 1.0:
         blocks[:, 0, 2] += np.arange(300)
-    assert independent_trials(blocks) == pytest.approx(
+    assert estimate_independent_trials(blocks) == pytest.approx(
         correlation + (1 - correlation) * 300, abs=0.05 * 300 + 0.5
     )
 
@@ -142,23 +142,23 @@ def test_independent_trials_equal_the_average_of_the_correlation_matrix() -> Non
     blocks = blocks_of(NOISE[:20] + 2 * NOISE[0])
     correlations = np.corrcoef(blocks[:, :, 1])
     mean = (correlations.sum() - 20) / (20 * 19)
-    assert independent_trials(blocks) == pytest.approx(mean + (1 - mean) * 20, rel=1e-9)
+    assert estimate_independent_trials(blocks) == pytest.approx(mean + (1 - mean) * 20, rel=1e-9)
 
 
 @pytest.mark.parametrize(("n_trials", "expected"), [(0, 0.0), (1, 1.0)])
 def test_independent_trials_of_few(n_trials: int, expected: float) -> None:
-    assert independent_trials(blocks_of(NOISE)[:n_trials]) == expected
+    assert estimate_independent_trials(blocks_of(NOISE)[:n_trials]) == expected
 
 
 def test_the_best_of_noise_is_not_significant_and_a_real_edge_is() -> None:
     blocks = blocks_of(NOISE)
-    best = int(np.argmax(trial_sharpes(blocks)))
+    best = int(np.argmax(compute_trial_sharpes(blocks)))
     alone = deflated(NOISE[best], blocks[best : best + 1])
     of_many = deflated(NOISE[best], blocks)
     assert alone.benchmark == 0.0
     assert alone.probability > 0.95
     assert of_many.probability < 0.85
-    tried = Tried.of(blocks)
+    tried = TrialCount.of(blocks)
     assert tried is not None
     assert tried.n_trials == 200
     assert 150 < tried.n_independent <= 200
@@ -172,8 +172,8 @@ def test_the_spread_of_the_trials_is_not_taken_for_luck() -> None:
     far = blocks_of(NOISE[0] + np.linspace(-0.01, 0.01, 199)[:, None] + 0.1 * NOISE[1:])
     for blocks in (near, far):
         found = deflated(NOISE[0], blocks)
-        n_independent = Tried.of(blocks).n_independent
-        assert found.benchmark == expected_maximum_sharpe(n_independent, 1 / math.sqrt(1599))
+        n_independent = TrialCount.of(blocks).n_independent
+        assert found.benchmark == compute_expected_maximum_sharpe(n_independent, 1 / math.sqrt(1599))
 
 
 @pytest.mark.parametrize(
@@ -190,24 +190,24 @@ def test_the_spread_of_the_trials_is_not_taken_for_luck() -> None:
     ],
 )
 def test_level_that_luck_exceeds_once_in_twenty_times(n_independent: float, expected: float) -> None:
-    assert luck_level(n_independent) == pytest.approx(expected, abs=5e-5)
+    assert compute_luck_level(n_independent) == pytest.approx(expected, abs=5e-5)
 
 
 def test_level_is_that_of_the_best_of_normal_draws() -> None:
     best = np.random.default_rng(3).standard_normal((20_000, 46)).max(axis=1)
-    found = np.array([NormalDist().cdf(z - expected_maximum_sharpe(46, 1.0)) for z in best])
-    assert np.mean(found > luck_level(46)) == pytest.approx(0.05, abs=0.006)
+    found = np.array([NormalDist().cdf(z - compute_expected_maximum_sharpe(46, 1.0)) for z in best])
+    assert np.mean(found > compute_luck_level(46)) == pytest.approx(0.05, abs=0.006)
 
 
 def test_none_without_a_usable_trial() -> None:
-    assert Tried.of(np.zeros((4, 16, 3))) is None
-    assert Tried.of(np.zeros((0, 16, 3)), n_unknown=3) is None
+    assert TrialCount.of(np.zeros((4, 16, 3))) is None
+    assert TrialCount.of(np.zeros((0, 16, 3)), n_unknown=3) is None
 
 
 @pytest.mark.parametrize(("n_known", "n_unknown"), [(1, 0), (1, 4), (200, 0), (200, 1800)])
 def test_trials_without_moments_count_as_correlated_as_the_others(n_known: int, n_unknown: int) -> None:
     blocks = blocks_of(NOISE + NOISE[0])[:n_known]
-    known, tried = independent_trials(blocks), Tried.of(blocks, n_unknown)
+    known, tried = estimate_independent_trials(blocks), TrialCount.of(blocks, n_unknown)
     assert tried is not None
     assert tried.n_trials == n_known + n_unknown
     # One trial has no pair: nothing says that it is like the others.
@@ -219,4 +219,4 @@ def test_trials_without_moments_count_as_correlated_as_the_others(n_known: int, 
 def test_a_hundred_thousand_trials_in_little_memory_and_time() -> None:
     means = np.random.default_rng(2).standard_normal((100_000, 16)) * 1e-4
     blocks = np.stack([np.full(means.shape, 13_000.0), means * 13_000, np.full(means.shape, 1.3)], axis=2)
-    assert independent_trials(blocks) == pytest.approx(100_000, rel=0.01)
+    assert estimate_independent_trials(blocks) == pytest.approx(100_000, rel=0.01)

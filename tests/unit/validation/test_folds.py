@@ -19,7 +19,7 @@ from backtune.strategy.base import BaseStrategy, lookback_of
 from backtune.strategy.macd import MACDStrategy
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
 from backtune.strategy.rsi import RSIStrategy
-from backtune.validation.folds import Fold, TimeWindow, folds_of, purged
+from backtune.validation.folds import Fold, TimeWindow, build_folds, purge_fold
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -35,7 +35,7 @@ def days(start: int, end: int) -> TimeWindow:
 
 
 def folds(span: TimeWindow, lookback: int = 0, bar: int = HOUR, **keys: Any) -> list[Fold]:
-    return folds_of(Validation(**keys), span, bar=bar, lookback=lookback)
+    return build_folds(Validation(**keys), span, bar=bar, lookback=lookback)
 
 
 YEAR = TimeWindow(at("2018-01-01"), at("2019-01-01"))
@@ -148,7 +148,7 @@ def test_laws(scheme: Validation, n_days: int, lookback: int, seed: int, missing
     """Nothing overlaps, gaps hold in bars too, a test bar is scored once, and nothing of a test reaches its search."""
     span = TimeWindow(YEAR.start, YEAR.start + n_days * DAY + seed % DAY)
     try:
-        found = folds_of(scheme, span, bar=HOUR, lookback=lookback)
+        found = build_folds(scheme, span, bar=HOUR, lookback=lookback)
     except CatalogError:
         assume(False)
     random = np.random.default_rng(seed)
@@ -169,7 +169,7 @@ def test_laws(scheme: Validation, n_days: int, lookback: int, seed: int, missing
 
 
 def assert_laws_of(fold: Fold, span: TimeWindow, times: np.ndarray, purge: int) -> None:
-    exact = purged(fold, times)
+    exact = purge_fold(fold, times)
     assert fold.test is not None
     assert (exact.name, exact.test, exact.purge_bars) == (fold.name, fold.test, purge)
     assert span.start == fold.train.start or not fold.parts
@@ -193,16 +193,18 @@ def test_purged_by_hand() -> None:
     # Hours 20 to 29 are missing: the ten hours before the test hold two bars, and eight more must go.
     times = np.array([h * HOUR for h in range(60) if not 20 <= h < 30])
     fold = Fold("walk1", TimeWindow(0, 22 * HOUR), TimeWindow(32 * HOUR, 60 * HOUR), purge_bars=10)
-    assert purged(fold, times).train == TimeWindow(0, 12 * HOUR)
-    assert purged(Fold("holdout", TimeWindow(0, 32 * HOUR), fold.test), times).train == TimeWindow(
+    assert purge_fold(fold, times).train == TimeWindow(0, 12 * HOUR)
+    assert purge_fold(Fold("holdout", TimeWindow(0, 32 * HOUR), fold.test), times).train == TimeWindow(
         0, 32 * HOUR
     )
     # No bars are left.
-    assert purged(Fold("walk1", fold.train, fold.test, purge_bars=23), times).train == TimeWindow(0, 0)
+    assert purge_fold(Fold("walk1", fold.train, fold.test, purge_bars=23), times).train == TimeWindow(0, 0)
     parts = (TimeWindow(0, 15 * HOUR), TimeWindow(31 * HOUR, 40 * HOUR))
-    split = purged(Fold("kfold", TimeWindow(0, 40 * HOUR), TimeWindow(42 * HOUR, 60 * HOUR), parts, 2), times)
+    split = purge_fold(
+        Fold("kfold", TimeWindow(0, 40 * HOUR), TimeWindow(42 * HOUR, 60 * HOUR), parts, 2), times
+    )
     assert split.parts == parts
-    later = purged(Fold("kfold", TimeWindow(0, 40 * HOUR), None, parts, 8), times)
+    later = purge_fold(Fold("kfold", TimeWindow(0, 40 * HOUR), None, parts, 8), times)
     assert later.parts == (TimeWindow(0, 13 * HOUR), parts[1])
     assert later.train == TimeWindow(0, 40 * HOUR)
 

@@ -11,14 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtune.validation.deflated_sharpe import ReturnShape, expected_maximum_sharpe, probabilistic_sharpe
+from backtune.validation.deflated_sharpe import (
+    ReturnShape,
+    compute_expected_maximum_sharpe,
+    compute_probabilistic_sharpe,
+)
 from backtune.validation.multiple_tests import (
     BestByLuck,
     adjust_by_holm,
-    false_discovery_rates,
-    haircut_sharpe,
-    share_with_effect,
-    sharpe_p_value,
+    compute_false_discovery_rates,
+    compute_haircut_sharpe,
+    compute_sharpe_p_value,
+    estimate_share_with_effect,
 )
 
 P_VALUES = st.lists(st.floats(1e-12, 1.0), min_size=1, max_size=40)
@@ -41,12 +45,12 @@ P_VALUES = st.lists(st.floats(1e-12, 1.0), min_size=1, max_size=40)
 )
 def test_adjusted_by_hand(p_values, holm, rates):
     assert adjust_by_holm(p_values) == pytest.approx(holm)
-    assert false_discovery_rates(p_values) == pytest.approx(rates)
+    assert compute_false_discovery_rates(p_values) == pytest.approx(rates)
 
 
 @given(P_VALUES)
 def test_adjusted_values_are_no_smaller_and_keep_the_order(p_values):
-    holm, rates = adjust_by_holm(p_values), false_discovery_rates(p_values)
+    holm, rates = adjust_by_holm(p_values), compute_false_discovery_rates(p_values)
     by_p = sorted(range(len(p_values)), key=lambda k: p_values[k])
     for adjusted in (holm, rates):
         assert all(p <= a + 1e-15 and a <= 1.0 for p, a in zip(p_values, adjusted, strict=True))
@@ -77,7 +81,7 @@ def test_losing_tests_cost_no_more_than_their_number_explains(p_values, losing):
     ],
 )
 def test_share_with_an_effect_by_hand(p_values, share):
-    assert share_with_effect(p_values) == pytest.approx(share)
+    assert estimate_share_with_effect(p_values) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +98,12 @@ def test_p_value_has_at_least_the_error_of_a_ratio_of_zero(sharpe, n, skewness, 
     shape = ReturnShape(n, sharpe, skewness, kurtosis)
     variance = max(1.0, 1.0 - skewness * sharpe + (kurtosis - 1.0) / 4.0 * sharpe**2)
     z = sharpe * math.sqrt((n - 1) / variance)
-    assert sharpe_p_value(shape) == pytest.approx(1.0 - NormalDist().cdf(z), abs=1e-12)
-    assert 0.0 < sharpe_p_value(shape) <= 1.0
+    assert compute_sharpe_p_value(shape) == pytest.approx(1.0 - NormalDist().cdf(z), abs=1e-12)
+    assert 0.0 < compute_sharpe_p_value(shape) <= 1.0
     if skewness <= 0.0:
-        assert sharpe_p_value(shape) == pytest.approx(1.0 - probabilistic_sharpe(shape), abs=1e-12)
+        assert compute_sharpe_p_value(shape) == pytest.approx(
+            1.0 - compute_probabilistic_sharpe(shape), abs=1e-12
+        )
 
 
 @pytest.mark.parametrize(
@@ -111,12 +117,12 @@ def test_p_value_has_at_least_the_error_of_a_ratio_of_zero(sharpe, n, skewness, 
     ],
 )
 def test_haircut_by_hand(p, n, bars_per_year, expected):
-    assert haircut_sharpe(p, n, bars_per_year) == pytest.approx(expected, abs=5e-4)
+    assert compute_haircut_sharpe(p, n, bars_per_year) == pytest.approx(expected, abs=5e-4)
 
 
 def test_the_haircut_of_a_single_test_is_its_own_ratio():
     shape = ReturnShape(5000, 0.03, 0.0, 3.0)
-    assert haircut_sharpe(sharpe_p_value(shape), 5000, 8766.0) == pytest.approx(
+    assert compute_haircut_sharpe(compute_sharpe_p_value(shape), 5000, 8766.0) == pytest.approx(
         0.03 * math.sqrt(8766.0), rel=2e-3
     )
 
@@ -128,7 +134,7 @@ def test_the_best_by_luck_of_equal_tests_is_that_of_normal_draws(n):
     assert found.mean == pytest.approx(draws.mean(), abs=0.01)
     assert found.upper == pytest.approx(0.5 * NormalDist().inv_cdf(0.95 ** (1 / n)), abs=1e-3)
     if n >= 36:
-        assert found.mean == pytest.approx(expected_maximum_sharpe(n, 0.5), rel=0.02)
+        assert found.mean == pytest.approx(compute_expected_maximum_sharpe(n, 0.5), rel=0.02)
 
 
 def test_the_best_by_luck_of_the_audit():

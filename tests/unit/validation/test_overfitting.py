@@ -17,8 +17,8 @@ from backtune.simulation.window import BarWindow
 from backtune.space import Params
 from backtune.spec import Objective
 from backtune.strategy.registry import strategy_ref
-from backtune.validation.deflated_sharpe import ReturnShape, Tried, deflated_sharpe
-from backtune.validation.overfitting import Overfitting, overfitting
+from backtune.validation.deflated_sharpe import ReturnShape, TrialCount, compute_deflated_sharpe
+from backtune.validation.overfitting import Overfitting, estimate_overfitting
 
 
 def noise(seed: int, n_trials: int = 100, n_bars: int = 1600) -> np.ndarray:
@@ -26,7 +26,7 @@ def noise(seed: int, n_trials: int = 100, n_bars: int = 1600) -> np.ndarray:
 
 
 def found(blocks: np.ndarray) -> Overfitting:
-    result = overfitting(blocks)
+    result = estimate_overfitting(blocks)
     assert result is not None
     return result
 
@@ -118,19 +118,19 @@ def test_the_best_of_a_search_on_a_random_walk() -> None:
     blocks = np.array([trial.blocks for trial in trials])
     equity = backtest("MovingAverageCrossover", best.params, bars, FREE).equity
     returns = np.diff(equity, prepend=FREE.initial_cash) / np.concatenate([[FREE.initial_cash], equity[:-1]])
-    shape, tried = ReturnShape.of(returns), Tried.of(blocks)
+    shape, tried = ReturnShape.of(returns), TrialCount.of(blocks)
     assert shape is not None
     assert tried is not None
     assert shape.sharpe * np.sqrt(365.25) == pytest.approx(best.metrics["sharpe_ratio"])
-    assert deflated_sharpe(shape, tried.n_independent).probability < 0.8
+    assert compute_deflated_sharpe(shape, tried.n_independent).probability < 0.8
     assert found(blocks).probability > 0.4
 
 
 @pytest.mark.parametrize("kept", [0, 1])
 def test_none_with_fewer_than_two_trials(kept: int) -> None:
     blocks = np.concatenate([np.zeros((3, 16, 3)), blocks_of(np.zeros((2, 1600))), blocks_of(noise(4, kept))])
-    assert overfitting(blocks) is None
-    assert overfitting(np.concatenate([blocks, blocks])) is None
+    assert estimate_overfitting(blocks) is None
+    assert estimate_overfitting(np.concatenate([blocks, blocks])) is None
 
 
 def test_a_half_without_a_trade_counts_as_nothing_earned() -> None:
@@ -160,4 +160,4 @@ def test_repeated_trials_change_nothing() -> None:
 )
 def test_refused(blocks: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        overfitting(blocks)
+        estimate_overfitting(blocks)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from backtune.validation.permutation import permutation_p_value
+from backtune.validation.permutation import compute_permutation_p_value
 
 NOTHING = -math.inf
 
@@ -22,4 +22,4 @@ NOTHING = -math.inf
     ],
 )
 def test_permutation_p_value(observed, permuted, p):
-    assert permutation_p_value(observed, permuted) == pytest.approx(p)
+    assert compute_permutation_p_value(observed, permuted) == pytest.approx(p)

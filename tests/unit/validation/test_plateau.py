@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtune.space import Choice, Float, Int, Parameter, Params, Space
-from backtune.validation.plateau import Plateau, plateau, probes
+from backtune.validation.plateau import Plateau, measure_plateau, propose_probes
 from backtune.validation.unit_cube import UnitCube
 
 LINE = Space(x=Int(0, 100))
@@ -20,7 +20,7 @@ ALL = {"x": X}
 
 
 def found(space: Space, columns: dict[str, Any], values: Any, **options: Any) -> Plateau:
-    result = plateau(space, columns, np.array(values, dtype=np.float64), **options)
+    result = measure_plateau(space, columns, np.array(values, dtype=np.float64), **options)
     assert result is not None
     return result
 
@@ -105,7 +105,7 @@ def test_infeasible_neighbours_count_as_the_worst() -> None:
     ids=["none feasible", "no trial", "nothing varies"],
 )
 def test_none(space: Space, columns: dict[str, Any], values: Any) -> None:
-    assert plateau(space, columns, np.array(values, dtype=np.float64)) is None
+    assert measure_plateau(space, columns, np.array(values, dtype=np.float64)) is None
 
 
 def test_nothing_elsewhere() -> None:
@@ -165,19 +165,19 @@ def test_probes_keep_the_rules() -> None:
 def test_peaks_outside_of_each_other_are_probed() -> None:
     space = Space(x=Float(0.0, 1.0))
     places, values = [0.2, 0.21, 0.5, 0.5, 0.9], np.array([4.0, 3.9, 3.0, 3.0, 2.0])
-    best = probes(space, {"x": places}, values, most=0)
+    best = propose_probes(space, {"x": places}, values, most=0)
     assert all(0.1 - 1e-9 <= float(p["x"]) <= 0.3 + 1e-9 for p in best)
-    assert best == plateau(space, {"x": places}, values).probes
+    assert best == measure_plateau(space, {"x": places}, values).probes
     # 0.21 is no peak of its own, and what was tried twice is one.
-    more = probes(space, {"x": places}, values, most=100)
+    more = propose_probes(space, {"x": places}, values, most=100)
     assert more[: len(best)] == best
     near = [sum(abs(float(p["x"]) - peak) <= 0.1 + 1e-9 for p in more) for peak in (0.2, 0.5, 0.9)]
     assert near == [7, 8, 8]
     assert sum(near) == len(more)
-    assert len(probes(space, {"x": places}, values, most=15)) == 15
-    assert len(probes(space, {"x": places}, values, most=14)) == 7
-    assert len(probes(space, {"x": places}, values, most=100, n_centres=1)) == 7
-    assert probes(space, {"x": [0.5]}, np.array([np.nan]), most=9) == ()
+    assert len(propose_probes(space, {"x": places}, values, most=15)) == 15
+    assert len(propose_probes(space, {"x": places}, values, most=14)) == 7
+    assert len(propose_probes(space, {"x": places}, values, most=100, n_centres=1)) == 7
+    assert propose_probes(space, {"x": [0.5]}, np.array([np.nan]), most=9) == ()
 
 
 def test_the_best_may_be_named() -> None:
@@ -185,9 +185,9 @@ def test_the_best_may_be_named() -> None:
     values = [1.0 - abs(x - 0.5) for x in places]
     values[30] = 9.0
     columns = {"x": places}
-    found_best = plateau(Space(x=Float(0.0, 1.0)), columns, np.array(values))
+    found_best = measure_plateau(Space(x=Float(0.0, 1.0)), columns, np.array(values))
     assert found_best.best == 30
-    named = plateau(Space(x=Float(0.0, 1.0)), columns, np.array(values), best=20)
+    named = measure_plateau(Space(x=Float(0.0, 1.0)), columns, np.array(values), best=20)
     assert (named.best, named.centre) == (20, found_best.centre)
     assert named.stability > 0.5
     # The needle is 9: of what it has over the others, the hill's centre has little.
@@ -242,7 +242,7 @@ def test_probes_make_any_neighbourhood_dense(kinds: list[Parameter], seed: int, 
     assert all(best[name] in parameter for name, parameter in space.items())
     trials: list[Params] = [best]
     values = [1.0]
-    result = plateau(space, {name: [best[name]] for name in space}, np.array(values))
+    result = measure_plateau(space, {name: [best[name]] for name in space}, np.array(values))
     if result is None:
         assert not cube.axes
         return

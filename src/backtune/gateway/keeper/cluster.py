@@ -8,7 +8,7 @@ from backtune.errors import ClusterError
 from backtune.gateway.jobs import Job, RayJobs
 from backtune.gateway.records.values import JobRecord
 from backtune.gateway.settings import Settings
-from backtune.results.outcome import START
+from backtune.results.start_outcome import START_VARIABLE
 from backtune.spec import base_folder
 from backtune.spec.documents import yaml_of
 from backtune.storage.files import write_atomically
@@ -57,7 +57,7 @@ class Cluster:
             environment={
                 "BACKTUNE_RUNS": str(self._settings.runs),
                 "BACKTUNE_HOME": str(base_folder()),
-                START: record.next_submission_id,
+                START_VARIABLE: record.next_submission_id,
                 REQUEST_ID: record.request_id,
                 "RAY_JOB_STOP_WAIT_TIME_S": _STOP_SECONDS,
             },

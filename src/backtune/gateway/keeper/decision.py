@@ -7,7 +7,7 @@ from typing import Literal
 
 from backtune.gateway.jobs import Job
 from backtune.gateway.records.values import FinalState, JobRecord
-from backtune.results.outcome import Outcome
+from backtune.results.start_outcome import StartOutcome
 
 # Exit statuses of `backtune run`.
 _COMPLETE, _FAILED, _REFUSED, _PARTIAL = 0, 1, 2, 3
@@ -24,7 +24,7 @@ class Seen:
         is_driver_alive: whether a driver holds the sweep's folder; looked at where Ray knows of none at work.
     """
 
-    outcome: Outcome | None
+    outcome: StartOutcome | None
     job: Job | None
     has_answer: bool
     is_driver_alive: bool
@@ -92,7 +92,7 @@ def decide(record: JobRecord, seen: Seen) -> Step:
     return Note("submitted" if seen.job.state == "PENDING" else "running")
 
 
-def _by_outcome(record: JobRecord, outcome: Outcome, seen: Seen) -> Step:
+def _by_outcome(record: JobRecord, outcome: StartOutcome, seen: Seen) -> Step:
     if outcome.exit_status == _COMPLETE:
         return Finish("completed")
     if outcome.stopped_by == "signal":
@@ -125,7 +125,7 @@ def _by_ray(record: JobRecord, job: Job) -> Step:
     return Again(f"its driver was lost: {job.message[:200] or 'no reason given'}", lost=True)
 
 
-def _reasons(outcome: Outcome) -> str:
+def _reasons(outcome: StartOutcome) -> str:
     total = sum(outcome.failures.values())
     told = "; ".join(f"{count} x {reason}" for reason, count in list(outcome.failures.items())[:3])
     return (

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from backtune.errors import ResultsError
 from backtune.gateway.records.values import End
-from backtune.results.outcome import Outcome
-from backtune.results.runs import StoredSweep
-from backtune.results.segments import count_trials
+from backtune.results.log.segments import count_trials
+from backtune.results.start_outcome import StartOutcome
+from backtune.results.stored_sweep import StoredSweep
 
 
 def end_of(folder: Path, start: str) -> End:
     """From a sweep's folder, after the start of that name."""
-    outcome = Outcome.read(folder, start)
+    outcome = StartOutcome.read(folder, start)
     try:
         run = StoredSweep.open(folder)
     except ResultsError:

@@ -20,8 +20,8 @@ from backtune.gateway.problems import without_paths
 from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.records.values import JobRecord
 from backtune.gateway.settings import Settings
-from backtune.results.outcome import Outcome
-from backtune.results.runs import is_driven
+from backtune.results.start_outcome import StartOutcome
+from backtune.results.stored_sweep import is_driven
 
 _LONGEST_DELAY_SECONDS: Final = 60.0
 _LAST_WORDS_SECONDS: Final = 60.0
@@ -107,7 +107,7 @@ class Work:
 
     def _seen(self, record: JobRecord) -> Seen:
         submission = record.next_submission_id
-        outcome = Outcome.read(self._folder(record), submission)
+        outcome = StartOutcome.read(self._folder(record), submission)
         try:
             job, has_answer = self._cluster.find(submission), True
         except ClusterError as error:
@@ -116,7 +116,7 @@ class Work:
         if outcome is None and (job is None or job.over):
             # It may have written its last word and ended between the two looks.
             is_alive = is_driven(self._folder(record))
-            return Seen(Outcome.read(self._folder(record), submission), job, has_answer, is_alive)
+            return Seen(StartOutcome.read(self._folder(record), submission), job, has_answer, is_alive)
         return Seen(outcome, job, has_answer, is_driver_alive=False)
 
     def _next(self) -> Iterator[JobRecord]:
@@ -177,7 +177,7 @@ class Work:
 
     def _set_aside(self, record: JobRecord) -> None:
         """The head is about to end; whether the job was done by then, its folder says."""
-        outcome = Outcome.read(self._folder(record), record.next_submission_id)
+        outcome = StartOutcome.read(self._folder(record), record.next_submission_id)
         step = decide(record, Seen(outcome, None, has_answer=False, is_driver_alive=False))
         self._act(record, step if isinstance(step, Finish) else Again("the gateway was stopped", lost=False))
 

@@ -21,8 +21,8 @@ from backtune.report.wording import (
     share_text,
     short_title,
 )
-from backtune.results.evidence import FEW_TRADES
-from backtune.results.row import Row
+from backtune.results.evidence.evidence import FEW_TRADES
+from backtune.results.leaderboard.row import Row
 
 COLOURS = f"Blue is better, orange is worse; with fewer than {FEW_TRADES} trades a cell has no colour."
 _BESIDE = ("total_return", "max_drawdown", "total_trades")

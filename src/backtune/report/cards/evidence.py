@@ -18,8 +18,8 @@ from backtune.report.wording import (
     percent,
     share_text,
 )
-from backtune.results.evidence import Evidence
-from backtune.results.row import Row
+from backtune.results.evidence.evidence import Evidence
+from backtune.results.leaderboard.row import Row
 
 
 def evidence_bands(study: StudyContent) -> Iterator[Band]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from backtune.report.cards.card import Band, Card, Line, Table, TableCell, Words
 from backtune.report.content import MOST_STRESSED, Content
 from backtune.report.wording import metric_text, short_title
-from backtune.results.row import Row
-from backtune.results.stress import BreakEven, Condition, Elsewhere, Stress
+from backtune.results.leaderboard.row import Row
+from backtune.results.stress import BreakEven, Condition, OtherCell, Stress
 from backtune.results.stress.conditions import NOISE_ATR, SKIPPED_SHARE
 from backtune.results.trial import Metrics
-from backtune.validation.perturbations import ATR_PERIOD
+from backtune.validation.stress_perturbations import ATR_PERIOD
 
 _SHOWN = ("total_return", "sharpe_ratio", "max_drawdown", "total_trades")
 _MEANINGS = {
@@ -135,7 +135,7 @@ def _condition_lines(condition: Condition) -> Iterator[StressLine]:
     yield StressLine(f"{name}: worst tenth", condition.worst_tenth, _WORST[condition.name])
 
 
-def _elsewhere_meaning(cell: Elsewhere, stress: Stress) -> str:
+def _elsewhere_meaning(cell: OtherCell, stress: Stress) -> str:
     if cell.problem:
         return f"Not to be had: {cell.problem}"
     other = "Another asset." if cell.timeframe == stress.timeframe else "Another timeframe."

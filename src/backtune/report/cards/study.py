@@ -14,8 +14,8 @@ from backtune.report.cards.stress import stress_bands
 from backtune.report.cards.walk_forward import cell_section
 from backtune.report.content import Content, StudyContent
 from backtune.report.wording import counted, metric_text, metric_words, value_text
-from backtune.results.row import Row
-from backtune.results.summary import Winner
+from backtune.results.leaderboard.row import Row
+from backtune.results.log.summary import Winner
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from backtune.report.wording import (
     params_text,
     short_title,
 )
-from backtune.results.row import Row
+from backtune.results.leaderboard.row import Row
 from backtune.validation.folds import TimeWindow
 
 _EQUITY = "Each fold's winner in its own test window, flat at every start, with the equity that the one before ended with."

@@ -10,8 +10,7 @@ import polars as pl
 
 from backtune.report.content import Content
 from backtune.report.frames import equity_of, equity_of_tests, trades_of, trades_of_tests
-from backtune.results.frames import leaderboard_frame, trials_frame
-from backtune.results.row import Row
+from backtune.results.leaderboard.row import Row, build_leaderboard_frame
 from backtune.storage.files import write_atomically
 from backtune.storage.location import Location
 
@@ -51,7 +50,10 @@ def export(content: Content, export_format: str, folder: Location) -> Exported:
         files.append(folder / f"{name}.{export_format}")
         write_atomically(files[-1], lambda file: write(frame, file))
 
-    put(leaderboard_frame([row for row in content.rows if content.study in (None, row.study)]), "leaderboard")
+    put(
+        build_leaderboard_frame([row for row in content.rows if content.study in (None, row.study)]),
+        "leaderboard",
+    )
     for row in content.rows:
         for name, frame in _of_tests(content, row, gaps):
             put(frame, f"{content.section_of(row)}/{name}")
@@ -75,7 +77,7 @@ def _of_tests(content: Content, row: Row, gaps: dict[str, str]) -> Iterator[tupl
 
 
 def _frames(content: Content, study_id: str, gaps: dict[str, str]) -> Iterator[tuple[str, pl.DataFrame]]:
-    trials = trials_frame(content.run, study_id)
+    trials = content.run.read_trials(study_id)
     if trials is not None:
         yield "trials", trials
     study = content.of_study(study_id)

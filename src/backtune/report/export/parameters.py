@@ -12,8 +12,8 @@ from backtune.data.catalog import Catalog
 from backtune.data.unfinished import UnfinishedBar, unfinished_bars
 from backtune.errors import ReportError, SpecError
 from backtune.report.chosen import entry_of_row
-from backtune.results.leaderboard import Row
-from backtune.results.runs import StoredSweep
+from backtune.results.leaderboard.row import Row
+from backtune.results.stored_sweep import StoredSweep
 from backtune.results.trial import Metrics
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import Study
@@ -21,7 +21,7 @@ from backtune.simulation.costs import split_params
 from backtune.space import Params
 from backtune.spec import SweepSpec
 from backtune.spec.documents import read_document
-from backtune.validation.folds import purged
+from backtune.validation.folds import purge_fold
 from backtune.validation.windows import search_window, validation_window
 
 _CELL = ("strategy", "asset", "timeframe", "fold")
@@ -152,7 +152,7 @@ def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
     study = _study(spec, parameters)
     params = _complete(study, parameters.params)
     bars = study.bars.load()
-    fold = purged(study.fold, bars.timestamp)
+    fold = purge_fold(study.fold, bars.timestamp)
     test = fold.test
     inside = study.scorer.score(params, search_window(bars, fold.train))
     outside = None if test is None else study.scorer.score(params, validation_window(bars, test))

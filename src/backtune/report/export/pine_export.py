@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from backtune.report.chosen import entry_of_row
 from backtune.report.export.pine import PineSource
 from backtune.report.export.pine_signal import signal_of
-from backtune.results.leaderboard import Row
-from backtune.results.runs import StoredSweep
+from backtune.results.leaderboard.row import Row
+from backtune.results.stored_sweep import StoredSweep
 from backtune.results.trial import Metrics
 from backtune.spec import SweepSpec
 

@@ -11,7 +11,7 @@ from backtune.report.plots.curves import Size
 from backtune.report.plots.frame import Frame, words
 from backtune.report.plots.paths import dots, steps
 from backtune.report.wording import IN_PERCENT, metric_text, metric_title, metric_words, value_text
-from backtune.results.best import front
+from backtune.results.best_trials import find_pareto_front
 from backtune.space import Parameter
 from backtune.spec import Objective
 
@@ -75,7 +75,7 @@ def pareto_figure(study: StudyContent, trials: Trials, other: int, size: Size) -
     objectives = (study.objectives[0], study.objectives[other])
     complete = np.flatnonzero(trials.complete)
     values = trials.values[:, [0, other]]
-    best = complete[front(values[complete].tolist(), objectives)]
+    best = complete[find_pareto_front(values[complete].tolist(), objectives)]
     label = f"{metric_title(objectives[1].metric)} against {metric_title(objectives[0].metric)}: {len(best)} trials on the Pareto front."
     x, y = (value_axis(values[complete, k], objectives[k]) for k in range(2))
     frame = Frame(size.width, 280, x, y)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from backtune.results.stress.backtested import Backtested
+from backtune.results.stress.winner_backtest import WinnerBacktest
 from backtune.spec import Execution
 
 # A fee of the whole notional, just what a spec can charge.
@@ -43,7 +43,7 @@ class BreakEven:
         }  # fmt: skip
 
 
-def find_break_even(winner: Backtested) -> BreakEven:
+def find_break_even(winner: WinnerBacktest) -> BreakEven:
     """Return the costs at which the winner neither gains nor loses, by bisection."""
     execution = winner.scorer.execution
 

@@ -9,11 +9,11 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from backtune.results.stress.backtested import Backtested
+from backtune.results.stress.winner_backtest import WinnerBacktest
 from backtune.results.trial import Metrics
 from backtune.simulation.metrics import METRICS
 from backtune.spec import Execution, Objective
-from backtune.validation.perturbations import add_noise, delay_targets, skip_trades
+from backtune.validation.stress_perturbations import add_noise, delay_targets, skip_trades
 
 Name = Literal["costs_doubled", "one_bar_later", "trades_skipped", "noise_on_prices"]
 
@@ -48,7 +48,9 @@ class Condition:
         return {"metrics": self.metrics, "n_draws": self.n_draws, "worst_tenth": self.worst_tenth}
 
 
-def score_conditions(winner: Backtested, objectives: Sequence[Objective], seed: int) -> tuple[Condition, ...]:
+def score_conditions(
+    winner: WinnerBacktest, objectives: Sequence[Objective], seed: int
+) -> tuple[Condition, ...]:
     """Return the winner under all conditions.
 
     Args:
@@ -73,7 +75,7 @@ def scale_costs(execution: Execution, factor: float) -> Execution:
 
 
 def score_skipped(
-    winner: Backtested, objectives: Sequence[Objective], seed: int, share: float = SKIPPED_SHARE
+    winner: WinnerBacktest, objectives: Sequence[Objective], seed: int, share: float = SKIPPED_SHARE
 ) -> Condition:
     """Return the winner where each trade is skipped with a probability of ``share``."""
 
@@ -84,7 +86,7 @@ def score_skipped(
 
 
 def score_noise(
-    winner: Backtested, objectives: Sequence[Objective], seed: int, size: float = NOISE_ATR
+    winner: WinnerBacktest, objectives: Sequence[Objective], seed: int, size: float = NOISE_ATR
 ) -> Condition:
     """Return the winner on prices with normal noise of ``size`` average true ranges, where it decides anew."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from backtune.errors import CatalogError, ResultsError
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.search.planning.results_version import shared_results_version
 from backtune.spec import SweepSpec
 from backtune.storage.files import read_bytes, remove, write_atomically

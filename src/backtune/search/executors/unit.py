@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from backtune.errors import ResultsError
-from backtune.results.segments import count_trials
-from backtune.results.summary import SUMMARY_FILE, StudySummary
+from backtune.results.log.segments import count_trials
+from backtune.results.log.summary import SUMMARY_FILE, StudySummary
 from backtune.search.study_loop.study import Stop, Study, run_study
 from backtune.search.study_loop.wary import Note, note_death
 from backtune.storage.files import exists, names_in, remove, touch

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backtune.data.bars_ref import BarsRef
-from backtune.results.permuted_rows import missing_permutations
-from backtune.results.progress import unfinished
-from backtune.results.runs import StoredSweep, elsewhere
-from backtune.results.segments import count_trials
+from backtune.results.log.segments import count_trials
+from backtune.results.permuted_searches.missing_permutations import list_missing_permutations
+from backtune.results.progress import list_unfinished_studies
+from backtune.results.runs_folder import find_study_folders
+from backtune.results.stored_sweep import StoredSweep
 from backtune.search.executors.unit import Unit
 from backtune.search.planning.cost import ComputeCost, ComputePrices, n_candidates
 from backtune.search.planning.packing import pack
@@ -90,7 +91,7 @@ def estimate(
     """
     logged = _logged(run)
     planned = {study.id: n_candidates(study.search, study.space) for study in studies}
-    open_ids = {entry.id for entry in unfinished(run)}
+    open_ids = {entry.id for entry in list_unfinished_studies(run)}
     todo = [study for study in studies if study.id in open_ids]
     costs = {study.id: prices.cost(study, logged[study.id]) for study in todo}
     seconds = {name: cost.seconds for name, cost in costs.items()}
@@ -136,9 +137,9 @@ def seconds_left(
 
 
 def _logged(run: StoredSweep) -> dict[str, int]:
-    """Trials in the log by study, those included that :func:`~backtune.results.runs.adopt_repeats` would take over."""
+    """Trials in the log by study, those included that :func:`~backtune.results.runs_folder.adopt_repeated_studies` would take over."""
     started, ids = set(run.started()), {study.id for study in run.studies}
-    folders = elsewhere(run.folder.parent, ids - started)
+    folders = find_study_folders(run.folder.parent, ids - started)
     folders |= {study_id: run.study_folder(study_id) for study_id in ids & started}
     return {study_id: count_trials(folders[study_id]) if study_id in folders else 0 for study_id in ids}
 
@@ -150,7 +151,7 @@ def _permuted_studies(
     if not spec.validation.has_permutations:
         return []
     by_id = {study.id: study for study in studies}
-    if unfinished(run):
+    if list_unfinished_studies(run):
         searches: dict[str, list[Study]] = {}
         for study in studies:
             searches.setdefault(min((study.id, *study.peers)), []).append(study)
@@ -163,7 +164,7 @@ def _permuted_studies(
     else:
         missing = [
             ([by_id[entry.id] for entry in found.islands], found.numbers)
-            for found in missing_permutations(run)
+            for found in list_missing_permutations(run)
         ]
     return [
         replace(study, id=f"{study.id}.{number}", peers=tuple(f"{peer}.{number}" for peer in study.peers))

@@ -10,7 +10,7 @@ from typing import Any
 from backtune.data.calendar import SECONDS_PER_YEAR
 from backtune.search.study_loop.study import Study
 from backtune.validation.multiple_tests import BestByLuck
-from backtune.validation.track_record import min_backtest_years
+from backtune.validation.track_record import compute_min_backtest_years
 
 _YEAR = SECONDS_PER_YEAR * 1e6
 
@@ -48,7 +48,7 @@ class PlannedLuck:
         return cls(
             n_trials=n_trials,
             search_years=min(study.fold.train.length for study in studies) / _YEAR,
-            min_backtest_years=min_backtest_years(n_trials),
+            min_backtest_years=compute_min_backtest_years(n_trials),
             best_test=BestByLuck.of(errors) if errors else None,
         )
 

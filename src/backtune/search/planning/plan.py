@@ -9,7 +9,8 @@ from backtune.checks.cells import Cell, cells_of
 from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
 from backtune.data.window import to_datetime, to_microseconds
-from backtune.results.runs import StoredStudy, StoredSweep, default_runs
+from backtune.results.runs_folder import locate_runs_folder
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.search.planning.identity import strategy_version, study_seed
 from backtune.search.planning.results_version import shared_results_version
 from backtune.search.study_loop.study import Study
@@ -72,7 +73,7 @@ def run_of(
 ) -> StoredSweep:
     """The folder that the sweep has or will have in the runs folder; nothing is written."""
     return StoredSweep(
-        folder=location(runs if runs is not None else default_runs()) / spec.id,
+        folder=location(runs if runs is not None else locate_runs_folder()) / spec.id,
         sweep_id=spec.id,
         name=spec.name,
         spec=spec,

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backtune.results.best import best_of
-from backtune.results.segments import TrialLog, count_trials
-from backtune.results.summary import StudySummary
+from backtune.results.best_trials import select_best_trials
+from backtune.results.log.segments import TrialLog, count_trials
+from backtune.results.log.summary import StudySummary
 from backtune.space import Params, Space
 from backtune.spec import Search
 from backtune.storage.location import Location
@@ -62,7 +62,9 @@ class Exchange:
         logs = [
             TrialLog(folder, self.space, len(objectives), n_rungs).read()[:needed] for folder in self.folders
         ]
-        best = best_of([trial for log in logs for trial in best_of(log, objectives)], objectives)
+        best = select_best_trials(
+            [trial for log in logs for trial in select_best_trials(log, objectives)], objectives
+        )
         return [trial.params for trial in best[:_MOST_MIGRANTS]]
 
 

@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backtune.data.permutation import Permutation
-from backtune.results.permutations import adopt_bests, budget_of
-from backtune.results.permuted_folder import (
-    PermutedEntry,
-    keep_finished,
+from backtune.results.evidence.permutation_test import adopt_permuted_bests, compute_effective_budget
+from backtune.results.permuted_searches.missing_permutations import list_missing_permutations
+from backtune.results.permuted_searches.permuted_folder import (
+    StoredPermutedSearch,
     remove_permuted_folder,
-    remove_plan,
-    write_plan,
+    remove_permuted_plan,
+    save_finished_searches,
+    write_permuted_plan,
 )
-from backtune.results.permuted_rows import missing_permutations
-from backtune.results.runs import StoredStudy, StoredSweep
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.search.planning.identity import study_seed
 from backtune.search.study_loop.study import Stop, Study
-from backtune.validation.folds import TimeWindow, purged
+from backtune.validation.folds import TimeWindow, purge_fold
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PermutedSearch:
         studies: The studies to be run: one, or the islands of the search.
     """
 
-    entry: PermutedEntry
+    entry: StoredPermutedSearch
     studies: tuple[Study, ...]
 
 
@@ -55,14 +55,14 @@ def run_permuted_searches(
     lost: dict[str, str] = {}
     searches = _missing_searches(run, studies)
     studies_of = {search.entry.studies: search.studies for search in searches}
-    left = keep_finished(run, [search.entry for search in searches])
+    left = save_finished_searches(run, [search.entry for search in searches])
     if left and not stop():
-        write_plan(run, left)
+        write_permuted_plan(run, left)
         try:
             lost = execute([study for entry in left for study in studies_of[entry.studies]])
         finally:
-            keep_finished(run, left)
-            remove_plan(run)
+            save_finished_searches(run, left)
+            remove_permuted_plan(run)
     remove_permuted_folder(run)
     return lost
 
@@ -71,12 +71,12 @@ def _missing_searches(run: StoredSweep, studies: Iterable[Study]) -> list[Permut
     """Return the permuted searches that neither this sweep nor another one of the runs folder has."""
     by_id = {study.id: study for study in studies}
     found = []
-    for islands, missing in missing_permutations(run):
-        numbers = adopt_bests(run, islands, missing)
+    for islands, missing in list_missing_permutations(run):
+        numbers = adopt_permuted_bests(run, islands, missing)
         if not numbers:
             continue
         originals = [by_id[entry.id] for entry in islands]
-        budgets = {entry.id: budget_of(run, entry) for entry in islands}
+        budgets = {entry.id: compute_effective_budget(run, entry) for entry in islands}
         train = _train(originals[0])
         found += [_permuted(islands, originals, budgets, train, number) for number in numbers]
     return found
@@ -85,7 +85,7 @@ def _missing_searches(run: StoredSweep, studies: Iterable[Study]) -> list[Permut
 def _train(study: Study) -> TimeWindow:
     """Return the train window as it was searched: shorter than planned where a purge meets missing bars."""
     fold = study.fold
-    return purged(fold, study.bars.load().timestamp).train if fold.purge_bars else fold.train
+    return purge_fold(fold, study.bars.load().timestamp).train if fold.purge_bars else fold.train
 
 
 def _permuted(
@@ -112,4 +112,6 @@ def _permuted(
         )
         for study in originals
     )
-    return PermutedSearch(PermutedEntry(islands, number, tuple(study.id for study in studies)), studies)
+    return PermutedSearch(
+        StoredPermutedSearch(islands, number, tuple(study.id for study in studies)), studies
+    )

@@ -11,11 +11,11 @@ from typing import Any
 from backtune.data.bars_ref import BarsRef
 from backtune.data.calendar import annualise
 from backtune.errors import ResultsError, StrategyError
-from backtune.results.best import best_of
+from backtune.results.best_trials import select_best_trials
 from backtune.results.candidate_scorer import CandidateScorer
-from backtune.results.probes import Probe, write_probes
-from backtune.results.segments import TrialLog
-from backtune.results.summary import summary_of
+from backtune.results.log.probes import Probe, write_probes
+from backtune.results.log.segments import TrialLog
+from backtune.results.log.summary import summarize_study
 from backtune.results.trial import Trial
 from backtune.search.study_loop.islands import Exchange
 from backtune.search.study_loop.probing import Evaluate, around
@@ -30,7 +30,7 @@ from backtune.spec import Execution, Search
 from backtune.storage.files import remove_leftovers
 from backtune.storage.location import Location
 from backtune.strategy.registry import StrategyRef
-from backtune.validation.folds import Fold, purged
+from backtune.validation.folds import Fold, purge_fold
 from backtune.validation.windows import search_window, validation_window
 
 # Finished trials are written at least this often: what a crash can cost, against the price of a file.
@@ -52,7 +52,7 @@ class Study:
         peers: ids of the other islands of the same search.
         first: candidates that the search begins with.
         known_until: the end of the latest bar that these were found on, microseconds since the epoch.
-        sources: the studies whose trials found these, as in :class:`~backtune.results.runs.StoredStudy`.
+        sources: the studies whose trials found these, as in :class:`~backtune.results.stored_sweep.StoredStudy`.
     """
 
     id: str
@@ -100,7 +100,7 @@ def run_study(study: Study, folder: Location, stop: Stop, max_deaths: int = 1) -
     remove_leftovers(folder)
     log = TrialLog(folder, study.space, len(study.search.objectives), study.search.n_rungs)
     bars = study.bars.load()
-    fold = purged(study.fold, bars.timestamp)
+    fold = purge_fold(study.fold, bars.timestamp)
     window = search_window(bars, fold.train, fold.parts)
     watch = Watch(folder, max_deaths)
     search = _Search(study, study.scorer, window, _Pen(log), log.read(), watch)
@@ -109,12 +109,12 @@ def run_study(study: Study, folder: Location, stop: Stop, max_deaths: int = 1) -
     probes = search.probes(stop) if is_complete else []
     watch.end()
     test = validation_window(bars, fold.test) if fold.test is not None else None
-    best = best_of(search.trials, study.search.objectives)
+    best = select_best_trials(search.trials, study.search.objectives)
     winners = evaluate_winners(best, study.scorer, Windows(window, test), study.seed)
     if is_complete:
         log.merge()
         write_probes(folder, probes or [])
-    summary = summary_of(search.trials, winners, budget=study.search.trials, exhausted=exhausted)
+    summary = summarize_study(search.trials, winners, budget=study.search.trials, exhausted=exhausted)
     annualisation = annualise(bars.timestamp, bars.timeframe, study.bars.calendar)
     replace(summary, is_probed=probes is not None, annualisation=annualisation).write(folder)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backtune.errors import ResultsError, SearchError, SpecError
-from backtune.results.runs import StoredStudy, StoredSweep, default_runs
+from backtune.results.runs_folder import locate_runs_folder
+from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.search.suggesters.space_encoding import SpaceEncoding
 from backtune.space import Params, Space
 from backtune.spec import base_folder
@@ -28,7 +29,7 @@ def earlier_sweep(name: str, runs: Location | None = None) -> StoredSweep:
     """
     folders = [joined(base_folder(), name)]
     if "/" not in name:
-        folders.append((runs if runs is not None else default_runs()) / name)
+        folders.append((runs if runs is not None else locate_runs_folder()) / name)
     for folder in folders:
         if exists(folder / "sweep.json"):
             try:
@@ -47,7 +48,7 @@ class HeadStart:
         candidates: its first ones.
         known_until: the end of the latest bar that they were found on, there or in a sweep that that one had begun with;
             microseconds since the epoch, None where there are none or it is not known.
-        sources: the studies whose trials found them, as in :class:`~backtune.results.runs.StoredStudy`.
+        sources: the studies whose trials found them, as in :class:`~backtune.results.stored_sweep.StoredStudy`.
     """
 
     candidates: tuple[Params, ...] = ()

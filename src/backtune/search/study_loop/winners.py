@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from backtune.results.candidate_scorer import CandidateScorer
-from backtune.results.summary import Winner
+from backtune.results.log.summary import Winner
 from backtune.results.trial import Trial
 from backtune.simulation.simulation import Score
 from backtune.simulation.window import BarWindow
 from backtune.space import Params
-from backtune.validation.bootstrap import sharpe_interval
+from backtune.validation.bootstrap import bootstrap_sharpe_interval
 from backtune.validation.deflated_sharpe import ReturnShape
-from backtune.validation.moments import bar_returns
+from backtune.validation.return_moments import compute_bar_returns
 from backtune.validation.timing import TimingTest, measure_timing, shift_targets
 
 
@@ -59,7 +59,7 @@ def evaluate_winners(
                 winner,
                 oos_metrics=score.metrics,
                 oos_shape=ReturnShape.of(returns),
-                oos_interval=sharpe_interval(returns, test.bars.bars_per_year, seed=seed),
+                oos_interval=bootstrap_sharpe_interval(returns, test.bars.bars_per_year, seed=seed),
                 timing=_timing(scorer, trial.params, test, score, seed) if place == 0 else None,
                 hold_metrics=held,
             )
@@ -85,4 +85,4 @@ def _timing(
 
 def _returns(scorer: CandidateScorer, params: Params, window: BarWindow) -> np.ndarray:
     equity = scorer.equity(params, window)
-    return bar_returns(equity, scorer.execution.initial_cash)
+    return compute_bar_returns(equity, scorer.execution.initial_cash)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backtune.data.synthetic import make_market
-from backtune.results.runs import StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.search.executors.sight import Sight
 from backtune.spec import SweepSpec
 

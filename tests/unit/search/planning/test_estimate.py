@@ -5,8 +5,8 @@ import pytest
 from sweeps import parsed
 
 from backtune.data.synthetic import make_market
-from backtune.results.segments import log_schema, write_segment
-from backtune.results.summary import StudySummary
+from backtune.results.log.segments import build_log_schema, write_segment
+from backtune.results.log.summary import StudySummary
 from backtune.search.planning.cost import ComputePrices, Line
 from backtune.search.planning.estimate import estimate, seconds_left
 from backtune.search.planning.plan import run_of, studies_of
@@ -38,7 +38,7 @@ def planned(market, runs, **changes):
 
 def log_trials(run, study, n, *, summary=None):
     """A log of ``n`` trials, of which only the numbers count here."""
-    columns = log_schema(study.space, 1)
+    columns = build_log_schema(study.space, 1)
     frame = pl.DataFrame({"number": range(n)}, schema={"number": pl.Int64}).with_columns(
         pl.lit(None, dtype=dtype).alias(name) for name, dtype in columns.items() if name != "number"
     )

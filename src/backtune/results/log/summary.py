@@ -1,0 +1,148 @@
+"""What became of a study, in one small file beside its trials. It can always be made again from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from backtune.data.calendar import Annualisation
+from backtune.results.trial import Metrics, Trial
+from backtune.space import Params
+from backtune.storage.files import read_json, write_json
+from backtune.storage.location import Location
+from backtune.validation.bootstrap import SharpeInterval
+from backtune.validation.deflated_sharpe import ReturnShape
+from backtune.validation.timing import TimingTest
+
+SUMMARY_FILE = "summary.json"
+_PARTS_OF_WINNER: dict[str, Callable[..., Any]] = {
+    "is_shape": ReturnShape,
+    "oos_shape": ReturnShape,
+    "oos_interval": SharpeInterval,
+    "timing": TimingTest,
+}
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A best trial with its results inside and outside the search's window.
+
+    Attributes:
+        number, params, values: The number, parameters and objectives of the trial.
+        is_metrics: The metrics in sample.
+        oos_metrics: The metrics out of sample; None without validation.
+        is_shape: The shape of the bar returns in sample; None where they do not vary, or in a folder of before it was kept.
+        oos_shape: The shape of those out of sample; None without validation, and as ``is_shape``.
+        oos_interval: The interval of the Sharpe ratio out of sample; None as ``oos_shape``.
+        timing: The test of timing out of sample; None as ``oos_shape``, and but for the first point of a Pareto front.
+        hold_metrics: The metrics of holding the asset in the same test; None without validation, or from before they were kept.
+    """
+
+    number: int
+    params: Params
+    values: tuple[float, ...]
+    is_metrics: Metrics
+    oos_metrics: Metrics | None
+    is_shape: ReturnShape | None = None
+    oos_shape: ReturnShape | None = None
+    oos_interval: SharpeInterval | None = None
+    timing: TimingTest | None = None
+    hold_metrics: Metrics | None = None
+
+    @classmethod
+    def of_json(cls, content: dict[str, Any]) -> Winner:
+        """From the plain data of :func:`dataclasses.asdict`."""
+        kept = {
+            name: kind(**content[name])
+            for name, kind in _PARTS_OF_WINNER.items()
+            if content.get(name) is not None
+        }
+        return cls(**{**content, **kept, "values": tuple(content["values"])})
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """What became of a study.
+
+    Attributes:
+        state: ``complete`` when the budget is spent or the space exhausted, ``partial`` when it can go on,
+            ``failed`` when it could not be run.
+        reason: why it failed, else empty.
+        n_trials, n_complete, n_infeasible, n_failed: rows in the log, in all and by state.
+        n_stopped: how many of the infeasible were stopped early.
+        exhausted: whether a finite space has no more candidates.
+        winners: the best trial, or the Pareto front; empty where no trial is complete.
+        most_common_reason: why most trials are not complete, empty where all are.
+        is_probed: False where it was stopped before it had looked around its best.
+        annualisation: The number of bars a year of its series; None where it could not be run, or in a folder of before it was kept.
+    """
+
+    state: Literal["complete", "partial", "failed"]
+    reason: str = ""
+    n_trials: int = 0
+    n_complete: int = 0
+    n_infeasible: int = 0
+    n_failed: int = 0
+    n_stopped: int = 0
+    exhausted: bool = False
+    winners: tuple[Winner, ...] = ()
+    most_common_reason: str = ""
+    is_probed: bool = True
+    annualisation: Annualisation | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do of the budget that the study had when this was written."""
+        return self.state == "complete" and self.is_probed
+
+    @property
+    def failure(self) -> str:
+        """Why the study says nothing: it could not be run, or all of its trials failed; empty where it is well."""
+        if self.state == "failed":
+            return self.reason
+        if self.n_trials and self.n_failed == self.n_trials:
+            return f"all {self.n_trials} trials failed: {self.most_common_reason}"
+        return ""
+
+    def covers(self, budget: int) -> bool:
+        """Whether there is nothing left to do for so many trials."""
+        return self.state != "failed" and self.is_probed and (self.exhausted or self.n_trials >= budget)
+
+    def write(self, folder: Location) -> None:
+        """Put the summary into the study's folder."""
+        write_json(folder / SUMMARY_FILE, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Location) -> StudySummary | None:
+        """The summary in a study's folder, or None."""
+        content: dict[str, Any] | None = read_json(folder / SUMMARY_FILE)
+        if content is None:
+            return None
+        winners = tuple(map(Winner.of_json, content.pop("winners")))
+        annualisation = content.pop("annualisation", None)
+        return cls(
+            **content,
+            winners=winners,
+            annualisation=Annualisation.of_json(annualisation) if annualisation else None,
+        )
+
+
+def summarize_study(
+    trials: Sequence[Trial], winners: Sequence[Winner], *, budget: int, exhausted: bool
+) -> StudySummary:
+    """Count a study's trials."""
+    states = [trial.state for trial in trials]
+    # The measured value is left out, so that equal rules are counted together.
+    reasons = [trial.reason.split(" (")[0] for trial in trials if trial.reason]
+    return StudySummary(
+        state="complete" if exhausted or len(trials) >= budget else "partial",
+        n_trials=len(trials),
+        n_complete=states.count("complete"),
+        n_infeasible=states.count("infeasible"),
+        n_failed=states.count("failed"),
+        n_stopped=sum(trial.is_stopped for trial in trials),
+        exhausted=exhausted,
+        winners=tuple(winners),
+        most_common_reason=max(sorted(set(reasons)), key=reasons.count, default=""),
+    )

@@ -1,0 +1,62 @@
+"""The runs folder, in which every sweep has a folder of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from backtune.errors import ResultsError
+from backtune.results.log.segments import count_trials, read_log, write_segment
+from backtune.results.stored_sweep import StoredSweep
+from backtune.spec import base_folder
+from backtune.storage.files import names_in, written_at
+from backtune.storage.location import Location, joined
+
+# A part of the path of the copy of a job's working directory that Ray makes and deletes.
+_RAY_COPY = "working_dir_files"
+
+
+def locate_runs_folder() -> Location:
+    """Where results live unless told otherwise: ``$BACKTUNE_RUNS``, or ``runs`` in the base folder.
+
+    Raises:
+        ResultsError: that would be inside a Ray job's temporary copy of its working directory.
+    """
+    runs = joined(base_folder(), os.environ.get("BACKTUNE_RUNS") or "runs")
+    if _RAY_COPY in runs.parts:
+        raise ResultsError(
+            f"{runs}: Ray deletes this copy of the working directory; set BACKTUNE_RUNS for the job or the cluster, "
+            "or start the head with `make head`"
+        )
+    return runs
+
+
+def adopt_repeated_studies(run: StoredSweep) -> None:
+    """Take over the trials of studies that another sweep of the runs folder has run, so that none is run again.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+    """
+    missing = {study.id for study in run.studies} - set(run.started())
+    for name, folder in sorted(find_study_folders(run.folder.parent, missing).items()):
+        log = read_log(folder)
+        if log is not None:
+            write_segment(run.study_folder(name), log)
+
+
+def find_study_folders(runs: Location, names: Collection[str]) -> dict[str, Location]:
+    """The folders of these studies in all sweeps of a runs folder; of each the one with the most trials."""
+    found: dict[str, Location] = {}
+    for sweep in names_in(runs) if names else ():
+        studies = runs / sweep / "studies"
+        for name in set(names).intersection(names_in(studies)):
+            if name not in found or count_trials(studies / name) > count_trials(found[name]):
+                found[name] = studies / name
+    return found
+
+
+def list_sweeps(root: Location) -> list[StoredSweep]:
+    """All sweeps in a runs folder, latest first."""
+    written = {name: written_at(root / name / "sweep.json") for name in names_in(root)}
+    found = sorted((moment, name) for name, moment in written.items() if moment is not None)
+    return [StoredSweep.open(root / name) for _, name in reversed(found)]
