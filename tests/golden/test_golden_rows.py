@@ -81,9 +81,10 @@ def test_a_planted_change_is_found(
         "import sys; from pathlib import Path; from golden import store, components\n"
         "print(store.explain_difference(sys.argv[1], components.COMPONENTS[sys.argv[1]](Path(sys.argv[2]))))"
     )
+    tests = Path(__file__).parents[1]
     run = subprocess.run(
         [sys.executable, "-c", program, component, str(market)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, tests, tests / "support")))},
         capture_output=True,
         text=True,
         check=True,

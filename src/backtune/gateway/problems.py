@@ -5,7 +5,7 @@ from __future__ import annotations
 import http
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -24,6 +24,7 @@ from backtune.errors import (
     StrategyError,
 )
 from backtune.gateway.observing.logs import log
+from backtune.spec import describe_problem
 
 MEDIA_TYPE: Final = "application/problem+json"
 # An absolute path, or a file's URL; what stands before it keeps rules such as 24/7 and Strategy/ASSET apart from it.
@@ -148,9 +149,5 @@ def _of_ours(error: BacktuneError) -> Problem:
 
 def _of_validation(errors: Sequence[Any]) -> Problem:
     first = errors[0]
-    where = _dotted(first["loc"])
-    return Problem(422, f"{where}: {first['msg'].removeprefix('Value error, ')}", where=where)
-
-
-def _dotted(location: Iterable[object]) -> str:
-    return ".".join(str(part)[:_SHOWN_CHARACTERS] for part in location)
+    where = ".".join(str(part)[:_SHOWN_CHARACTERS] for part in first["loc"])
+    return Problem(422, f"{where}: {describe_problem(first)}", where=where)

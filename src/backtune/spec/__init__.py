@@ -1,7 +1,7 @@
 """The spec of a sweep: frozen, validated, unknown keys refused, with a content id."""
 
 from backtune.spec.content import content_hash
-from backtune.spec.messages import spec_error
+from backtune.spec.messages import describe_problem, spec_error
 from backtune.spec.sections import (
     DISTANCES,
     Constraint,
@@ -34,6 +34,7 @@ __all__ = [
     "Validation",
     "base_folder",
     "content_hash",
+    "describe_problem",
     "sessions_of_calendar",
     "spec_error",
 ]

@@ -1,18 +1,20 @@
-"""What pydantic found wrong, in our words."""
+"""The messages of pydantic's validation errors, in backtune's words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from backtune.errors import SpecError
-from backtune.spec.sections import StrategyFile
 
-_PROBLEMS = {
+_MESSAGES: Final = {
+    "extra_forbidden": "unknown key",
+    "missing": "is missing",
     "string_type": "must be text",
     "tuple_type": "must be a list",
     "dict_type": "must be a mapping of keys",
@@ -28,33 +30,46 @@ _PROBLEMS = {
 }
 
 
-def spec_error(error: ValidationError, model: type[BaseModel], key: str = "") -> SpecError:
-    """The first problem that pydantic found, in our words and with the way out.
+def spec_error(
+    error: ValidationError, model: type[BaseModel], key: str = "", *, has_secrets: bool = False
+) -> SpecError:
+    """Return the first problem that pydantic found, with the key, the value and what is allowed.
 
     Args:
-        model: what was validated.
-        key: where it stands in the spec.
+        error: The error of pydantic.
+        model: The model that was validated.
+        key: The dotted path at which the validated value stands.
+        has_secrets: True if a value may be a secret, so that the message must not show it.
     """
     first = _first_problem(error)
     location = [part for part in first["loc"] if part not in ("str", "StrategyFile")]
-    key = ".".join(str(part) for part in (key, *location) if part != "") or "spec"
+    place = ".".join(str(part) for part in (key, *location) if part != "") or "spec"
+    problem = describe_problem(first)
     if first["type"] == "extra_forbidden":
-        return SpecError(key, "unknown key", value=location[-1], allowed=_keys_at(model, location[:-1]))
+        allowed = _fields_at(model, location[:-1])
+        return SpecError(place, problem, value=location[-1], allowed=allowed)
     if first["type"] == "missing":
-        return SpecError(key, "is missing")
+        return SpecError(place, problem)
+    value = None if has_secrets else first["input"]
     if first["type"] == "literal_error":
-        allowed = [str(choice) for choice in _literal_at(model, location)]
-        return SpecError(key, f"{first['input']!r} is not known", value=first["input"], allowed=allowed)
-    message = _PROBLEMS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
-    message = message.replace("Input should be", "must be")
-    return SpecError(
-        key, f"{message} (given: {first['input']!r})", value=first["input"],
-        text_due=first["type"] in ("string_type", "strategy"),
-    )  # fmt: skip
+        problem = "is not known" if has_secrets else f"{value!r} is not known"
+        return SpecError(place, problem, value=value, allowed=_choices_at(model, location))
+    if not has_secrets:
+        problem = f"{problem} (given: {value!r})"
+    return SpecError(place, problem, value=value, text_due=first["type"] in ("string_type", "strategy"))
+
+
+def describe_problem(problem: ErrorDetails) -> str:
+    """Return a problem that pydantic found in backtune's words, without the key and the value."""
+    message = _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+    return re.sub(r"^[A-Z]\w+ should\b", "must", message)
 
 
 def _first_problem(error: ValidationError) -> ErrorDetails:
-    """pydantic lists a union as one problem per member: a mapping was meant as a strategy file, all else as a name."""
+    """Return the first problem.
+
+    pydantic lists a union as one problem per member: a mapping was meant as a strategy file, all else as a name.
+    """
     problems = error.errors(include_url=False)
     first = problems[0]
     if first["loc"][:2] == ("grid", "strategies") and first["loc"][-1] == "str":
@@ -64,28 +79,31 @@ def _first_problem(error: ValidationError) -> ErrorDetails:
     return first
 
 
-def _model_at(model: type[BaseModel], location: list[Any]) -> type[BaseModel]:
-    for part in location:
-        section = _section(model.model_fields[part].annotation) if part in model.model_fields else None
+def _fields_at(model: type[BaseModel], location: Sequence[object]) -> dict[str, FieldInfo]:
+    """Return the fields of the model at a location by the keys that a document has for them."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    for i, part in enumerate(location):
+        field = fields.get(str(part))
+        section = None if field is None else _find_model(field.annotation)
         if section is not None:
-            model = section
-        elif isinstance(part, int):
-            model = StrategyFile
-    return model
+            return _fields_at(section, location[i + 1 :])
+    return fields
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The section that a key holds, also where it may be left null."""
-    if get_origin(annotation) is UnionType:
-        annotation = next((one for one in get_args(annotation) if one is not NoneType), None)
-    is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return annotation if is_section else None
+def _find_model(annotation: Any) -> type[BaseModel] | None:
+    """Return the model in an annotation such as ``tuple[str | StrategyFile, ...]`` or ``Compute | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_find_model, get_args(annotation))), None)
 
 
-def _keys_at(model: type[BaseModel], location: list[Any]) -> list[str]:
-    return [field.alias or name for name, field in _model_at(model, location).model_fields.items()]
+def _choices_at(model: type[BaseModel], location: Sequence[object]) -> list[str]:
+    """Return the values that are allowed where a location ends in a choice, or in one item of a list of choices."""
+    *above, key = [part for part in location if not isinstance(part, int)]
+    return [str(choice) for choice in _find_choices(_fields_at(model, above)[str(key)].annotation)]
 
 
-def _literal_at(model: type[BaseModel], location: list[Any]) -> tuple[Any, ...]:
-    annotation = _model_at(model, location[:-1]).model_fields[location[-1]].annotation
-    return get_args(annotation)
+def _find_choices(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next(filter(None, map(_find_choices, get_args(annotation))), ())

@@ -23,6 +23,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from backtune.errors import SpecError
 from backtune.space import (
@@ -390,7 +391,7 @@ def _read_objective(value: object) -> Objective:
     if isinstance(value, Objective):
         return value
     if not isinstance(value, str):
-        raise ValueError("must be the name of a metric, as in sharpe_ratio or -max_drawdown")  # noqa: TRY004
+        raise PydanticCustomError("string_type", "must be the name of a metric")
     return Objective.parse(value)
 
 
@@ -398,7 +399,7 @@ def _read_constraints(value: object) -> tuple[Constraint, ...]:
     if isinstance(value, tuple):
         return value
     if not isinstance(value, Mapping):
-        raise ValueError("must be limits by metric, as in {total_trades: '>= 30'}")  # noqa: TRY004
+        raise PydanticCustomError("dict_type", "must be limits by metric")
     return tuple(Constraint.parse(metric, text) for metric, text in value.items())
 
 

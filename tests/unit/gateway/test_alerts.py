@@ -111,9 +111,9 @@ def test_many_are_told_together():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("targets: []", "alerts.targets: Tuple should have at least 1 item"),
-        (f"targets: [{{name: a, url: 'json://{HIDDEN}', wen: [failed]}}]", "alerts.targets.0.wen: Extra inputs"),
-        (f"targets: [{{name: a, url: 'json://{HIDDEN}', when: [ended]}}]", "alerts.targets.0.when.0: Input should be"),
+        ("targets: []", "alerts.targets: must not be empty"),
+        (f"targets: [{{name: a, url: 'json://{HIDDEN}', wen: [failed]}}]", "alerts.targets.0.wen: unknown key (did you mean 'when'?)"),
+        (f"targets: [{{name: a, url: 'json://{HIDDEN}', when: [ended]}}]", "alerts.targets.0.when.0: is not known; allowed: finished, failed"),
         (f"targets: [{{name: a, url: 'json://{HIDDEN}', url_env: X}}]", "alerts.targets.0: needs url or url_env"),
         ("targets: [{name: a}]", "alerts.targets.0: needs url or url_env"),
         ("targets: [{name: a, url_env: NOT_SET}]", "alerts.targets.0.url_env: is not set in the environment"),
@@ -121,8 +121,8 @@ def test_many_are_told_together():
         (f"targets: [{{name: a, url: 'json://{HIDDEN}'", "--alerts: alerts.yaml is not YAML"),
         (f"targets: [{{name: a, url: 'json://{HIDDEN}', url: 'json://y'}}]", "--alerts: alerts.yaml: targets.0.url stands twice, on line 1"),
         (f"targets: [{{name: a, url: 0700, when: [{HIDDEN}]}}]", "--alerts: alerts.yaml is not YAML that can be read"),
-        (f"targets: {HIDDEN}", "alerts.targets: Input should be a valid tuple"),
-        ("max_drawdown: 30\ntargets: [{name: a, url: 'json://x'}]", "alerts.max_drawdown: Input should be less"),
+        (f"targets: {HIDDEN}", "alerts.targets: must be a list"),
+        ("max_drawdown: 30\ntargets: [{name: a, url: 'json://x'}]", "alerts.max_drawdown: must be less"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_told_without_its_addresses(tmp_path, text, message):

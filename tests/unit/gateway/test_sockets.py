@@ -106,8 +106,8 @@ def socket(opened):
         ("not json", 400, "Invalid JSON: expected ident at line 1 column 2"),
         ('{"type":"open"}', 400, ("Input tag 'open' found using 'type' does not match any of the expected tags: "
          "'auth', 'subscribe', 'unsubscribe', 'ping'")),
-        ('{"type":"auth","api_key":"k","more":1}', 400, "auth.more: Extra inputs are not permitted"),
-        ('{"type":"auth","api_key":["k"]}', 400, "auth.api_key: Input should be a valid string"),
+        ('{"type":"auth","api_key":"k","more":1}', 400, "auth.more: unknown key"),
+        ('{"type":"auth","api_key":["k"]}', 400, "auth.api_key: must be text"),
     ],
 )  # fmt: skip
 def test_what_does_not_begin_with_a_key_is_told_why_and_closed(opened, first, status, detail):
@@ -157,7 +157,7 @@ def test_what_is_unsubscribed_is_pushed_no_more(gateway, socket, job_ids):
         ({"type": "subscribe", "job_id": UNKNOWN},
          {"type": "error", "status": 404, "detail": f"there is no job {UNKNOWN}", "job_id": UNKNOWN}),
         ({"type": "subscribe", "job_id": "../../etc/passwd"},
-         {"type": "error", "status": 400, "detail": "subscribe.job_id: String should match pattern '^job-[0-9a-f]{24}$'"}),
+         {"type": "error", "status": 400, "detail": "subscribe.job_id: must match pattern '^job-[0-9a-f]{24}$'"}),
         (AUTH, {"type": "error", "status": 400, "detail": "the socket is authenticated already"}),
         ({"type": "unsubscribe", "job_id": UNKNOWN}, {"type": "unsubscribed", "job_id": UNKNOWN}),
     ],
@@ -338,7 +338,5 @@ def test_the_newest_text_of_a_job_waits_in_the_place_of_the_oldest():
 
 def test_messages_are_read_by_their_type():
     assert read(written("subscribe", job_id=UNKNOWN)).job_id == UNKNOWN
-    assert read("[]").startswith("Input should be")
-    assert read(written("auth", api_key="k" * 300)) == (
-        "auth.api_key: String should have at most 256 characters"
-    )
+    assert read("[]").startswith("must be")
+    assert read(written("auth", api_key="k" * 300)) == ("auth.api_key: must have at most 256 characters")

@@ -75,7 +75,10 @@ def test_the_full_spec() -> None:
         Objective(metric="sharpe_ratio"),
         Objective(metric="max_drawdown", minimize=True),
     )
-    assert [str(bound) for bound in spec.search.constraints] == ["total_trades >= 30", "max_drawdown <= 0.5"]
+    assert [str(constraint) for constraint in spec.search.constraints] == [
+        "total_trades >= 30",
+        "max_drawdown <= 0.5",
+    ]
 
 
 def test_yaml_and_json_are_equal(tmp_path: Path) -> None:
@@ -102,7 +105,7 @@ def test_defaults() -> None:
     )
     assert (spec.search.sampler, spec.search.objectives, spec.validation.method) == (
         "tpe",
-        ("sharpe_ratio",),
+        (Objective(metric="sharpe_ratio"),),
         "holdout",
     )
 
@@ -228,11 +231,11 @@ REFUSED: list[tuple[str, object, str]] = [
     ("search.seed", 2**32, "search.seed: must be less than 4294967296 (given: 4294967296)"),
     ("search.objectives", [], "search.objectives: must not be empty"),
     ("search.objectives", "sharpe_ratio", "search.objectives: must be a list (given: 'sharpe_ratio')"),
-    ("search.constraints", {"total_trades": "30"}, "search.constraints.total_trades: '30' is not a bound; write '>= 30' or '<= 0.5'"),
-    ("search.constraints", {"total_trades": 30}, "search.constraints.total_trades: 30 is not a bound"),
-    ("search.constraints", {"total_trades": "> 30"}, "search.constraints.total_trades: '> 30' is not a bound"),
-    ("search.constraints", {"total_trades": ">= nan"}, "'>= nan' is not a bound"),
-    ("search.constraints", {"total_trades": ">= 1e999"}, "'>= 1e999' is not a bound"),
+    ("search.constraints", {"total_trades": "30"}, "search.constraints.total_trades: '30' is not a limit; write '>= 30' or '<= 0.5'"),
+    ("search.constraints", {"total_trades": 30}, "search.constraints.total_trades: 30 is not a limit"),
+    ("search.constraints", {"total_trades": "> 30"}, "search.constraints.total_trades: '> 30' is not a limit"),
+    ("search.constraints", {"total_trades": ">= nan"}, "'>= nan' is not a limit"),
+    ("search.constraints", {"total_trades": ">= 1e999"}, "'>= 1e999' is not a limit"),
     ("search.constraints", ["x"], "search.constraints: must be a mapping of keys (given: ['x'])"),
     ("validation.method", "kfoldd", "validation.method: 'kfoldd' is not known"),
     ("validation.folds", 4, "validation.folds: belongs to kfold, walk_forward, and the method is holdout; allowed: method, test_fraction, permutations, permuted_rows"),
@@ -368,7 +371,10 @@ def test_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
     assert (rules.initial_cash, rules.fee_bps, rules.slippage_bps, rules.stop_loss) == (1e5, 0.5, 0.5, 0.05)
     assert rules.searched == {"take_profit": Float(0.01, 0.05)}
     assert (spec.search.trials, spec.search.seed) == (1000, 1000)
-    assert [str(bound) for bound in spec.search.constraints] == ["total_trades >= 10", "max_drawdown <= 0.5"]
+    assert [str(constraint) for constraint in spec.search.constraints] == [
+        "total_trades >= 10",
+        "max_drawdown <= 0.5",
+    ]
     assert spec.overrides("S", "A", "1h") == {
         "p": Choice((0.001,)), "q": Choice((0.001, 10.0)), "r": Float(1e-4, 1e-2),
     }  # fmt: skip
@@ -509,11 +515,11 @@ def test_a_dumped_spec_is_read_back() -> None:
     assert SweepSpec.parse(spec.model_dump(mode="json", by_alias=True)) == spec
 
 
-@pytest.mark.parametrize("bound", ["30", "0.1", "1234567.89", "1e-07", "-2.5", "1e+16"])
-def test_a_bound_is_written_in_full(bound: str) -> None:
-    constraint = Constraint.parse("m", f">= {bound}")
-    assert constraint.bound == float(bound)
-    assert str(constraint) == f"m >= {bound}"
+@pytest.mark.parametrize("limit", ["30", "0.1", "1234567.89", "1e-07", "-2.5", "1e+16"])
+def test_a_limit_is_written_in_full(limit: str) -> None:
+    constraint = Constraint.parse("m", f">= {limit}")
+    assert constraint.limit == float(limit)
+    assert str(constraint) == f"m >= {limit}"
 
 
 @pytest.mark.parametrize(

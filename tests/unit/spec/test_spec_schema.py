@@ -16,7 +16,7 @@ from backtune.errors import SpecError
 from backtune.spec import SweepSpec
 from backtune.spec.schema import spec_schema
 
-JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*.yaml"))
+JOBS = sorted((Path(__file__).parents[3] / "jobs").glob("*.yaml"))
 GRID = {"strategies": ["RSIStrategy"], "assets": ["A"], "timeframes": ["1h"]}
 
 

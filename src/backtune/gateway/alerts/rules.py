@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from backtune.errors import SpecError
+from backtune.spec import spec_error
 from backtune.spec.documents import RepeatedKeyError, read_document
 
 Kind = Literal["finished", "failed", "drawdown", "sharpe"]
@@ -70,9 +71,7 @@ class AlertRules(_Section):
         try:
             rules = cls.model_validate(document.value)
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise SpecError(f"alerts.{where}".rstrip("."), first["msg"]) from None
+            raise spec_error(error, cls, "alerts", has_secrets=True) from None
         names = [target.name for target in rules.targets]
         if len(set(names)) != len(names):
             raise SpecError("alerts.targets", "two have the same name", value=names)

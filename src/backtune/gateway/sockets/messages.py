@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from backtune.gateway.problems import without_paths
 from backtune.gateway.schemas import Job, JobId
+from backtune.spec import describe_problem
 
 _Short = Annotated[str, Field(max_length=256)]
 
@@ -58,7 +59,8 @@ def read(text: str) -> Auth | Subscribe | Unsubscribe | Ping | str:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part)[:40] for part in first["loc"])
-        return without_paths(f"{where}: {first['msg']}" if where else first["msg"])[:300]
+        problem = describe_problem(first)
+        return without_paths(f"{where}: {problem}" if where else problem)[:300]
 
 
 def written(kind: str, **members: Any) -> str:
