@@ -10,22 +10,14 @@ PEERS_READY := $(PEERS)/.ready
 PINE := .pine
 PINE_READY := $(PINE)/.ready
 
-# Renders the Helm chart where there is no Helm: Debian's golang-go, golang-github-masterminds-sprig-dev, golang-gopkg-yaml.v3-dev.
-CHART_RENDERER := .chart/render
-GOCODE ?= /usr/share/gocode
-CHART := tests/infra/chart
-CHART_FILES := $(sort $(shell find infra/helm/backtune -type f)) $(CHART)/filled.yaml
-
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-pine chart test-chart test-slow test-cluster test-api lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway bench-evidence docs head lock wheel clean help
+.PHONY: demo test test-pine test-slow test-cluster test-api lint format bench-search bench-kernel bench-scale bench-tracking bench-gateway bench-evidence docs head lock wheel clean help
 
 help:
 	@echo "make demo       a sweep on Ray over a synthetic market"
 	@echo "make test       the tests, as CI runs them"
 	@echo "make test-pine  exported Pine scripts in an independent runtime; needs npm"
-	@echo "make chart      what the Helm chart renders to, for the tests; needs Go, see the Makefile"
-	@echo "make test-chart that the chart renders to it"
 	@echo "make test-slow  faults and scale"
 	@echo "make test-cluster  what concerns clusters: hosts in network namespaces, autoscaling, S3, jobs, cluster up"
 	@echo "make test-api   the gateway's interface, asked in more than ten thousand ways"
@@ -62,16 +54,6 @@ $(PINE_READY): tests/pine/package.json tests/pine/package-lock.json
 
 test-pine: $(READY) $(PINE_READY)
 	$(BIN)/python -m pytest tests/pine
-
-$(CHART_RENDERER): tests/infra/chart/main.go
-	@mkdir -p $(dir $@)
-	GO111MODULE=off GOFLAGS= GOPATH=$(GOCODE) go build -o $@ $<
-
-chart: $(CHART_RENDERER)
-	{ echo "# $$(cat $(CHART_FILES) | sha256sum)"; $(CHART_RENDERER) infra/helm/backtune $(CHART)/filled.yaml; } > $(CHART)/expected.yaml
-
-test-chart: $(READY) $(CHART_RENDERER)
-	$(BIN)/python -m pytest tests/infra/test_helm.py
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --timeout 1800
@@ -135,4 +117,4 @@ wheel: $(READY)
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(PINE) .chart dist build data/demo runs
+	rm -rf $(VENV) $(PEERS) $(PINE) dist build data/demo runs

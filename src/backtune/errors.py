@@ -15,7 +15,6 @@
     |-- ReportError        a report or script cannot be made of what a run holds
     |-- TrackingError      the experiment tracker refuses or does not answer
     |-- RecordsError       the gateway's database cannot be used
-    |-- BackupError        a backup cannot be made, is not whole, or may not be restored there
     |-- ClusterError       the cluster cannot be started or reached
     `-- GatewayError       a gateway did not do what a client asked
         |-- AccessError      the key is not known, or may not do this
@@ -142,10 +141,6 @@ class TrackingError(BacktuneError):
 
 class RecordsError(BacktuneError):
     """Raised when the gateway's database cannot be used."""
-
-
-class BackupError(BacktuneError):
-    """Raised when a backup cannot be made, is not whole, or may not be restored where it was to be."""
 
 
 class ClusterError(BacktuneError):

@@ -46,15 +46,6 @@ def test_what_is_run_in_the_gateway_runs(tmp_path):
     assert (tmp_path / "data" / "market" / "manifest.json").exists()
 
 
-def test_backup_and_restore_run_as_they_stand(tmp_path):
-    assert backtune("keys", "create", "--role", "viewer", cwd=tmp_path).returncode == 0
-    commands = [line for line in _lines("backtune ") if line.startswith("backtune ")]
-    assert [command.split()[1] for command in commands] == ["backup", "restore", "restore"]
-    for command in commands:
-        done = backtune(*command.partition("#")[0].split()[1:], cwd=tmp_path)
-        assert done.returncode == 0, (command, done.stderr)
-
-
 def test_the_key_of_prometheus_is_read_out_of_what_is_printed(tmp_path):
     (line,) = _lines("metrics.key\n".strip())[:1]
     program = re.search(r"\| (python3 -c '.*?') >", line)[1]

@@ -161,9 +161,12 @@ def test_tags_of_the_tracker_carry_it(doubted):
 def test_a_portfolio_counts_steps_as_the_bars_show(doubted):
     found = portfolio_of(doubted.run)
     assert {SENTENCE, OTHER} <= set(found.warnings)
-    score = found.mixes["equal"].out_of_sample
+    equal, (part,) = found.allocations["equal"], found.parts
+    returns = part.oos_returns @ equal.weights[0]
     # Weekdays, whatever the spec says of nights and weekends.
-    assert score.volatility == pytest.approx(score.returns.std(ddof=1) * (365.25 * 5 / 7) ** 0.5, rel=0.01)
+    assert equal.out_of_sample.volatility == pytest.approx(
+        returns.std(ddof=1) * (365.25 * 5 / 7) ** 0.5, rel=0.01
+    )
 
 
 def test_a_folder_of_before_it_was_kept_has_no_number(doubted, tmp_path):

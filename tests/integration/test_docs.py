@@ -36,6 +36,7 @@ ELSEWHERE = {
     "docs/security.md": "tests/integration/test_gateway_docs.py",
     "docs/cluster.md": "tests/integration/test_cluster_docs.py",
     "docs/infra.md": "tests/infra/test_pages.py",
+    "docs/backup.md": "tests/integration/test_backup.py",
     "docs/scheduled.md": "tests/integration/test_scheduled.py",
 }
 # Commands that serve until they are ended, or ask a server, and what runs these.

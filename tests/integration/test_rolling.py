@@ -1,20 +1,26 @@
-"""A gateway is replaced under constant requests: none is lost, and no job."""
+"""Gateways behind a proxy are restarted one after the other under constant requests: no request is lost, and no job."""
 
 import http.client
+import os
+import socket
 import threading
 import time
 
 import pytest
 from constant_requests import constant_requests
-from gateway_process import Gateway, alive, gateway_in
-from sweeps import backtune_process, build_market, wait_for
+from gateway_process import Gateway
+from gateway_proxy import proxy_to
+from ports import free_ports
+from sweeps import backtune, build_market, wait_for
 
 from backtune.client import RealTimeMonitor
+from backtune.gateway.head import LocalHead
 
 pytestmark = pytest.mark.timeout(300)
 # No cluster answers there: jobs wait in the queue, and a gateway is up within seconds.
 NOWHERE = "http://127.0.0.1:9"
 OPTIONS = ("--no-auth", "--rate", "1000000/second", "--work-rate", "1000000/second")
+DRAIN = ("--drain", "5")
 
 
 @pytest.fixture(scope="module")
@@ -23,96 +29,81 @@ def bars(tmp_path_factory):
 
 
 @pytest.fixture
-def begin(tmp_path, bars):
-    """Starts a gateway; all that still run are stopped at the end."""
-    begun = []
+def start_gateway(tmp_path, bars):
+    """Starts gateways on the same runs folder; all that still run are killed at the end."""
+    gateways = []
 
-    def start(*options, port=0):
+    def start(*options, port=0, address=NOWHERE, **variables):
         gateway = Gateway(tmp_path, bars, port=port)
-        begun.append(gateway)
-        gateway.start(*OPTIONS, "--address", NOWHERE, *options)
+        gateways.append(gateway)
+        gateway.start(*OPTIONS, "--address", address, *options, **variables)
         return gateway
 
     yield start
-    for gateway in begun:
+    for gateway in gateways:
         if gateway.process is not None and gateway.process.poll() is None:
-            gateway.stop()
+            gateway.kill()
 
 
-@pytest.fixture
-def replace(begin):
-    """Starts a successor, which serves alone when the one before has ended."""
-
-    def start(gateway):
-        following = begin("--replace", port=gateway.port)
-        assert gateway.died() == 0, gateway.log
-        return following
-
-    return start
+def _restart_one_after_the_other(ports, gateways, proxy, start):
+    """Return the new gateways; a port has a gateway again before the one of the next port is stopped."""
+    restarted = []
+    for port, gateway in zip(ports, gateways, strict=True):
+        assert gateway.stop() == 0, gateway.log
+        restarted.append(start(port))
+        assert wait_for(lambda port=port: port in proxy.ready, 30)
+    return restarted
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_replaced_under_constant_requests_and_none_is_lost(begin, replace, times):
-    first = begin()
-    with constant_requests(first.port) as told:
-        gateway = first
-        for _ in range(times):
-            before = told.n_answers
-            assert wait_for(lambda before=before: told.n_answers > before + 100, 30)
-            gateway = replace(gateway)
-        before = told.n_answers
-        assert wait_for(lambda: told.n_answers > before + 100, 30)
-    assert told.failures == []
-    recorded = set()
-    cursor = ""
+def _all_job_ids(gateway):
+    found, cursor = set(), ""
     while cursor is not None:
         page = gateway.get(f"/jobs?limit=200{cursor and '&cursor=' + cursor}")
-        recorded |= {job["job_id"] for job in page["jobs"]}
+        found |= {job["job_id"] for job in page["jobs"]}
         cursor = page["next_cursor"]
+    return found
+
+
+def test_a_rolling_restart_under_constant_requests_loses_none(start_gateway):
+    ports = free_ports(2)
+    gateways = [start_gateway(*DRAIN, port=port) for port in ports]
+    with proxy_to(ports) as proxy:
+        assert wait_for(lambda: set(proxy.ready) == set(ports), 30)
+        with constant_requests(proxy.port) as told:
+            assert wait_for(lambda: told.n_answers > 100, 30)
+            gateways = _restart_one_after_the_other(
+                ports, gateways, proxy, lambda port: start_gateway(*DRAIN, port=port)
+            )
+            before = told.n_answers
+            assert wait_for(lambda: told.n_answers > before + 100, 30)
+    assert told.failures == []
     assert len(told.job_ids) > 10
-    assert recorded == set(told.job_ids)
+    for gateway in gateways:
+        assert _all_job_ids(gateway) == set(told.job_ids)
 
 
 @pytest.mark.slow
-def test_a_plain_restart_loses_some_which_the_test_above_would_see(begin):
-    gateway = begin()
-    with constant_requests(gateway.port, submits=False) as told:
-        assert wait_for(lambda: told.n_answers > 100, 30)
-        gateway.stop()
-        begin(port=gateway.port)
+def test_a_restart_without_draining_loses_some_which_the_test_above_would_see(start_gateway):
+    ports = free_ports(2)
+    gateways = [start_gateway(port=port) for port in ports]
+    with proxy_to(ports) as proxy:
+        assert wait_for(lambda: set(proxy.ready) == set(ports), 30)
+        with constant_requests(proxy.port, submits=False) as told:
+            assert wait_for(lambda: told.n_answers > 100, 30)
+            _restart_one_after_the_other(ports, gateways, proxy, lambda port: start_gateway(port=port))
     assert told.failures
 
 
-@pytest.mark.slow
-def test_a_successor_that_cannot_start_changes_nothing(begin, replace, tmp_path, bars):
-    gateway = begin()
-    arguments = (
-        "serve", "--port", str(gateway.port), "--data-root", bars, "--runs", gateway.runs, "--address", NOWHERE, *OPTIONS,
-    )  # fmt: skip
-    with constant_requests(gateway.port) as told:
-        done = backtune_process(*arguments, "--replace", "--alerts", "missing.yaml", cwd=tmp_path)
-        assert done.returncode == 2
-        assert "missing.yaml" in done.stderr
-        taken = backtune_process(*arguments, cwd=tmp_path)
-        assert taken.returncode == 2
-        assert "--replace takes it over" in taken.stderr
-        before = told.n_answers
-        assert wait_for(lambda: told.n_answers > before + 100, 30)
-        assert gateway.process.poll() is None
-        # It can still be replaced.
-        replace(gateway)
-    assert told.failures == []
+def test_a_port_that_is_taken_is_refused(tmp_path, bars):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = backtune("serve", "--port", str(port), "--data-root", bars, "--no-auth", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert f"127.0.0.1:{port} cannot be listened on: Address already in use" in refused.stderr
 
 
-def test_there_need_be_nobody_to_replace(begin):
-    gateway = begin("--replace")
-    assert gateway.get("/health")["status"] == "ok"
-    assert gateway.stop() == 0
-    assert not list((gateway.runs / ".gateway").glob("*.sock"))
-
-
-def test_told_to_stop_it_drains_first(begin):
-    gateway = begin("--drain", "5")
+def test_told_to_stop_it_drains_first(start_gateway):
+    gateway = start_gateway(*DRAIN)
     kept = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     kept.request("GET", "/health")
     assert kept.getresponse().read()
@@ -128,52 +119,62 @@ def test_told_to_stop_it_drains_first(begin):
     assert time.monotonic() - began < 60
 
 
-def test_the_second_signal_ends_the_draining(begin):
-    gateway = begin("--drain", "600")
+def test_the_second_signal_ends_the_draining(start_gateway):
+    gateway = start_gateway("--drain", "600")
     gateway.process.terminate()
     assert wait_for(lambda: gateway.request("GET", "/ready")[1]["gateway"] == "draining", 5)
     gateway.process.terminate()
     assert gateway.died() == 0
 
 
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """The address of a Ray head that is none of the gateways' own; its token is in the environment."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "")
+    head = LocalHead(tmp_path / "cluster")
+    head.start()
+    yield head.address
+    head.stop()
+
+
 @pytest.mark.slow
 @pytest.mark.ray
-def test_head_and_jobs_go_over_to_the_successor(tmp_path, bars):
+@pytest.mark.timeout(900)
+def test_a_job_runs_on_and_is_watched_through_a_rolling_restart(start_gateway, cluster):
+    token = {name: os.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
     body = {
         "strategy_name": "RSIStrategy",
         "asset": "AAA",
         "timeframe": "15m",
         "optimization_config": {"trials": 4000},
     }
-    with gateway_in(tmp_path, bars) as first:
-        first.start()
-        job_id = first.post("/optimize/single", body)["job_id"]
-        assert wait_for(lambda: first.job(job_id)["n_trials"] > 0, 120), first.job(job_id)
-        head = first.head()
-        url, updates = f"http://127.0.0.1:{first.port}", []
+
+    def start(port):
+        return start_gateway(*DRAIN, port=port, address=cluster, **token)
+
+    ports = free_ports(2)
+    gateways = [start(port) for port in ports]
+    with proxy_to(ports) as proxy:
+        assert wait_for(lambda: set(proxy.ready) == set(ports), 30)
+        job_id = gateways[0].post("/optimize/single", body)["job_id"]
+        assert wait_for(lambda: gateways[0].job(job_id)["n_trials"] > 0, 240), gateways[0].job(job_id)
+        updates = []
         watching = threading.Thread(
-            target=RealTimeMonitor(url, "any").follow,
+            target=RealTimeMonitor(f"http://127.0.0.1:{proxy.port}", "any").follow,
             args=(job_id,),
             kwargs={"on_update": updates.append},
             daemon=True,
         )
         watching.start()
-        with constant_requests(first.port, 1, 1, submits=False) as told:
-            following = Gateway(tmp_path, bars, port=first.port)
-            following.start("--no-auth", "--replace", "--rate", "1000000/second")
-            try:
-                assert first.died() == 0, first.log
-                assert wait_for(lambda: following.get("/ready")["keeper"] == "working", 20)
-                job = following.completed(job_id, seconds=200)
-                assert job["attempt"] == 1
-                # Whoever watched over a socket was told by both.
-                watching.join(30)
-                assert updates[0]["status"] == "running"
-                assert updates[-1]["status"] == "completed"
-                n_trials = [update["n_trials"] for update in updates]
-                assert n_trials == sorted(n_trials)
-                assert following.head() == head
-                assert [one for one in told.failures if not one.startswith("429")] == []
-            finally:
-                assert following.stop() == 0
-        assert not alive(head["pid"])
+        with constant_requests(proxy.port, 1, 1, submits=False) as told:
+            gateways = _restart_one_after_the_other(ports, gateways, proxy, start)
+        job = gateways[0].completed(job_id, seconds=400)
+        # Whoever watches over a socket connects again, and is told of the end.
+        watching.join(30)
+    assert told.failures == []
+    assert job["attempt"] == 1
+    assert updates[0]["status"] == "running"
+    assert updates[-1]["status"] == "completed"
+    n_trials = [update["n_trials"] for update in updates]
+    assert n_trials == sorted(n_trials)

@@ -48,7 +48,7 @@ def scripted(*answers: tuple[int, dict[str, str], Any]) -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = answer  # noqa: N815
+        do_GET = do_POST = do_PUT = answer  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Tests are quiet."""

@@ -76,6 +76,6 @@ def secured(
         yield Secured(
             client,
             Keys(KeyRecords(database_too), secret),
-            AuditLog(AuditRecords(database_too), secret, settings.own_folder),
+            AuditLog(AuditRecords(database_too), secret),
         )
     database_too.close()

@@ -13,7 +13,6 @@ import typer
 from backtune.cli import (
     audit,
     backtest,
-    backup,
     best,
     check_strategy,
     cluster,
@@ -33,7 +32,6 @@ from backtune.cli import (
 )
 from backtune.errors import (
     BacktuneError,
-    BackupError,
     BusyError,
     ClusterError,
     TrackingError,
@@ -54,8 +52,6 @@ app.command("plan")(plan.plan)
 app.command("schema")(schema.schema)
 app.command("submit")(submit.submit)
 app.command("serve")(serve.serve)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
 app.command("status")(results.status)
 app.command("leaderboard")(results.leaderboard)
 app.command("best")(best.best)
@@ -90,6 +86,4 @@ def _is_the_machines(error: BacktuneError) -> bool:
     """Whether the machine failed, and not what was asked of it."""
     cause = error.__cause__
     full = isinstance(cause, OSError) and cause.errno in _MACHINE_FAILED
-    return full or isinstance(
-        error, BackupError | ClusterError | TrackingError | BusyError | UnreachableError
-    )
+    return full or isinstance(error, ClusterError | TrackingError | BusyError | UnreachableError)

@@ -1,4 +1,4 @@
-"""``backtune audit``: what was done through a gateway, and whether the log of it is whole."""
+"""``backtune audit``: the log of what was done through a gateway, and its verification."""
 
 from __future__ import annotations
 
@@ -14,33 +14,38 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("verify")
 def verify(
-    anchor: Annotated[
+    noted: Annotated[
         str | None,
         typer.Option(
-            help="An anchor that was noted elsewhere, as the gateway's log has it.", show_default=False
+            metavar="NUMBER:DIGEST",
+            help="An entry that must still be there, as `verify` or the gateway's log printed it earlier.",
+            show_default=False,
         ),
     ] = None,
     runs: Runs = None,
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Look at every entry: none changed, removed, reordered or cut off. Exit status 1 where one is."""
+    """Check that no entry was changed, removed, inserted or reordered. Exit status 1 if one was.
+
+    Entries that were cut off at the end are found only with --noted.
+    """
     from backtune.cli.gateway_files import gateway_files
 
     with gateway_files(runs, database) as files:
-        verdict = files.audit.verify(anchor)
+        verdict = files.audit.verify(noted)
     if as_json:
         print_json({"is_whole": verdict.fault is None, **asdict(verdict)})
     else:
-        found = "whole" if verdict.fault is None else f"broken: {verdict.fault}"
-        typer.echo(f"{found}\n{verdict.n_entries:,} entries in order; anchor {verdict.anchor or 'none'}")
+        state = "whole" if verdict.fault is None else f"broken: {verdict.fault}"
+        typer.echo(f"{state}\n{verdict.n_entries:,} entries in order; last {verdict.last or 'none'}")
     if verdict.fault is not None:
         raise typer.Exit(1)
 
 
 @app.command("list")
 def list_entries(
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="So many.")] = 50,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="Number of entries.")] = 50,
     runs: Runs = None,
     database: DatabaseUrl = None,
     as_json: Json = False,
@@ -53,13 +58,13 @@ def list_entries(
     from backtune.cli.gateway_files import gateway_files
 
     with gateway_files(runs, database) as files:
-        entries = files.audit.last(last)
+        entries = files.audit.read_last(last)
     if as_json:
         print_json({"entries": entries})
         return
     columns = ("number", "time", "name", "role", "address", "action", "outcome", "job_id")
     table = Table(*columns, box=SIMPLE_HEAD)
     for entry in entries:
-        # As text: what clients send is no markup.
+        # As text: the values that clients send are no markup.
         table.add_row(*(Text(str(entry.get(column, ""))) for column in columns))
     stdout_console().print(table)

@@ -72,22 +72,22 @@ def token() -> None:
 @app.command("up")
 def up(file: LauncherFile, yes: Yes = False) -> None:
     """Check a launcher file, then start its cluster or bring it up to date: `ray up`."""
-    from backtune.cluster.launch import start
+    from backtune.cluster.launch import start_cluster
 
-    start(file, yes=yes)
+    start_cluster(file, yes=yes)
 
 
 @app.command("status")
 def status(file: LauncherFile) -> None:
-    """Which machines a cluster has, and what it waits for: `ray status` on its head."""
-    from backtune.cluster.launch import show
+    """Show the machines of a cluster, and the work that waits for more: `ray status` on its head."""
+    from backtune.cluster.launch import show_cluster
 
-    show(file)
+    show_cluster(file)
 
 
 @app.command("down")
 def down(file: LauncherFile, yes: Yes = False) -> None:
     """End all machines of a cluster: `ray down`. Data and results stay."""
-    from backtune.cluster.launch import end
+    from backtune.cluster.launch import end_cluster
 
-    end(file, yes=yes)
+    end_cluster(file, yes=yes)

@@ -45,9 +45,7 @@ def gateway_files(runs: str | None, database: str | None) -> Iterator[GatewayFil
     secret = GatewaySecret.open(settings.own_folder)
     opened = Database(settings.database_url)
     try:
-        yield GatewayFiles(
-            Keys(KeyRecords(opened), secret), AuditLog(AuditRecords(opened), secret, settings.own_folder)
-        )
+        yield GatewayFiles(Keys(KeyRecords(opened), secret), AuditLog(AuditRecords(opened), secret))
     finally:
         opened.close()
 

@@ -56,13 +56,6 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    replace: Annotated[
-        bool,
-        typer.Option(
-            "--replace",
-            help="Take the port over from the gateway that has it on these runs; no request is lost.",
-        ),
-    ] = False,
     drain: Annotated[
         float,
         typer.Option(min=0, max=3600, help="Seconds to go on answering after SIGTERM, /ready saying no."),
@@ -95,6 +88,5 @@ def serve(
                 rate=rate, work_rate=work_rate, redis=redis, trusted_proxies=tuple(trusted_proxy or ())
             ),
         ),
-        replace=replace,
         drain_seconds=drain,
     )

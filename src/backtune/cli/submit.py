@@ -99,9 +99,10 @@ def _document(spec: SweepSpec) -> dict[str, Any]:
     for entry in spec.grid.strategies:
         if isinstance(entry, StrategyFile):
             raise SpecError(
-                "grid.strategies", "a gateway runs no files; name a strategy that is installed there",
+                "grid.strategies",
+                "a gateway runs no files; name a strategy that is installed there",
                 value=entry.file,
-            )  # fmt: skip
+            )
     document = spec.to_json()
     del document["data"]["root"]
     return document

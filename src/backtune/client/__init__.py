@@ -2,14 +2,15 @@
 
 ::
 
-    optimizer, optimizer_async   the two clients, which say the same things
-    calls         every request as a value
-    answers       what comes back, as plain data with types
-    retries       when to try again, in one place
-    line          one try: signed, sent, answered; the only door to httpx2
-    monitor       jobs as they change, over a socket; watch: what is watched
-    socket_line   the only door to websockets
-    ray_job       a sweep as a Ray job, without a gateway
+    optimizer_async   the client for an event loop, with every route of the API
+    optimizer         the client for blocking calls, made from the methods of the other one
+    calls             requests and their outcomes, as values
+    answers           types of the plain data that a gateway answers
+    retries           errors of failed calls, and pauses before the next try
+    line              transport of requests over HTTP; the only door to httpx2
+    monitor, watch    changes of jobs, over a socket
+    socket_line       connection to the socket; the only door to websockets
+    ray_job           submission of a sweep as a Ray job, without a gateway
 """
 
 from __future__ import annotations

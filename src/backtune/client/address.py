@@ -1,4 +1,4 @@
-"""Where a gateway is, and the key to it."""
+"""The address of a gateway, and the key that opens it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from backtune.gateway.security.signature import KEY_HEADER, request_headers, soc
 AGENT: Final = f"backtune/{version('backtune')}"
 
 _PREFIX: Final = "/api/v1"
-_OF_A_KEY: Final = "bt_"
+_KEY_PREFIX: Final = "bt_"
 
 
 @dataclass(frozen=True)
 class Address:
-    """Of one gateway.
+    """The address of one gateway.
 
     Attributes:
         base: URL of the API, without a slash at its end.
+        key: Key of the user; None for a gateway that asks for no key.
     """
 
     base: str
@@ -30,22 +31,29 @@ class Address:
 
     @classmethod
     def of(cls, api_base: str, api_key: str | None) -> Address:
-        """From what a user gives: the gateway's URL, with or without the path of the API.
+        """Return the address that a user gives.
+
+        Args:
+            api_base: URL of the gateway, with or without the path of the API.
+            api_key: Key as ``backtune keys create`` printed it.
 
         Raises:
-            SpecError: it is no URL of HTTP, or half a key.
+            SpecError: The URL is none of HTTP, or the key is not whole.
         """
         parts = urlsplit(api_base)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise SpecError(
-                "api_base", "must be a URL such as https://gateway.example.com", value=api_base,
+                "api_base",
+                "must be a URL such as https://gateway.example.com",
+                value=api_base,
                 allowed=("http://HOST:PORT", "https://HOST"),
-            )  # fmt: skip
+            )
         path = parts.path.rstrip("/")
         base = f"{parts.scheme}://{parts.netloc}{path if path.endswith(_PREFIX) else path + _PREFIX}"
         key = KeyText.parse(api_key) if api_key else None
-        if api_key and key is None and (api_key.startswith(_OF_A_KEY) or not _is_a_header(api_key)):
-            # Its value stays untold: a part of it may be right.
+        is_header = api_key is None or (api_key.isascii() and api_key.isprintable() and " " not in api_key)
+        if api_key and key is None and (api_key.startswith(_KEY_PREFIX) or not is_header):
+            # The message leaves the value out, because a part of it may be right.
             raise SpecError("api_key", "is not a whole key as `backtune keys create` printed it")
         return cls(base, key or api_key or None)
 
@@ -55,17 +63,13 @@ class Address:
         return f"ws{self.base.removeprefix('http')}/ws"
 
     def headers(self, method: str, path: str, query: str, body: bytes) -> dict[str, str]:
-        """What lets one try of a request in: signed anew each time, where the key signs."""
+        """Return the headers that authenticate one try of a request, with a new signature where the key signs."""
         if isinstance(self.key, KeyText):
             return request_headers(self.key, method, path, query, body)
         return {KEY_HEADER: self.key} if self.key else {}
 
     def first_message(self) -> dict[str, str]:
-        """What lets a socket in."""
+        """Return the message that authenticates a socket."""
         if isinstance(self.key, KeyText):
             return socket_message(self.key)
         return {"type": "auth", "api_key": self.key or ""}
-
-
-def _is_a_header(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text

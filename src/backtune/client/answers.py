@@ -1,4 +1,4 @@
-"""What a gateway answers, as plain data with types. Times are ISO 8601 in UTC; an undefined metric is None."""
+"""The types of the plain data that a gateway answers. Times are ISO 8601 in UTC; an undefined metric is None."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FINAL: tuple[Status, ...] = ("completed", "failed", "cancelled", "partial")
 
 
 class Strategy(TypedDict):
-    """A strategy that may be named, and what may vary of it."""
+    """A strategy that may be named, with the parameters that may vary."""
 
     name: str
     description: str
@@ -17,7 +17,7 @@ class Strategy(TypedDict):
 
 
 class Asset(TypedDict):
-    """Bars that there are."""
+    """An asset that the gateway has bars of."""
 
     asset: str
     timeframes: list[str]
@@ -27,14 +27,14 @@ class Asset(TypedDict):
 
 
 class Best(TypedDict):
-    """The best so far; ``value`` is of the first objective, in-sample."""
+    """The best candidate so far; ``value`` is that of the first objective, in-sample."""
 
     value: float | None
     parameters: dict[str, Any] | None
 
 
 class Result(TypedDict):
-    """What a sweep found; the metrics are out-of-sample where it has a validation, see ``sample``."""
+    """The best candidate of a sweep; its metrics are out-of-sample where the sweep has a validation, see ``sample``."""
 
     strategy_name: str
     asset: str
@@ -86,14 +86,14 @@ class JobUpdate(Job):
 
 
 class JobPage(TypedDict):
-    """Some jobs, the latest first."""
+    """A page of the list of jobs, the latest first."""
 
     jobs: list[JobSummary]
     next_cursor: str | None
 
 
 class JobLogs(TypedDict):
-    """What a job's driver printed, its end."""
+    """The end of the output of a job's driver."""
 
     job_id: str
     attempt: int
@@ -102,7 +102,7 @@ class JobLogs(TypedDict):
 
 
 class Health(TypedDict):
-    """The gateway's word that it lives."""
+    """The gateway's sign of life."""
 
     status: Literal["ok"]
     version: str

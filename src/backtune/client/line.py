@@ -1,70 +1,96 @@
-"""One try of a call: signed, sent, answered. The only door to httpx2."""
+"""The transport of requests over HTTP, for an event loop and for blocking calls. The only door to httpx2."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import time
+from typing import Final, Protocol
 
 import httpx2
 
 from backtune.client.address import AGENT, Address
-from backtune.client.calls import Answer, Call
-from backtune.client.retries import Failure
+from backtune.client.calls import Answer, Failure, GatewayRequest
 
-# The gateway cannot have heard of what failed so.
-_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-_HEADERS = {"User-Agent": AGENT, "Accept": "application/json, */*"}
-
-
-class Line:
-    """Connections to one gateway, kept open. Safe to use from several threads."""
-
-    def __init__(self, address: Address, seconds: float) -> None:
-        self._address = address
-        self._client = httpx2.Client(headers=_HEADERS, timeout=seconds)
-
-    def send(self, call: Call[Any]) -> Answer | Failure:
-        """Try once."""
-        try:
-            response = self._client.send(_request(self._client, self._address, call))
-        except httpx2.TransportError as error:
-            return _failure(self._address, error)
-        return _answer(response)
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._client.close()
+# After these errors the gateway cannot have received the request.
+_NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_HEADERS: Final = {"User-Agent": AGENT, "Accept": "application/json, */*"}
 
 
-class AsyncLine:
-    """The same for one event loop."""
+class Transport(Protocol):
+    """Open connections to one gateway.
+
+    Args:
+        address: Address of the gateway, with the key that signs the requests.
+        seconds: Longest wait for an answer.
+    """
+
+    def __init__(self, address: Address, seconds: float) -> None: ...
+
+    async def send(self, request: GatewayRequest) -> Answer | Failure:
+        """Send a request once, and return its outcome."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait before the next request."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class AsyncTransport:
+    """The transport for one event loop."""
 
     def __init__(self, address: Address, seconds: float) -> None:
         self._address = address
         self._client = httpx2.AsyncClient(headers=_HEADERS, timeout=seconds)
 
-    async def send(self, call: Call[Any]) -> Answer | Failure:
-        """Try once."""
+    async def send(self, request: GatewayRequest) -> Answer | Failure:
         try:
-            response = await self._client.send(_request(self._client, self._address, call))
+            return _answer(await self._client.send(_sign(self._client, self._address, request)))
         except httpx2.TransportError as error:
             return _failure(self._address, error)
-        return _answer(response)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     async def close(self) -> None:
-        """Let go of the connections."""
         await self._client.aclose()
 
 
-def _request(client: httpx2.Client | httpx2.AsyncClient, address: Address, call: Call[Any]) -> httpx2.Request:
-    url = f"{address.base}{call.path}{'?' + call.query if call.query else ''}"
-    timeout = httpx2.USE_CLIENT_DEFAULT if call.seconds is None else call.seconds
-    request = client.build_request(
-        call.method, url, content=call.body, headers=dict(call.headers), timeout=timeout
+class BlockingTransport:
+    """The transport for threads. Its coroutines block their thread and never suspend. Safe to use from several threads."""
+
+    def __init__(self, address: Address, seconds: float) -> None:
+        self._address = address
+        self._client = httpx2.Client(headers=_HEADERS, timeout=seconds)
+
+    async def send(self, request: GatewayRequest) -> Answer | Failure:
+        try:
+            return _answer(self._client.send(_sign(self._client, self._address, request)))
+        except httpx2.TransportError as error:
+            return _failure(self._address, error)
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def close(self) -> None:
+        self._client.close()
+
+
+def _sign(
+    client: httpx2.Client | httpx2.AsyncClient, address: Address, request: GatewayRequest
+) -> httpx2.Request:
+    url = f"{address.base}{request.path}{'?' + request.query if request.query else ''}"
+    timeout = httpx2.USE_CLIENT_DEFAULT if request.seconds is None else request.seconds
+    signed = client.build_request(
+        request.method, url, content=request.body, headers=dict(request.headers), timeout=timeout
     )
-    # Signed as it is sent, whatever the library makes of the URL.
-    path, _, query = request.url.raw_path.decode("ascii").partition("?")
-    request.headers.update(address.headers(call.method, path, query, call.body))
-    return request
+    # The signature covers the URL as it is sent, whatever the library makes of it.
+    path, _, query = signed.url.raw_path.decode("ascii").partition("?")
+    signed.headers.update(address.headers(request.method, path, query, request.body))
+    return signed
 
 
 def _answer(response: httpx2.Response) -> Answer:

@@ -1,4 +1,4 @@
-"""Jobs as they change, pushed over a socket."""
+"""A monitor of jobs, to which a gateway pushes their changes over a socket."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 from backtune.client.address import Address
 from backtune.client.answers import JobUpdate
-from backtune.client.retries import Patience, Retries
-from backtune.client.socket_line import told, told_async
-from backtune.client.watch import Watch
-from backtune.errors import BusyError, GatewayError, UnreachableError
+from backtune.client.retries import Retries
+from backtune.client.socket_line import open_socket, open_socket_async
+from backtune.client.watch import JobWatch
+from backtune.errors import GatewayError
 
 
 class RealTimeMonitor:
-    """Watches jobs until all of them have ended; a lost connection is made again, and what changed meanwhile is told then.
+    """A monitor that watches jobs until all of them have ended, and connects again after a lost connection.
 
-    Every job is told as it is at first, and then at every change; what comes faster than it is taken is left out, but
-    never the newest. Safe to use from several threads.
+    The first update of a job is its present state; every change follows. A reader that is slower than the changes misses
+    some of them, but never the newest. Safe to use from several threads.
 
     Args:
-        api_base, api_key: as for :class:`~backtune.client.optimizer.HyperOptClient`.
-        retries: how patient to be in one outage.
+        api_base: URL of the gateway, such as ``https://gateway.example.com``.
+        api_key: Key as ``backtune keys create`` printed it; None for a gateway that asks for no key.
+        retries: Patience in one outage.
 
     All methods raise the kind of :class:`~backtune.errors.GatewayError` that fits, and ``SpecError`` without a job.
     """
@@ -32,52 +33,36 @@ class RealTimeMonitor:
         self._retries = retries or Retries()
 
     def updates(self, *job_ids: str) -> Iterator[JobUpdate]:
-        """Every change, as it comes."""
-        watch = Watch(self._address, job_ids)
-        patience = Patience(self._retries)
+        """Yield every change as it comes."""
+        watch = JobWatch(self._address, job_ids, self._retries)
         while not watch.is_over:
             try:
-                with told(self._address.socket, watch.opening()) as texts:
+                with open_socket(self._address.socket, watch.opening_messages()) as texts:
                     for text in texts:
-                        update = watch.take(text)
+                        update = watch.read_update(text)
                         if update is not None:
-                            patience = Patience(self._retries)
                             yield update
                         if watch.is_over:
                             return
             except GatewayError as error:
-                time.sleep(_pause(error, patience))
+                time.sleep(watch.pause_after(error))
 
     def follow(self, *job_ids: str, on_update: Callable[[JobUpdate], object]) -> None:
-        """Call ``on_update`` with every change; returns when all jobs have ended."""
+        """Call ``on_update`` with every change, and return when all jobs have ended."""
         for update in self.updates(*job_ids):
             on_update(update)
 
     async def updates_async(self, *job_ids: str) -> AsyncIterator[JobUpdate]:
-        """Every change, for an event loop."""
-        watch = Watch(self._address, job_ids)
-        patience = Patience(self._retries)
+        """Yield every change as it comes, for an event loop."""
+        watch = JobWatch(self._address, job_ids, self._retries)
         while not watch.is_over:
             try:
-                async with told_async(self._address.socket, watch.opening()) as texts:
+                async with open_socket_async(self._address.socket, watch.opening_messages()) as texts:
                     async for text in texts:
-                        update = watch.take(text)
+                        update = watch.read_update(text)
                         if update is not None:
-                            patience = Patience(self._retries)
                             yield update
                         if watch.is_over:
                             return
             except GatewayError as error:
-                await asyncio.sleep(_pause(error, patience))
-
-
-def _pause(error: GatewayError, patience: Patience) -> float:
-    """Seconds until the next connection.
-
-    Raises:
-        GatewayError: the one given, where another makes no sense or patience is at its end.
-    """
-    seconds = patience.pause() if isinstance(error, UnreachableError | BusyError) else None
-    if seconds is None:
-        raise error
-    return seconds
+                await asyncio.sleep(watch.pause_after(error))

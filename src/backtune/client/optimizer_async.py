@@ -1,39 +1,42 @@
-"""The client of a gateway for one event loop."""
+"""The client of a gateway for one event loop, and the one source of both clients."""
 
 from __future__ import annotations
 
-import asyncio
+import json
+import secrets
 import time
 from collections.abc import Mapping, Sequence
+from datetime import date
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Final, Literal, Self, cast, overload
+from urllib.parse import quote, urlencode
 
-from backtune.client import calls
 from backtune.client.address import Address
-from backtune.client.answers import FINAL, Asset, Health, Job, JobLogs, JobSummary, Status, Strategy
-from backtune.client.calls import Answer, Call, Format, OptimizationConfig, Report
-from backtune.client.line import AsyncLine
-from backtune.client.retries import Patience, Retries, settle
+from backtune.client.answers import FINAL, Asset, Health, Job, JobLogs, JobPage, JobSummary, Status, Strategy
+from backtune.client.calls import Answer, Format, GatewayRequest, OptimizationConfig, Report
+from backtune.client.line import AsyncTransport, Transport
+from backtune.client.retries import Backoff, Retries, error_of_outcome, may_be_repeated
 
-Read = TypeVar("Read")
-_PAGE = 200
+_PAGE_SIZE: Final = 200
+_REPORT_SECONDS: Final = 180.0
 
 
 class AsyncHyperOptClient:
-    """The twin of :class:`~backtune.client.optimizer.HyperOptClient`, to be awaited.
+    """A client of a gateway whose methods are awaited.
 
-    Every call is tried again after a pause where that is safe and may help: the gateway is busy (it says for how long),
-    or not there. A start carries a key of its own, so that tried twice it is one job.
+    Every call is tried again after a pause where that is safe and may help: when the gateway is busy (it says how long to
+    wait) or cannot be reached. A start carries an idempotency key, so that two tries start one job.
 
     Args:
-        api_base: the gateway's URL, such as ``https://gateway.example.com``.
-        api_key: as ``backtune keys create`` printed it; requests are signed where the key signs. None for a gateway
-            that asks for none.
-        retries: how patient to be.
-        timeout_seconds: for one answer; reports have three minutes.
+        api_base: URL of the gateway, such as ``https://gateway.example.com``.
+        api_key: Key as ``backtune keys create`` printed it, which signs the requests where it can; None for a gateway
+            that asks for no key.
+        retries: Patience of the client.
+        timeout_seconds: Longest wait for one answer, except for reports, which have three minutes.
+        transport: Class that sends the requests.
 
     Raises:
-        SpecError: ``api_base`` is no URL, or ``api_key`` not a whole key.
+        SpecError: ``api_base`` is no URL, or ``api_key`` is not a whole key.
 
     All methods raise the kind of :class:`~backtune.errors.GatewayError` that fits.
     """
@@ -45,8 +48,9 @@ class AsyncHyperOptClient:
         *,
         retries: Retries | None = None,
         timeout_seconds: float = 30.0,
+        transport: type[Transport] = AsyncTransport,
     ) -> None:
-        self._line = AsyncLine(Address.of(api_base, api_key), timeout_seconds)
+        self._transport = transport(Address.of(api_base, api_key), timeout_seconds)
         self._retries = retries or Retries()
 
     async def __aenter__(self) -> Self:
@@ -58,53 +62,69 @@ class AsyncHyperOptClient:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the connections."""
-        await self._line.close()
+        """Close the connections."""
+        await self._transport.close()
 
     async def health(self) -> Health:
-        """Whether the gateway lives."""
-        return await self._said(calls.health())
+        """Return the gateway's sign of life."""
+        return cast("Health", await self._fetch_json(GatewayRequest("GET", "/health")))
 
     async def get_strategies(self) -> list[Strategy]:
-        """The strategies that may be named, with what may vary."""
-        return await self._said(calls.strategies())
+        """Return the strategies that may be named, with the parameters that may vary."""
+        answer = await self._fetch_json(GatewayRequest("GET", "/strategies"))
+        return cast("list[Strategy]", answer["strategies"])
 
     async def get_assets(self) -> list[Asset]:
-        """The assets that there are bars of."""
-        return await self._said(calls.assets())
+        """Return the assets that the gateway has bars of."""
+        answer = await self._fetch_json(GatewayRequest("GET", "/assets"))
+        return cast("list[Asset]", answer["assets"])
 
     async def start_optimization(
         self, config: OptimizationConfig, *, idempotency_key: str | None = None
     ) -> str:
-        """Optimise one strategy on one asset in one timeframe; the id of the job."""
-        return await self._said(calls.start(config, idempotency_key))
+        """Optimise one strategy on one asset in one timeframe, and return the id of the job.
+
+        Args:
+            config: Strategy, asset, timeframe and settings of the search.
+            idempotency_key: Key that always gets the same job; a random one by default.
+        """
+        return await self._start("/optimize/single", config.to_json(), idempotency_key)
 
     async def start_batch(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> str:
-        """Run a whole sweep, given as a spec in plain data; the id of the job."""
-        return await self._said(calls.start_batch(spec, idempotency_key))
+        """Run a whole sweep, and return the id of the job.
+
+        Args:
+            spec: Spec of the sweep as plain data.
+            idempotency_key: Key that always gets the same job; a random one by default.
+        """
+        return await self._start("/optimize/batch", spec, idempotency_key)
 
     async def get_optimization_status(self, job_id: str) -> Job:
-        """A job as it is now."""
-        return await self._said(calls.job(job_id))
+        """Return a job as it is now."""
+        return cast("Job", await self._fetch_json(GatewayRequest("GET", f"/jobs/{_quote(job_id)}")))
 
     async def wait_for_completion(
         self, job_id: str, poll_interval: float = 5.0, *, timeout_seconds: float | None = None
     ) -> Job:
-        """The job when it is over, however it ended: see its ``status``; or as it is after ``timeout_seconds``."""
+        """Return a job when it has ended, complete or not, or as it is after ``timeout_seconds``."""
         until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while True:
             job = await self.get_optimization_status(job_id)
             left = None if until is None else until - time.monotonic()
             if job["status"] in FINAL or (left is not None and left <= 0):
                 return job
-            await asyncio.sleep(poll_interval if left is None else min(poll_interval, left))
+            await self._transport.sleep(poll_interval if left is None else min(poll_interval, left))
 
     async def list_optimizations(self, statuses: Sequence[Status] = (), limit: int = 100) -> list[JobSummary]:
-        """The latest jobs that the key may see, at most ``limit``."""
+        """Return the latest jobs that the key may see, at most ``limit``."""
         found: list[JobSummary] = []
         cursor: str | None = None
         while len(found) < limit:
-            page = await self._said(calls.jobs(statuses, min(limit - len(found), _PAGE), cursor))
+            parameters: dict[str, Any] = {"status": statuses, "limit": min(limit - len(found), _PAGE_SIZE)}
+            if cursor is not None:
+                parameters["cursor"] = cursor
+            query = urlencode(parameters, doseq=True, quote_via=quote)
+            page: JobPage = await self._fetch_json(GatewayRequest("GET", "/jobs", query))
             found += page["jobs"]
             cursor = page["next_cursor"]
             if cursor is None:
@@ -112,20 +132,25 @@ class AsyncHyperOptClient:
         return found
 
     async def cancel_optimization(self, job_id: str) -> Job:
-        """End a job in order; what it has found is kept."""
-        return await self._said(calls.cancel(job_id))
+        """End a job in order, keep the trials that it has found, and return it."""
+        return cast("Job", await self._fetch_json(GatewayRequest("POST", f"/jobs/{_quote(job_id)}/cancel")))
 
     async def resume_optimization(self, job_id: str) -> Job:
-        """Go on with a job that ended without being complete."""
-        return await self._said(calls.resume(job_id))
+        """Continue a job that ended without being complete, and return it."""
+        # A repetition after the gateway received the first one would be refused: the job runs already.
+        request = GatewayRequest("POST", f"/jobs/{_quote(job_id)}/resume", is_repeatable=False)
+        return cast("Job", await self._fetch_json(request))
 
     async def get_optimization_logs(self, job_id: str, attempt: int | None = None) -> JobLogs:
-        """What the job's driver printed, in its latest attempt unless told otherwise."""
-        return await self._said(calls.logs(job_id, attempt))
+        """Return the output of the job's driver, from its latest attempt unless another one is given."""
+        query = "" if attempt is None else f"attempt={int(attempt)}"
+        request = GatewayRequest("GET", f"/jobs/{_quote(job_id)}/logs", query)
+        return cast("JobLogs", await self._fetch_json(request))
 
     async def generate_pine_script(self, job_id: str) -> str:
-        """The best of a job as a Pine v6 strategy for TradingView."""
-        return await self._said(calls.pine_script(job_id))
+        """Return the best candidate of a job as a Pine v6 strategy for TradingView."""
+        request = GatewayRequest("POST", f"/export/pine-script/{_quote(job_id)}", seconds=_REPORT_SECONDS)
+        return str((await self._fetch_json(request))["pine_script"])
 
     @overload
     async def get_performance_report(
@@ -141,13 +166,43 @@ class AsyncHyperOptClient:
     async def get_performance_report(self, job_id: str, format: Format) -> Report: ...
 
     async def get_performance_report(self, job_id: str, format: Format = "json") -> Report:  # noqa: A002
-        """The report of a job: plain data for JSON, text for HTML, else the bytes of the file."""
-        return await self._said(calls.report(job_id, format))
+        """Return the report of a job: plain data for JSON, text for HTML, else the bytes of the file."""
+        path, query = f"/reports/{_quote(job_id)}", f"format={_quote(format)}"
+        answer = await self._send(GatewayRequest("GET", path, query, seconds=_REPORT_SECONDS))
+        if format == "json":
+            return cast("dict[str, Any]", answer.json())
+        return answer.body.decode() if format == "html" else answer.body
 
-    async def _said(self, call: Call[Read]) -> Read:
-        patience = Patience(self._retries)
+    async def _start(self, path: str, document: Mapping[str, Any], idempotency_key: str | None) -> str:
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": idempotency_key or secrets.token_hex(16),
+        }
+        body = json.dumps(document, separators=(",", ":"), default=_encode_date).encode()
+        return str(
+            (await self._fetch_json(GatewayRequest("POST", path, body=body, headers=headers)))["job_id"]
+        )
+
+    async def _fetch_json(self, request: GatewayRequest) -> Any:
+        return (await self._send(request)).json()
+
+    async def _send(self, request: GatewayRequest) -> Answer:
+        backoff = Backoff(self._retries)
         while True:
-            settled = settle(call, await self._line.send(call), patience)
-            if isinstance(settled, Answer):
-                return call.read(settled)
-            await asyncio.sleep(settled)
+            outcome = await self._transport.send(request)
+            if isinstance(outcome, Answer) and outcome.status < 300:
+                return outcome
+            error = error_of_outcome(outcome)
+            if not may_be_repeated(request, outcome):
+                raise error
+            await self._transport.sleep(backoff.pause_after(error))
+
+
+def _encode_date(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is not plain data: {value!r}")
+
+
+def _quote(text: str) -> str:
+    return quote(str(text), safe="")

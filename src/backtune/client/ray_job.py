@@ -1,4 +1,4 @@
-"""A sweep as a job of a Ray cluster, without a gateway."""
+"""The submission of a sweep as a job of a Ray cluster, without a gateway."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: str | None 
     elif runs is not None:
         environment["BACKTUNE_RUNS"] = runs
     with _packed(spec) as folder:
-        return jobs.submit(_ENTRYPOINT, working_dir=str(folder), environment=environment)
+        return jobs.submit(_ENTRYPOINT, working_dir=folder, environment=environment)
 
 
 @contextmanager

@@ -1,43 +1,33 @@
-"""When to try again, and after how long."""
+"""The errors of failed calls, and the pauses before the next try.
+
+The back-off is backtune's own: stamina would write every retry to standard output through structlog, goes past its total
+time by one pause, and cannot start counting anew when a socket has brought news.
+"""
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from secrets import SystemRandom
 from typing import Any, Final
 
-from backtune.client.calls import Answer, Call
+from backtune.client.calls import Answer, Failure, GatewayRequest
 from backtune.errors import AccessError, BusyError, GatewayError, RefusedError, UnreachableError
 
 _BUSY: Final = (429, 503)
-_ON_THE_WAY: Final = (502, 504)
-_ACCESS: Final = (401, 403)
-_MEMBERS: Final = ("where", "value", "allowed", "error_id")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """There was no answer.
-
-    Attributes:
-        was_sent: whether the gateway may have got the request.
-    """
-
-    message: str
-    was_sent: bool
+_LOST_ON_THE_WAY: Final = (502, 504)
 
 
 @dataclass(frozen=True)
 class Retries:
-    """How patient a client is.
+    """The patience of a client.
 
     Attributes:
-        tries: of one call, the first among them.
-        first_seconds: the pause after the first try; it doubles from then on.
-        longest_seconds: of one pause, unless the gateway asks for more.
-        total_seconds: of all pauses of a call.
+        tries: Number of tries of one call, the first one included.
+        first_seconds: Pause after the first try; every further pause is twice as long.
+        longest_seconds: Upper limit of one pause, unless the gateway asks for a longer one.
+        total_seconds: Upper limit of the sum of all pauses of one call.
     """
 
     tries: int = 6
@@ -46,51 +36,77 @@ class Retries:
     total_seconds: float = 120.0
 
 
-class Patience:
-    """The pauses of one call, or of one outage."""
+class Backoff:
+    """The pauses between the tries of one call, or between the connections of one outage."""
 
     def __init__(self, retries: Retries) -> None:
         self._retries = retries
-        self._n_tries = 0
+        self._n_failures = 0
         self._waited = 0.0
 
-    def pause(self, least_seconds: float = 0.0) -> float | None:
-        """Seconds until the next try; None when it is enough.
+    def pause_after(self, error: GatewayError) -> float:
+        """Return the seconds until the next try; at least as many as the gateway asked for.
 
-        Half of it is by chance, so that clients that were sent away together do not come back together.
+        Half of a pause is random, so that clients that were turned away together do not come back together.
 
-        Args:
-            least_seconds: as the gateway asked for.
+        Raises:
+            GatewayError: The error that was given, where no try or no time is left.
         """
-        self._n_tries += 1
-        doubled = self._retries.first_seconds * 2.0 ** (self._n_tries - 1)
-        own = min(doubled, self._retries.longest_seconds) * (0.5 + 0.5 * _chance())
-        seconds = max(own, least_seconds + own / 4 if least_seconds else 0.0)
-        if self._n_tries >= self._retries.tries or self._waited + seconds > self._retries.total_seconds:
-            return None
-        self._waited += seconds
-        return seconds
+        self._n_failures += 1
+        doubled = self._retries.first_seconds * 2.0 ** (self._n_failures - 1)
+        pause = min(doubled, self._retries.longest_seconds) * SystemRandom().uniform(0.5, 1.0)
+        if error.retry_after:
+            pause = max(pause, error.retry_after + pause / 4)
+        if self._n_failures >= self._retries.tries or self._waited + pause > self._retries.total_seconds:
+            raise error
+        self._waited += pause
+        return pause
 
 
-def settle(call: Call[Any], outcome: Answer | Failure, patience: Patience) -> Answer | float:
-    """The answer where it is a good one, else the seconds until the call is to be tried again.
+def may_be_repeated(request: GatewayRequest, outcome: Answer | Failure) -> bool:
+    """Return whether a request that failed may be sent again, and may then succeed."""
+    if isinstance(outcome, Failure):
+        return request.is_repeatable or not outcome.was_sent
+    return outcome.status in _BUSY or (outcome.status in _LOST_ON_THE_WAY and request.is_repeatable)
 
-    Raises:
-        GatewayError: of the kind that fits, where another try makes no sense or patience is at its end.
+
+def error_of_outcome(outcome: Answer | Failure) -> GatewayError:
+    """Return the error of a call that failed, with the problem that the gateway described."""
+    if isinstance(outcome, Failure):
+        return UnreachableError(outcome.message)
+    try:
+        content = outcome.json()
+    except UnreachableError:
+        content = None
+    problem = content if isinstance(content, dict) else {}
+    detail = str(problem.get("detail") or f"HTTP status {outcome.status}")
+    if not 400 <= outcome.status < 500 and outcome.status not in _BUSY:
+        detail = f"the gateway failed: {detail}"
+    details = {name: problem.get(name) for name in ("where", "value", "allowed", "error_id")}
+    return error_of_status(outcome.status, detail, retry_after=_read_retry_after(outcome), **details)
+
+
+def error_of_status(status: int, detail: str, **details: Any) -> GatewayError:
+    """Return the kind of error that an HTTP status stands for.
+
+    Args:
+        status: HTTP status of the response.
+        detail: Message of the error.
+        details: Further arguments of :class:`~backtune.errors.GatewayError`.
     """
-    if isinstance(outcome, Answer) and outcome.status < 300:
-        return outcome
-    pause = None
-    if _may_be_tried_again(call, outcome):
-        wanted = retry_after(outcome) if isinstance(outcome, Answer) else None
-        pause = patience.pause(wanted or 0.0)
-    if pause is None:
-        raise error_of(outcome)
-    return pause
+    if status in (401, 403):
+        kind: type[GatewayError] = AccessError
+    elif status in _BUSY:
+        kind = BusyError
+    elif 400 <= status < 500:
+        kind = RefusedError
+    else:
+        kind = UnreachableError
+    return kind(detail, status=status, **details)
 
 
-def retry_after(answer: Answer) -> float | None:
-    """What the header of that name asks for, in seconds from now; None where it is not there or cannot be read."""
+def _read_retry_after(answer: Answer) -> float | None:
+    """Return the pause that the header Retry-After asks for, in seconds; None where it is missing or unreadable."""
     text = answer.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
@@ -98,39 +114,3 @@ def retry_after(answer: Answer) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
-
-
-def error_of(outcome: Answer | Failure) -> GatewayError:
-    """Why a call failed, as the kind of error that fits."""
-    if isinstance(outcome, Failure):
-        return UnreachableError(outcome.message)
-    problem = _problem(outcome)
-    detail = str(problem.get("detail") or f"HTTP status {outcome.status}")
-    more = {name: problem.get(name) for name in _MEMBERS}
-    status = outcome.status
-    if status in _ACCESS:
-        return AccessError(detail, status=status, **more)
-    if status in _BUSY:
-        return BusyError(detail, status=status, retry_after=retry_after(outcome), **more)
-    if 400 <= status < 500:
-        return RefusedError(detail, status=status, **more)
-    return UnreachableError(f"the gateway failed: {detail}", status=status, **more)
-
-
-def _may_be_tried_again(call: Call[Any], outcome: Answer | Failure) -> bool:
-    if isinstance(outcome, Failure):
-        return call.is_repeatable or not outcome.was_sent
-    return outcome.status in _BUSY or (outcome.status in _ON_THE_WAY and call.is_repeatable)
-
-
-def _problem(answer: Answer) -> dict[str, Any]:
-    try:
-        content = answer.json()
-    except UnreachableError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _chance() -> float:
-    """A number from 0 to 1."""
-    return secrets.randbelow(1 << 20) / (1 << 20)

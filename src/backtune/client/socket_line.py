@@ -1,4 +1,4 @@
-"""A connection to a gateway's socket. The only door to websockets."""
+"""The connection to a gateway's socket. The only door to websockets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.sync.client import connect
 
 from backtune.client.address import AGENT
-from backtune.client.watch import error_of, error_of_close
+from backtune.client.retries import error_of_status
+from backtune.client.watch import error_of_close
 from backtune.errors import GatewayError, UnreachableError
 
 _OPTIONS: Final[dict[str, Any]] = {
@@ -19,48 +20,49 @@ _OPTIONS: Final[dict[str, Any]] = {
     "close_timeout": 2.0,
     "user_agent_header": AGENT,
 }
+# The iterator over the messages ends without an error where the gateway closes in order, as it does when it ends.
+_ENDED: Final = "the gateway ended the connection"
 
 
 @contextmanager
-def told(url: str, opening: list[str]) -> Iterator[Iterator[str]]:
-    """What the gateway says, after ``opening`` was sent.
+def open_socket(url: str, opening: list[str]) -> Iterator[Iterator[str]]:
+    """Connect to a socket, send the opening messages, and give the messages of the gateway.
 
     Raises:
-        GatewayError: it does not answer, or closes the connection.
+        GatewayError: The gateway does not answer, or closes the connection.
     """
     try:
         with connect(url, **_OPTIONS) as socket:
             for text in opening:
                 socket.send(text)
             yield (str(text) for text in socket)
-            # The iterator ends without a word where the gateway closes in order, as it does when it ends.
-            raise UnreachableError("the gateway ended the connection")
+            raise UnreachableError(_ENDED)
     except (WebSocketException, OSError) as error:
-        raise _error(url, error) from error
+        raise _gateway_error(url, error) from error
 
 
 @asynccontextmanager
-async def told_async(url: str, opening: list[str]) -> AsyncIterator[AsyncIterator[str]]:
-    """The same, to be awaited.
+async def open_socket_async(url: str, opening: list[str]) -> AsyncIterator[AsyncIterator[str]]:
+    """Connect to a socket as :func:`open_socket` does, for an event loop.
 
     Raises:
-        GatewayError: it does not answer, or closes the connection.
+        GatewayError: The gateway does not answer, or closes the connection.
     """
     try:
         async with connect_async(url, **_OPTIONS) as socket:
             for text in opening:
                 await socket.send(text)
             yield (str(text) async for text in socket)
-            raise UnreachableError("the gateway ended the connection")
+            raise UnreachableError(_ENDED)
     except (WebSocketException, OSError) as error:
-        raise _error(url, error) from error
+        raise _gateway_error(url, error) from error
 
 
-def _error(url: str, error: Exception) -> GatewayError:
+def _gateway_error(url: str, error: Exception) -> GatewayError:
     if isinstance(error, ConnectionClosed):
         closed = error.rcvd
         return error_of_close(closed.code if closed else None, closed.reason if closed else "")
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        return error_of(status, f"{url}: HTTP status {status}")
+        return error_of_status(status, f"{url}: HTTP status {status}")
     return UnreachableError(f"{url}: {error}")

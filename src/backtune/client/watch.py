@@ -1,4 +1,4 @@
-"""Which jobs are watched over a socket, and what of them was told."""
+"""The state of a watch on some jobs, apart from the socket that it goes over."""
 
 from __future__ import annotations
 
@@ -8,74 +8,89 @@ from typing import Any, Final, cast
 
 from backtune.client.address import Address
 from backtune.client.answers import FINAL, JobUpdate
-from backtune.errors import AccessError, BusyError, GatewayError, RefusedError, SpecError, UnreachableError
+from backtune.client.retries import Backoff, Retries, error_of_status
+from backtune.errors import GatewayError, SpecError, UnreachableError
 
-# Close codes of the gateway's own are a status of HTTP and 4000.
-_OWN_CODES: Final = 4000
-_AGAIN: Final = (408, 429, 503)
+# The gateway closes a socket with 4000 plus an HTTP status.
+_FIRST_OWN_CODE: Final = 4000
+# Another connection may help after these.
+_TEMPORARY: Final = (408, 429, 503)
 
 
-class Watch:
-    """One look after some jobs, over as many connections as it takes; it sends and receives nothing itself.
+class JobWatch:
+    """The jobs that are watched, over as many connections as it takes, and the last update of each.
+
+    Args:
+        address: Address of the gateway, with the key.
+        job_ids: Jobs to watch.
+        retries: Patience in one outage.
 
     Raises:
-        SpecError: no job is named.
+        SpecError: No job is named.
     """
 
-    def __init__(self, address: Address, job_ids: Sequence[str]) -> None:
+    def __init__(self, address: Address, job_ids: Sequence[str], retries: Retries) -> None:
         if not job_ids:
             raise SpecError("job_ids", "name at least one job")
         self._address = address
-        self._told: dict[str, JobUpdate | None] = dict.fromkeys(job_ids)
+        self._retries = retries
+        self._backoff = Backoff(retries)
+        self._updates: dict[str, JobUpdate | None] = dict.fromkeys(job_ids)
 
     @property
     def is_over(self) -> bool:
-        """Whether every job has ended."""
-        return all(told is not None and told["status"] in FINAL for told in self._told.values())
+        """Tell whether every job has ended."""
+        return not self._open_jobs()
 
-    def opening(self) -> list[str]:
-        """What to send on a new connection: the key, and what is to be watched still."""
-        watched = [
-            job_id for job_id, told in self._told.items() if told is None or told["status"] not in FINAL
-        ]
-        subscriptions = [{"type": "subscribe", "job_id": job_id} for job_id in watched]
+    def opening_messages(self) -> list[str]:
+        """Return the first messages on a new connection: the key, and a subscription to every job that is open."""
+        subscriptions = [{"type": "subscribe", "job_id": job_id} for job_id in self._open_jobs()]
         return [json.dumps(message) for message in (self._address.first_message(), *subscriptions)]
 
-    def take(self, text: str) -> JobUpdate | None:
-        """What a message tells that is new; None where that is nothing.
+    def read_update(self, text: str) -> JobUpdate | None:
+        """Return the update that a message brings; None where it brings none, or one that is known.
+
+        An update ends an outage: the tries of the next one are counted anew.
 
         Raises:
-            GatewayError: the gateway refuses the key or a job; nothing that another try would mend.
+            GatewayError: The gateway refuses the key or a job.
         """
         message: dict[str, Any] = json.loads(text)
         if message.get("type") == "error":
-            error = error_of(int(message["status"]), str(message["detail"]))
-            if isinstance(error, BusyError):
+            error = error_of_status(int(message["status"]), str(message["detail"]))
+            if error.status in _TEMPORARY:
                 return None
             raise error
         if message.get("type") != "job_update":
             return None
         update = cast("JobUpdate", message)
-        if self._told.get(update["job_id"]) == update:
+        if self._updates.get(update["job_id"]) == update:
             return None
-        self._told[update["job_id"]] = update
+        self._updates[update["job_id"]] = update
+        self._backoff = Backoff(self._retries)
         return update
 
+    def pause_after(self, error: GatewayError) -> float:
+        """Return the seconds until the next connection.
 
-def error_of(status: int, detail: str) -> GatewayError:
-    """The kind that fits; a BusyError where another try may help."""
-    if status in (401, 403):
-        return AccessError(detail, status=status)
-    if status in _AGAIN:
-        return BusyError(detail, status=status)
-    if 400 <= status < 500:
-        return RefusedError(detail, status=status)
-    return UnreachableError(detail, status=status)
+        Raises:
+            GatewayError: The error that was given, where another connection would not help or patience is at its end.
+        """
+        if not isinstance(error, UnreachableError) and error.status not in _TEMPORARY:
+            raise error
+        return self._backoff.pause_after(error)
+
+    def _open_jobs(self) -> list[str]:
+        return [
+            job_id
+            for job_id, update in self._updates.items()
+            if update is None or update["status"] not in FINAL
+        ]
 
 
 def error_of_close(code: int | None, reason: str) -> GatewayError:
-    """Why the gateway closed the socket."""
-    status = (code or 0) - _OWN_CODES
+    """Return the error that the close code of a socket stands for."""
+    status = (code or 0) - _FIRST_OWN_CODE
     if 400 <= status < 600:
-        return error_of(status, reason)
+        return error_of_status(status, reason)
     return UnreachableError(reason or "the connection was lost")

@@ -1,39 +1,32 @@
-"""``backtune cluster check``: whether a file is what it means to be, before a cloud is asked for anything."""
+"""The check of cluster files, which asks no cloud for anything."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel
-
-from backtune.cluster.kuberay import RayCluster, RayJob, check_ray_cluster, check_ray_job
-from backtune.cluster.launcher_file import BY_PROVIDER
-from backtune.cluster.launcher_rules import check_launcher_file
-from backtune.cluster.network_policy import NetworkPolicy
-from backtune.cluster.part import dotted, read
-from backtune.cluster.ray_launcher import check_with_ray
+from backtune.cluster.kuberay import check_ray_cluster, check_ray_job
+from backtune.cluster.kubernetes import check_manifest
+from backtune.cluster.launcher_file import check_launcher_file
+from backtune.cluster.schemas import format_key
 from backtune.errors import SpecError
 from backtune.spec.documents import read_documents
 
 _BLANK: Final = re.compile("CHANGE-ME|^192\\.0\\.2\\.")
-_KINDS: Final[dict[str, tuple[type[BaseModel], Callable[[Any], None]]]] = {
-    "RayCluster": (RayCluster, check_ray_cluster),
-    "RayJob": (RayJob, check_ray_job),
-    "NetworkPolicy": (NetworkPolicy, lambda _: None),
-}
+_KINDS: Final = ("RayCluster", "RayJob", "NetworkPolicy")
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedFile:
     """A file in which nothing is wrong.
 
     Attributes:
-        kinds: of its documents, such as ``launcher file (aws)`` or ``RayJob``.
-        blanks: keys whose values are still to be filled in.
+        path: The file.
+        kinds: The kind of each document, such as ``launcher file (aws)`` or ``RayJob``.
+        blanks: The keys whose values are still to be filled in.
     """
 
     path: Path
@@ -41,11 +34,12 @@ class Checked:
     blanks: tuple[str, ...]
 
 
-def check_file(path: Path) -> Checked:
+def check_file(path: Path) -> CheckedFile:
     """Check every document of a file.
 
     Raises:
-        SpecError: the first thing that is wrong, with the file and the key.
+        SpecError: The first thing that is wrong, with the file and the key.
+        ClusterError: A library that knows the keys is not installed.
     """
     documents = [document.value for document in read_documents(path)]
     if not documents:
@@ -57,44 +51,38 @@ def check_file(path: Path) -> Checked:
             kinds.append(check_document(document))
         except SpecError as error:
             raise SpecError(where, str(error), value=error.value) from error
-        blanks += [dotted(place) for place in _blanks(document)]
-    return Checked(path, tuple(kinds), tuple(blanks))
+        blanks += [format_key(place) for place in _find_blanks(document)]
+    return CheckedFile(path, tuple(kinds), tuple(blanks))
 
 
 def check_document(document: Any) -> str:
-    """Check one document, in plain values; gives its kind.
+    """Check one document in plain values, and return its kind.
 
     Raises:
-        SpecError: the first thing that is wrong, with its key.
+        SpecError: The first thing that is wrong, with its key.
+        ClusterError: A library that knows the keys is not installed.
     """
     if not isinstance(document, Mapping):
         raise SpecError("file", "must be a mapping of keys")
-    if "kind" in document or "apiVersion" in document:
-        kind = document.get("kind")
-        if kind not in _KINDS:
-            raise SpecError("kind", f"{kind!r} is not known", value=kind, allowed=_KINDS)
-        part, rules = _KINDS[kind]
-        rules(read(part, document))
-        return str(kind)
-    return _check_launcher_file(document)
+    if "kind" not in document and "apiVersion" not in document:
+        return f"launcher file ({check_launcher_file(document)})"
+    kind = document.get("kind")
+    if kind not in _KINDS:
+        raise SpecError("kind", f"{kind!r} is not known", value=kind, allowed=_KINDS)
+    check_manifest(document)
+    if kind == "RayCluster":
+        check_ray_cluster(document["spec"], "spec")
+    elif kind == "RayJob":
+        check_ray_job(document["spec"])
+    return str(kind)
 
 
-def _check_launcher_file(document: Mapping[str, Any]) -> str:
-    provider = document.get("provider")
-    given = provider.get("type") if isinstance(provider, Mapping) else None
-    if given not in BY_PROVIDER:
-        raise SpecError("provider.type", f"{given!r} is not known", value=given, allowed=BY_PROVIDER)
-    check_launcher_file(read(BY_PROVIDER[given], document))
-    check_with_ray(document)
-    return f"launcher file ({given})"
-
-
-def _blanks(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def _find_blanks(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _blanks(inner, (*place, key))
+            yield from _find_blanks(inner, (*place, key))
     elif isinstance(value, list):
         for i, inner in enumerate(value):
-            yield from _blanks(inner, (*place, i))
+            yield from _find_blanks(inner, (*place, i))
     elif isinstance(value, str) and _BLANK.search(value):
         yield place

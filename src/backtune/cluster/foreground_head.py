@@ -1,4 +1,4 @@
-"""``backtune cluster head``: a Ray head that runs as long as the command, and nothing of it longer."""
+"""A Ray head that runs as long as a command, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from backtune.spec import base_folder
 
 _START_SECONDS: Final = 120.0
 _END_SECONDS: Final = 15.0
-_LOOK_SECONDS: Final = 0.2
-_SAID_LINES: Final = 15
+_POLL_SECONDS: Final = 0.2
+_LOG_LINES: Final = 15
 
 
 def run_head(ports: Ports, *, cpus: int | None = None, with_parent: bool = False) -> None:
     """Run a head until this process is told to end, and leave nothing behind, however it ends.
 
     Args:
-        cpus: that jobs and units may take; all of this machine's by default.
-        with_parent: whether to end also when the process that started this one does.
+        ports: The ports on which the head listens.
+        cpus: The number of cpus that jobs and units may take; by default all of this machine's.
+        with_parent: The head ends also when the process that started this one does.
 
     Raises:
-        ClusterError: a port is taken, the token cannot be kept, or the head does not come up or ends by itself.
+        ClusterError: A port is taken, the token cannot be kept, or the head does not come up or ends by itself.
     """
     parent = os.getppid() if with_parent else None
     access = head_variables()
@@ -43,43 +44,49 @@ def run_head(ports: Ports, *, cpus: int | None = None, with_parent: bool = False
         if not is_free(port):
             raise ClusterError(f"port {port} of {LOOPBACK} is taken, maybe by another head; give another one")
     options = [] if cpus is None else [f"--num-cpus={cpus}"]
-    told = threading.Event()
-    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    with answer_signals(told.set, *ends), temporary_folder("backtune-head-") as folder:
+    stop = threading.Event()
+    stop_signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with answer_signals(stop.set, *stop_signals), temporary_folder("backtune-head-") as folder:
         home = base_folder()
         with (folder / "head.log").open("wb") as output:
             # In a session of its own: Ctrl-C is for this process, which ends the head in order.
             head = subprocess.Popen(  # noqa: S603
-                head_command(folder, ports, *options), env=head_environment(home, access),
-                cwd=home if isinstance(home, Path) else None, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                head_command(folder, ports, *options),
+                env=head_environment(home, access),
+                cwd=home if isinstance(home, Path) else None,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         try:
-            _follow(head, ports, token, told, parent)
-            if not told.is_set() and head.poll() is not None:
-                raise ClusterError(f"Ray's head ended with status {head.returncode}: {_end_of(folder)}")
+            _watch_head(head, ports, token, stop, parent)
+            if not stop.is_set() and head.poll() is not None:
+                log = (folder / "head.log").read_text(encoding="utf-8", errors="replace").strip()
+                tail = "\n".join(log.splitlines()[-_LOG_LINES:])
+                raise ClusterError(f"Ray's head ended with status {head.returncode}: {tail}")
         finally:
-            _end(head)
+            _end_head(head)
 
 
-def _follow(
-    head: subprocess.Popen[bytes], ports: Ports, token: str, told: threading.Event, parent: int | None
+def _watch_head(
+    head: subprocess.Popen[bytes], ports: Ports, token: str, stop: threading.Event, parent: int | None
 ) -> None:
-    """Say when the head is up, and return when it has ended or is to end."""
+    """Announce the head once it is up, and return when it has ended or is to end."""
     is_up = False
     until = time.monotonic() + _START_SECONDS
-    while head.poll() is None and not told.wait(_LOOK_SECONDS):
+    while head.poll() is None and not stop.wait(_POLL_SECONDS):
         if parent is not None and os.getppid() != parent:
-            told.set()
+            stop.set()
         elif not is_up and head_answers(ports.dashboard_address, token):
             is_up = True
-            sys.stdout.write(_welcome(ports))
+            sys.stdout.write(_describe_access(ports))
             sys.stdout.flush()
         elif not is_up and time.monotonic() > until:
             raise ClusterError(f"Ray's head does not come up within {_START_SECONDS:.0f} seconds")
 
 
-def _welcome(ports: Ports) -> str:
+def _describe_access(ports: Ports) -> str:
     kept = "$RAY_AUTH_TOKEN" if os.environ.get("RAY_AUTH_TOKEN") else str(token_path())
     address = ports.dashboard_address
     return (
@@ -90,8 +97,8 @@ def _welcome(ports: Ports) -> str:
     )
 
 
-def _end(head: subprocess.Popen[bytes]) -> None:
-    """End the head in order. What is left of it goes with its folder."""
+def _end_head(head: subprocess.Popen[bytes]) -> None:
+    """End the head in order. Anything that is left of it goes with its folder."""
     if head.poll() is not None:
         return
     head.terminate()
@@ -100,8 +107,3 @@ def _end(head: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         head.kill()
         head.wait()
-
-
-def _end_of(folder: Path) -> str:
-    lines = (folder / "head.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return "\n".join(lines[-_SAID_LINES:])

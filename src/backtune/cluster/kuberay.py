@@ -1,174 +1,83 @@
-"""KubeRay's manifests, as far as we use them, and what has to hold between their parts."""
+"""KubeRay's manifests: what must hold between their parts, and in the texts that they hold."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Annotated, Literal
+from typing import Any, Final
 
-from pydantic import Field
-
-from backtune.cluster.part import CamelPart, Count, KebabPart, SnakePart, Text, read
-from backtune.cluster.pods import Metadata, PodTemplate, Resources, ValueFrom, Variable
+from backtune.cluster.schemas import check_schema
 from backtune.cluster.settings import check_variables
 from backtune.errors import SpecError
 from backtune.spec.documents import read_text
 
-
-class _Autoscaler(CamelPart):
-    version: Literal["v2"]
-    idle_timeout_seconds: Annotated[int, Field(gt=0)]
-    upscaling_mode: Literal["Default", "Conservative", "Aggressive"]
-    resources: Resources
-
-
-class _Auth(CamelPart):
-    mode: Literal["token"]
-    secret_name: Text | None = None
-
-
-class _Password(CamelPart):
-    value_from: ValueFrom
+_RUNTIME_ENVIRONMENT: Final = {
+    "type": "object",
+    "required": ["env_vars"],
+    "properties": {
+        "env_vars": {"type": "object", "additionalProperties": {"type": "string"}},
+        "working_dir": {"type": "string", "minLength": 1},
+    },
+    "additionalProperties": False,
+}
+_PART_OF: Final = "app.kubernetes.io/part-of"
+_COMPONENT: Final = "app.kubernetes.io/component"
 
 
-class _FaultTolerance(CamelPart):
-    redis_address: Annotated[str, Field(pattern=r"^rediss?://\S+:\d+$")]
-    redis_password: _Password
-    external_storage_namespace: Text | None = None
-
-
-class _HeadStart(KebabPart):
-    """Values are text, which becomes options of ``ray start``."""
-
-    num_cpus: Literal["0"]
-    dashboard_host: Literal["0.0.0.0"]  # noqa: S104
-    metrics_export_port: Text | None = None
-
-
-class _WorkerStart(KebabPart):
-    num_cpus: Annotated[str, Field(pattern=r"^[1-9]\d*$")]
-    object_store_memory: Annotated[str, Field(pattern=r"^\d+$")] | None = None
-
-
-class _Head(CamelPart):
-    service_type: Literal["ClusterIP"]
-    ray_start_params: _HeadStart
-    template: PodTemplate
-
-
-class _Worker(CamelPart):
-    group_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-    replicas: Literal[0]
-    min_replicas: Literal[0]
-    max_replicas: Annotated[int, Field(gt=0)]
-    ray_start_params: _WorkerStart
-    template: PodTemplate
-
-
-class ClusterSpec(CamelPart):
-    ray_version: Text
-    enable_in_tree_autoscaling: Literal[True]
-    autoscaler_options: _Autoscaler
-    auth_options: _Auth
-    gcs_fault_tolerance_options: _FaultTolerance
-    head_group_spec: _Head
-    worker_group_specs: Annotated[list[_Worker], Field(min_length=1)]
-
-
-class RayCluster(CamelPart):
-    api_version: Literal["ray.io/v1"]
-    kind: Literal["RayCluster"]
-    metadata: Metadata
-    spec: ClusterSpec
-
-
-class _JobSpec(CamelPart):
-    """The deadline is the cap on what a job costs, so it has to be there."""
-
-    entrypoint: Text
-    submission_mode: Literal["HTTPMode", "K8sJobMode"]
-    runtime_env: str | None = Field(default=None, alias="runtimeEnvYAML")
-    active_deadline_seconds: Annotated[int, Field(gt=0)]
-    shutdown_after_job_finishes: Literal[True]
-    ttl_seconds_after_finished: Count
-    backoff_limit: Count
-    ray_cluster_spec: ClusterSpec
-
-
-class RayJob(CamelPart):
-    api_version: Literal["ray.io/v1"]
-    kind: Literal["RayJob"]
-    metadata: Metadata
-    spec: _JobSpec
-
-
-class _RuntimeEnvironment(SnakePart):
-    env_vars: dict[str, str]
-    working_dir: Text | None = None
-
-
-def check_ray_cluster(manifest: RayCluster) -> None:
-    """Check what has to hold between the parts.
+def check_ray_cluster(spec: Mapping[str, Any], key: str) -> None:
+    """Check the spec of a cluster: Ray's version, and that head and workers are of one image.
 
     Raises:
-        SpecError: names the key.
+        SpecError: Names the key.
     """
-    _check(manifest.spec, "spec")
-
-
-def check_ray_job(manifest: RayJob) -> None:
-    """The same for a job with a cluster of its own.
-
-    Raises:
-        SpecError: names the key.
-    """
-    _check(manifest.spec.ray_cluster_spec, "spec.rayClusterSpec")
-    if manifest.spec.runtime_env is not None:
-        _check_runtime_environment(manifest.spec.runtime_env)
-
-
-def _check(spec: ClusterSpec, key: str) -> None:
     wanted = version("ray")
-    if spec.ray_version != wanted:
-        problem = f"{spec.ray_version!r} is not Ray {wanted}, which is installed here"
-        raise SpecError(f"{key}.rayVersion", problem, value=spec.ray_version, allowed=(wanted,))
-    head = spec.head_group_spec.template
-    groups = {f"{key}.headGroupSpec.template": (head, "head")}
-    for i, group in enumerate(spec.worker_group_specs):
-        groups[f"{key}.workerGroupSpecs[{i}].template"] = (group.template, "worker")
-    for place, (template, component) in groups.items():
-        _check_pod(template, component, place)
-    images = {template.spec.containers[0].image for template, _ in groups.values()}
+    given = spec["rayVersion"]
+    if given != wanted:
+        problem = f"{given!r} is not Ray {wanted}, which is installed here"
+        raise SpecError(f"{key}.rayVersion", problem, value=given, allowed=(wanted,))
+    head, workers = spec["headGroupSpec"], spec["workerGroupSpecs"]
+    _check_group(head, "head", f"{key}.headGroupSpec")
+    for i, group in enumerate(workers):
+        _check_group(group, "worker", f"{key}.workerGroupSpecs[{i}]")
+    images = {group["template"]["spec"]["containers"][0]["image"] for group in [head, *workers]}
     if len(images) > 1:
         raise SpecError(key, f"head and workers must have one image (given: {', '.join(sorted(images))})")
 
 
-def _check_pod(template: PodTemplate, component: str, key: str) -> None:
-    labels = template.metadata.labels
-    if labels.part_of is None or labels.component != component:
-        problem = "must be part-of backtune and component " + component + ", or network-policy.yaml misses it"
-        raise SpecError(f"{key}.metadata.labels", problem)
-    pod, container = template.spec, template.spec.containers[0]
-    place = f"{key}.spec.containers[0]"
-    check_variables(_plain(container.env), f"{place}.env")
-    volumes = [volume.name for volume in pod.volumes]
-    for i, mount in enumerate(container.volume_mounts):
-        if mount.name not in volumes:
-            problem = f"{mount.name!r} is no volume of the pod"
-            raise SpecError(f"{place}.volumeMounts[{i}].name", problem, value=mount.name, allowed=volumes)
-    if container.image.endswith(":latest"):
-        raise SpecError(f"{place}.image", "must be pinned to a version", value=container.image)
+def check_ray_job(spec: Mapping[str, Any]) -> None:
+    """Check the spec of a job with a cluster of its own.
 
-
-def _plain(variables: list[Variable]) -> dict[str, str]:
-    return {one.name: one.value or "" for one in variables if one.value_from is None}
-
-
-def _check_runtime_environment(text: str) -> None:
+    Raises:
+        SpecError: Names the key.
+    """
+    check_ray_cluster(spec["rayClusterSpec"], "spec.rayClusterSpec")
+    if "runtimeEnvYAML" not in spec:
+        return
     key = "spec.runtimeEnvYAML"
-    document = read_text(text, key)
+    environment = read_text(spec["runtimeEnvYAML"], key).value
     try:
-        environment = read(_RuntimeEnvironment, document.value)
+        check_schema(environment, _RUNTIME_ENVIRONMENT)
     except SpecError as error:
         raise SpecError(key, str(error), value=error.value) from None
+    # The others are those of the cluster.
     needed = {"BACKTUNE_HOME": "-", "BACKTUNE_RUNS": "-", "RAY_JOB_STOP_WAIT_TIME_S": "60"}
-    check_variables({**needed, **environment.env_vars}, f"{key}.env_vars")
+    check_variables({**needed, **environment["env_vars"]}, f"{key}.env_vars")
+
+
+def _check_group(group: Mapping[str, Any], component: str, key: str) -> None:
+    template, key = group["template"], f"{key}.template"
+    labels = template["metadata"]["labels"]
+    if _PART_OF not in labels or labels.get(_COMPONENT) != component:
+        problem = f"must be part-of backtune and component {component}, or network-policy.yaml misses it"
+        raise SpecError(f"{key}.metadata.labels", problem)
+    container, key = template["spec"]["containers"][0], f"{key}.spec.containers[0]"
+    plain = {one["name"]: one.get("value") or "" for one in container["env"] if "valueFrom" not in one}
+    check_variables(plain, f"{key}.env")
+    volumes = [volume["name"] for volume in template["spec"]["volumes"]]
+    for i, mount in enumerate(container["volumeMounts"]):
+        name = mount["name"]
+        if name not in volumes:
+            problem = f"{name!r} is no volume of the pod"
+            raise SpecError(f"{key}.volumeMounts[{i}].name", problem, value=name, allowed=volumes)
+    if container["image"].endswith(":latest"):
+        raise SpecError(f"{key}.image", "must be pinned to a version", value=container["image"])

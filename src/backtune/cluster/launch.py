@@ -15,57 +15,55 @@ from backtune.cluster.ray_access import is_readable_by_others
 from backtune.errors import ClusterError, SpecError
 from backtune.spec.documents import read_documents
 
-# What Ray imports for a provider, and how it is had.
+# The modules that Ray imports for a provider, with the commands that install them.
 _LIBRARIES: Final = {
-    "aws": {"boto3": "pip install 'backtune[s3]'"},
+    "aws": {"boto3": "pip install 'backtune[cluster]'"},
     "gcp": {
         "googleapiclient": "pip install google-api-python-client",
         "google.auth": "pip install google-auth",
     },
 }
-# With what it reaches the machines.
+# Ray reaches the machines with these.
 _PROGRAMS: Final = ("ssh", "rsync")
-_TOKEN: Final = "make it with `backtune cluster token`"  # noqa: S105
-_WHEEL: Final = "make it with `make wheel`"
 
 
-def start(path: Path, *, yes: bool) -> None:
+def start_cluster(path: Path, *, yes: bool) -> None:
     """Start a cluster, or bring a running one up to date with its file.
 
     Args:
-        yes: whether Ray is not to ask before it does so.
+        yes: Ray does not ask before it starts machines.
 
     Raises:
-        SpecError: the file is not one that can be started; nothing was asked of a cloud.
-        ClusterError: what Ray takes is not installed, or Ray failed.
+        SpecError: The file is not one that can be started. Nothing was asked of a cloud.
+        ClusterError: A library or program that Ray takes is not installed, or Ray failed.
     """
-    document = _launcher_file(path)
-    _check_mounts(document, path)
+    document = _read_launcher_file(path)
+    _check_file_mounts(document, path)
     for program in _PROGRAMS:
         if shutil.which(program) is None:
             raise ClusterError(f"{program} is not installed here; Ray reaches the machines with it")
-    _ray(document, "up", path, *(["--yes"] if yes else []))
+    _run_ray(document, "up", path, *(["--yes"] if yes else []))
 
 
-def show(path: Path) -> None:
-    """Print what Ray's autoscaler on the head says: nodes, what they do, and what is waited for.
+def show_cluster(path: Path) -> None:
+    """Print the report of Ray's autoscaler on the head: nodes, their use, and pending demand.
 
     Raises:
-        SpecError, ClusterError: as for :func:`start`.
+        SpecError, ClusterError: as for :func:`start_cluster`.
     """
-    _ray(_launcher_file(path), "exec", path, "ray status")
+    _run_ray(_read_launcher_file(path), "exec", path, "ray status")
 
 
-def end(path: Path, *, yes: bool) -> None:
+def end_cluster(path: Path, *, yes: bool) -> None:
     """End all machines of a cluster, the head too. Data and results stay where they are.
 
     Raises:
-        SpecError, ClusterError: as for :func:`start`.
+        SpecError, ClusterError: as for :func:`start_cluster`.
     """
-    _ray(_launcher_file(path), "down", path, *(["--yes"] if yes else []))
+    _run_ray(_read_launcher_file(path), "down", path, *(["--yes"] if yes else []))
 
 
-def _launcher_file(path: Path) -> Mapping[str, Any]:
+def _read_launcher_file(path: Path) -> Mapping[str, Any]:
     checked = check_file(path)
     kind = checked.kinds[0]
     if len(checked.kinds) > 1 or not kind.startswith("launcher file"):
@@ -78,35 +76,36 @@ def _launcher_file(path: Path) -> Mapping[str, Any]:
     return document
 
 
-def _check_mounts(document: Mapping[str, Any], path: Path) -> None:
-    """Ray copies what is here to the machines; it would notice after it has paid for the first of them."""
+def _check_file_mounts(document: Mapping[str, Any], path: Path) -> None:
+    """Check that the local side of every mount is there, which Ray would notice after paying for the first machine."""
     for there, here in document["file_mounts"].items():
-        path_here = Path(here).expanduser()
-        if path_here.is_file() and "token" in here and is_readable_by_others(path_here):
-            raise SpecError(
-                f"file_mounts.{there}", f"{here} is open to other users of this machine; chmod 600 {here}", value=str(path)
-            )  # fmt: skip
-        if not path_here.exists():
-            way_out = _TOKEN if "token" in here else _WHEEL if here == "dist" else "correct the path"
-            raise SpecError(
-                f"file_mounts.{there}", f"{here} is not there; {way_out}, or give the command where it is",
-                value=str(path),
-            )  # fmt: skip
+        key, local = f"file_mounts.{there}", Path(here).expanduser()
+        if not local.exists():
+            way_out = "correct the path"
+            if "token" in here:
+                way_out = "make it with `backtune cluster token`"
+            elif here == "dist":
+                way_out = "make it with `make wheel`"
+            problem = f"{here} is not there; {way_out}, or give the command where it is"
+            raise SpecError(key, problem, value=str(path))
+        if local.is_file() and "token" in here and is_readable_by_others(local):
+            problem = f"{here} is open to other users of this machine; chmod 600 {here}"
+            raise SpecError(key, problem, value=str(path))
 
 
-def _ray(document: Mapping[str, Any], command: str, path: Path, *arguments: str) -> None:
+def _run_ray(document: Mapping[str, Any], command: str, path: Path, *arguments: str) -> None:
     provider = document["provider"]["type"]
     for module, way_out in _LIBRARIES.get(provider, {}).items():
         if _is_missing(module):
             raise ClusterError(
                 f"Ray's launcher for {provider} takes {module}, which is not installed: {way_out}"
             )
-    # Ray keeps what it found out of a cloud for days, and would go on with a subnet or an image that is gone.
-    fresh = ["--no-config-cache"] if command == "up" else []
-    launcher = [sys.executable, "-W", "ignore", "-m", "ray.scripts.scripts", command, *fresh]
-    ended = subprocess.run([*launcher, str(path), *arguments], check=False)  # noqa: S603
-    if ended.returncode != 0:
-        raise ClusterError(f"`ray {command} {path}` ended with status {ended.returncode}; it says above why")
+    # Ray caches its answers from a cloud for days, and would go on with a subnet or an image that is gone.
+    options = ["--no-config-cache"] if command == "up" else []
+    launcher = [sys.executable, "-W", "ignore", "-m", "ray.scripts.scripts", command, *options]
+    done = subprocess.run([*launcher, str(path), *arguments], check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise ClusterError(f"`ray {command} {path}` ended with status {done.returncode}; it says above why")
 
 
 def _is_missing(module: str) -> bool:

@@ -1,4 +1,4 @@
-"""Who gets into a Ray: the token that it asks for, and where it listens. One of the doors to Ray.
+"""The access to a Ray: the token that it asks for, and the addresses where it listens. One of the doors to Ray.
 
 The token lives where Ray itself looks for it: in ``$RAY_AUTH_TOKEN``, or in the file that ``$RAY_AUTH_TOKEN_PATH`` names,
 or in ``~/.ray/auth_token``. Whoever has it may run any code as the user of that Ray.
@@ -52,12 +52,25 @@ def find_token() -> str | None:
 def describe_token() -> str:
     """Return what this program shows a Ray that asks for a token, for an error to say."""
     place = f"${_TOKEN}" if os.environ.get(_TOKEN) else str(token_path())
-    mode = os.environ.get(_MODE)
+    mode = os.environ.get(_MODE, "token")
     if find_token() is None:
         return f"there is none in {place}; copy that of Ray's user"
-    if mode is None or mode.lower() != "token":
+    if mode.lower() != "token":
         return f"{_MODE}={mode} keeps the one in {place} back; unset {_MODE}"
     return f"it was shown the one in {place}, which has to be that of Ray's user"
+
+
+def token_header() -> dict[str, str]:
+    """Return the HTTP header that shows a Ray the token of this user.
+
+    It is empty where there is no token, or ``RAY_AUTH_MODE`` keeps it back.
+
+    Raises:
+        ClusterError: the token's file cannot be read.
+    """
+    is_shown = os.environ.get(_MODE, "token").lower() == "token"
+    token = find_token() if is_shown else None
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 def make_token_file() -> Path:
@@ -93,7 +106,7 @@ def client_variables(address: str | None = None) -> dict[str, str]:
     Ray itself does so only where ``RAY_AUTH_MODE`` says it; what that says is left as it is.
 
     Args:
-        address: of the cluster. On this machine, a driver stays on the loopback address, as the cluster may.
+        address: Address of the cluster. On this machine, a driver stays on the loopback address, as the cluster may.
 
     Raises:
         ClusterError: the token's file cannot be read.

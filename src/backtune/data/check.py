@@ -79,7 +79,10 @@ def check_catalog(root: str | Path) -> list[FileReport]:
     for (_, timeframe), series in groupby(partitions, key=lambda p: (p.asset, p.timeframe)):
         checked = [_check(catalog, partition) for partition in series]
         reports += [report for report, _ in checked] if timeframe is None else _judge(checked, timeframe)
-    return reports + [_stray(catalog, path) for path in strays]
+    problem = "is not in the manifest and is never read; import it, or remove it"
+    return reports + [
+        FileReport(path, problem=f"{catalog.store.describe(path)}: {problem}") for path in strays
+    ]
 
 
 def _judge(
@@ -121,8 +124,3 @@ def _check(catalog: Catalog, partition: Partition) -> tuple[FileReport, pl.DataF
         report, gaps=gaps.count, longest_gap_seconds=gaps.longest_seconds, absent=round(gaps.absent, 6)
     )
     return report, frame
-
-
-def _stray(catalog: Catalog, path: str) -> FileReport:
-    problem = "is not in the manifest and is never read; import it, or remove it"
-    return FileReport(path, problem=f"{catalog.store.describe(path)}: {problem}")

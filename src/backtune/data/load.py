@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import numpy as np
 import polars as pl
+from cachetools import LRUCache, cached
 
 from backtune.data.bar_grid import BarGrid
 from backtune.data.bars import Bars
-from backtune.data.cache import ByteCache
 from backtune.data.catalog import Catalog
 from backtune.data.funding import RATES, rates_at_opens
 from backtune.data.manifest import Partition
@@ -65,6 +66,12 @@ def load_bars(
     return _load(catalog, request, keep=False)
 
 
+def _count_bytes(bars: Bars) -> int:
+    columns = (*(getattr(bars, name) for name in COLUMNS), bars.funding)
+    return sum(column.nbytes for column in columns if column is not None)
+
+
+@cached(LRUCache(CACHE_BYTES, getsizeof=_count_bytes), lock=Lock())
 def cached_bars(
     root: str | Path,
     asset: str,
@@ -85,33 +92,17 @@ def cached_bars(
     Raises:
         FingerprintError: the catalog holds other data now than the fingerprint stands for.
     """
-    window_key = (asset, str(timeframe), str(start), str(end), origin)
-    key = (str(root), *window_key, calendar, fingerprint, str(funding))
-    bars = _CACHE.get(key)
-    if bars is None:
-        catalog, begins = Catalog.open(root), Origin.parse(origin)
-        found = catalog.fingerprint(asset, timeframe, start, end, funding=funding, origin=begins)
-        if found != fingerprint:
-            raise FingerprintError(
-                f"{catalog.store.describe()}: the bars of {asset} {timeframe} have fingerprint {found[:12]}, "
-                f"the work was planned with {fingerprint[:12]}: the data changed meanwhile, or this machine "
-                "sees other data; bring the same data here, or start the sweep again"
-            )
-        window = TimeRange.of(start, end)
-        target = Timeframe.parse(str(timeframe))
-        bars = _load(catalog, _Request(asset, target, window, calendar, begins, funding), keep=True)
-        _CACHE.put(key, bars)
-    return bars
-
-
-def _n_bytes(bars: Bars) -> int:
-    columns = (*(getattr(bars, name) for name in COLUMNS), bars.funding)
-    return sum(column.nbytes for column in columns if column is not None)
-
-
-_CACHE: Final = ByteCache(CACHE_BYTES, _n_bytes)
-# What is stored of the latest assets: every timeframe of an asset is built from the same bars.
-_SOURCES: Final = ByteCache[pl.DataFrame](_SOURCE_BYTES, lambda frame: int(frame.estimated_size()))
+    catalog, begins = Catalog.open(root), Origin.parse(origin)
+    found = catalog.fingerprint(asset, timeframe, start, end, funding=funding, origin=begins)
+    if found != fingerprint:
+        raise FingerprintError(
+            f"{catalog.store.describe()}: the bars of {asset} {timeframe} have fingerprint {found[:12]}, "
+            f"the work was planned with {fingerprint[:12]}: the data changed meanwhile, or this machine "
+            "sees other data; bring the same data here, or start the sweep again"
+        )
+    window = TimeRange.of(start, end)
+    target = Timeframe.parse(str(timeframe))
+    return _load(catalog, _Request(asset, target, window, calendar, begins, funding), keep=True)
 
 
 @dataclass(frozen=True)
@@ -130,7 +121,7 @@ def _load(catalog: Catalog, request: _Request, *, keep: bool) -> Bars:
     asset, target, window, origin = request.asset, request.target, request.window, request.origin
     source = catalog.source_timeframe(asset, target)
     opens = window.opens(target, source, origin)
-    read = _kept if keep else _stored
+    read = _read_stored_cached if keep else _read_stored
     frame = read(catalog, asset, source, opens)
     if frame.is_empty():
         first, end = (iso(to_microseconds(moment)) for moment in catalog.span(asset, source))
@@ -169,21 +160,24 @@ def _check_not_cut(frame: pl.DataFrame, source: Timeframe, grid: BarGrid, asset:
         )
 
 
-def _kept(catalog: Catalog, asset: str, source: Timeframe, opens: TimeRange) -> pl.DataFrame:
-    """The stored bars of a window, from this process's cache where they are."""
-    partitions = catalog.partitions_in(asset, source, opens)
-    key = (catalog.store.describe(), str(opens), *(f"{p.path} {p.sha256}" for p in partitions))
-    frame = _SOURCES.get(key)
-    if frame is None:
-        frame = _stored(catalog, asset, source, opens)
-        _SOURCES.put(key, frame)
-    return frame
-
-
-def _stored(catalog: Catalog, asset: str, source: Timeframe, opens: TimeRange) -> pl.DataFrame:
+def _read_stored(catalog: Catalog, asset: str, source: Timeframe, opens: TimeRange) -> pl.DataFrame:
     """The stored bars of a window. Columns: timestamp, open, high, low, close, volume."""
     frames = [_rows_of(catalog, p, opens) for p in catalog.partitions_in(asset, source, opens)]
     return pl.concat(frames, rechunk=True) if frames else pl.DataFrame()
+
+
+def _identify_stored(catalog: Catalog, asset: str, source: Timeframe, opens: TimeRange) -> tuple[str, ...]:
+    """Return the key under which the stored bars of a window are cached: their catalog, window and files."""
+    partitions = catalog.partitions_in(asset, source, opens)
+    return catalog.store.describe(), str(opens), *(f"{p.path} {p.sha256}" for p in partitions)
+
+
+# Every timeframe of an asset is built from the same stored bars, which are therefore kept for the latest assets.
+_read_stored_cached = cached(
+    LRUCache(_SOURCE_BYTES, getsizeof=lambda frame: int(frame.estimated_size())),
+    key=_identify_stored,
+    lock=Lock(),
+)(_read_stored)
 
 
 def _funding(catalog: Catalog, bars: Bars) -> np.ndarray:

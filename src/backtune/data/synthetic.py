@@ -62,7 +62,8 @@ def synthetic_bars(
         {
             "timestamp": pl.Series(timestamp).cast(pl.Datetime("us", "UTC")),
             **{
-                name: _rounded(prices, draw.decimals)
+                # A price that fell to nothing stays one tick.
+                name: np.maximum(np.round(prices, draw.decimals), 1 / 10.0**draw.decimals)
                 for name, prices in (("open", open_), ("high", high), ("low", low), ("close", close))
             },
             "volume": np.round(volume, 4),
@@ -172,8 +173,3 @@ def _garch_variance(shocks: np.ndarray) -> np.ndarray:
         path.append(variance)
         variance = min(base + carry * variance, 25.0)
     return np.array(path)
-
-
-def _rounded(prices: np.ndarray, decimals: int) -> np.ndarray:
-    """To the tick; a price that fell to nothing stays one tick."""
-    return np.maximum(np.round(prices, decimals), 1 / 10.0**decimals)

@@ -23,7 +23,6 @@ from backtune.gateway.observing.requests import ObservedRequests
 from backtune.gateway.offer import Offer
 from backtune.gateway.parts import Parts
 from backtune.gateway.problems import ProblemModel, add_handlers
-from backtune.gateway.records.alerts import Outbox
 from backtune.gateway.records.database import Database
 from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.records.leases import Lease
@@ -36,7 +35,7 @@ from backtune.gateway.sockets.updates import JobUpdates
 from backtune.gateway.views import JobViews
 
 PREFIX: Final = "/api/v1"
-# A message may take half a minute, and the next round waits for it.
+# A message may take half a minute, and the lease is not renewed meanwhile.
 _ALERTS_LEASE_SECONDS: Final = 120.0
 
 
@@ -87,7 +86,7 @@ def create_app(
 
 def _parts(settings: Settings, address: str, prepare: Callable[[], None]) -> Parts:
     database = Database(settings.database_url)
-    records = JobRecords(database)
+    records = JobRecords(database, has_alerts=settings.alerts is not None)
     views = JobViews(records, settings.runs)
     measured = Metrics(records.counts)
     cluster = Cluster(settings, address)
@@ -118,7 +117,7 @@ def _alerts(settings: Settings, database: Database, records: JobRecords) -> Aler
         return None
     rules = AlertRules.load(settings.alerts)
     lease = Lease(database, "alerts", secrets.token_hex(8), seconds=_ALERTS_LEASE_SECONDS)
-    return AlertWatcher(rules, Outbox(database, records), lease)
+    return AlertWatcher(rules, records, lease)
 
 
 @asynccontextmanager

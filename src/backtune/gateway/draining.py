@@ -1,34 +1,30 @@
-"""A gateway that is about to end answers what still comes, and has every client go elsewhere for the next."""
+"""Draining: a gateway that is about to end goes on answering, and makes every client open its next connection elsewhere."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from typing import Final
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-_LAST_TURNS_SECONDS: Final = 0.05
 
 
 class Draining:
-    """Whether it is so; in the event loop's thread.
+    """The state of a gateway that is or is not about to end; used in the event loop's thread alone.
 
     Attributes:
-        is_on: as soon as the gateway is to end.
+        is_on: True from the moment at which the gateway is told to end.
     """
 
     def __init__(self) -> None:
         self.is_on = False
 
     def begin(self) -> None:
-        """``/ready`` says no from now on, and every answer is the last one of its connection."""
+        """Have ``/ready`` answer 503 from now on, and every answer close its connection."""
         self.is_on = True
 
 
 class ClosingConnections:
-    """Has every answer close its connection while the gateway drains: a connection that were merely closed might be carrying the
-    next request already."""
+    """The middleware that makes every answer close its connection while the gateway drains.
+
+    The server cannot close an idle connection by itself without losing the request that may be on its way.
+    """
 
     def __init__(self, app: ASGIApp, draining: Draining) -> None:
         self._app = app
@@ -45,18 +41,3 @@ class ClosingConnections:
             await send(message)
 
         await self._app(scope, receive, closing)
-
-
-async def stop_accepting(servers: Sequence[asyncio.Server]) -> None:
-    """Close servers whose sockets somebody else goes on with, and lose no connection.
-
-    What was accepted last becomes a connection in the next turns of the event loop, and is dropped without a word where its
-    server is closed by then.
-    """
-    loop = asyncio.get_running_loop()
-    for server in servers:
-        for listening in server.sockets:
-            loop.remove_reader(listening)
-    await asyncio.sleep(_LAST_TURNS_SECONDS)
-    for server in servers:
-        server.close()

@@ -23,7 +23,7 @@ from backtune.cluster.local_head import (
     head_command,
     head_environment,
 )
-from backtune.cluster.ray_access import ON_LOOPBACK, reread_environment
+from backtune.cluster.ray_access import ON_LOOPBACK
 from backtune.cluster.temporary_folder import clear_folder, make_folder
 from backtune.errors import ClusterError
 from backtune.gateway.observing.logs import log
@@ -77,7 +77,6 @@ class LocalHead:
         self._log = folder / "head.log"
         self._lock_path = folder / "head.lock"
         self._lock: IO[str] | None = None
-        self._has_left = False
         self._running: _Running | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -128,18 +127,9 @@ class LocalHead:
         Raises:
             ResultsError: the folder cannot be used.
         """
-        if self._has_left:
-            return
         if (self.is_owned or self._take_lock()) and not self._is_alive():
             log().warning("the head has died", pid=self._running.pid if self._running else None)
             self._begin()
-
-    def leave(self) -> None:
-        """Let another gateway own it from now on; it runs on when this process ends."""
-        self._has_left = True
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def stop(self) -> None:
         """End it, and all that runs on it, if it is this process's."""
@@ -234,7 +224,6 @@ class LocalHead:
         return None if content is None else _Running(**content)
 
     def _authenticate(self) -> None:
-        """Ray's client takes the token from the environment."""
+        """Put the token into the environment, where :class:`~backtune.gateway.jobs.RayJobs` finds it."""
         if self._running is not None:
             os.environ.update(self._running.access)
-            reread_environment()

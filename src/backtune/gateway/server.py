@@ -15,8 +15,7 @@ from fastapi import FastAPI
 
 from backtune.errors import SpecError
 from backtune.gateway.app import create_app
-from backtune.gateway.draining import stop_accepting
-from backtune.gateway.handover import Handover, Predecessor
+from backtune.gateway.draining import Draining
 from backtune.gateway.head import LocalHead
 from backtune.gateway.observing.logs import configure, log
 from backtune.gateway.parts import Parts
@@ -27,40 +26,32 @@ _CONNECTIONS: Final = 1000
 _KEEP_ALIVE_SECONDS: Final = 30
 _SHUTDOWN_SECONDS: Final = 10
 _BACKLOG: Final = 2048
-_LOOK_SECONDS: Final = 0.05
 
 
-def serve(settings: Settings, *, replace: bool = False, drain_seconds: float = 0.0) -> None:
-    """Run a gateway until it is told to stop, or another one takes its port over.
+def serve(settings: Settings, *, drain_seconds: float = 0.0) -> None:
+    """Run a gateway until it is told to stop.
 
     Args:
-        replace: whether to take the port over from the gateway that has it on the same runs folder, once this one serves.
-        drain_seconds: for how long to go on answering after SIGTERM, each connection for one more request.
+        drain_seconds: Time for which it goes on answering after SIGTERM, each connection for one more request, in seconds.
 
     Raises:
-        SpecError: without keys it would listen to other machines, or the port is taken.
-        RecordsError: the database cannot be used.
-        ClusterError: no head can be started.
-        BusyError: another gateway is taking the port over.
+        SpecError: The gateway would listen to other machines without keys, or the port is taken.
+        RecordsError: The database cannot be used.
+        ClusterError: The gateway's own Ray head cannot be started.
     """
     if settings.role_without_key is not None and settings.host not in LOOPBACK:
         raise SpecError("--no-auth", "is for this machine alone", value=settings.host, allowed=LOOPBACK)
     configure()
     settings.own_folder.mkdir(parents=True, exist_ok=True)
-    predecessor = Predecessor.find(settings.own_folder, settings.port) if replace else None
-    with (
-        _listening(settings) if predecessor is None else predecessor.listening as listening,
-        _cluster(settings) as cluster,
-    ):
+    with _listening(settings) as listening, _cluster(settings) as cluster:
         app = create_app(settings, cluster.address, cluster.prepare, cluster.before_end)
         server = uvicorn.Server(server_config(app, settings))
         log().info("serving", host=settings.host, port=settings.port, cluster=cluster.address)
         # uvicorn raises the signal that ended it once more, when it has restored these: the head is still to be ended.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        service = _Service(server, app.state.parts, listening, cluster.leave, drain_seconds)
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(service.run(predecessor))
+            runner.run(_serve_and_drain(server, listening, app.state.parts.draining, drain_seconds))
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -87,103 +78,44 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-class _Service:
-    """The server from its start to its end, which a signal or the next gateway brings about.
+async def _serve_and_drain(
+    server: uvicorn.Server, listening: socket.socket, draining: Draining, drain_seconds: float
+) -> None:
+    """Serve until a signal ends the server; the first SIGTERM makes it drain, where there is time for that."""
+    loop = asyncio.get_running_loop()
 
-    Args:
-        leave: lets the next gateway have the head.
-    """
+    def end() -> None:
+        server.should_exit = True
 
-    def __init__(
-        self,
-        server: uvicorn.Server,
-        parts: Parts,
-        listening: socket.socket,
-        leave: Callable[[], None],
-        drain_seconds: float,
-    ) -> None:
-        self._server = server
-        self._parts = parts
-        self._listening = listening
-        self._leave = leave
-        self._drain_seconds = drain_seconds
-        self._leaving: asyncio.Task[None] | None = None
-
-    async def run(self, predecessor: Predecessor | None) -> None:
-        """Serve, and have the predecessor end as soon as that is so."""
-        loop = asyncio.get_running_loop()
-        settings = self._parts.settings
-        handover = Handover(
-            settings.own_folder,
-            settings.port,
-            self._listening,
-            lambda: loop.call_soon_threadsafe(self._hand_over),
-        )
-        serving = asyncio.ensure_future(self._server.serve(sockets=[self._listening]))
-        # In its first step it takes the signals.
-        await asyncio.sleep(0)
-        if self._drain_seconds > 0:
-            loop.add_signal_handler(signal.SIGTERM, self._drain)
-        while not (self._server.started or serving.done()):
-            await asyncio.sleep(_LOOK_SECONDS)
-        if self._server.started:
-            if predecessor is not None:
-                predecessor.relieve()
-            handover.open()
-        try:
-            await serving
-        finally:
-            handover.close()
-
-    def _drain(self) -> None:
-        """On the first SIGTERM; the second one ends it at once, and so does one before it serves."""
-        if self._parts.draining.is_on or not self._server.started:
-            self._server.should_exit = True
+    def drain() -> None:
+        if draining.is_on or not server.started:
+            end()
             return
-        log().info("draining", seconds=self._drain_seconds)
-        self._parts.draining.begin()
-        asyncio.get_running_loop().call_later(self._drain_seconds, self._end)
+        log().info("draining", seconds=drain_seconds)
+        draining.begin()
+        loop.call_later(drain_seconds, end)
 
-    def _hand_over(self) -> None:
-        """The next gateway serves: accept no more, and end when the last connection is closed."""
-        log().info("another gateway has taken over")
-        self._parts.draining.begin()
-        self._leave()
-        self._leaving = asyncio.ensure_future(self._end_after_the_last_connection())
-
-    async def _end_after_the_last_connection(self) -> None:
-        await stop_accepting(self._server.servers)
-        # An idle connection is closed after this time by itself, and nothing takes longer than a report.
-        longest = _KEEP_ALIVE_SECONDS + self._parts.settings.limits.report_seconds
-        until = asyncio.get_running_loop().time() + longest
-        while self._has_requests() and asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(_LOOK_SECONDS)
-        self._end()
-
-    def _has_requests(self) -> bool:
-        """Whether a connection is open that may carry a request; sockets are told that the service restarts."""
-        kind = self._server.config.http_protocol_class
-        return any(isinstance(one, kind) for one in self._server.server_state.connections)
-
-    def _end(self) -> None:
-        self._server.should_exit = True
+    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+    # uvicorn installs its own signal handlers in its first step, which replace what was installed before.
+    await asyncio.sleep(0)
+    if drain_seconds > 0:
+        loop.add_signal_handler(signal.SIGTERM, drain)
+    await serving
 
 
 @dataclass(frozen=True)
 class _Cluster:
-    """What a gateway works with.
+    """The Ray cluster that a gateway submits its jobs to.
 
     Attributes:
-        address: of the dashboard.
-        prepare: keeps it there.
-        before_end: to be done before the gateway ends.
-        leave: to be done where another gateway goes on.
+        address: Address of the cluster's dashboard.
+        prepare: Function that starts the cluster's head again if it has died.
+        before_end: Function that is called before the gateway ends.
     """
 
     address: str
     prepare: Callable[[], None] = lambda: None
     before_end: Callable[[Parts], None] = lambda _: None
-    leave: Callable[[], None] = lambda: None
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -193,8 +125,7 @@ def _listening(settings: Settings) -> socket.socket:
     except OSError as error:
         raise SpecError(
             "--port",
-            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; "
-            "--replace takes it over from a gateway on the same runs folder",
+            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}",
             value=settings.port,
         ) from error
 
@@ -212,6 +143,6 @@ def _cluster(settings: Settings) -> Iterator[_Cluster]:
             parts.work.stop_all(settings.limits.stop_seconds)
 
     try:
-        yield _Cluster(head.address, head.ensure, stop_jobs, head.leave)
+        yield _Cluster(head.address, head.ensure, stop_jobs)
     finally:
         head.stop()

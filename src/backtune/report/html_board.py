@@ -43,24 +43,17 @@ def anchor(section: str) -> str:
 
 def _head(shown: Board) -> Markup:
     first = [element("th", text, scope="col", rowspan="2") for text in ("", "Study and its best")]
-    return element("thead", element("tr", *first, *_titles(shown)), element("tr", *_samples(shown)))
+    samples = (element("th", column.sample, scope="col") for column in shown.columns if column.sample)
+    return element("thead", element("tr", *first, *_titles(shown)), element("tr", *samples))
 
 
 def _titles(shown: Board) -> Iterator[Markup]:
-    for title, columns in groupby(shown.columns, key=lambda column: column.title):
-        n_columns = len(list(columns))
-        if _has_samples(shown, title):
-            yield element("th", title, scope="colgroup", colspan=str(n_columns))
+    for title, group in groupby(shown.columns, key=lambda column: column.title):
+        columns = list(group)
+        if any(column.sample for column in columns):
+            yield element("th", title, scope="colgroup", colspan=str(len(columns)))
         else:
             yield element("th", title, scope="col", rowspan="2")
-
-
-def _samples(shown: Board) -> Iterator[Markup]:
-    return (element("th", column.sample, scope="col") for column in shown.columns if column.sample)
-
-
-def _has_samples(shown: Board, title: str) -> bool:
-    return any(column.sample for column in shown.columns if column.title == title)
 
 
 def _rows(line: BoardLine, columns: tuple[Column, ...], places: Collection[str]) -> Iterator[Markup]:

@@ -39,16 +39,18 @@ def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
 
 def joined(*children: Child) -> Markup:
     """Several pieces as one."""
-    return Markup("".join(_text(child) for child in children if child is not None))
+    return Markup(
+        "".join(
+            child.text if isinstance(child, Markup) else _escaped(child)
+            for child in children
+            if child is not None
+        )
+    )
 
 
 def compact(value: float) -> str:
     """A coordinate with one decimal at most."""
     return f"{value:.1f}".removesuffix(".0")
-
-
-def _text(child: Markup | str) -> str:
-    return child.text if isinstance(child, Markup) else _escaped(child)
 
 
 def _attribute(key: str, value: Attribute) -> str:

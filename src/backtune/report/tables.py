@@ -85,13 +85,15 @@ def months_of(course: Course) -> Months:
     gains = np.divide(equity, before, out=np.ones(len(equity)), where=before > 0)
     moments: list[datetime] = ends["open"].to_list()
     by_month = {(m.year, m.month): float(gain) for m, gain in zip(moments, gains, strict=True)}
+    returns = {month: gain - 1.0 for month, gain in by_month.items()}
     years = tuple(range(moments[0].year, moments[-1].year + 1))
-    cut = _month_of(course.outside) if course.outside is not None else (years[-1] + 1, 1)
+    cut = (years[-1] + 1, 1)
+    if course.outside is not None:
+        moment = datetime.fromtimestamp(course.outside / 1e6, UTC)
+        cut = (moment.year, moment.month)
     return Months(
         years=years,
-        returns=tuple(
-            tuple(_less_one(by_month.get((year, month))) for year in years) for month in range(1, 13)
-        ),
+        returns=tuple(tuple(returns.get((year, month)) for year in years) for month in range(1, 13)),
         totals=tuple(
             float(np.prod([g for (y, _), g in by_month.items() if y == year])) - 1 for year in years
         ),
@@ -102,12 +104,3 @@ def months_of(course: Course) -> Months:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def _less_one(gain: float | None) -> float | None:
-    return None if gain is None else gain - 1.0
-
-
-def _month_of(microseconds: int) -> tuple[int, int]:
-    moment = datetime.fromtimestamp(microseconds / 1e6, UTC)
-    return moment.year, moment.month

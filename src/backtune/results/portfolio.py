@@ -1,9 +1,9 @@
-"""Several winners of a sweep side by side: weights fitted on what the searches saw, scored on what they did not."""
+"""The winners of a sweep as a portfolio: weights are learned in sample and scored out of sample."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,92 +17,115 @@ from backtune.results.stored_sweep import StoredSweep
 from backtune.spec.timeframe import Timeframe
 from backtune.validation.portfolio import (
     METHODS,
-    Portfolio,
     PortfolioScore,
-    correlations_of,
-    fit_portfolio,
-    score_portfolio,
+    compute_correlations,
+    fit_weights,
+    measure_diversification,
+    score_returns,
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Mix:
-    """What one method made of the members.
+class Allocation:
+    """The weights of one method, with their scores.
 
     Attributes:
-        method: a key of :data:`~backtune.validation.portfolio.METHODS`.
-        weights: (n_folds, n_members) at least 0, adding up to 1; a member that does not move in-sample has none.
-        fits: of each fold, over the members that move.
-        in_sample: what the weights of each fold made where they were fitted.
-        out_of_sample: what they made in the tests, one after the other.
+        weights: Weights of shape (n_folds, n_members), at least 0, adding up to 1 in each fold; a member that does not
+            move in sample has none.
+        diversification_ratio: The ratio of the last fold in sample, see
+            :func:`~backtune.validation.portfolio.measure_diversification`.
+        in_sample: The score on the windows of the searches: the mean over the folds.
+        out_of_sample: The score on the tests, one after the other.
     """
 
-    method: str
     weights: np.ndarray
-    fits: tuple[Portfolio, ...]
-    in_sample: tuple[PortfolioScore, ...]
+    diversification_ratio: float | None
+    in_sample: PortfolioScore
     out_of_sample: PortfolioScore
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; what is undefined is null."""
+        return {
+            "weights": self.weights[-1].tolist(),
+            "weights_of_folds": self.weights.tolist(),
+            "diversification_ratio": self.diversification_ratio,
+            **{f"is_{name}": value for name, value in asdict(self.in_sample).items()},
+            **{f"oos_{name}": value for name, value in asdict(self.out_of_sample).items()},
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class SweepPortfolio:
-    """The members and their mixes.
+    """The winners of a sweep, weighed by each method.
 
     Attributes:
-        members: rows of the leaderboard, the best in-sample first.
-        parts: one, or of a walk-forward one a fold.
-        mixes: by method; without those that have no answer.
-        step: length of a step.
-        warnings: in words.
+        members: Rows of the leaderboard, the best in sample first.
+        parts: Returns of the members at common times, one part a fold.
+        allocations: Weights and scores by method, without methods that have no answer.
+        step: The length of time over which returns are taken.
+        warnings: Sentences for the reader.
     """
 
     members: tuple[Row, ...]
     parts: tuple[Part, ...]
-    mixes: dict[str, Mix]
+    allocations: dict[str, Allocation]
     step: Timeframe
     warnings: tuple[str, ...]
 
     @property
     def correlations(self) -> np.ndarray:
-        """(n_members, n_members) in-sample, in the last fold; NaN for a member that does not move."""
-        return correlations_of(self.parts[-1].returns)
+        """(n_members, n_members) in sample, in the last fold; NaN for a member that does not move."""
+        return compute_correlations(self.parts[-1].returns)
 
     @property
     def oos_correlations(self) -> np.ndarray:
-        """(n_members, n_members) out-of-sample, over all folds."""
-        return correlations_of(np.concatenate([part.oos_returns for part in self.parts]))
+        """(n_members, n_members) out of sample, over all folds."""
+        return compute_correlations(np.concatenate([part.oos_returns for part in self.parts]))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain; what is undefined is null."""
+        """Return plain data; what is undefined is null."""
         return {
-            "members": [_member(row) for row in self.members],
+            "members": [
+                {
+                    "study": row.study,
+                    "strategy": row.strategy,
+                    "asset": row.asset,
+                    "timeframe": row.timeframe,
+                    "params": row.params,
+                    "values": list(row.values or ()),
+                }
+                for row in self.members
+            ],
             "step": str(self.step),
             "folds": [
                 {
-                    "fold": part.name, "in_sample": _span(part.moments, self.step), "out_of_sample": _span(part.oos_moments, self.step),
-                    "n_returns": len(part.moments), "n_oos_returns": len(part.oos_moments),
+                    "fold": part.name,
+                    "in_sample": _span(part.moments, self.step),
+                    "out_of_sample": _span(part.oos_moments, self.step),
+                    "n_returns": len(part.moments),
+                    "n_oos_returns": len(part.oos_moments),
                 }
                 for part in self.parts
             ],
-            "methods": {name: _mix(mix) for name, mix in self.mixes.items()},
+            "methods": {name: allocation.to_json() for name, allocation in self.allocations.items()},
             "correlations": _plain(self.correlations),
             "oos_correlations": _plain(self.oos_correlations),
             "warnings": list(self.warnings),
-        }  # fmt: skip
+        }
 
 
 def portfolio_of(run: StoredSweep, method: str | None = None, top: int | None = None) -> SweepPortfolio:
-    """Weights over the winners of a sweep.
+    """Weigh the winners of a sweep.
 
     Args:
-        method: a key of :data:`~backtune.validation.portfolio.METHODS`; None for all of them.
-        top: so many members at most, those with the best first objective in-sample: who chooses them by what they did
-            out-of-sample has nothing left to score them on. None for all.
+        method: One of :data:`~backtune.validation.portfolio.METHODS`; None for all of them.
+        top: The number of members at most, those with the best first objective in sample, since members chosen by their
+            results out of sample would leave nothing to score them on. None for all.
 
     Raises:
-        SpecError: an unknown method.
-        ResultsError: there is no validation, fewer than two winners, or too little time in common; or the bars or the
-            strategy are not there, or give other numbers than the sweep has.
+        SpecError: The method is unknown.
+        ResultsError: There is no validation, fewer than two winners, or too little time in common; the bars or the
+            strategy are missing, or give other numbers than the sweep has; or skfolio is not installed.
     """
     if method is not None and method not in METHODS:
         raise SpecError("--method", f"{method!r} is not a method", value=method, allowed=METHODS)
@@ -121,86 +144,67 @@ def portfolio_of(run: StoredSweep, method: str | None = None, top: int | None = 
         raise
     except (BacktuneError, OSError) as error:
         raise ResultsError(str(error)) from error
-    a_year = _steps_per_year(run, parts, step)
-    mixes = {name: _mixed(name, parts, a_year) for name in ([method] if method is not None else METHODS)}
+    steps_per_year = _count_steps_per_year(run, parts, step)
+    methods = METHODS if method is None else (method,)
+    allocations = {name: _allocate(name, parts, steps_per_year) for name in methods}
     return SweepPortfolio(
         members=members,
         parts=parts,
-        mixes={name: mix for name, mix in mixes.items() if mix is not None},
+        allocations={name: one for name, one in allocations.items() if one is not None},
         step=step,
-        warnings=tuple(_warnings(members, parts, mixes)),
+        warnings=tuple(_warnings(members, parts, allocations)),
     )
 
 
-def _mixed(method: str, parts: Sequence[Part], a_year: float) -> Mix | None:
-    """None where the method has no answer in one of the folds."""
-    fits, weights = [], []
-    for part in parts:
+def _allocate(method: str, parts: Sequence[Part], steps_per_year: float) -> Allocation | None:
+    """Return the allocation of a method; None where it has no answer in one of the folds."""
+    weights = np.zeros((len(parts), parts[0].returns.shape[1]))
+    for part, row in zip(parts, weights, strict=True):
         moves = part.returns.std(axis=0) > 0.0
-        fit = fit_portfolio(part.returns[:, moves], method) if moves.any() else None
-        if fit is None:
+        fitted = fit_weights(part.returns[:, moves], method) if moves.any() else None
+        if fitted is None:
             return None
-        own = np.zeros(len(moves))
-        own[moves] = fit.weights
-        fits.append(fit)
-        weights.append(own)
-    made = np.concatenate([part.oos_returns @ own for part, own in zip(parts, weights, strict=True)])
-    return Mix(
-        method=method,
-        weights=np.array(weights),
-        fits=tuple(fits),
-        in_sample=tuple(
-            score_portfolio(own, part.returns, a_year) for part, own in zip(parts, weights, strict=True)
+        row[moves] = fitted
+    folds = list(zip(parts, weights, strict=True))
+    return Allocation(
+        weights=weights,
+        diversification_ratio=measure_diversification(weights[-1], parts[-1].returns),
+        in_sample=_mean_score([score_returns(part.returns @ row, steps_per_year) for part, row in folds]),
+        out_of_sample=score_returns(
+            np.concatenate([part.oos_returns @ row for part, row in folds]), steps_per_year
         ),
-        out_of_sample=score_portfolio(np.ones(1), made[:, np.newaxis], a_year),
     )
 
 
-def _steps_per_year(run: StoredSweep, parts: Sequence[Part], step: Timeframe) -> float:
-    """The number of steps a year, from all windows; what lies between them was left out on purpose."""
+def _mean_score(scores: Sequence[PortfolioScore]) -> PortfolioScore:
+    """Return the mean of each metric over the folds; None where one is undefined."""
+    means: dict[str, Any] = {}
+    for field in fields(PortfolioScore):
+        values = [getattr(score, field.name) for score in scores]
+        means[field.name] = None if None in values else float(np.mean(values))
+    return PortfolioScore(**means)
+
+
+def _count_steps_per_year(run: StoredSweep, parts: Sequence[Part], step: Timeframe) -> float:
+    """Return the number of steps a year over all windows; what lies between them was left out on purpose."""
     windows = [moments for part in parts for moments in (part.moments, part.oos_moments)]
     calendar = run.spec.data.calendar
     years = [len(moments) / bars_per_year(moments, step, calendar) for moments in windows]
     return sum(map(len, windows)) / sum(years)
 
 
-def _warnings(members: Sequence[Row], parts: Sequence[Part], mixes: dict[str, Mix | None]) -> Iterator[str]:
+def _warnings(
+    members: Sequence[Row], parts: Sequence[Part], allocations: dict[str, Allocation | None]
+) -> Iterator[str]:
     yield from dict.fromkeys(row.disagreement for row in members if row.disagreement)
     for part in parts:
         for k in np.flatnonzero(part.returns.std(axis=0) == 0.0).tolist():
             yield f"{' '.join(members[k].cell)} does not move in sample in {part.name}: without weight there"
-    for name, mix in mixes.items():
-        if mix is None:
+    for name, allocation in allocations.items():
+        if allocation is None:
             yield f"{name} has no answer: a mix of the winners bears no risk in sample"
     if len(members) > min(len(part.moments) for part in parts):
         yield "more winners than returns in sample: their correlations are not to be relied on"
-
-
-def _member(row: Row) -> dict[str, Any]:
-    return {
-        "study": row.study, "strategy": row.strategy, "asset": row.asset, "timeframe": row.timeframe,
-        "params": row.params, "values": list(row.values or ()),
-    }  # fmt: skip
-
-
-def _mix(mix: Mix) -> dict[str, Any]:
-    last = mix.fits[-1]
-    return {
-        "weights": mix.weights[-1].tolist(),
-        "weights_of_folds": mix.weights.tolist(),
-        "diversification_ratio": last.diversification_ratio,
-        **{f"is_{name}": value for name, value in mean_score(mix.in_sample).items()},
-        **{f"oos_{name}": value for name, value in mean_score([mix.out_of_sample]).items()},
-    }
-
-
-def mean_score(scores: Sequence[PortfolioScore]) -> dict[str, float | None]:
-    """Of each number the mean over folds; None where one is undefined."""
-    found: dict[str, float | None] = {}
-    for name in ("sharpe_ratio", "total_return", "volatility", "max_drawdown"):
-        values = [getattr(score, name) for score in scores]
-        found[name] = None if None in values else float(np.mean(values))
-    return found
 
 
 def _span(moments: np.ndarray, step: Timeframe) -> list[str]:

@@ -139,5 +139,5 @@ def _warm(studies: Iterable[Study]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             deque(run_study(small, Path(folder), lambda: False), maxlen=0)
     # Bars are read by the units that need them, on their own time.
-    load._CACHE.clear()
-    load._SOURCES.clear()
+    load.cached_bars.cache_clear()
+    load._read_stored_cached.cache_clear()

@@ -89,7 +89,7 @@ def test_every_change_is_told_until_the_job_is_over(updates):
     assert heard == [[{"type": "auth", "api_key": "k"}, {"type": "subscribe", "job_id": ONE}]]
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013, 4008, 4429])
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013, 4008, 4408, 4429])
 def test_a_lost_connection_is_made_again_and_only_news_is_told(updates, code):
     with gateway(([RUNNING], code), ([RUNNING, FURTHER, DONE], 1000)) as (url, heard):
         assert updates(url, ONE) == [RUNNING, FURTHER, DONE]

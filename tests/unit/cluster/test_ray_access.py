@@ -115,6 +115,7 @@ def test_a_token_that_cannot_be_read_is_named(kept):
     ("variables", "has_token", "said"),
     [
         ({}, False, "there is none in {file}; copy that of Ray's user"),
+        ({}, True, "it was shown the one in {file}, which has to be that of Ray's user"),
         ({"RAY_AUTH_MODE": "token"}, True, "it was shown the one in {file}, which has to be that of Ray's user"),
         ({"RAY_AUTH_MODE": "disabled"}, True, "RAY_AUTH_MODE=disabled keeps the one in {file} back; unset RAY_AUTH_MODE"),
         ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "c"}, False,
@@ -150,6 +151,26 @@ def test_what_a_client_adds_to_its_environment(kept, monkeypatch, mode, has_toke
     if mode is not None:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
     assert ray_access.client_variables(address) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "has_token", "is_shown"),
+    [
+        (None, True, True),
+        ("token", True, True),
+        ("TOKEN", True, True),
+        ("disabled", True, False),
+        (None, False, False),
+    ],
+)
+def test_the_header_shows_the_token_unless_the_mode_keeps_it_back(
+    kept, monkeypatch, mode, has_token, is_shown
+):
+    if has_token:
+        ray_access.make_token_file()
+    if mode is not None:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    assert ray_access.token_header() == ({"Authorization": f"Bearer {kept.read_text()}"} if is_shown else {})
 
 
 def test_every_private_cluster_has_a_token_of_its_own(kept):

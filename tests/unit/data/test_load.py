@@ -7,9 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtune.data import load
 from backtune.data.bars import Bars
-from backtune.data.cache import ByteCache
 from backtune.data.catalog import Catalog
 from backtune.data.load import cached_bars, load_bars
 from backtune.data.manifest import MANIFEST, Manifest, Partition, partition_path
@@ -242,8 +240,8 @@ def test_stored_days_of_a_zone_make_its_weeks_over_a_change_of_clocks(tmp_path, 
 
 class TestCache:
     @pytest.fixture(autouse=True)
-    def own_cache(self, monkeypatch):
-        monkeypatch.setattr(load, "_CACHE", ByteCache(10**6, load._n_bytes))
+    def empty_cache(self):
+        cached_bars.cache_clear()
 
     @pytest.fixture
     def ask(self, root):
@@ -279,20 +277,6 @@ class TestCache:
         ):
             ask()
 
-    def test_least_used_is_given_up(self, make_frame):
-        bars = Bars.from_frame(make_frame(range(100)))  # 4,800 bytes
-        cache = ByteCache(10_000, load._n_bytes)
-        cache.put(("a",), bars)
-        cache.put(("b",), bars)
-        assert cache.get(("a",)) is bars
-        cache.put(("c",), bars)
-        assert [cache.get((key,)) is not None for key in "abc"] == [True, False, True]
-        assert cache.n_bytes == 9_600
-        cache.put(("d",), Bars.from_frame(make_frame(range(1000))))
-        assert cache.get(("d",)) is None
-        cache.clear()
-        assert cache.n_bytes == 0
-
     def test_threads_agree(self, ask):
         results: list[Bars] = []
         threads = [threading.Thread(target=lambda: results.append(ask())) for _ in range(8)]
@@ -301,7 +285,8 @@ class TestCache:
         for thread in threads:
             thread.join()
         assert len(results) == 8
-        assert load._CACHE.n_bytes == 48 * len(results[0])
+        assert all(bars is results[0] for bars in results)
+        assert cached_bars.cache.currsize == 48 * len(results[0])
 
 
 def test_real_minutes(market, tmp_path):

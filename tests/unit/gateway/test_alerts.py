@@ -12,14 +12,16 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from ports import free_port
 from scripted import scripted
+from sqlalchemy import func, select
 
 from backtune.errors import SpecError
 from backtune.gateway.alerts.delivery import Delivery
 from backtune.gateway.alerts.rules import AlertRules, Target
 from backtune.gateway.alerts.watcher import AlertWatcher
-from backtune.gateway.alerts.wording import messages_of, together
-from backtune.gateway.records.alerts import Outbox
+from backtune.gateway.alerts.wording import AlertMessage, combine_messages, compose_message
+from backtune.gateway.records.jobs import JobRecords
 from backtune.gateway.records.leases import Lease
+from backtune.gateway.records.tables import JOBS
 from backtune.gateway.records.values import End, JobRecord
 
 BEST = {
@@ -38,10 +40,10 @@ HIDDEN = "sEcReT-word"
 
 
 class Clock:
-    """Seconds since the epoch, as told."""
+    """Seconds that a test sets."""
 
     def __init__(self) -> None:
-        self.now = 1_000_000.0
+        self.now = 1000.0
 
     def __call__(self) -> float:
         return self.now
@@ -55,33 +57,37 @@ def rules(*targets, **changes):
     return AlertRules(targets=targets, **changes)
 
 
+def compose(record, **limits):
+    one = target("json://x")
+    return compose_message(record, rules(one, **limits), one.when)
+
+
 @pytest.mark.parametrize(
-    ("changes", "limits", "told"),
+    ("changes", "limits", "events"),
     [
-        ({}, {}, [("finished", "completed")]),
-        ({"state": "partial"}, {}, [("finished", "partial")]),
-        ({"state": "cancelled"}, {"max_drawdown": 0.1, "min_sharpe": 1.0}, []),
-        ({"state": "failed", "error": "no data"}, {"max_drawdown": 0.1}, [("failed", "failed")]),
-        ({}, {"max_drawdown": 0.35}, [("finished", "completed")]),
-        ({}, {"max_drawdown": 0.3}, [("finished", "completed"), ("drawdown", "drawdown 35% over 30%")]),
-        ({}, {"min_sharpe": 0.4}, [("finished", "completed")]),
-        ({}, {"min_sharpe": 0.5}, [("finished", "completed"), ("sharpe", "Sharpe ratio 0.40 under 0.5")]),
-        ({"end": End({**BEST, "oos_sharpe_ratio": None})}, {"min_sharpe": 0.5},
-         [("finished", "completed"), ("sharpe", "Sharpe ratio undefined under 0.5")]),
-        ({"end": End({**BEST, "oos_max_drawdown": None})}, {"max_drawdown": 0.1}, [("finished", "completed")]),
-        ({"end": End(None)}, {"max_drawdown": 0.1, "min_sharpe": 9.0}, [("finished", "completed")]),
+        ({}, {}, "completed"),
+        ({"state": "partial"}, {}, "partial"),
+        ({"state": "failed", "error": "no data"}, {"max_drawdown": 0.1}, "failed"),
+        ({}, {"max_drawdown": 0.35}, "completed"),
+        ({}, {"max_drawdown": 0.3}, "completed, drawdown 35% over 30%"),
+        ({}, {"min_sharpe": 0.4}, "completed"),
+        ({}, {"min_sharpe": 0.5}, "completed, Sharpe ratio 0.40 under 0.5"),
+        ({}, {"max_drawdown": 0.3, "min_sharpe": 0.5}, "completed, drawdown 35% over 30%, Sharpe ratio 0.40 under 0.5"),
+        ({"end": End({**BEST, "oos_sharpe_ratio": None})}, {"min_sharpe": 0.5}, "completed, Sharpe ratio undefined under 0.5"),
+        ({"end": End({**BEST, "oos_max_drawdown": None})}, {"max_drawdown": 0.1}, "completed"),
+        ({"end": End(None)}, {"max_drawdown": 0.1, "min_sharpe": 9.0}, "completed"),
     ],
 )  # fmt: skip
-def test_what_an_end_is_worth_telling(changes, limits, told):
-    found = messages_of(replace(RECORD, **changes), rules(target("json://x"), **limits))
-    assert [(message.kind, message.title) for message in found] == [
-        (kind, f"backtune: small: {event}") for kind, event in told
-    ]
+def test_a_message_names_the_events_of_an_end(changes, limits, events):
+    assert compose(replace(RECORD, **changes), **limits).title == f"backtune: small: {events}"
 
 
-def test_the_words_of_a_finished_job():
-    (message,) = messages_of(RECORD, rules(target("json://x")))
-    assert message.body.splitlines() == [
+def test_a_cancelled_job_has_no_events():
+    assert compose(replace(RECORD, state="cancelled"), max_drawdown=0.1, min_sharpe=1.0) is None
+
+
+def test_a_message_describes_the_result_of_a_finished_job():
+    assert compose(RECORD).body.splitlines() == [
         "RSIStrategy AAA 1h, out of sample: Sharpe ratio 0.40, total return 5.0%, maximum drawdown 35.0%",
         "best of 1,500 trials: period=14",
         "warning: few trades",
@@ -91,18 +97,18 @@ def test_the_words_of_a_finished_job():
     ]
 
 
-def test_what_a_user_wrote_calls_no_channel_and_adds_no_header():
+def test_text_of_a_user_notifies_no_channel_and_adds_no_header():
     record = replace(
         RECORD, state="failed", name="a\r\nBcc: x@y", error="<!channel> <@U1> \x1b[31m" + "x" * 1000
     )
-    (message,) = messages_of(record, rules(target("json://x")))
+    message = compose(record)
     assert message.title == "backtune: a Bcc: x@y: failed"
     assert message.body.startswith("error:  channel>  U1>  [31mxxx")
     assert len(message.body.splitlines()[0]) == 300
 
 
-def test_many_are_told_together():
-    message = together([f"t{i}" for i in range(23)])
+def test_many_messages_are_combined_into_a_list_of_titles():
+    message = combine_messages([AlertMessage(f"t{i}", "") for i in range(23)])
     assert message.title == "backtune: 23 alerts"
     assert message.body.splitlines()[0] == "- t0"
     assert message.body.splitlines()[20:] == ["and 3 more"]
@@ -117,7 +123,7 @@ def test_many_are_told_together():
         (f"targets: [{{name: a, url: 'json://{HIDDEN}', url_env: X}}]", "alerts.targets.0: needs url or url_env"),
         ("targets: [{name: a}]", "alerts.targets.0: needs url or url_env"),
         ("targets: [{name: a, url_env: NOT_SET}]", "alerts.targets.0.url_env: is not set in the environment"),
-        (f"targets: [{{name: a, url: 'json://{HIDDEN}'}}, {{name: a, url: 'json://y'}}]", "alerts.targets: two have"),
+        (f"targets: [{{name: a, url: 'json://{HIDDEN}'}}, {{name: A, url: 'json://y'}}]", "alerts.targets: two have"),
         (f"targets: [{{name: a, url: 'json://{HIDDEN}'", "--alerts: alerts.yaml is not YAML"),
         (f"targets: [{{name: a, url: 'json://{HIDDEN}', url: 'json://y'}}]", "--alerts: alerts.yaml: targets.0.url stands twice, on line 1"),
         (f"targets: [{{name: a, url: 0700, when: [{HIDDEN}]}}]", "--alerts: alerts.yaml is not YAML that can be read"),
@@ -125,7 +131,7 @@ def test_many_are_told_together():
         ("max_drawdown: 30\ntargets: [{name: a, url: 'json://x'}]", "alerts.max_drawdown: must be less"),
     ],
 )  # fmt: skip
-def test_a_wrong_file_is_told_without_its_addresses(tmp_path, text, message):
+def test_the_error_about_a_wrong_file_shows_no_address(tmp_path, text, message):
     path = tmp_path / "alerts.yaml"
     path.write_text(text)
     with pytest.raises(SpecError) as refused:
@@ -145,175 +151,205 @@ def test_addresses_come_from_the_environment_and_show_nowhere(tmp_path):
 
 
 @pytest.mark.parametrize("url", ["nonsense", f"nosuch://{HIDDEN}", "mailto://"])
-def test_an_address_that_apprise_does_not_know_is_refused_and_not_told(url):
-    with pytest.raises(SpecError, match="its address is none that Apprise knows") as refused:
+def test_an_address_that_apprise_does_not_support_is_refused_and_not_shown(url):
+    with pytest.raises(SpecError, match="Apprise does not support its address") as refused:
         Delivery(target(url))
     assert HIDDEN not in str(refused.value)
 
 
 @pytest.fixture
-def watch(database, records):
-    """A watcher of those rules, its outbox and its clock."""
-
-    def made(*targets, clock=None, **limits):
-        clock = clock or Clock()
-        outbox = Outbox(database, records, clock)
-        watcher = AlertWatcher(
-            rules(*targets, **limits), outbox, Lease(database, "alerts", "me"), clock, 0.05
-        )
-        return watcher, outbox, clock
-
-    return made
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def ended(database, records, new_job):
-    """Ends a new job at a moment."""
-    from sqlalchemy import update
+def start_watcher(database, records, clock):
+    """Make a watcher, as each start of a gateway does."""
 
-    from backtune.gateway.records.tables import JOBS
+    def make(*targets, holder="me", **limits):
+        lease = Lease(database, "alerts", holder)
+        return AlertWatcher(rules(*targets, **limits), records, lease, clock, round_seconds=0.05)
 
-    def made(moment, state="completed", error=None, best=BEST):
+    return make
+
+
+@pytest.fixture
+def end_job(records, new_job):
+    """Add a job and end it."""
+
+    def end(state="completed", error=None, best=BEST):
         record, _ = records.add(new_job())
         assert records.end(record, state, End(best, 40, 40), error)
-        with database.writing() as connection:
-            connection.execute(update(JOBS).where(JOBS.c.id == record.id).values(ended_at=moment))
         return record.id
 
-    return made
+    return end
 
 
-def test_each_end_is_told_once_whatever_is_restarted(watch, ended):
+def titles(web):
+    return [json.loads(one.body)["title"].removeprefix("backtune: small: ") for one in web.asked]
+
+
+def test_a_target_is_notified_of_each_end_once_whatever_is_restarted(start_watcher, end_job, clock):
     with scripted(OK) as web:
-        watcher, _, clock = watch(target(web.url + "/hook"))
-        job_id = ended(clock.now + 1000)
+        watcher = start_watcher(target(web.url + "/hook"))
+        job_id = end_job()
         for _ in range(3):
-            watcher.round()
+            watcher.notify_targets()
+            clock.now += 3600
+        start_watcher(target(web.url + "/hook")).notify_targets()
         assert len(web.asked) == 1
-        again, _, _ = watch(target(web.url + "/hook"), clock=clock)
-        again.round()
-        assert len(web.asked) == 1
-        clock.now += 2000
-        ended(clock.now)
-        again.round()
-        assert len(web.asked) == 2
-    told = json.loads(web.asked[0].body)
+        clock.now += 3600
+        end_job("partial")
+        watcher.notify_targets()
+    assert titles(web) == ["completed", "partial"]
     assert web.asked[0].target == "/hook"
-    assert told["title"] == "backtune: small: completed"
-    assert job_id in told["message"]
+    assert job_id in json.loads(web.asked[0].body)["message"]
 
 
-def test_what_had_ended_before_the_first_start_is_not_told(watch, ended):
-    clock = Clock()
-    ended(clock.now - 1)
+def test_the_end_of_a_resumed_job_is_an_end_of_its_own(start_watcher, end_job, records, clock):
     with scripted(OK) as web:
-        for _ in range(2):
-            watcher, _, _ = watch(target(web.url), clock=clock)
-            watcher.round()
+        watcher = start_watcher(target(web.url))
+        job_id = end_job("failed")
+        watcher.notify_targets()
+        clock.now += 3600
+        assert records.resume(job_id)
+        watcher.notify_targets()
+        assert titles(web) == ["failed"]
+        assert records.end(records.get(job_id), "completed", End(BEST, 40, 40))
+        watcher.notify_targets()
+    assert titles(web) == ["failed", "completed"]
+
+
+def test_nobody_is_notified_of_what_ended_while_alerts_were_off(start_watcher, database, new_job):
+    without_alerts = JobRecords(database, has_alerts=False)
+    record, _ = without_alerts.add(new_job())
+    assert without_alerts.end(record, "failed", End())
+    with scripted(OK) as web:
+        start_watcher(target(web.url)).notify_targets()
         assert web.asked == []
 
 
-def test_an_end_while_no_gateway_ran_is_told_at_the_next_start(watch, ended):
+def test_a_target_is_notified_at_the_next_start_of_what_was_not_sent(start_watcher, end_job):
+    end_job()
     with scripted(OK) as web:
-        _, _, clock = watch(target(web.url))
-        ended(clock.now + 500)
-        clock.now += 5000
-        watcher, _, _ = watch(target(web.url), clock=clock)
-        watcher.round()
-        assert len(web.asked) == 1
+        start_watcher(target(web.url)).notify_targets()
+        assert titles(web) == ["completed"]
 
 
-def test_a_target_is_told_only_what_it_asked_for(watch, ended):
-    with scripted(OK) as all_of_it, scripted(OK) as failures:
-        watcher, _, clock = watch(
-            target(all_of_it.url), target(failures.url, name="ops", when=["failed", "sharpe"]), min_sharpe=1.0
+def test_a_target_is_notified_only_of_the_events_that_it_asked_for(start_watcher, end_job):
+    with scripted(OK) as all_events, scripted(OK) as failures:
+        watcher = start_watcher(
+            target(all_events.url),
+            target(failures.url, name="ops", when=["failed", "sharpe"]),
+            min_sharpe=1.0,
         )
-        ended(clock.now + 1000)
-        ended(clock.now + 1001, "failed", "no bars", None)
-        watcher.round()
-    titles = {
-        name: [json.loads(one.body)["title"].removeprefix("backtune: small: ") for one in web.asked]
-        for name, web in (("all", all_of_it), ("ops", failures))
-    }
-    assert titles == {
-        "all": ["completed", "Sharpe ratio 0.40 under 1", "failed"],
-        "ops": ["Sharpe ratio 0.40 under 1", "failed"],
-    }
+        end_job()
+        end_job("failed", "no bars", None)
+        end_job(best={**BEST, "oos_sharpe_ratio": 1.5})
+        end_job("cancelled", best=None)
+        watcher.notify_targets()
+    assert titles(all_events) == ["completed, Sharpe ratio 0.40 under 1", "failed", "completed"]
+    assert titles(failures) == ["Sharpe ratio 0.40 under 1", "failed"]
 
 
-def test_what_is_not_taken_is_tried_again_later_and_dropped_in_the_end(watch, ended, caplog):
-    with scripted((500, {}, {}), (200, {}, {})) as web:
-        watcher, outbox, clock = watch(target(web.url + f"/{HIDDEN}"))
-        ended(clock.now + 1000)
-        watcher.round()
-        watcher.round()
-        assert len(web.asked) == 1
-        clock.now += 10
-        watcher.round()
-        assert len(web.asked) == 2
-        assert outbox.due("desk", clock.now) == []
-    with scripted((500, {}, {})) as broken, caplog.at_level(logging.DEBUG):
-        watcher, outbox, clock = watch(target(broken.url + f"/{HIDDEN}"), clock=clock)
-        ended(clock.now + 1000)
-        for _ in range(20):
-            watcher.round()
-            clock.now += 3600
-        assert len(broken.asked) == 10
-        assert outbox.due("desk", clock.now) == []
+def test_a_message_that_is_not_accepted_is_sent_again_until_it_is(start_watcher, end_job, clock, caplog):
+    with scripted(*[(500, {}, {})] * 12, OK) as web, caplog.at_level(logging.DEBUG):
+        watcher = start_watcher(target(web.url + f"/{HIDDEN}"))
+        end_job()
+        watcher.notify_targets()
+        pauses = []
+        for n_asked in range(1, 13):
+            before = clock.now
+            while len(web.asked) == n_asked:
+                clock.now += 10
+                watcher.notify_targets()
+            pauses.append(clock.now - before)
+        clock.now += 3600
+        watcher.notify_targets()
+        assert len(web.asked) == 13, "nothing is sent after it was accepted"
+    assert pauses == [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600]
     quoted = [
         one for one in caplog.records if HIDDEN in one.getMessage() and not one.name.startswith("urllib3")
     ]
     assert quoted == []
 
 
-def test_a_flood_is_told_in_few_messages(watch, ended):
+def test_a_flood_is_sent_in_few_messages(start_watcher, end_job, clock):
     with scripted(OK) as web:
-        watcher, outbox, clock = watch(target(web.url, per_hour=2))
-        for i in range(30):
-            ended(clock.now + 1000 + i)
-        watcher.round()
-        assert [json.loads(one.body)["title"] for one in web.asked] == ["backtune: 30 alerts"]
-        ended(clock.now + 2000)
-        watcher.round()
-        for i in range(5):
-            ended(clock.now + 2001 + i)
-        watcher.round()
-        assert len(web.asked) == 2, "more than two in an hour"
-        assert len(outbox.due("desk", clock.now)) == 5
-        clock.now += 3601
-        watcher.round()
-        assert json.loads(web.asked[-1].body)["title"] == "backtune: 5 alerts"
-        assert len(web.asked) == 3
+        watcher = start_watcher(target(web.url))
+        for _ in range(30):
+            end_job("failed")
+        watcher.notify_targets()
+        for _ in range(5):
+            end_job("failed")
+        watcher.notify_targets()
+        assert titles(web) == ["backtune: 30 alerts"], "one after another waits a minute"
+        clock.now += 60
+        watcher.notify_targets()
+    assert titles(web) == ["backtune: 30 alerts", "backtune: 5 alerts"]
 
 
-def test_a_target_that_is_down_keeps_no_other_from_being_told(watch, ended):
+def test_a_target_that_is_down_delays_no_other_and_repeats_none(start_watcher, end_job, clock):
+    with scripted((0, {}, b""), OK) as down, scripted(OK) as up:
+        targets = target(down.url, name="a_b"), target(up.url, name="a-b")
+        end_job()
+        start_watcher(*targets).notify_targets()
+        assert (len(down.asked), len(up.asked)) == (1, 1)
+        start_watcher(*targets).notify_targets()
+        assert (len(down.asked), len(up.asked)) == (2, 1)
+        start_watcher(*targets).notify_targets()
+        assert (len(down.asked), len(up.asked)) == (2, 1)
+
+
+def test_a_target_that_was_removed_from_the_file_is_waited_for_no_longer(start_watcher, end_job, database):
     with scripted((0, {}, b"")) as down, scripted(OK) as up:
-        watcher, _, clock = watch(target(down.url), target(up.url, name="other"))
-        ended(clock.now + 1000)
-        watcher.round()
-        assert len(up.asked) == 1
+        removed, kept = target(down.url, name="removed"), target(up.url)
+        end_job()
+        start_watcher(removed, kept).notify_targets()
+        assert _count_open_notifications(database) == 1
+        start_watcher(kept).notify_targets()
+    assert _count_open_notifications(database) == 0
 
 
-def test_the_loop_tells_by_itself_and_one_of_two_does(watch, ended, database):
+def _count_open_notifications(database):
+    is_open = JOBS.c.ended_at.is_not(None) & JOBS.c.notified_at.is_(None)
+    with database.reading() as connection:
+        return connection.execute(select(func.count()).select_from(JOBS).where(is_open)).scalar()
+
+
+def test_of_two_gateways_one_notifies_and_the_other_takes_over(start_watcher, end_job):
     with scripted(OK) as web:
-        first, _, clock = watch(target(web.url))
-        second = AlertWatcher(
-            rules(target(web.url)), first._outbox, Lease(database, "alerts", "other"), clock, 0.05
-        )
-        for watcher in (first, second):
-            watcher.start()
-        ended(clock.now + 1000)
-        until = time.monotonic() + 10
-        while not web.asked and time.monotonic() < until:
-            time.sleep(0.02)
+        first, second = (start_watcher(target(web.url), holder=holder) for holder in ("a", "b"))
+        first.start()
+        end_job()
+        _wait_for(lambda: web.asked)
+        second.start()
+        # The first one pauses after its message, and the other does not have the lease.
+        end_job("partial")
         time.sleep(0.3)
-        for watcher in (first, second):
-            watcher.stop()
-        assert len(web.asked) == 1
+        assert titles(web) == ["completed"]
+        first.stop()
+        _wait_for(lambda: len(web.asked) == 2)
+        second.stop()
+    assert titles(web) == ["completed", "partial"]
+
+
+def test_a_watcher_that_lost_the_lease_sends_nothing(start_watcher, end_job, database):
+    assert Lease(database, "alerts", "another gateway").hold()
+    with scripted(OK) as web:
+        end_job()
+        start_watcher(target(web.url)).notify_targets()
+        assert web.asked == []
+
+
+def _wait_for(is_done):
+    until = time.monotonic() + 10
+    while not is_done() and time.monotonic() < until:
+        time.sleep(0.02)
 
 
 class Mailbox:
-    """What a mail server was given."""
+    """The mail that a server has accepted."""
 
     def __init__(self) -> None:
         self.letters = []
@@ -335,9 +371,8 @@ def test_a_letter_goes_through_a_mail_server():
     server.start()
     try:
         address = f"mailto://robot:%s@127.0.0.1:{server.port}?from=robot@desk.example&to=risk@desk.example&mode=insecure"
-        (message,) = messages_of(RECORD, rules(target("json://x")))
-        assert Delivery(target(address % HIDDEN)).send(message.title, message.body)
-        assert not Delivery(target(address % "wrong")).send(message.title, message.body)
+        assert Delivery(target(address % HIDDEN)).send(compose(RECORD))
+        assert not Delivery(target(address % "wrong")).send(compose(RECORD))
     finally:
         server.stop()
     ((sender, recipients, content),) = mailbox.letters
@@ -356,8 +391,7 @@ def test_a_hook_of_slack_gets_what_slack_expects(monkeypatch):
         # Slack's own plugin, against a server of this machine.
         monkeypatch.setattr(NotifySlack, "webhook_url", f"{slack.url}/services")
         url = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
-        (message,) = messages_of(RECORD, rules(target("json://x")))
-        assert Delivery(target(url)).send(message.title, message.body)
+        assert Delivery(target(url)).send(compose(RECORD))
     (asked,) = slack.asked
     assert asked.target == "/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
     assert "backtune: small: completed" in asked.body.decode()

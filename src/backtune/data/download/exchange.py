@@ -67,9 +67,10 @@ class Exchange:
         """
         self._ccxt = ccxt = _import_ccxt()
         if name not in ccxt.exchanges:
+            close = difflib.get_close_matches(name.lower(), ccxt.exchanges, n=_N_SUGGESTIONS)
             raise SpecError(
                 "exchange",
-                f"{name!r} is not one that ccxt knows{_suggestion(name.lower(), ccxt.exchanges)}; "
+                f"{name!r} is not one that ccxt knows{_did_you_mean(close)}; "
                 "https://docs.ccxt.com lists them",
                 value=name,
             )
@@ -362,10 +363,6 @@ def _root_cause(error: BaseException) -> str:
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 3] + "..."
-
-
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    return _did_you_mean(difflib.get_close_matches(name, list(known), n=_N_SUGGESTIONS))
 
 
 def _did_you_mean(close: Iterable[str]) -> str:

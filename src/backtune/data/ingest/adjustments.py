@@ -55,7 +55,9 @@ def adjust_bars(
     """
     splits = _ratios(actions.splits, bars.height)
     unadjusted = _unadjusted_splits(bars["close"].to_numpy(), splits)
-    dividends = _amounts(actions.dividends, bars.height)
+    dividends = np.zeros(bars.height)
+    if actions.dividends is not None:
+        dividends = np.asarray(actions.dividends.fill_null(0.0).to_numpy())
     if not actions.adjusted and not unadjusted.any() and not actions.is_raw and (dividends != 0).any():
         return (
             bars,
@@ -156,10 +158,6 @@ def _ratios(splits: pl.Series | None, n: int) -> np.ndarray:
     values = splits.fill_null(1.0).to_numpy().copy()
     values[(values <= 0) | ~np.isfinite(values)] = 1.0
     return values
-
-
-def _amounts(dividends: pl.Series | None, n: int) -> np.ndarray:
-    return np.zeros(n) if dividends is None else np.asarray(dividends.fill_null(0.0).to_numpy())
 
 
 def _unadjusted_splits(close: np.ndarray, splits: np.ndarray) -> np.ndarray:

@@ -257,7 +257,8 @@ def _understand_bars(table: Table, source: Source, options: ImportOptions) -> tu
         table = mend_rows(sort_rows(table))
     else:
         describe_empty_rows(table, source=label)
-    _check_times(table, label)
+    # Missing, unsorted and duplicate times are refused before a length is told from the times.
+    check_rows(table.frame, time_rules(), source=label, rows=table.frame["row"])
     length = _stated_length(source, options) or find_length(table, label)
     table = fit_to_length(
         label_by_open(table, length.timeframe, options.label), length, repair=options.repair, source=label
@@ -265,11 +266,6 @@ def _understand_bars(table: Table, source: Source, options: ImportOptions) -> tu
     check_plausible(table, length.timeframe, label)
     check_bars(table.frame.select(SCHEMA.names()), source=label, rows=table.frame["row"])
     return table, length
-
-
-def _check_times(table: Table, label: str) -> None:
-    """Refuse missing, unsorted and duplicate times before a length is told from them."""
-    check_rows(table.frame, time_rules(), source=label, rows=table.frame["row"])
 
 
 def _stated_length(source: Source, options: ImportOptions) -> Length | None:

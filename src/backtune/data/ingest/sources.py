@@ -89,7 +89,8 @@ def find_sources(paths: Iterable[str | Path]) -> list[Source | Unread]:
     found: list[Source | Unread] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = [entry for file in _files_below(path) for entry in _open_file(file)]
+            files = sorted(file for file in path.rglob("*") if not file.is_dir())
+            inside = [entry for file in files for entry in _open_file(file)]
             if not any(isinstance(entry, Source) for entry in inside):
                 listed = "".join(f"\n  {e.label}: {e.reason}" for e in inside if isinstance(e, Unread))
                 raise CatalogError(
@@ -111,10 +112,6 @@ def _as_named(entry: Source | Unread, path: Path) -> Source | Unread:
         f"it has to be one of {', '.join(TABLES)}, or one of these compressed as .gz, .bz2, .xz, .zst or .zip"
     )
     return Unread(entry.label, f"{entry.reason}; {kinds}", is_error=True)
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if not file.is_dir())
 
 
 def _open_file(file: Path) -> Iterator[Source | Unread]:

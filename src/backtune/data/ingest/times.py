@@ -271,7 +271,9 @@ def _day_or_month_first(values: pl.Series, form: str, source: str, chosen: DateO
     short_year = "%y" in form
     orders = ("dmy", "mdy", "ymd") if short_year else ("dmy", "mdy")
     mark = form[2]
-    possible = [order for order in orders if _is_possible(order, greatest)]
+    possible = [
+        order for order in orders if greatest[order.index("m")] <= 12 and greatest[order.index("d")] <= 31
+    ]
     if "." in form[:3] and not short_year:
         return form
     if short_year and len(possible) > 1 and chosen is None:
@@ -289,10 +291,6 @@ def _day_or_month_first(values: pl.Series, form: str, source: str, chosen: DateO
     year = "%y" if short_year else "%Y"
     date = mark.join({"d": "%d", "m": "%m", "y": year}[part] for part in str(order))
     return date + form[len("%d/%m/%Y") :]
-
-
-def _is_possible(order: str, greatest: list[int]) -> bool:
-    return greatest[order.index("m")] <= 12 and greatest[order.index("d")] <= 31
 
 
 def _check(times: pl.Series, values: pl.Series, source: str) -> None:

@@ -45,7 +45,7 @@ def find_unnamed_columns(sheet: Sheet) -> Columns:
             "put a line with the columns' names on top, or number them with --columns time=1,open=2,high=3,low=4,close=5",
             source=sheet.source,
         )
-    order, prices = _order_of_prices(columns[first : first + 4])
+    order, prices = _find_order(columns[first : first + 4]) or _ORDERS_WITHOUT_NAMES[0]
     # Kraken's eight columns have the average price before the volume.
     volume = first + (5 if _is_average_price(columns, first) else 4)
     return Columns(
@@ -91,10 +91,6 @@ def _is_number(column: pl.Series) -> bool:
 
 def _encloses(columns: Sequence[pl.Series]) -> bool:
     return _find_order(columns) is not None
-
-
-def _order_of_prices(columns: Sequence[pl.Series]) -> tuple[str, tuple[int, ...]]:
-    return _find_order(columns) or _ORDERS_WITHOUT_NAMES[0]
 
 
 def _find_order(columns: Sequence[pl.Series]) -> tuple[str, tuple[int, ...]] | None:

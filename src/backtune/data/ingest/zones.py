@@ -66,7 +66,8 @@ class Zone:
             BarsError: The clocks of the zone never show a time; names the row.
         """
         if self.key is None:
-            return _shift(naive, -self.offset_minutes).dt.replace_time_zone("UTC")
+            utc = naive.to_physical() - self.offset_minutes * 60_000_000
+            return utc.cast(pl.Datetime("us", "UTC"))
         early = naive.dt.replace_time_zone(self.key, ambiguous="earliest", non_existent="null")
         absent = (early.is_null() & naive.is_not_null()).arg_true()
         if len(absent):
@@ -77,10 +78,6 @@ class Zone:
             )  # fmt: skip
         late = naive.dt.replace_time_zone(self.key, ambiguous="latest", non_existent="null")
         return _second_showings(naive, early, late).dt.convert_time_zone("UTC")
-
-
-def _shift(naive: pl.Series, minutes: int) -> pl.Series:
-    return (naive.to_physical() + minutes * 60_000_000).cast(pl.Datetime("us"))
 
 
 def _second_showings(naive: pl.Series, early: pl.Series, late: pl.Series) -> pl.Series:

@@ -1,9 +1,9 @@
-"""Who is told when a job ends: by Slack, e-mail, a webhook, and what else Apprise knows.
+"""Alerts about the ends of jobs, sent to Slack, by e-mail, to a webhook, or to any other service that Apprise supports.
 
 ::
 
-    rules      the file that says who is told what
-    wording    what a job's end is worth telling, and in which words
-    delivery   one message on its way; the only door to Apprise
-    watcher    the loop: what has ended goes into the outbox in SQL, what is in there goes out
+    rules      the file of alerts: the targets, and the events that each is notified of
+    wording    the text of an alert
+    delivery   sending a message to one target; the only door to Apprise
+    watcher    the thread that looks for jobs that have ended and notifies the targets
 """

@@ -1,4 +1,4 @@
-"""One message on its way. The only door to Apprise."""
+"""Delivery of a message to one target. The only door to Apprise."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any, Final
 
 from backtune.errors import SpecError
 from backtune.gateway.alerts.rules import Target
+from backtune.gateway.alerts.wording import AlertMessage
 
-_SECONDS: Final = 30.0
+_TIMEOUT_SECONDS: Final = 30.0
 _SLACK: Final = "https://hooks.slack.com/"
 
 
 class Delivery:
-    """To one target.
+    """The service behind one target.
 
     Raises:
-        SpecError: Apprise is not installed, or knows no such address; the address stays untold.
+        SpecError: Apprise is not installed, or does not support the address; the error does not show the address.
     """
 
     def __init__(self, target: Target) -> None:
@@ -25,25 +26,28 @@ class Delivery:
             import apprise
         except ModuleNotFoundError:
             raise SpecError("--alerts", "needs Apprise: pip install 'backtune[alerts]'") from None
-        # What it tells below that may quote addresses.
+        # Its messages below this level may quote addresses.
         logging.getLogger("apprise").setLevel(logging.CRITICAL)
-        self._text = apprise.NotifyFormat.TEXT
+        self._text_format = apprise.NotifyFormat.TEXT
         self._service: Any = apprise.Apprise()
         address = target.url.get_secret_value() if target.url is not None else ""
         with warnings.catch_warnings():
-            # It still asks Python for modules that are about to go.
+            # Apprise imports modules that Python has deprecated.
             warnings.simplefilter("ignore", DeprecationWarning)
-            is_known = self._service.add(_apprise_url(address))
+            is_known = self._service.add(_convert_to_apprise_url(address))
         if not is_known:
-            raise SpecError("alerts.targets", "its address is none that Apprise knows", value=target.name)
+            raise SpecError("alerts.targets", "Apprise does not support its address", value=target.name)
 
-    def send(self, title: str, body: str) -> bool:
-        """Whether it was taken; it may be asked again."""
-        return bool(self._service.notify(body=body, title=title, body_format=self._text, timeout=_SECONDS))
+    def send(self, message: AlertMessage) -> bool:
+        """Return whether the service accepted the message."""
+        is_accepted = self._service.notify(
+            title=message.title, body=message.body, body_format=self._text_format, timeout=_TIMEOUT_SECONDS
+        )
+        return bool(is_accepted)
 
 
-def _apprise_url(url: str) -> str:
-    """A plain address of HTTP is a webhook that takes JSON, but for Slack's own."""
+def _convert_to_apprise_url(url: str) -> str:
+    """Return Apprise's address of a JSON webhook for a plain HTTP address; any other address as it is, and Slack's."""
     if url.startswith(_SLACK):
         return url
     for plain, webhook in (("https://", "jsons://"), ("http://", "json://")):

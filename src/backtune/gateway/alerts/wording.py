@@ -1,99 +1,108 @@
-"""What a job's end is worth telling, and in which words."""
+"""The text of an alert about the end of a job."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backtune.gateway.alerts.rules import AlertRules, Kind
+from backtune.gateway.alerts.rules import AlertKind, AlertRules
 from backtune.gateway.records.values import JobRecord
 from backtune.gateway.result import result_of
 from backtune.gateway.schemas import Result
 
-_MOST_LINES: Final = 20
-_MOST_CHARACTERS: Final = 300
-# Control characters, and what Slack takes for a call to a whole channel: errors quote what users wrote.
-_NOT_TO_BE_SENT: Final = re.compile(r"[\x00-\x1f\x7f]+|<[!@#]")
+_MAX_LINES: Final = 20
+_MAX_LINE_CHARACTERS: Final = 300
+_MAX_WARNINGS: Final = 3
+# Control characters, and the marks with which Slack notifies a whole channel: errors quote what users wrote.
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]+|<[!@#]")
 
 
 @dataclass(frozen=True)
-class Message:
-    """A thing to tell."""
+class AlertMessage:
+    """A title of one line, and a body of one or more lines."""
 
-    kind: Kind
     title: str
     body: str
 
 
-def messages_of(record: JobRecord, rules: AlertRules) -> list[Message]:
-    """What is to be told of a job that has ended; nothing of one that was cancelled."""
-    if record.state == "failed":
-        return [_message("failed", record, "failed", [f"error: {record.error or 'not known'}"])]
-    if record.state not in ("completed", "partial"):
-        return []
-    result = result_of(record)
-    lines = ["nothing was found"] if result is None else _lines(result)
-    told = [_message("finished", record, record.state, lines)]
-    if result is None:
-        return told
-    drawdown, sharpe = result.max_drawdown, result.sharpe_ratio
-    if rules.max_drawdown is not None and drawdown is not None and drawdown > rules.max_drawdown:
-        told.append(
-            _message("drawdown", record, f"drawdown {drawdown:.0%} over {rules.max_drawdown:.0%}", lines)
-        )
-    if rules.min_sharpe is not None and (sharpe is None or sharpe < rules.min_sharpe):
-        told.append(
-            _message("sharpe", record, f"Sharpe ratio {_number(sharpe)} under {rules.min_sharpe:g}", lines)
-        )
-    return told
-
-
-def together(titles: list[str]) -> Message:
-    """Several things in one message."""
-    lines = [f"- {title}" for title in titles[:_MOST_LINES]]
-    if len(titles) > _MOST_LINES:
-        lines.append(f"and {len(titles) - _MOST_LINES} more")
-    return Message("finished", f"backtune: {len(titles)} alerts", "\n".join(lines))
-
-
-def _message(kind: Kind, record: JobRecord, event: str, lines: list[str]) -> Message:
-    body = [*lines, f"job {record.id}, attempt {record.attempt}, sweep {record.sweep_id}"]
-    return Message(
-        kind, f"backtune: {_plain(record.name)}: {event}", "\n".join(_plain(line) for line in body)
+def compose_message(
+    record: JobRecord, rules: AlertRules, kinds: Collection[AlertKind]
+) -> AlertMessage | None:
+    """Return one message about all events of these kinds in the end of a job; None if there is no such event."""
+    events = [event for kind, event in _find_events(record, rules).items() if kind in kinds]
+    if not events:
+        return None
+    lines = [
+        *_describe_end(record),
+        f"job {record.id}, attempt {record.attempt}, sweep {record.sweep_id}",
+    ]
+    return AlertMessage(
+        title=f"backtune: {_sanitize(record.name)}: {', '.join(events)}",
+        body="\n".join(_sanitize(line) for line in lines),
     )
 
 
-def _lines(result: Result) -> list[str]:
+def combine_messages(messages: Sequence[AlertMessage]) -> AlertMessage:
+    """Return one message that lists the titles of several."""
+    lines = [f"- {message.title}" for message in messages[:_MAX_LINES]]
+    if len(messages) > _MAX_LINES:
+        lines.append(f"and {len(messages) - _MAX_LINES} more")
+    return AlertMessage(f"backtune: {len(messages)} alerts", "\n".join(lines))
+
+
+def _find_events(record: JobRecord, rules: AlertRules) -> dict[AlertKind, str]:
+    """Return the events in the end of a job, in words; a cancelled job has none."""
+    if record.state == "failed":
+        return {"failed": "failed"}
+    if record.state not in ("completed", "partial"):
+        return {}
+    events: dict[AlertKind, str] = {"finished": record.state}
+    result = result_of(record)
+    if result is None:
+        return events
+    drawdown, sharpe = result.max_drawdown, result.sharpe_ratio
+    if rules.max_drawdown is not None and drawdown is not None and drawdown > rules.max_drawdown:
+        events["drawdown"] = f"drawdown {drawdown:.0%} over {rules.max_drawdown:.0%}"
+    if rules.min_sharpe is not None and (sharpe is None or sharpe < rules.min_sharpe):
+        events["sharpe"] = f"Sharpe ratio {_format_number(sharpe)} under {rules.min_sharpe:g}"
+    return events
+
+
+def _describe_end(record: JobRecord) -> list[str]:
+    if record.state == "failed":
+        return [f"error: {record.error or 'not known'}"]
+    result = result_of(record)
+    return ["nothing was found"] if result is None else _describe_result(result)
+
+
+def _describe_result(result: Result) -> list[str]:
     parameters = ", ".join(f"{name}={value}" for name, value in result.best_parameters.items())
     cell = f"{result.strategy_name} {result.asset} {result.timeframe}, {result.sample.replace('_', ' ')}"
     metrics = (
-        f"Sharpe ratio {_number(result.sharpe_ratio)}",
-        f"total return {_percent(result.total_return)}",
-        f"maximum drawdown {_percent(result.max_drawdown)}",
+        f"Sharpe ratio {_format_number(result.sharpe_ratio)}",
+        f"total return {_format_percent(result.total_return)}",
+        f"maximum drawdown {_format_percent(result.max_drawdown)}",
     )
-    luck = (
-        []
-        if result.family_p is None
-        else [
-            f"family-wise p {result.family_p:.2f}: Sharpe ratio {_number(result.haircut_sharpe_ratio)} after the haircut for all tests"
-        ]
-    )
-    return [
-        f"{cell}: {', '.join(metrics)}",
-        *luck,
-        f"best of {result.n_trials:,} trials: {parameters}",
-        *(f"warning: {warning}" for warning in result.warnings[:3]),
-    ]
+    lines = [f"{cell}: {', '.join(metrics)}"]
+    if result.family_p is not None:
+        haircut = _format_number(result.haircut_sharpe_ratio)
+        lines.append(
+            f"family-wise p {result.family_p:.2f}: Sharpe ratio {haircut} after the haircut for all tests"
+        )
+    lines.append(f"best of {result.n_trials:,} trials: {parameters}")
+    lines += [f"warning: {warning}" for warning in result.warnings[:_MAX_WARNINGS]]
+    return lines
 
 
-def _plain(text: str) -> str:
-    return _NOT_TO_BE_SENT.sub(" ", text)[:_MOST_CHARACTERS]
+def _sanitize(text: str) -> str:
+    return _UNSAFE.sub(" ", text)[:_MAX_LINE_CHARACTERS]
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.2f}"
 
 
-def _percent(value: float | None) -> str:
+def _format_percent(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.1%}"

@@ -1,4 +1,4 @@
-"""The cluster as the keeper uses it: connected when it is needed, and a sweep's job put together."""
+"""The cluster as the keeper uses it, with the sweep's job put together."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Cluster:
     def __init__(self, settings: Settings, address: str) -> None:
         self._settings = settings
         self._address = address
-        self._connected: RayJobs | None = None
+        self._jobs = RayJobs(address)
         self.answers = False
 
     def look(self) -> None:
         """Find out whether it answers."""
         try:
-            self._jobs().version()
+            self._jobs.version()
             self.answers = True
         except ClusterError:
             self.answers = False
@@ -43,7 +43,7 @@ class Cluster:
         """What Ray says of a job; None where it has none of that name."""
         if not self.answers:
             raise ClusterError(f"{self._address}: did not answer")
-        return self._jobs().find(submission_id)
+        return self._jobs.find(submission_id)
 
     def submit(self, record: JobRecord, spec: dict[str, Any]) -> Job:
         """Start the record's attempt; Ray takes it once, however often it is asked.
@@ -52,7 +52,7 @@ class Cluster:
         """
         name = f"specs/{record.id}.yaml"
         write_atomically(self._settings.own_folder / name, lambda file: file.write(yaml_of(spec).encode()))
-        return self._jobs().submit(
+        return self._jobs.submit(
             f'python -m backtune run "$BACKTUNE_RUNS/.gateway/{name}"',
             environment={
                 "BACKTUNE_RUNS": str(self._settings.runs),
@@ -66,13 +66,8 @@ class Cluster:
 
     def stop(self, submission_id: str) -> None:
         """Ask a job to end in order."""
-        self._jobs().stop(submission_id)
+        self._jobs.stop(submission_id)
 
     def logs(self, submission_id: str) -> str:
         """What the driver printed so far."""
-        return self._jobs().logs(submission_id)
-
-    def _jobs(self) -> RayJobs:
-        if self._connected is None:
-            self._connected = RayJobs(self._address)
-        return self._connected
+        return self._jobs.logs(submission_id)

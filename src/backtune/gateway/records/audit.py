@@ -1,4 +1,4 @@
-"""The audit log in the database: rows are added at its end, one at a time."""
+"""The rows of the audit log in the database, which are only ever added at its end."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _BATCH: Final = 1000
 
 @dataclass(frozen=True)
 class AuditRow:
-    """One entry.
+    """One entry of the audit log.
 
     Attributes:
-        number: counts from 1 without a gap.
-        entry: JSON.
-        digest: of the entry and all before it.
+        number: The position in the log, counted from 1 without a gap.
+        entry: The content, as JSON.
+        digest: The HMAC of this entry and, through the digest before it, of all earlier ones.
     """
 
     number: int
@@ -32,41 +32,37 @@ class AuditRow:
 
 
 class AuditRecords:
-    """All entries. Safe to use from several threads and processes; all raise ``RecordsError`` where the database fails."""
+    """All rows. Safe to use from several threads and processes; all raise ``RecordsError`` where the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, make: Callable[[AuditRow | None], AuditRow]) -> AuditRow:
-        """Add the row that ``make`` makes of the last one."""
+    def append(self, make_row: Callable[[AuditRow | None], AuditRow]) -> AuditRow:
+        """Add the row that ``make_row`` returns for the last row, and return it."""
         with self._database.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPEND_LOCK})
             last = connection.execute(select(AUDIT).order_by(AUDIT.c.number.desc()).limit(1)).first()
-            row = make(None if last is None else AuditRow(**last._mapping))
+            row = make_row(None if last is None else AuditRow(**last._mapping))
             connection.execute(insert(AUDIT).values(number=row.number, entry=row.entry, digest=row.digest))
         return row
 
-    def get(self, number: int) -> AuditRow | None:
-        """The row of that number; None where there is none."""
-        with self._database.reading() as connection:
-            row = connection.execute(select(AUDIT).where(AUDIT.c.number == number)).first()
-        return None if row is None else AuditRow(**row._mapping)
-
-    def in_order(self, after: int = 0) -> Iterator[AuditRow]:
-        """Rows with a larger number, the first come first; read in batches, so that writers do not wait."""
+    def read_all(self) -> Iterator[AuditRow]:
+        """Yield all rows in order, read in batches so that writers do not wait."""
+        last_number: int | None = None
         while True:
+            rest = select(AUDIT).order_by(AUDIT.c.number).limit(_BATCH)
+            if last_number is not None:
+                rest = rest.where(AUDIT.c.number > last_number)
             with self._database.reading() as connection:
-                rows = connection.execute(
-                    select(AUDIT).where(AUDIT.c.number > after).order_by(AUDIT.c.number).limit(_BATCH)
-                ).all()
+                rows = connection.execute(rest).all()
             if not rows:
                 return
             yield from (AuditRow(**row._mapping) for row in rows)
-            after = rows[-1].number
+            last_number = rows[-1].number
 
-    def last(self, limit: int) -> list[AuditRow]:
-        """So many rows, the latest last."""
+    def read_last(self, limit: int) -> list[AuditRow]:
+        """Return the last rows, the latest last."""
         with self._database.reading() as connection:
             rows = connection.execute(select(AUDIT).order_by(AUDIT.c.number.desc()).limit(limit)).all()
         return [AuditRow(**row._mapping) for row in reversed(rows)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +17,12 @@ from backtune.gateway.records.tables import JOBS
 from backtune.gateway.records.values import OPEN, RESUMABLE, End, FinalState, JobRecord, NewJob, State, Status
 
 # A spec may be long, and few want it.
-_COLUMNS = [column for column in JOBS.c if column.name not in ("idempotency_key", "body_hash", "spec")]
+_COLUMNS = [
+    column
+    for column in JOBS.c
+    if column.name not in ("idempotency_key", "body_hash", "spec", "notified_targets", "notified_at")
+]
+_NO_TARGETS: Final = "|"
 
 
 class OtherRequestError(RecordsError):
@@ -24,10 +30,15 @@ class OtherRequestError(RecordsError):
 
 
 class JobRecords:
-    """All jobs. Safe to use from several threads and processes; all raise ``RecordsError`` where the database fails."""
+    """All jobs. Safe to use from several threads and processes; all raise ``RecordsError`` where the database fails.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        has_alerts: True where targets of alerts are notified of the jobs that this gateway ends.
+    """
+
+    def __init__(self, database: Database, *, has_alerts: bool = True) -> None:
         self._database = database
+        self._has_alerts = has_alerts
 
     def add(self, new: NewJob) -> tuple[JobRecord, bool]:
         """Record a job, or find the one of an equal request with the same key; and whether it is a new one.
@@ -94,13 +105,34 @@ class JobRecords:
         """Those that have not ended, the first come first."""
         return self._select(JOBS.c.state.in_(OPEN))
 
-    def ended_since(self, moment: float, limit: int) -> list[JobRecord]:
-        """Those that ended then or later, the first to end first."""
+    def jobs_to_notify(self, target: str, limit: int) -> list[JobRecord]:
+        """Return jobs of whose end a target of alerts was not notified yet, the first to end first."""
+        is_waiting = _is_notification_open() & ~_is_notified(target)
         with self._database.reading() as connection:
             rows = connection.execute(
-                select(*_COLUMNS).where(JOBS.c.ended_at >= moment).order_by(JOBS.c.ended_at).limit(limit)
+                select(*_COLUMNS).where(is_waiting).order_by(JOBS.c.ended_at).limit(limit)
             ).all()
         return [_record(row) for row in rows]
+
+    def note_notified(self, records: Iterable[JobRecord], target: str) -> None:
+        """Record that a target was notified of these ends, or did not ask for them."""
+        notified_targets = JOBS.c.notified_targets + f"{target}|"
+        with self._database.writing() as connection:
+            for record in records:
+                is_this_end = (JOBS.c.id == record.id) & (JOBS.c.attempt == record.attempt)
+                connection.execute(
+                    update(JOBS)
+                    .where(is_this_end, _is_notification_open(), ~_is_notified(target))
+                    .values(notified_targets=notified_targets)
+                )
+
+    def close_notifications(self, targets: Iterable[str]) -> None:
+        """Record the time at which the last of all targets was notified, on the ends for which that is so."""
+        are_all_notified = and_(true(), *(_is_notified(target) for target in targets))
+        with self._database.writing() as connection:
+            connection.execute(
+                update(JOBS).where(_is_notification_open(), are_all_notified).values(notified_at=time.time())
+            )
 
     def counts(self) -> dict[str, int]:
         """How many jobs there are, by status."""
@@ -132,8 +164,17 @@ class JobRecords:
 
     def end(self, record: JobRecord, state: FinalState, end: End, error: str | None = None) -> bool:
         """The job is over."""
+        now = time.time()
+        notified_at = None if self._has_alerts else now
         return self._change(
-            record, states=OPEN, state=state, end=asdict(end), error=error, ended_at=time.time(), message=None
+            record,
+            states=OPEN,
+            state=state,
+            end=asdict(end),
+            error=error,
+            ended_at=now,
+            message=None,
+            notified_at=notified_at,
         )
 
     def next_attempt(self, record: JobRecord, *, message: str, lost: bool, delay: float) -> bool:
@@ -164,6 +205,7 @@ class JobRecords:
                 .values(
                     state="queued", attempt=JOBS.c.attempt + 1, submission_id=None, is_cancel_requested=False,
                     n_lost=0, not_before=0.0, ended_at=None, message=None, error=None, end=None,
+                    notified_targets=_NO_TARGETS, notified_at=None,
                 )
             )  # fmt: skip
         return bool(changed.rowcount)
@@ -209,7 +251,16 @@ def _values(new: NewJob) -> dict[str, Any]:
     return {
         **asdict(new), "id": f"job-{secrets.token_hex(12)}", "state": "queued", "attempt": 1,
         "is_cancel_requested": False, "n_lost": 0, "created_at": time.time(), "not_before": 0.0,
+        "notified_targets": _NO_TARGETS,
     }  # fmt: skip
+
+
+def _is_notification_open() -> ColumnElement[bool]:
+    return JOBS.c.ended_at.is_not(None) & JOBS.c.notified_at.is_(None)
+
+
+def _is_notified(target: str) -> ColumnElement[bool]:
+    return JOBS.c.notified_targets.contains(f"|{target}|", autoescape=True)
 
 
 def _record(row: Row[Any]) -> JobRecord:

@@ -46,9 +46,12 @@ JOBS = Table(
     Column("message", Text),
     Column("error", Text),
     Column("end", JSON),
+    # Targets that were notified of the end, as |name|name|; the time from which nobody is left to be notified.
+    Column("notified_targets", Text, nullable=False),
+    Column("notified_at", Double),
     UniqueConstraint("owner", "idempotency_key", name="one_job_a_key"),
     Index("jobs_by_state", "state"),
-    Index("jobs_by_end", "ended_at"),
+    Index("jobs_by_notification", "notified_at"),
 )
 
 LEASES = Table(

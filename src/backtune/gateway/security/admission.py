@@ -17,7 +17,7 @@ from backtune.gateway.problems import Problem, answer, as_problem
 from backtune.gateway.security.asked import Asked
 from backtune.gateway.security.gate import Gate
 from backtune.gateway.security.guards import Guards
-from backtune.gateway.security.notes import Notes
+from backtune.gateway.security.notes import RequestAudit
 from backtune.gateway.security.principal import Principal, Role
 
 _POLICY_VIOLATION = 1008
@@ -31,11 +31,11 @@ class Admission:
     """
 
     def __init__(
-        self, app: ASGIApp, gate: Gate, notes: Notes, guards: Guards, role_without_key: Role | None
+        self, app: ASGIApp, gate: Gate, audit: RequestAudit, guards: Guards, role_without_key: Role | None
     ) -> None:
         self._app = app
         self._gate = gate
-        self._notes = notes
+        self._audit = audit
         self._guards = guards
         self._role_without_key = role_without_key
 
@@ -55,7 +55,7 @@ class Admission:
             await self._admit(asked)
         except (Problem, HTTPException, BacktuneError) as error:
             problem = as_problem(error)
-            await self._notes.refused(asked, problem)
+            await self._audit.record_refusal(asked, problem)
             await answer(problem)(scope, receive, send)
             return
         asked.state["principal"] = asked.principal
@@ -78,7 +78,7 @@ class Admission:
         if rule.is_work:
             if self._role_without_key is None:
                 await self._gate.spend_work(who)
-            await self._notes.admitted(asked)
+            await self._audit.record_admission(asked)
 
     async def _principal(self, asked: Asked) -> Principal:
         if self._role_without_key is None:
@@ -94,14 +94,14 @@ class Admission:
             nonlocal is_noted
             if message["type"] == "http.response.start":
                 is_noted = True
-                await self._notes.answered(asked, message["status"])
+                await self._audit.record_answer(asked, message["status"])
             await send(message)
 
         try:
             await self._app(asked.scope, asked.receive, noting)
         except Exception:
             if not is_noted:
-                await self._notes.answered(asked, 500)
+                await self._audit.record_answer(asked, 500)
             raise
 
     def _may_be_without_key(self, scope: Scope) -> bool:

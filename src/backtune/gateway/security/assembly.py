@@ -17,7 +17,7 @@ from backtune.gateway.security.body import BodyLimit
 from backtune.gateway.security.gate import Gate
 from backtune.gateway.security.keys import Keys
 from backtune.gateway.security.known import KnownKeys
-from backtune.gateway.security.notes import Notes
+from backtune.gateway.security.notes import RequestAudit
 from backtune.gateway.security.rates import Rates, check_rate
 from backtune.gateway.security.roles import ROUTES
 from backtune.gateway.security.secret import GatewaySecret
@@ -32,7 +32,7 @@ class Security:
     """Of one gateway."""
 
     gate: Gate
-    notes: Notes
+    audit: RequestAudit
     rates: Rates
 
 
@@ -49,8 +49,8 @@ def security_of(settings: Settings, database: Database) -> Security:
     rates = Rates(guards.redis)
     records = KeyRecords(database)
     gate = Gate(guards, Keys(records, secret), KnownKeys(records), Nonces(database), rates)
-    audit = AuditLog(AuditRecords(database), secret, settings.own_folder)
-    return Security(gate, Notes(audit, rates, guards), rates)
+    audit = RequestAudit(AuditLog(AuditRecords(database), secret), rates, guards)
+    return Security(gate, audit, rates)
 
 
 def add_security(app: FastAPI, security: Security, settings: Settings) -> None:
@@ -59,7 +59,7 @@ def add_security(app: FastAPI, security: Security, settings: Settings) -> None:
     app.add_middleware(
         Admission,
         gate=security.gate,
-        notes=security.notes,
+        audit=security.audit,
         guards=settings.guards,
         role_without_key=settings.role_without_key,
     )

@@ -1,4 +1,4 @@
-"""What the audit log is told of requests."""
+"""The entries that requests leave in the audit log."""
 
 from __future__ import annotations
 
@@ -15,69 +15,62 @@ from backtune.gateway.security.gate import Credentials
 from backtune.gateway.security.guards import Guards
 from backtune.gateway.security.rates import Rates
 
-_REFUSED: Final = (401, 403)
+_UNAUTHORIZED_STATUSES: Final = (401, 403)
 
 
-class Notes:
-    """Of the requests that change something or take seconds, and of those that were refused."""
+class RequestAudit:
+    """The recorder of requests that change something or take seconds, and of those that were refused."""
 
     def __init__(self, audit: AuditLog, rates: Rates, guards: Guards) -> None:
         self._audit = audit
         self._rates = rates
         self._guards = guards
 
-    async def admitted(self, asked: Asked) -> None:
-        """Before the action: what cannot be written down is not done.
+    async def record_admission(self, asked: Asked) -> None:
+        """Record a request before its action, which is not done if that fails.
 
         Raises:
-            BacktuneError: it cannot.
+            BacktuneError: The entry cannot be written.
         """
-        await self._write(_entry(asked, "admitted"))
+        await run_in_threadpool(self._audit.append, _make_entry(asked, "admitted"))
 
-    async def answered(self, asked: Asked, status: int) -> None:
-        """After it: the answer is not held back where this fails, as the action was done."""
-        await self._try(_entry(asked, str(status)))
+    async def record_answer(self, asked: Asked, status: int) -> None:
+        """Record the answer to a request, which is sent even if that fails: the action was done."""
+        await self._try_to_append(_make_entry(asked, str(status)))
 
-    async def refused(self, asked: Asked, problem: Problem) -> None:
-        """Somebody wanted in, or more than they may."""
-        await self._refused(_entry(asked, _outcome(problem)), problem)
+    async def record_refusal(self, asked: Asked, problem: Problem) -> None:
+        """Record a request that was refused for want of a key or a right."""
+        await self._record_unauthorized(_make_entry(asked, f"{problem.status} {problem.detail}"), problem)
 
-    async def socket_refused(self, given: Credentials, problem: Problem) -> None:
-        """Somebody wanted in by a socket."""
-        entry = AuditEntry("SOCKET /ws", _outcome(problem), given.claimed_key, address=given.address)
-        await self._refused(entry, problem)
+    async def record_socket_refusal(self, given: Credentials, problem: Problem) -> None:
+        """Record a socket that was refused for want of a key or a right."""
+        outcome = f"{problem.status} {problem.detail}"
+        entry = AuditEntry("SOCKET /ws", outcome, given.claimed_key, address=given.address)
+        await self._record_unauthorized(entry, problem)
 
-    async def _refused(self, entry: AuditEntry, problem: Problem) -> None:
-        """Only those for want of a right; a flood of them is only in the log."""
-        if (
-            problem.status in _REFUSED
-            and await self._rates.take(self._guards.refusal_rate, "refusals") is None
-        ):
-            await self._try(entry)
+    async def _record_unauthorized(self, entry: AuditEntry, problem: Problem) -> None:
+        """Record a refusal of these statuses, up to the rate of refusals; a flood is only in the gateway's log."""
+        if problem.status not in _UNAUTHORIZED_STATUSES:
+            return
+        if await self._rates.take(self._guards.refusal_rate, "refusals") is None:
+            await self._try_to_append(entry)
 
-    async def _try(self, entry: AuditEntry) -> None:
+    async def _try_to_append(self, entry: AuditEntry) -> None:
         try:
-            await self._write(entry)
+            await run_in_threadpool(self._audit.append, entry)
         except BacktuneError as error:
             log().error("the audit log cannot be written", error=str(error), outcome=entry.outcome)
 
-    async def _write(self, entry: AuditEntry) -> None:
-        await run_in_threadpool(self._audit.append, entry)
 
-
-def _entry(asked: Asked, outcome: str) -> AuditEntry:
-    who = asked.principal
+def _make_entry(asked: Asked, outcome: str) -> AuditEntry:
+    principal = asked.principal
     return AuditEntry(
         action=asked.action,
         outcome=outcome,
-        key_id=who.key_id if who else asked.credentials.claimed_key,
-        name=who.name if who else "",
-        role=who.role if who else "",
+        key_id=principal.key_id if principal else asked.credentials.claimed_key,
+        name=principal.name if principal else "",
+        role=principal.role if principal else "",
         address=asked.credentials.address,
         request_id=asked.state.get("request_id", ""),
         job_id=asked.job_id,
     )
-
-
-def _outcome(problem: Problem) -> str:
-    return f"{problem.status} {problem.detail}"

@@ -40,7 +40,7 @@ async def socket_principal(parts: Parts, websocket: WebSocket, auth: Auth) -> Pr
         _check_role(principal)
     except (Problem, RecordsError) as error:
         problem = as_problem(error)
-        await parts.security.notes.socket_refused(given, problem)
+        await parts.security.audit.record_socket_refusal(given, problem)
         raise problem from None
     return principal
 

@@ -80,6 +80,10 @@ def pine_script(source: PineSource) -> str:
     has_exits = any(getattr(rules, name) for name in DISTANCES)
     points = [f"- {text}" for text in differences(rules, has_funding=source.has_funding)]
     commission = commission_of(rules)
+    exits = ""
+    if has_exits:
+        entry = fill_price("strategy.position_avg_price", "held", rules)
+        exits = _template("exits").substitute(entry=entry, levels=level_lines(rules))
     return _template("frame").substitute(
         about=_comment([*source.about, "", "What differs from backtune:", *points]),
         title=pine_text(source.title),
@@ -94,7 +98,7 @@ def pine_script(source: PineSource) -> str:
         lots=quantity_lines(rules),
         # An order for nothing would leave the position before.
         is_some=" and quantity > 0" if rules.lot_size else "",
-        exits=_exits(rules) if has_exits else "",
+        exits=exits,
     )
 
 
@@ -108,11 +112,6 @@ def pine_number(value: float) -> str:
     """A Pine number with every digit and without an exponent."""
     plain = format(Decimal(repr(value)), "f")
     return plain if isinstance(value, int) or "." in plain else f"{plain}.0"
-
-
-def _exits(rules: Execution) -> str:
-    entry = fill_price("strategy.position_avg_price", "held", rules)
-    return _template("exits").substitute(entry=entry, levels=level_lines(rules))
 
 
 def _inputs(source: PineSource, rules: Execution, *, has_exits: bool) -> list[str]:

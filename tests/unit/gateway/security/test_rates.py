@@ -145,5 +145,5 @@ def test_an_address_that_fails_too_often_is_only_told_so_and_holders_of_keys_are
         assert gateway.client.get(f"{API}/nothing").status_code == 429
         assert gateway.ask(key, "GET", f"{API}/jobs").status_code == 200
         # What is refused in a flood is not in the audit log.
-        outcomes = [entry["outcome"][:3] for entry in gateway.audit.last(100)]
+        outcomes = [entry["outcome"][:3] for entry in gateway.audit.read_last(100)]
         assert outcomes == ["401"] * 4

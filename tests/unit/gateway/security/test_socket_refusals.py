@@ -34,7 +34,7 @@ def test_who_has_no_key_is_let_in_nowhere(gateway, keys):
     before = gateway.audit.verify().n_entries
     for api_key in ("", "x", wrong, keys["admin"].sent + "." + "0" * 64):
         assert first_answer(gateway, {"type": "auth", "api_key": api_key})[1] == 401
-    entries = gateway.audit.last(1000)[before:]
+    entries = gateway.audit.read_last(1000)[before:]
     assert [entry["action"] for entry in entries] == ["SOCKET /ws"] * 4
     assert [entry["key_id"] for entry in entries] == ["", "", keys["admin"].key_id, keys["admin"].key_id]
 

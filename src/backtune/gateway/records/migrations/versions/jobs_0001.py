@@ -35,8 +35,11 @@ def upgrade() -> None:
         sa.Column("message", sa.Text),
         sa.Column("error", sa.Text),
         sa.Column("end", sa.JSON),
+        sa.Column("notified_targets", sa.Text, nullable=False),
+        sa.Column("notified_at", sa.Double),
         sa.UniqueConstraint("owner", "idempotency_key", name="one_job_a_key"),
         sa.Index("jobs_by_state", "state"),
+        sa.Index("jobs_by_notification", "notified_at"),
     )
     op.create_table(
         "leases",
