@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.entities import StoredSweep as MlflowRun
+from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from backtune.errors import TrackingError
