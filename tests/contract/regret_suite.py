@@ -10,7 +10,7 @@ import numpy as np
 
 from backtune.search.suggesters.feedback import Feedback
 from backtune.space import Float, Params, Space
-from contract.suggester_suite import suggester
+from contract.sampler_cases import suggester
 
 Problem = Callable[[Params], float]
 

@@ -3,80 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 
 import pytest
 
 from backtune.errors import SearchError, SpecError
 from backtune.search.suggesters.feedback import Feedback
 from backtune.space import Choice, Float, Int, Params, Space
-from contract.suggester_suite import CASES, every_sampler, few, run, suggester
+from backtune.testing.suggesters import CONDITIONS, RULES, Trials, measure_sum, run_search
+from contract.sampler_cases import CASES, every_sampler, suggester
 
-PERIODS = Space(
-    fast=Int(2, 60),
-    slow=Int(2, 60),
-    size=Float(0.1, 1.0, log=True),
-    rules=["fast < slow", "slow <= 10 * fast"],
-)
-NARROW = Space(a=Float(0, 100), b=Float(0, 100), c=Int(1, 3), rules=["a < b", "b < a + 12"])
-EXITS = {
-    "trail": Float(0.01, 0.1, when={"exit": 1}),
-    "window": Int(2, 30, when={"exit": (1, 2)}),
-    "depth": Int(1, 3, when={"exit": 2, "window": (2, 3, 4, 5)}),
-    "target": Float(0.0, 0.2, step=0.05, when={"exit": 2}),
-}
-CONDITIONAL = Space({"exit": Int(0, 2), "x": Float(0, 1), **EXITS}, rules=["depth < window"])
 NAMED = Space(exit=Choice(("none", "trail")), width=Int(1, 5, when={"exit": "trail"}))
 
 
-def loss(params: Params) -> Feedback:
-    numbers = [float(value) for value in params.values() if not isinstance(value, str)]
-    return Feedback((sum(numbers),), (numbers[0] - 50,))
-
-
-def keys(trials: list[tuple[Params, Feedback]]) -> list[tuple[tuple[str, object], ...]]:
+def keys(trials: Trials) -> list[tuple[tuple[str, object], ...]]:
     return [tuple(params.items()) for params, _ in trials]
 
 
 @every_sampler
-@pytest.mark.parametrize("space", [PERIODS, NARROW])
-def test_no_candidate_breaks_a_rule(backend: str, sampler: str, space: Space) -> None:
-    search = suggester(backend, sampler, space)
-    trials = run(search, loss, few(sampler, 60))
-    assert all(space.find_broken_rule(params) is None for params, _ in trials)
-    assert len(set(keys(trials))) > len(trials) / 3
-
-
-@every_sampler
-@pytest.mark.parametrize("space", [PERIODS, NARROW, CONDITIONAL])
-def test_rules_and_conditions_are_replayed(backend: str, sampler: str, space: Space) -> None:
-    one, other = (keys(run(suggester(backend, sampler, space), loss, few(sampler, 60))) for _ in range(2))
-    assert one == other
-
-
-@every_sampler
-def test_inactive_parameters_are_left_out(backend: str, sampler: str) -> None:
-    trials = run(suggester(backend, sampler, CONDITIONAL), loss, few(sampler, 120))
-    names = Counter(tuple(params) for params, _ in trials)
-    expected = {("exit", "x"), ("exit", "x", "trail", "window"), ("exit", "x", "window", "target")}
-    assert names.keys() <= {*expected, ("exit", "x", "window", "depth", "target")}
-    assert names.keys() >= expected
-    for params, _ in trials:
-        assert CONDITIONAL.select_active(params) == params
-        assert ("depth" in params) == (params["exit"] == 2 and params.get("window", 9) in (2, 3, 4, 5))
-        assert all(value in CONDITIONAL[name] for name, value in params.items())
-
-
-@every_sampler
 def test_enqueued_candidates_keep_rules_and_conditions(backend: str, sampler: str) -> None:
-    search = suggester(backend, sampler, CONDITIONAL)
+    search = suggester(backend, sampler, CONDITIONS)
     given: list[Params] = [
         {"exit": 0, "x": 0.25},
         {"exit": 1, "x": 0.5, "trail": 0.02, "window": 30},
         {"exit": 2, "x": 0.75, "window": 3, "depth": 2, "target": 0.1},
     ]
     search.enqueue(given)
-    assert [params for params, _ in run(search, loss, search.batch_size)][:3] == given
+    assert [params for params, _ in run_search(search, measure_sum, search.batch_size)][:3] == given
     refused: list[tuple[Params, str]] = [
         ({"exit": 0, "x": 0.25, "trail": 0.02}, "trail is given, and does not matter"),
         ({"exit": 1, "x": 0.5, "trail": 0.02}, "window is missing"),
@@ -92,7 +44,7 @@ def test_the_grid_meets_each_candidate_that_keeps_the_rules_once() -> None:
         exit=Choice(("none", "trail")), fast=Int(1, 4), slow=Int(1, 4), width=Int(1, 5, when={"exit": "trail"}),
         rules=["fast < slow"],
     )  # fmt: skip
-    found = keys(run(suggester("auto", "grid", space), lambda _: Feedback((0.0,)), 1000))
+    found = keys(run_search(suggester("auto", "grid", space), lambda _: Feedback((0.0,)), 1000))
     assert len(found) == len(set(found)) == 6 * (1 + 5)
 
 
@@ -101,14 +53,14 @@ def test_generations_stay_whole_with_rules(backend: str, sampler: str) -> None:
     """Each result of a batch counts, so that each changes the next one."""
 
     def next_batch(changed: int, value: float) -> list[Params]:
-        search = suggester(backend, sampler, PERIODS)
-        run(search, loss, search.batch_size)
-        results = [loss(params) for params in search.ask(search.batch_size)]
+        search = suggester(backend, sampler, RULES)
+        run_search(search, measure_sum, search.batch_size)
+        results = [measure_sum(params) for params in search.ask(search.batch_size)]
         results[changed] = Feedback((value,), (-1.0,))
         search.tell(results)
         return search.ask(search.batch_size)
 
-    for i in (0, suggester(backend, sampler, PERIODS).batch_size - 1):
+    for i in (0, suggester(backend, sampler, RULES).batch_size - 1):
         assert next_batch(i, -1.0) != next_batch(i, 1e9)
 
 
@@ -121,7 +73,7 @@ def test_what_rules_leave_empty_is_refused_before_the_search(backend: str, sampl
 
 @pytest.mark.parametrize(("backend", "sampler"), [case for case in CASES if case[1] != "cma-es"])
 def test_a_choice_decides_by_name(backend: str, sampler: str) -> None:
-    found = {tuple(params) for params, _ in run(suggester(backend, sampler, NAMED), loss_of_names, 40)}
+    found = {tuple(params) for params, _ in run_search(suggester(backend, sampler, NAMED), loss_of_names, 40)}
     assert found == {("exit",), ("exit", "width")}
 
 
@@ -132,7 +84,7 @@ def loss_of_names(params: Params) -> Feedback:
 @pytest.mark.parametrize("sampler", ["tpe", "cma-es", "nsga2", "random"])
 def test_where_rules_leave_little_random_candidates_step_in(sampler: str) -> None:
     space = Space(a=Float(0, 100), b=Float(0, 100), rules=["a < b", "b < a + 0.1"])
-    trials = run(suggester("rustuna", sampler, space), loss, 40)
+    trials = run_search(suggester("rustuna", sampler, space), measure_sum, 40)
     assert all(0 < float(params["b"]) - float(params["a"]) < 0.1 for params, _ in trials)
     assert len(set(keys(trials))) > 20
     assert max(float(params["a"]) for params, _ in trials[:24]) > 60

@@ -1,4 +1,4 @@
-"""What the conformance suite of suggesters runs: spaces, problems with a known answer, and a loop.
+"""The samplers of every backend, and problems with a known answer for them.
 
 Run as a program it prints the candidates of every backend, which another process must reproduce to the bit.
 """
@@ -15,8 +15,9 @@ import pytest
 from backtune.search.suggesters.feedback import Feedback
 from backtune.search.suggesters.samplers import make_suggester
 from backtune.search.suggesters.suggester import Suggester
-from backtune.space import Choice, Float, Int, Params, Space
+from backtune.space import Float, Params, Space
 from backtune.spec import Search
+from backtune.testing.suggesters import EVERYTHING, NUMBERS, measure_with_failures, run_search
 
 BACKENDS = ("rustuna", "optuna")
 SAMPLERS = ("tpe", "cma-es", "nsga2", "random")
@@ -24,29 +25,16 @@ CASES = [(backend, sampler) for backend in BACKENDS for sampler in SAMPLERS]
 CASES += [("auto", "grid"), ("optuna", "qmc")]
 # Gaussian processes take a large package and 50 ms a candidate.
 GP = pytest.param(
-    "optuna",
-    "gp",
+    ("optuna", "gp"),
     marks=[pytest.mark.slow, pytest.mark.skipif(find_spec("torch") is None, reason="no torch")],
 )
-every_sampler = pytest.mark.parametrize(("backend", "sampler"), [*CASES, GP])
+every_sampler = pytest.mark.parametrize(
+    ("backend", "sampler"), [*CASES, pytest.param(*GP.values[0], marks=GP.marks)]
+)
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 Problem = Callable[[Params], Feedback]
 
-NUMBERS = Space(
-    real=Float(-5, 5),
-    real_log=Float(1e-5, 1.0, log=True),
-    real_step=Float(0.0, 0.3, step=0.1),
-    fixed_real=Float(2, 2),
-    whole=Int(2, 30),
-    whole_step=Int(5, 201, step=5),
-    whole_log=Int(1, 500, log=True),
-    fixed_whole=Int(7, 7),
-    fixed_step=Int(1, 4, step=10),
-)
-EVERYTHING = Space(
-    {**NUMBERS, "text": Choice(("sma", "ema")), "alike": Choice((1, True, 1.0)), "fixed": Choice(("on",))}
-)
 PLANE = Space(x=Float(-5.0, 5.0), y=Float(-5.0, 5.0))
 CUBE = Space({f"x{i}": Float(0.0, 1.0) for i in range(3)})
 BOWL = Space({f"x{i}": Float(-5.0, 5.0) for i in range(4)})
@@ -65,27 +53,6 @@ def few(sampler: str, n: int) -> int:
 
 def space_for(sampler: str) -> Space:
     return NUMBERS if sampler == "cma-es" else EVERYTHING
-
-
-def run(search: Suggester, problem: Problem, n: int) -> list[tuple[Params, Feedback]]:
-    """Whole batches until there are ``n`` trials or none are left; the first ``n``."""
-    trials: list[tuple[Params, Feedback]] = []
-    while len(trials) < n:
-        batch = search.ask(search.batch_size)
-        if not batch:
-            break
-        results = [problem(params) for params in batch]
-        search.tell(results)
-        trials += zip(batch, results, strict=True)
-    return trials[:n]
-
-
-def eventful(params: Params) -> Feedback:
-    """A smooth loss; some of the space is infeasible, and some of it fails."""
-    if params["whole"] == 13:
-        return Feedback(None, (1.0, 1.0))
-    loss = (float(params["real"]) - 1) ** 2 + abs(int(params["whole"]) - 9) / 3 + float(params["real_step"])
-    return Feedback((loss,), (float(params["real"]) - 2, 0.1 - float(params["real_step"])))
 
 
 def sphere(params: Params) -> Feedback:
@@ -118,10 +85,13 @@ def front_area(trials: Sequence[tuple[Params, Feedback]], corner: float = 1.1) -
 
 
 def traces() -> dict[str, list[Params]]:
-    """The candidates of every backend on the eventful problem."""
+    """The candidates of every backend on a problem with failures."""
     return {
         f"{backend} {sampler}": [
-            params for params, _ in run(suggester(backend, sampler, space_for(sampler)), eventful, 120)
+            params
+            for params, _ in run_search(
+                suggester(backend, sampler, space_for(sampler)), measure_with_failures, 120
+            )
         ]
         for backend, sampler in CASES
     }
