@@ -96,7 +96,7 @@ class SweepResult:
         """Studies that failed, and why; those of permuted searches among them."""
         failed = {**self.lost, **list_failed_permutations(self.run)}
         for study in self.run.studies:
-            summary = self.run.summary(study)
+            summary = self.run.read_summary(study)
             if summary is not None and summary.failure:
                 failed[study.id] = summary.failure
         return failed

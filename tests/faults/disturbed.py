@@ -149,7 +149,11 @@ class Disturbed:
 
     def n_trials(self) -> int:
         """How many trials are in the log."""
-        return sum(count_trials(run.study_folder(name)) for run in self._runs() for name in run.started())
+        return sum(
+            count_trials(run.study_folder(name))
+            for run in self._runs()
+            for name in run.list_started_studies()
+        )
 
     @property
     def has_begun(self) -> bool:

@@ -74,7 +74,7 @@ def sweep_rows(document: dict[str, Any], runs: Path, options: Options | None = N
     result = run_sweep(SweepSpec.parse(document), str(runs), options)
     assert result.exit_status == 0, result.failures()
     studies = {
-        " ".join([entry.strategy, entry.asset, entry.timeframe, entry.fold, entry.id[-2:] if entry.peers else ""]).strip():
+        " ".join([entry.strategy, entry.asset, entry.timeframe, entry.fold.name, entry.id[-2:] if entry.peers else ""]).strip():
         _trials_row(result.trials(entry.id))
         for entry in result.run.studies
     }  # fmt: skip

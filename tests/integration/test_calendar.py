@@ -1,7 +1,6 @@
 """Where the calendar of a spec and the bars differ, whoever reads results is told, and nobody else is."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,7 @@ from backtune.data.catalog import Catalog
 from backtune.report.content import Content
 from backtune.report.pdf import document
 from backtune.report.writing import written_report
-from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.portfolio import portfolio_of
-from backtune.results.stored_sweep import StoredSweep
 from backtune.tracking.records import study_record
 
 SENTENCE = "calendar 24/7 counts 8,766 bars a year, the bars of ACME 1h show 1,843; 1,843 is used"
@@ -154,7 +151,7 @@ def test_the_printed_report_and_the_workbook_carry_it(doubted, tmp_path):
 def test_tags_of_the_tracker_carry_it(doubted):
     for row in doubted.rows():
         (study,) = (entry for entry in doubted.run.studies if entry.id == row.study)
-        record = study_record(doubted.run, study, doubted.run.summary(study), row)
+        record = study_record(doubted.run, study, doubted.run.read_summary(study), row)
         assert row.disagreement in record.tags["warnings"]
 
 
@@ -167,17 +164,3 @@ def test_a_portfolio_counts_steps_as_the_bars_show(doubted):
     assert equal.out_of_sample.volatility == pytest.approx(
         returns.std(ddof=1) * (365.25 * 5 / 7) ** 0.5, rel=0.01
     )
-
-
-def test_a_folder_of_before_it_was_kept_has_no_number(doubted, tmp_path):
-    run = doubted.run
-    study = run.studies[0]
-    older = replace(run, folder=tmp_path)
-    older.study_folder(study.id).mkdir(parents=True)
-    replace(run.summary(study), annualisation=None).write(older.study_folder(study.id))
-    content = json.loads((older.study_folder(study.id) / "summary.json").read_text())
-    del content["annualisation"]
-    (older.study_folder(study.id) / "summary.json").write_text(json.dumps(content))
-    older.write()
-    (row,) = build_leaderboard(StoredSweep.open(tmp_path), top=0, study=study.id)
-    assert (row.to_json()["bars_per_year"], row.disagreement) == (None, "")

@@ -156,7 +156,7 @@ def test_what_is_kept_of_the_returns_is_that_of_the_metrics(luck, edge):
     year = math.sqrt(365.25 * 24)
     for result in (luck, edge):
         for study in result.run.studies:
-            (winner,) = result.run.summary(study).winners
+            (winner,) = result.run.read_summary(study).winners
             assert winner.is_shape.n_returns == 291 * 24
             assert winner.is_shape.sharpe * year == pytest.approx(winner.is_metrics["sharpe_ratio"], rel=1e-6)
             assert winner.oos_interval.sharpe == pytest.approx(winner.oos_metrics["sharpe_ratio"], rel=1e-6)

@@ -70,9 +70,9 @@ def test_a_trial_that_was_stopped_early_is_pruned(tmp_path, market, objectives):
     assert export_study(run, entry, storage) == 0
     trials = load(storage, entry.id).get_trials()
     pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
-    assert len(pruned) == run.summary(entry).n_stopped > 0
+    assert len(pruned) == run.read_summary(entry).n_stopped > 0
     assert all(trial.user_attrs["reason"].startswith("stopped early") for trial in pruned)
-    assert len(load(storage, entry.id).best_trials) == len(run.summary(entry).winners)
+    assert len(load(storage, entry.id).best_trials) == len(run.read_summary(entry).winners)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
@@ -83,7 +83,7 @@ def test_optuna_finds_the_same_trials_and_the_same_best(tmp_path, finished, kind
         assert export_study(finished, entry, storage) == 0
         study = load(storage, entry.id)
         trials = study.get_trials()
-        summary = finished.summary(entry)
+        summary = finished.read_summary(entry)
         states = [trial.state for trial in trials]
         assert len(trials) == 40
         assert states.count(TrialState.FAIL) == summary.n_failed

@@ -40,7 +40,7 @@ def test_the_leaderboard_has_one_row_for_all_of_them(together):
 
 def test_each_takes_in_the_best_of_the_others_one_round_later(together):
     first, *others = [
-        TrialLog(together.run.study_folder(s.id), s.parameters(), 1).read() for s in together.run.studies
+        TrialLog(together.run.study_folder(s.id), s.parse_space(), 1).read() for s in together.run.studies
     ]
     best = max((t for log in others for t in log[:96] if t.state == "complete"), key=lambda t: t.values[0])
     assert first[192].params == best.params

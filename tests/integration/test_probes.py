@@ -51,7 +51,7 @@ def probes(run, strategy):
 def test_the_best_has_neighbours_that_the_search_left_out(sparse):
     for study in sparse.run.studies:
         found = read_probes(sparse.run.study_folder(study.id))
-        space = study.parameters()
+        space = study.parse_space()
         assert 8 <= len(found) <= 16
         log = TrialLog(sparse.run.study_folder(study.id), space, 1).read()
         assert [trial.number for trial in log] == list(range(24))
@@ -70,9 +70,9 @@ def test_the_best_has_neighbours_that_the_search_left_out(sparse):
 
 
 def test_a_probe_is_a_backtest_on_the_bars_of_the_search(sparse):
-    stages = StudyContextLoader(sparse.run)
+    contexts = StudyContextLoader(sparse.run)
     for study in sparse.run.studies:
-        bars = stages.of(study).search.bars
+        bars = contexts.load(study).train_window.bars
         for probe in read_probes(sparse.run.study_folder(study.id)):
             metrics = backtest(study.strategy, probe.params, bars).metrics
             assert metrics == probe.metrics
@@ -126,7 +126,7 @@ def test_a_sweep_that_was_stopped_while_looking_is_not_finished(sparse, tmp_path
     folder = tmp_path / "run"
     shutil.copytree(sparse.run.folder, folder)
     run = replace(sparse.run, folder=folder)
-    replace(run.summary(run.studies[0]), is_probed=False).write(run.study_folder(run.studies[0].id))
+    replace(run.read_summary(run.studies[0]), is_probed=False).write(run.study_folder(run.studies[0].id))
     assert [study.id for study in list_unfinished_studies(run)] == [run.studies[0].id]
 
 
@@ -246,7 +246,7 @@ def test_probing_a_spec_from_a_file_twice_is_the_same(sparse, market, tmp_path):
 
 def test_more_peaks_than_there_is_room_for_are_left_out(sparse):
     study = next(study for study in sparse.run.studies if study.strategy == "RSIStrategy")
-    space = study.parameters()
+    space = study.parse_space()
     trials = TrialLog(sparse.run.study_folder(study.id), space, 1).read()
     columns = {name: [trial.params[name] for trial in trials] for name in space}
     values = [trial.values[0] for trial in trials]

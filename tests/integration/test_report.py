@@ -80,7 +80,7 @@ def test_every_figure_and_chart_says_what_it_shows(page, undisturbed):
     # Equity, drawdown, trades, progress, coordinates, plateau and halves in two widths, a slice for each parameter, and a
     # map in two widths for each study but one, which has too few complete trials to say which parameters matter.
     studies = undisturbed.run.studies
-    n_slices = sum(len(study.parameters()) for study in studies)
+    n_slices = sum(len(study.parse_space()) for study in studies)
     assert page.texts.count("Too few complete trials, or no parameter that makes a difference.") == 1
     assert len(svgs) == 14 * len(studies) + 2 * (len(studies) - 1) + n_slices
     assert all(table.get("aria-label") for table in page.of("table") if table["class"] == "heat")
@@ -236,7 +236,7 @@ def test_winners_of_every_scheme_are_replayed(market, tmp_path, validation):
         assert study.gap == ""
         assert len(study.replay.train.trades) == study.winner.is_metrics["total_trades"]
         assert len(study.replay.test.trades) == study.winner.oos_metrics["total_trades"]
-        assert (entry.fold in study.title) == (validation["method"] == "walk_forward")
+        assert (entry.fold.name in study.title) == (validation["method"] == "walk_forward")
     text = html_report(content)
     assert ("tests as one backtest" in text) == (validation["method"] == "walk_forward")
 
@@ -291,7 +291,7 @@ def test_other_bars_than_the_sweeps_are_not_passed_off_as_its_own(undisturbed):
     run = replace(undisturbed.run, spec=spec.model_copy(update={"execution": Execution(fee_bps=50)}))
     study = Content(run).of_study(run.studies[0].id)
     assert study.replay is None
-    assert "are no longer those of the sweep: total_return is" in study.gap
+    assert "are no longer those of the sweep: total_return of" in study.gap
 
 
 def test_an_unknown_study_and_a_place_that_cannot_be_written_are_one_line(undisturbed, tmp_path):

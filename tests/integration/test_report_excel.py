@@ -106,7 +106,7 @@ def test_the_trials_are_those_of_the_log(book, undisturbed):
         own = [line for line in lines if line["study"] == study.id]
         assert [line["number"] for line in own] == log["number"].to_list()
         assert all(map(same, (line["objective_sharpe_ratio"] for line in own), log["values_0"].to_list()))
-        for name in study.parameters():
+        for name in study.parse_space():
             assert all(map(same, (line[f"params_{name}"] for line in own), log[f"params_{name}"].to_list()))
         others = [name for name in lines[0] if name.startswith("params_") and name[7:] not in study.space]
         assert {line[name] for line in own for name in others} <= {None}

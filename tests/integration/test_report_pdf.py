@@ -61,7 +61,7 @@ def test_every_study_starts_a_page_and_every_figure_says_what_it_shows(undisturb
     assert titles == ["small", "Leaderboard", "Sharpe ratio by asset and timeframe", *names]
     images = queried(shown, "image")
     # Seven figures and two to three slices, and a map but for the one that has too few complete trials.
-    n_slices = sum(len(study.parameters()) for study in undisturbed.run.studies)
+    n_slices = sum(len(study.parse_space()) for study in undisturbed.run.studies)
     assert len(images) == 7 * len(rows) + (len(rows) - 1) + n_slices
     assert all(len(image["alt"]) > 20 for image in images)
 

@@ -48,12 +48,12 @@ def test_walk_forward(market, tmp_path):
     validation = {"method": "walk_forward", "folds": 3, "train": "90d", "test": "60d"}
     result = run_sweep(spec(market, validation), tmp_path, INLINE)
     assert result.exit_status == 0
-    assert sorted((s.strategy, s.fold) for s in result.run.studies) == [
+    assert sorted((s.strategy, s.fold.name) for s in result.run.studies) == [
         (strategy, f"walk{i}") for strategy in ("MACDStrategy", "RSIStrategy") for i in (1, 2, 3)
     ]
     bars = backtune.load_bars(market, "AAA", "1h")
     end = int(bars.timestamp[-1]) + bars.timeframe.microseconds
-    folds = {study.id: int(study.fold[-1]) for study in result.run.studies}
+    folds = {study.id: int(study.fold.name[-1]) for study in result.run.studies}
     for row in (fold for whole in result.rows() for fold in whole.folds):
         start = end - (4 - folds[row.study]) * 60 * DAY
         train = bars[slice(*np.searchsorted(bars.timestamp, [start - 90 * DAY, start]).tolist())]
@@ -65,7 +65,7 @@ def test_kfold(market, tmp_path):
     validation = {"method": "kfold", "folds": 4, "deviation": 0.5, "test_fraction": 0.25, "embargo": 0.0}
     result = run_sweep(spec(market, validation), tmp_path, INLINE)
     assert result.exit_status == 0
-    assert [study.fold for study in result.run.studies] == ["kfold", "kfold"]
+    assert [study.fold.name for study in result.run.studies] == ["kfold", "kfold"]
     written = json.loads((result.run.folder / "sweep.json").read_text())["spec"]["validation"]
     assert written == {**validation, "purge_bars": 0, "permutations": 0, "permuted_rows": 3}
     bars = backtune.load_bars(market, "AAA", "1h")

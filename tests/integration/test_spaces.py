@@ -70,7 +70,7 @@ def test_a_conditional_space_is_searched_stored_and_replayed(tmp_path, market, s
     assert (trials["params_margin"].is_not_null() == is_level).all()
     assert set(trials["params_depth"].drop_nulls()) <= {"1", "2.5"}
     assert (trials.filter(is_time)["params_hold"] < trials.filter(is_time)["params_period"]).all()
-    space = entry.parameters()
+    space = entry.parse_space()
     for row in trials.iter_rows(named=True):
         assert space.select_active(decode_params(row, space)) == decode_params(row, space)
     # A larger budget replays the rows of the smaller one before it goes on.

@@ -102,13 +102,13 @@ def test_a_walk_forward_is_its_tests_as_one(walked):
     stress = stress_winner(walked, row)
     assert stress.metrics == row.oos_metrics == backtest_walk_forward(walked, row.folds).metrics
     (other,) = stress.elsewhere
-    stages = StudyContextLoader(walked)
-    entries = {(study.asset, study.fold): study for study in walked.studies}
+    contexts = StudyContextLoader(walked)
+    entries = {(study.asset, study.fold.name): study for study in walked.studies}
     pieces = []
     for fold in row.folds:
-        stage = stages.of(entries[other.asset, fold.fold])
-        pieces.append((fold.params, stage.test))
-    assert other.metrics == stage.scorer.chained(pieces).metrics
+        context = contexts.load(entries[other.asset, fold.fold])
+        pieces.append((fold.params, context.test_window))
+    assert other.metrics == context.scorer.chained(pieces).metrics
     # A fold by itself has a stress too.
     fold = row.folds[0]
     assert stress_winner(walked, fold).metrics == fold.oos_metrics

@@ -98,7 +98,7 @@ def test_a_warm_start_from_other_bars_carries_nothing(tmp_path, walk):
     early = sweep(walk, tmp_path / "a", data={"end": "2021-02-01"})
     late = sweep(walk, tmp_path / "b", warm_start=early, data={"start": "2021-02-01"})
     assert late.run.studies[0].known_until is not None
-    assert late.run.studies[0].sources == []
+    assert late.run.studies[0].sources == ()
     assert evidence_of(late).n_elsewhere == 0
 
 
@@ -127,9 +127,9 @@ def test_other_seeds_and_specs_on_the_same_bars_count(tmp_path, walk):
 def test_windows_that_do_not_overlap_do_not_count_and_a_test_window_neither(tmp_path, walk):
     # 125 days: this one searches 87 of them and tests on the rest.
     whole = sweep(walk, tmp_path)
-    test = whole.run.studies[0].planned.test
+    test = whole.run.studies[0].fold.test
     later = sweep(walk, tmp_path, data={"start": "2021-03-29"})
-    assert later.run.studies[0].planned.train.start == test.start
+    assert later.run.studies[0].fold.train.start == test.start
     assert (evidence_of(whole).n_elsewhere, evidence_of(later).n_elsewhere) == (0, 0)
     # Two months of the whole window: the moments are of other bars, and the numbers are added.
     within = sweep(walk, tmp_path, trials=30, data={"end": "2021-03-01"}, name="two")
@@ -186,7 +186,7 @@ def test_islands_count_together(tmp_path, walk):
 def test_equal_trials_are_counted_once(tmp_path, walk):
     first = sweep(walk, tmp_path, trials=30)
     folder = first.run.study_folder(first.run.studies[0].id)
-    log, train = read_log(folder), first.run.studies[0].planned.train
+    log, train = read_log(folder), first.run.studies[0].fold.train
     twin = RelatedStudy(tmp_path / "twin" / "studies" / "twin", train, 60)
     write_segment(twin.folder, pl.concat([log, log.with_columns(number=pl.col("number") + len(log))]))
     found = count_search_trials(log, train, [twin])
@@ -215,18 +215,6 @@ def test_a_sweep_that_cannot_be_read_is_named_and_costs_nothing_else(tmp_path, w
     assert row.evidence.n_elsewhere == 60
     assert row.evidence.dsr is not None
     assert [text for text in row.warnings if text.startswith("trials of another sweep are not counted: ")]
-
-
-def test_the_folder_of_an_older_warm_start_says_that_its_source_is_not_known(tmp_path, walk):
-    cold = sweep(walk, tmp_path / "a")
-    warm = sweep(walk, tmp_path / "b", warm_start=cold)
-    path = warm.run.folder / "sweep.json"
-    content = json.loads(path.read_text())
-    for study in content["studies"]:
-        del study["sources"]
-    path.write_text(json.dumps(content))
-    (row,) = replace(warm, run=StoredSweep.open(warm.run.folder)).rows()
-    assert any("its folder is too old to name it" in text for text in row.warnings)
 
 
 def test_an_asset_of_the_same_name_in_another_catalog_is_another_asset(tmp_path, walk):

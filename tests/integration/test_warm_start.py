@@ -13,7 +13,7 @@ from backtune.sweep import run_sweep
 
 def winners_of(result, strategy, asset):
     entry = next(e for e in result.run.studies if (e.strategy, e.asset) == (strategy, asset))
-    return [winner.params for winner in result.run.summary(entry).winners]
+    return [winner.params for winner in result.run.read_summary(entry).winners]
 
 
 def firsts(market, earlier, **changes):
@@ -33,7 +33,8 @@ def test_studies_begin_with_the_winners_of_their_cell(tmp_path, market, undistur
             e for e in undisturbed.run.studies if (e.strategy, e.asset) == (entry.strategy, entry.asset)
         )
         best, earlier = (
-            run.summary(e).winners[0].values for run, e in ((result.run, entry), (undisturbed.run, before))
+            run.read_summary(e).winners[0].values
+            for run, e in ((result.run, entry), (undisturbed.run, before))
         )
         assert best >= earlier
     again = run_sweep(spec, tmp_path / "again", INLINE)
@@ -133,22 +134,6 @@ def test_who_begins_with_what_was_found_on_its_test_is_told(tmp_path, market):
     assert [study.has_seen_test for study in heir.run.studies] == [True]
     assert any(warning.startswith("looks ahead: ") for warning in heir.rows()[0].warnings)
     assert not any(warning.startswith("looks ahead: ") for warning in again.rows()[0].warnings)
-
-
-def test_an_earlier_sweep_that_does_not_say_what_it_saw_is_taken_as_it_is(tmp_path, market, undisturbed):
-    content = json.loads((undisturbed.run.folder / "sweep.json").read_text())
-    for study in content["studies"]:
-        del study["span"], study["windows"], study["known_until"]
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old/sweep.json").write_text(json.dumps(content))
-    (tmp_path / "old/studies").symlink_to(undisturbed.run.folder / "studies")
-    spec = parsed(
-        market,
-        search={"warm_start": str(tmp_path / "old")},
-        data={"start": "2021-03-01", "end": "2021-10-01"},
-    )
-    studies = studies_of(spec)
-    assert all(study.first and study.known_until is None for study in studies)
 
 
 def test_the_plan_says_it_before(tmp_path, market, undisturbed):

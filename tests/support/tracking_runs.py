@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from oracles import DAY, make_bars
-from stored_sweeps import SHARPE_RATIO
+from stored_sweeps import stored_study
 
 from backtune.data.bars import Bars
 from backtune.results.best_trials import select_best_trials
@@ -69,10 +69,9 @@ def make_sweep(
         }
     )
     studies = tuple(
-        StoredStudy(
-            id=f"ma-{asset.lower()}", strategy=STRATEGY, asset=asset, timeframe="1d", fold="",
-            objectives=SHARPE_RATIO, budget=budget, space=strategy_ref(STRATEGY).load().space().to_json(),
-            data_fingerprint="f" * 64, backend="rustuna", span=[0, 400 * DAY], results_version="c" * 12,
+        stored_study(
+            f"ma-{asset.lower()}", strategy=STRATEGY, asset=asset, timeframe="1d", budget=budget,
+            space=strategy_ref(STRATEGY).load().space().to_json(), span=(0, 400 * DAY),
         )
         for asset in assets
     )  # fmt: skip

@@ -81,7 +81,7 @@ def _metadata(content: Content, study: StudyContent, row: Row | None) -> dict[st
     return {
         "sweep_id": run.sweep_id, "name": run.name, "version": run.version,
         "study": entry.id, "strategy": entry.strategy, "asset": entry.asset, "timeframe": entry.timeframe,
-        "fold": entry.fold, "trial": row.trial if row is not None else None,
+        "fold": entry.fold.name, "trial": row.trial if row is not None else None,
         "n_trials": row.n_trials if row is not None else study.n_trials,
         "n_studies_of_sweep": len(run.studies), "n_trials_of_sweep": content.n_trials,
         "objectives": [str(objective) for objective in entry.objectives],

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from backtune.errors import ReportError, ResultsError, SpecError
+from backtune.errors import BacktuneError, ResultsError, SpecError
 from backtune.report.importance import importance
-from backtune.report.replay import Replay, Replayer
+from backtune.report.replay import Replay, replay_winner
 from backtune.report.surroundings import Surroundings, surroundings_of
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.leaderboard.row import Row
@@ -106,7 +106,7 @@ class StudyContent:
     @property
     def title(self) -> str:
         """Its cell, and the fold where there are several."""
-        fold = f" {self.entry.fold}" if self.entry.fold.startswith("walk") else ""
+        fold = f" {self.entry.fold.name}" if self.entry.fold.name.startswith("walk") else ""
         return f"{self.entry.strategy} {self.entry.asset} {self.entry.timeframe}{fold}"
 
     @property
@@ -172,8 +172,7 @@ class Content:
         self.objectives = run.spec.search.objectives
         self.is_validated: bool = run.spec.validation.method != "none"
         self._entries = {entry.id: entry for entry in run.studies}
-        self._replayer: Replayer | None = None
-        self._stages: StudyContextLoader | None = None
+        self._contexts = StudyContextLoader(run)
 
     @property
     def n_trials(self) -> int:
@@ -194,7 +193,7 @@ class Content:
 
     def fold(self, row: Row) -> str:
         """Of a row's study; empty where it stands for all folds of a walk-forward."""
-        return "" if row.folds else self._entries[row.study].fold
+        return "" if row.folds else self._entries[row.study].fold.name
 
     def section_of(self, row: Row) -> str:
         """Where in a report a row is told of: its study, or for all folds of a walk-forward their cell."""
@@ -202,9 +201,8 @@ class Content:
 
     def stitched(self, row: Row) -> tuple[WalkForwardBacktest | None, str]:
         """The tests of a walk-forward's row as one backtest, or why they cannot be had."""
-        self._stages = self._stages or StudyContextLoader(self.run)
         try:
-            return backtest_walk_forward(self.run, row.folds, self._stages), ""
+            return backtest_walk_forward(self.run, row.folds, self._contexts), ""
         except ResultsError as error:
             return None, str(error)
 
@@ -215,19 +213,18 @@ class Content:
 
     def stress(self, row: Row) -> tuple[Stress | None, str]:
         """Return the stress of a row's winner, or why it cannot be had."""
-        self._stages = self._stages or StudyContextLoader(self.run)
         try:
-            return stress_winner(self.run, row, self._stages), ""
+            return stress_winner(self.run, row, self._contexts), ""
         except ResultsError as error:
             return None, str(error)
 
     def of_study(self, study_id: str, *, replayed: bool = True) -> StudyContent:
         """All there is to tell of a study; ``replayed`` or from the folder alone."""
         entry = self._entries[study_id]
-        summary = self.run.summary(entry)
+        summary = self.run.read_summary(entry)
         winners = summary.winners if summary else ()
         log = read_log(self.run.study_folder(entry.id))
-        space = entry.parameters()
+        space = entry.parse_space()
         objectives = entry.objectives
         replay, gap = self._replay(entry, winners[0]) if winners and replayed else (None, "")
         rows = [one for row in self.rows for one in row.folds or (row,) if one.study == entry.id]
@@ -252,10 +249,9 @@ class Content:
         return [probe for folder in folders for probe in read_probes(folder)]
 
     def _replay(self, entry: StoredStudy, winner: Winner) -> tuple[Replay | None, str]:
-        self._replayer = self._replayer or Replayer(self.run)
         try:
-            return self._replayer.replay(entry, winner), ""
-        except ReportError as error:
+            return replay_winner(self._contexts.load(entry), winner, entry.id), ""
+        except (BacktuneError, OSError) as error:
             return None, str(error)
 
 

@@ -129,7 +129,7 @@ def _cell(content: Content, row: Row) -> tuple[str, ...]:
 
 
 def _trials(content: Content, told: Sequence[StoredStudy]) -> Sheet:
-    params = list(dict.fromkeys(name for entry in told for name in entry.parameters()))
+    params = list(dict.fromkeys(name for entry in told for name in entry.parse_space()))
     columns = _columns(
         *_CELL, "number", "state", "reason", *(f"{_OBJECTIVE}{objective.metric}" for objective in content.objectives),
         *(f"{_PARAMETER}{name}" for name in params), *metric_names(), "duration_seconds",
@@ -141,8 +141,8 @@ def _trial_lines(
     content: Content, told: Sequence[StoredStudy], params: Sequence[str]
 ) -> Iterator[tuple[Field, ...]]:
     for entry in told:
-        cell = (entry.strategy, entry.asset, entry.timeframe, entry.fold, entry.id)
-        log, space = read_log(content.run.study_folder(entry.id)), entry.parameters()
+        cell = (entry.strategy, entry.asset, entry.timeframe, entry.fold.name, entry.id)
+        log, space = read_log(content.run.study_folder(entry.id)), entry.parse_space()
         for row in log.iter_rows(named=True) if log is not None else ():
             yield (*cell, *_trial_fields(row, space, params, len(entry.objectives)))
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isclose
 
 import numpy as np
 import polars as pl
 
-from backtune.errors import BacktuneError, ReportError
 from backtune.results.log.summary import Winner
-from backtune.results.stored_sweep import StoredStudy, StoredSweep
+from backtune.results.study_context import StudyContext
 from backtune.results.trial import Metrics
-from backtune.search.planning.plan import studies_of
-from backtune.search.study_loop.study import Study
 from backtune.simulation.regimes import performance_by_regime
-from backtune.simulation.simulation import Result
 from backtune.simulation.window import BarWindow
-from backtune.validation.folds import purge_fold
-from backtune.validation.windows import search_window, validation_window
+from backtune.space import Params
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class WindowReplay:
     """The winner on one window.
 
     Attributes:
@@ -57,11 +50,11 @@ class Replay:
     """
 
     initial_cash: float
-    train: Part
-    test: Part | None
+    train: WindowReplay
+    test: WindowReplay | None
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[WindowReplay, ...]:
         return (self.train,) if self.test is None else (self.train, self.test)
 
     @property
@@ -92,79 +85,37 @@ class Replay:
         return np.concatenate(found)
 
 
-class Replayer:
-    """Replays the winners of a run from the bars of its spec; what cannot be had is said once for all of them.
+def replay_winner(context: StudyContext, winner: Winner, study: str) -> Replay:
+    """Backtest the winner of a study again, on the window of the search and in its test.
 
     Args:
-        run: its spec is planned once more, which reads the catalog's manifest.
+        context: The context of the study.
+        winner: The winner.
+        study: The id of the study.
+
+    Raises:
+        ResultsError: The bars or the strategy give other numbers than the sweep has.
+        CatalogError: There is no bar in a window.
+        StrategyError: The strategy fails.
     """
-
-    def __init__(self, run: StoredSweep) -> None:
-        self._studies: Sequence[Study] = ()
-        self._problem = ""
-        try:
-            self._studies = studies_of(run.spec, run.folder.parent)
-        except (BacktuneError, OSError) as error:
-            self._problem = str(error)
-
-    def replay(self, entry: StoredStudy, winner: Winner) -> Replay:
-        """The winner of a study.
-
-        Raises:
-            ReportError: the bars or the strategy are not there, or give other numbers than the sweep has.
-        """
-        if self._problem:
-            raise ReportError(self._problem)
-        study = next((study for study in self._studies if _cell(study) == _cell_of(entry)), None)
-        if study is None:
-            raise ReportError("the spec no longer has this study")
-        try:
-            return _replayed(study, winner)
-        except ReportError:
-            raise
-        except (BacktuneError, OSError) as error:
-            raise ReportError(str(error)) from error
-
-
-def _replayed(study: Study, winner: Winner) -> Replay:
-    bars = study.bars.load()
-    fold = purge_fold(study.fold, bars.timestamp)
-    train = search_window(bars, fold.train, fold.parts)
-    test = None if fold.test is None else validation_window(bars, fold.test)
-    inside = _result(study, winner, train, winner.is_metrics)
-    outside = None if test is None else _result(study, winner, test, winner.oos_metrics or {})
-    cash = study.execution.initial_cash
+    test = context.test_window
     return Replay(
-        initial_cash=cash,
-        train=_part(train, inside, cash),
-        test=None if test is None or outside is None else _part(test, outside, cash),
+        initial_cash=context.scorer.execution.initial_cash,
+        train=_replay_window(context, context.train_window, winner.params, winner.is_metrics, study),
+        test=None
+        if test is None
+        else _replay_window(context, test, winner.params, winner.oos_metrics or {}, study),
     )
 
 
-def _result(study: Study, winner: Winner, window: BarWindow, metrics: Metrics) -> Result:
-    result = study.scorer.chained([(winner.params, window)])
-    for name, value in metrics.items():
-        again = result.metrics[name]
-        if (again is None) != (value is None) or not isclose(again or 0.0, value or 0.0, rel_tol=1e-9):
-            raise ReportError(
-                f"the bars or the code are no longer those of the sweep: {name} is {again} now, and was {value}"
-            )
-    return result
-
-
-def _part(window: BarWindow, result: Result, initial_cash: float) -> Part:
-    return Part(
+def _replay_window(
+    context: StudyContext, window: BarWindow, params: Params, metrics: Metrics, study: str
+) -> WindowReplay:
+    result = context.backtest_again(params, window, metrics, study)
+    return WindowReplay(
         opens=window.prices.timestamp,
         close=window.prices.close,
         equity=result.equity,
         trades=result.trades,
-        regimes=performance_by_regime(result.equity, window.bars, initial_cash),
+        regimes=performance_by_regime(result.equity, window.bars, context.scorer.execution.initial_cash),
     )
-
-
-def _cell(study: Study) -> tuple[str, ...]:
-    return study.strategy.name, study.bars.asset, study.bars.timeframe, study.fold.name
-
-
-def _cell_of(entry: StoredStudy) -> tuple[str, ...]:
-    return entry.strategy, entry.asset, entry.timeframe, entry.fold

@@ -59,11 +59,11 @@ def parts_of(run: StoredSweep, members: Sequence[Row]) -> tuple[tuple[Part, ...]
             or the strategy give other numbers than the sweep has.
         DataError, SpecError, StrategyError: they are not there.
     """
-    stages, studies = StudyContextLoader(run), {study.id: study for study in run.studies}
+    contexts, studies = StudyContextLoader(run), {study.id: study for study in run.studies}
     step = step_of([Timeframe.parse(row.timeframe) for row in members])
     found = []
     for folds in zip(*(row.folds or (row,) for row in members), strict=True):
-        curves = [_curves(fold, stages.of(studies[fold.study])) for fold in folds]
+        curves = [_curves(fold, contexts.load(studies[fold.study])) for fold in folds]
         inside, outside = (common_returns(side, step) for side in zip(*curves, strict=True))
         name = folds[0].fold
         for what, (moments, _) in (("in sample", inside), ("out of sample", outside)):
@@ -76,17 +76,19 @@ def parts_of(run: StoredSweep, members: Sequence[Row]) -> tuple[tuple[Part, ...]
     return tuple(found), step
 
 
-def _curves(fold: Row, stage: StudyContext) -> tuple[Curve, Curve]:
+def _curves(fold: Row, context: StudyContext) -> tuple[Curve, Curve]:
     """What a winner made on the window of its search and in its test."""
-    test = stage.test
+    test = context.test_window
     assert test is not None  # noqa: S101
-    return _curve(fold, stage, stage.search, fold.is_metrics), _curve(fold, stage, test, fold.oos_metrics)
+    return _curve(fold, context, context.train_window, fold.is_metrics), _curve(
+        fold, context, test, fold.oos_metrics
+    )
 
 
-def _curve(fold: Row, stage: StudyContext, window: BarWindow, metrics: Metrics) -> Curve:
+def _curve(fold: Row, context: StudyContext, window: BarWindow, metrics: Metrics) -> Curve:
     params = fold.params if fold.values is not None else None
-    result = stage.scorer.chained([(params, window)])
+    result = context.scorer.chained([(params, window)])
     if params is not None:
         check_same_metrics(result.metrics, metrics, fold.study)
     closes = window.bars.timeframe.ends(window.prices.timestamp)
-    return Curve(closes, result.equity, stage.scorer.execution.initial_cash)
+    return Curve(closes, result.equity, context.scorer.execution.initial_cash)

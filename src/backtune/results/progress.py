@@ -85,7 +85,7 @@ class ProgressReader:
         folder = self._run.study_folder(seen.study.id)
         fresh = [name for name in names_in(folder) if _SEGMENT.fullmatch(name) and name not in seen.segments]
         self._count(seen, fresh)
-        summary = self._run.summary(seen.study)
+        summary = self._run.read_summary(seen.study)
         if summary is not None and summary.winners and summary.n_trials >= seen.n_trials:
             # The winner is the best of all segments, which need not be opened then.
             self._take(summary.winners[0].values[0], seen.study)
@@ -141,17 +141,17 @@ def read_best_params(run: StoredSweep, study_id: str) -> Params | None:
         return None
     objective = study.objectives[0]
     best = complete.sort("values_0", descending=not objective.minimize, maintain_order=True).head(1)
-    return decode_params(best.row(0, named=True), study.parameters())
+    return decode_params(best.row(0, named=True), study.parse_space())
 
 
 def list_unfinished_studies(run: StoredSweep) -> Sequence[StoredStudy]:
     """The studies of the plan that are not complete; failed ones are among them, and are tried again."""
-    started = set(run.started())
+    started = set(run.list_started_studies())
     return [study for study in run.studies if study.id not in started or not _is_complete(run, study)]
 
 
 def _is_complete(run: StoredSweep, study: StoredStudy) -> bool:
-    summary = run.summary(study)
+    summary = run.read_summary(study)
     return summary is not None and summary.covers(study.budget)
 
 

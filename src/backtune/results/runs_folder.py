@@ -37,7 +37,7 @@ def adopt_repeated_studies(run: StoredSweep) -> None:
     Raises:
         ResultsError: the folder cannot be written.
     """
-    missing = {study.id for study in run.studies} - set(run.started())
+    missing = {study.id for study in run.studies} - set(run.list_started_studies())
     for name, folder in sorted(find_study_folders(run.folder.parent, missing).items()):
         log = read_log(folder)
         if log is not None:

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, Any, Final
 
 import polars as pl
@@ -28,90 +28,95 @@ _BETWEEN_TRIES_SECONDS: Final = 0.05
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """What the sweep's folder says of a study.
+    """A study as the sweep's folder describes it.
 
     Attributes:
-        id: name of its folder.
-        strategy, asset, timeframe, fold: its cell and fold.
-        objectives: as in the spec.
-        budget: trials planned.
-        space: the ranges searched, as plain data.
-        data_fingerprint, backend: of the bars, and what suggests the candidates.
-        peers: ids of the other islands of the same search.
-        results_version: of what decides its results, the strategy's own code included; empty in older folders.
-        span: start and end of its bars in microseconds since the epoch, UTC; empty in folders of before it was kept.
-        windows: its fold as plain data, as planned; see :meth:`planned`. Empty as ``span``.
-        known_until: the end of the latest bar on which an earlier sweep had found the parameters that it begins with; None where
-            it begins with none, or where that is not known.
+        id: The name of the study's folder.
+        strategy, asset, timeframe: The cell of the study.
+        fold: The windows as planned; a train window ends earlier where bars are missing, see
+            :func:`~backtune.validation.folds.purge_fold`.
+        objectives: The objectives of the spec.
+        budget: The number of trials planned.
+        space: The ranges that are searched, as plain data.
+        data_fingerprint: The content id of the bars.
+        span: The start and the end of the bars, in microseconds since the epoch, UTC.
+        backend: The library that suggests the candidates, with its version.
+        results_version: The version of all code that decides the results, the strategy's own included.
+        peers: The ids of the other islands of the same search.
+        known_until: The end of the latest bar on which an earlier sweep had found the parameters that this study begins with;
+            None where it begins with none.
         sources: The studies of earlier sweeps whose trials found those parameters, and the studies that these had begun with,
-            as far as they searched in its train window: ``sweep``, the folder; ``study``, the id; ``train``, the two ends of
-            the window, or None. None in folders of before it was kept.
+            as far as they searched in the train window: ``sweep``, the folder; ``study``, the id; ``train``, the two ends of
+            the window.
     """
 
     id: str
     strategy: str
     asset: str
     timeframe: str
-    fold: str
+    fold: Fold
     objectives: tuple[Objective, ...]
     budget: int
-    space: dict[str, Any] = field(default_factory=dict)
-    data_fingerprint: str = ""
-    backend: str = ""
-    peers: list[str] = field(default_factory=list)
-    results_version: str = ""
-    span: list[int] = field(default_factory=list)
-    windows: dict[str, Any] = field(default_factory=dict)
+    space: dict[str, Any]
+    data_fingerprint: str
+    span: tuple[int, int]
+    backend: str
+    results_version: str
+    peers: tuple[str, ...] = ()
     known_until: int | None = None
-    sources: list[dict[str, Any]] | None = None
+    sources: tuple[dict[str, Any], ...] = ()
 
     @property
     def has_seen_test(self) -> bool:
-        """Whether it begins with parameters that were found on bars of its own test, or later ones."""
-        test = self.planned.test if self.planned else None
+        """Tell whether the study begins with parameters that were found on bars of its own test, or on later ones."""
+        test = self.fold.test
         return test is not None and self.known_until is not None and self.known_until > test.start
 
     @property
     def cell(self) -> tuple[str, str, str]:
-        """Strategy, asset and timeframe."""
+        """The strategy, the asset and the timeframe."""
         return self.strategy, self.asset, self.timeframe
 
     @property
-    def planned(self) -> Fold | None:
-        """Its fold; a train window ends earlier where bars are missing, see :func:`~backtune.validation.folds.purge_fold`."""
-        return Fold.of_json(self.windows) if self.windows else None
-
-    @property
     def search_id(self) -> str:
-        """The same for all islands of a search; the study's own where there are none."""
+        """The id of the search, the same for all of its islands; the study's own where there are none."""
         return min((self.id, *self.peers))
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> StoredStudy:
         """Read the plain data of :meth:`to_json`."""
-        objectives = tuple(Objective.parse(text) for text in content["objectives"])
-        return cls(**{**content, "objectives": objectives})
+        return cls(
+            **{
+                **content,
+                "fold": Fold.from_json(content["fold"]),
+                "objectives": tuple(Objective.parse(text) for text in content["objectives"]),
+                "span": tuple(content["span"]),
+                "peers": tuple(content["peers"]),
+                "sources": tuple(content["sources"]),
+            }
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for ``sweep.json``."""
-        return {**vars(self), "objectives": [str(objective) for objective in self.objectives]}
+        objectives = [str(objective) for objective in self.objectives]
+        return {**vars(self), "fold": self.fold.to_json(), "objectives": objectives}
 
-    def parameters(self) -> Space:
-        """The space as an object."""
+    def parse_space(self) -> Space:
+        """Return the space as an object."""
         return parse_space(self.space, key=self.id)
 
 
 @dataclass(frozen=True)
 class StoredSweep:
-    """One sweep's folder, as its ``sweep.json`` describes it.
+    """A sweep's folder, as its ``sweep.json`` describes it.
 
     Attributes:
-        folder: where it is.
-        sweep_id: content id of the spec.
-        name: of the sweep.
+        folder: The place of the folder.
+        sweep_id: The content id of the spec.
+        name: The name of the sweep.
         spec: The spec, with the budget of the latest start.
-        studies: of the current plan; folders of other studies are results of earlier data or code.
-        version: of backtune.
+        studies: The studies of the current plan; folders of other studies hold results of earlier data or code.
+        version: The version of backtune that planned the studies.
     """
 
     folder: Location
@@ -123,7 +128,7 @@ class StoredSweep:
 
     @property
     def searches(self) -> dict[str, list[StoredStudy]]:
-        """The studies of each search by :attr:`StudyEntry.search_id`, in order: several where there are islands."""
+        """The studies of each search by :attr:`StoredStudy.search_id`, in order; several where there are islands."""
         searches: dict[str, list[StoredStudy]] = {}
         for study in self.studies:
             searches.setdefault(study.search_id, []).append(study)
@@ -134,7 +139,7 @@ class StoredSweep:
         """Read a sweep's folder.
 
         Raises:
-            ResultsError: there is no sweep in it.
+            ResultsError: There is no sweep in the folder.
         """
         folder = location(folder)
         content = read_json(folder / "sweep.json")
@@ -150,7 +155,7 @@ class StoredSweep:
         """Write ``sweep.json``.
 
         Raises:
-            ResultsError: the folder cannot be written.
+            ResultsError: The folder cannot be written.
         """
         spec = self.spec.to_json()
         head = {"sweep_id": self.sweep_id, "name": self.name, "version": self.version, "spec": spec}
@@ -161,11 +166,12 @@ class StoredSweep:
         )
         write_atomically(self.folder / "sweep.json", lambda file: file.write(text.encode()))
 
-    def started(self) -> list[str]:
-        """Names of the folders below ``studies``: of all studies that were started, of this plan or an earlier one."""
+    def list_started_studies(self) -> list[str]:
+        """Return the ids of all studies that were started, of this plan or an earlier one."""
         return names_in(self.folder / "studies")
 
     def study_folder(self, study_id: str) -> Location:
+        """Return the folder of a study."""
         return self.folder / "studies" / study_id
 
     def read_trials(self, study_id: str) -> pl.DataFrame | None:
@@ -177,17 +183,18 @@ class StoredSweep:
         log = read_log(self.study_folder(study_id))
         return None if log is None else log.insert_column(0, pl.lit(study_id).alias("study"))
 
-    def summary(self, study: StoredStudy) -> StudySummary | None:
-        """What became of a study so far; None where nothing was written yet."""
+    def read_summary(self, study: StoredStudy) -> StudySummary | None:
+        """Return the outcome of a study so far; None where none was written yet."""
         return StudySummary.read(self.study_folder(study.id))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for one driver; the kernel lets go of it when the driver ends, however it ends, and in S3 it does
-        so itself after a while. What an earlier driver was writing there when it was killed is removed.
+        """Hold the folder for one driver, and remove the unfinished files of a driver that was killed.
+
+        The operating system releases the folder when the driver ends, however it ends; in S3 the hold runs out by itself.
 
         Raises:
-            ResultsError: another driver has it, or it cannot be written.
+            ResultsError: Another driver holds the folder, or it cannot be written.
         """
         try:
             with _held(self.folder):
@@ -218,7 +225,7 @@ def _held(folder: Location) -> Iterator[None]:
 
 
 def _hold(file: IO[str]) -> None:
-    """Tried for a moment: who asks whether the folder is held holds it while asking."""
+    """Lock a file, trying for a moment: :func:`is_driven` of another process locks it for the time of its question."""
     for _ in range(_TRIES_TO_HOLD):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -230,7 +237,7 @@ def _hold(file: IO[str]) -> None:
 
 
 def is_driven(folder: Location) -> bool:
-    """Whether a driver holds a sweep's folder now; in S3, or has a moment ago."""
+    """Tell whether a driver holds a sweep's folder now; in S3, now or a moment ago."""
     if isinstance(folder, S3Path):
         from backtune.storage.lease import is_leased
 

@@ -1,4 +1,4 @@
-"""What a study ran on, from what its sweep's folder says of it: the bars, the windows and the rules."""
+"""The context of a study, from what its sweep's folder says of it: the bars, the windows and the rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from backtune.errors import ResultsError
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.results.trial import Metrics
+from backtune.simulation.simulation import Result
 from backtune.simulation.window import BarWindow
+from backtune.space import Params
 from backtune.strategy.registry import StrategyRef, strategy_ref
 from backtune.validation.folds import Fold, purge_fold
 from backtune.validation.windows import search_window, validation_window
@@ -21,45 +23,76 @@ from backtune.validation.windows import search_window, validation_window
 
 @dataclass(frozen=True)
 class StudyContext:
-    """What the candidates of a study meet.
+    """The bars, the windows and the rules under which the candidates of a study are scored.
 
     Attributes:
-        bars: of the whole span.
-        fold: its windows, purged for these bars.
-        objective: the strategy under the rules of the spec.
+        bars: The bars of the whole span.
+        fold: The windows, purged for these bars.
+        scorer: The strategy under the rules of the spec.
     """
 
     bars: Bars
     fold: Fold
     scorer: CandidateScorer
 
-    @property
-    def search(self) -> BarWindow:
-        """What the search saw.
+    @classmethod
+    def load(cls, bars: BarsRef, fold: Fold, scorer: CandidateScorer) -> StudyContext:
+        """Load the bars, from this process's cache where they are there, and purge the planned fold.
 
         Raises:
-            CatalogError: there is no bar in it.
+            DataError: The bars are gone, or are others now.
+        """
+        loaded = bars.load()
+        return cls(loaded, purge_fold(fold, loaded.timestamp), scorer)
+
+    @property
+    def train_window(self) -> BarWindow:
+        """The window that the search saw.
+
+        Raises:
+            CatalogError: There is no bar in it.
         """
         return search_window(self.bars, self.fold.train, self.fold.parts)
 
     @property
-    def test(self) -> BarWindow | None:
-        """What only the winner met; None without validation.
+    def test_window(self) -> BarWindow | None:
+        """The window that only the winner met; None without validation.
 
         Raises:
-            CatalogError: there is no bar in it.
+            CatalogError: There is no bar in it.
         """
         return validation_window(self.bars, self.fold.test) if self.fold.test is not None else None
 
+    def backtest_again(self, params: Params, window: BarWindow, expected: Metrics, name: str) -> Result:
+        """Backtest a winner of the sweep, and compare its metrics with those that the sweep has.
+
+        Args:
+            params: The winner.
+            window: The window to backtest it on.
+            expected: The metrics that the sweep has for this window.
+            name: The name of the winner in an error message.
+
+        Raises:
+            ResultsError: A metric is another one now.
+            StrategyError: The strategy fails.
+        """
+        result = self.scorer.chained([(params, window)])
+        check_same_metrics(result.metrics, expected, name)
+        return result
+
 
 def check_same_metrics(now: Metrics, before: Metrics, name: str) -> None:
-    """The strategy or an installed package may have changed since the sweep, which no fingerprint of bars tells.
+    """Compare the metrics of a winner with those that the sweep has.
+
+    The strategy or an installed package may have changed since the sweep, which no fingerprint of bars tells.
 
     Args:
-        name: of what was backtested again.
+        now: The metrics of the winner when it is backtested again.
+        before: The metrics that the sweep has.
+        name: The name of the winner in an error message.
 
     Raises:
-        ResultsError: a metric is another one now.
+        ResultsError: A metric is another one now.
     """
     for metric, value in before.items():
         again = now[metric]
@@ -70,49 +103,26 @@ def check_same_metrics(now: Metrics, before: Metrics, name: str) -> None:
 
 
 class StudyContextLoader:
-    """The stages of a run's studies. Bars come from this process's cache, strategies are looked up once.
+    """Loads the contexts of the studies of one sweep.
 
     Args:
-        run: its spec names the catalog and the strategies, which may have changed since; their fingerprint is checked, and
-            a strategy's results must be compared with those that are there.
+        run: The sweep. Its spec names the catalog and the strategies, which may have changed since: a fingerprint tells of other
+            bars, a comparison of metrics (:meth:`StudyContext.backtest_again`) of another strategy.
     """
 
     def __init__(self, run: StoredSweep) -> None:
         self._run = run
 
-    def of(self, study: StoredStudy) -> StudyContext:
-        """The stage of one study.
+    def load(self, study: StoredStudy) -> StudyContext:
+        """Return the context of one study.
 
         Raises:
-            ResultsError: the folder is from before windows were kept in it.
-            DataError: the bars are gone, or are others now.
-            SpecError, StrategyError: the strategy cannot be found.
+            DataError: The bars are gone, or are others now.
+            SpecError, StrategyError: The strategy cannot be found.
         """
-        fold = study.planned
-        if fold is None:
-            raise ResultsError(
-                f"{self._run.folder}: does not say which windows {study.id} had; run the sweep again"
-            )
-        bars = self._bars(study).load()
-        search = self._run.spec.search
-        scorer = CandidateScorer(
-            self._strategies[study.strategy],
-            self._run.spec.execution,
-            search.objectives,
-            search.constraints,
-            fold.deviation,
-        )
-        return StudyContext(bars, purge_fold(fold, bars.timestamp), scorer)
-
-    @cached_property
-    def _strategies(self) -> dict[str, StrategyRef]:
-        refs = map(strategy_ref, self._run.spec.grid.strategies)
-        return {ref.name: ref for ref in refs}
-
-    def _bars(self, study: StoredStudy) -> BarsRef:
-        data = self._run.spec.data
+        data, search = self._run.spec.data, self._run.spec.search
         start, end = map(to_datetime, study.span)
-        return BarsRef(
+        bars = BarsRef(
             data.location,
             study.asset,
             study.timeframe,
@@ -123,3 +133,16 @@ class StudyContextLoader:
             data.funding,
             data.origin,
         )
+        scorer = CandidateScorer(
+            self._strategies[study.strategy],
+            self._run.spec.execution,
+            search.objectives,
+            search.constraints,
+            study.fold.deviation,
+        )
+        return StudyContext.load(bars, study.fold, scorer)
+
+    @cached_property
+    def _strategies(self) -> dict[str, StrategyRef]:
+        refs = map(strategy_ref, self._run.spec.grid.strategies)
+        return {ref.name: ref for ref in refs}

@@ -33,7 +33,7 @@ def export_study(run: StoredSweep, entry: StoredStudy, storage: str) -> int:
     log = read_log(run.study_folder(entry.id))
     if log is None:
         return 0
-    space = entry.parameters()
+    space = entry.parse_space()
     constraints = run.spec.search.constraints
     rows = list(log.iter_rows(named=True))
     ends = _ends(run.study_folder(entry.id), [row["duration_seconds"] for row in rows])
@@ -43,7 +43,7 @@ def export_study(run: StoredSweep, entry: StoredStudy, storage: str) -> int:
         space=space,
         about={
             "sweep": run.sweep_id, "strategy": entry.strategy, "asset": entry.asset, "timeframe": entry.timeframe,
-            "fold": entry.fold, "objectives": [str(objective) for objective in entry.objectives], "backend": entry.backend,
+            "fold": entry.fold.name, "objectives": [str(objective) for objective in entry.objectives], "backend": entry.backend,
         },
     )  # fmt: skip
     trials = [

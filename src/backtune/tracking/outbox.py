@@ -164,7 +164,7 @@ class Outbox:
         return max((_milliseconds(folder / "summary.json") for folder in folders), default=0)
 
     def _told(self, study: StoredStudy) -> _Told | None:
-        summary = self._run.summary(study)
+        summary = self._run.read_summary(study)
         if summary is None:
             return None
         rows = build_search_rows(self._run, self._searches[study.search_id], self._related)
@@ -172,7 +172,9 @@ class Outbox:
         return _Told(summary, row, study_record(self._run, study, summary, row))
 
     def _sweep_record(self) -> Record:
-        summaries: Sequence[StudySummary | None] = [self._run.summary(study) for study in self._run.studies]
+        summaries: Sequence[StudySummary | None] = [
+            self._run.read_summary(study) for study in self._run.studies
+        ]
         return sweep_record(self._run, summaries, build_leaderboard(self._run, top=MOST_ROWS))
 
 

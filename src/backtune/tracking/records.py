@@ -48,13 +48,13 @@ class Bars:
         name: asset and timeframe.
         fingerprint: of their content.
         location: of the catalog.
-        window: from when to when, UTC; empty in folders of before it was kept.
+        window: The start and the end of the bars as ISO times, UTC.
     """
 
     name: str
     fingerprint: str
     location: str
-    window: tuple[str, ...]
+    window: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def study_record(
         metrics={**_counts(summary), **results, **(_evidence(row) if row else {})},
         bars=Bars(
             f"{study.asset} {study.timeframe}", study.data_fingerprint, run.spec.data.root,
-            tuple(map(iso, study.span)),
+            (iso(study.span[0]), iso(study.span[1])),
         ),
     )  # fmt: skip
 
@@ -133,7 +133,7 @@ def cell_record(run: StoredSweep, row: Row, place: int) -> Record:
         place: its place there, from 1.
     """
     entries = {study.id: study for study in run.studies}
-    summaries = [run.summary(entries[fold.study]) for fold in row.folds]
+    summaries = [run.read_summary(entries[fold.study]) for fold in row.folds]
     cell = dict(zip(("strategy", "asset", "timeframe"), row.cell, strict=True))
     return Record(
         name=f"{row.asset} {row.timeframe} {row.strategy}",
@@ -203,9 +203,9 @@ def tags_of(run: StoredSweep, study: StoredStudy) -> dict[str, str]:
 
 
 def cell_of(study: StoredStudy) -> dict[str, str]:
-    """Strategy, asset, timeframe and, where there is one, fold."""
+    """Return the strategy, the asset, the timeframe and the fold of a study."""
     cell = {"strategy": study.strategy, "asset": study.asset, "timeframe": study.timeframe}
-    return {**cell, "fold": study.fold} if study.fold else cell
+    return {**cell, "fold": study.fold.name}
 
 
 def in_and_out(is_metrics: Metrics, oos_metrics: Metrics | None) -> dict[str, float]:
@@ -225,7 +225,7 @@ def _status_of(states: Sequence[str]) -> Status:
 
 def _study_name(study: StoredStudy) -> str:
     """What tells studies apart first: MLflow's table cuts names at some twenty letters."""
-    fold = [study.fold] if study.fold.startswith("walk") else []
+    fold = [study.fold.name] if study.fold.name.startswith("walk") else []
     return " ".join([study.asset, study.timeframe, *fold, study.strategy])
 
 

@@ -87,7 +87,7 @@ def trial_records(
         trials: the study's log.
         top_k: how many of the best at most.
     """
-    tell = _Teller(run, study, summary.winners, study.parameters())
+    tell = _Teller(run, study, summary.winners, study.parse_space())
     numbered = trials.with_columns(pl.col("duration_seconds").cum_sum().alias("seconds_after"))
     best = _best(numbered, summary.winners, study.objectives[0])
     best = best.head(min(top_k, MOST_BEST_RUNS // len(run.studies)))

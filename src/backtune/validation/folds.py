@@ -71,14 +71,14 @@ class Fold:
         return replace(self, train=widen(self.train), test=test, parts=tuple(map(widen, self.parts)))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data that :meth:`of_json` takes back; a window as its two ends."""
+        """Plain data that :meth:`from_json` takes back; a window as its two ends."""
         return {
             "name": self.name, "train": _ends(self.train), "test": _ends(self.test) if self.test else None,
             "parts": [_ends(part) for part in self.parts], "purge_bars": self.purge_bars, "deviation": self.deviation,
         }  # fmt: skip
 
     @classmethod
-    def of_json(cls, content: dict[str, Any]) -> Fold:
+    def from_json(cls, content: dict[str, Any]) -> Fold:
         """From plain data."""
         test = content["test"]
         return cls(

@@ -5,13 +5,13 @@ import os
 
 import numpy as np
 import pytest
-from stored_sweeps import minimal_spec
+from stored_sweeps import minimal_spec, stored_study
 
 from backtune.results.log.segments import TrialLog, read_log
 from backtune.results.log.summary import StudySummary, Winner
 from backtune.results.progress import Progress, ProgressReader, list_unfinished_studies
 from backtune.results.runs_folder import adopt_repeated_studies
-from backtune.results.stored_sweep import StoredStudy, StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.results.trial import Trial
 from backtune.simulation.metrics import METRICS
 from backtune.space import Int, Space
@@ -22,7 +22,7 @@ SPACE = Space(period=Int(1, 9))
 
 def run_of(root, *names: str, budget: int = 4, objective: str = "sharpe_ratio") -> StoredSweep:
     studies = tuple(
-        StoredStudy(name, "S", "A", "1h", "all", (Objective.parse(objective),), budget) for name in names
+        stored_study(name, objectives=(Objective.parse(objective),), budget=budget) for name in names
     )
     return StoredSweep(root, root.name, "sweep", minimal_spec(), studies, "1")
 

@@ -17,13 +17,13 @@ from backtune.tracking.records import study_record, sweep_record
 def test_a_study_is_told_with_its_cell_parameters_and_results(tmp_path: Path) -> None:
     sweep = finished_sweep(tmp_path, n_studies=1)
     study = sweep.run.studies[0]
-    summary = sweep.run.summary(study)
+    summary = sweep.run.read_summary(study)
     assert summary is not None
     record = study_record(sweep.run, study, summary)
     winner = summary.winners[0]
     assert record.status == "FINISHED"
     assert record.params == {
-        "strategy": "MovingAverageCrossover", "asset": "ASSET0", "timeframe": "1d",
+        "strategy": "MovingAverageCrossover", "asset": "ASSET0", "timeframe": "1d", "fold": "all",
         **{name: str(value) for name, value in winner.params.items()},
     }  # fmt: skip
     assert record.tags["sweep"] == sweep.run.sweep_id
@@ -38,7 +38,7 @@ def test_a_study_is_told_with_its_cell_parameters_and_results(tmp_path: Path) ->
 def test_an_undefined_metric_is_left_out(tmp_path: Path) -> None:
     sweep = finished_sweep(tmp_path, n_studies=1)
     study = sweep.run.studies[0]
-    summary = sweep.run.summary(study)
+    summary = sweep.run.read_summary(study)
     assert summary is not None
     winner = replace(summary.winners[0], oos_metrics=None)
     winner.is_metrics["profit_factor"] = None
@@ -71,8 +71,9 @@ def test_a_budget_is_no_parameter_of_a_sweep(tmp_path: Path) -> None:
 
 def test_a_study_is_told_with_what_it_belongs_to_and_its_evidence(tmp_path: Path) -> None:
     sweep = finished_sweep(tmp_path, n_studies=1)
-    study = replace(sweep.run.studies[0], fold="walk-2")
-    summary = sweep.run.summary(study)
+    study = sweep.run.studies[0]
+    study = replace(study, fold=replace(study.fold, name="walk-2"))
+    summary = sweep.run.read_summary(study)
     row = build_search_rows(sweep.run, [study])[0]
     assert summary is not None
     record = study_record(sweep.run, study, summary, row)

@@ -28,7 +28,7 @@ def log(sweep: Sweep) -> pl.DataFrame:
 
 def told(sweep: Sweep, log: pl.DataFrame, top_k: int) -> list[TrialRecord]:
     study = sweep.run.studies[0]
-    summary = sweep.run.summary(study)
+    summary = sweep.run.read_summary(study)
     assert summary is not None
     return trial_records(sweep.run, study, summary, log, top_k)
 

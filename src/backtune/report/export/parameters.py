@@ -14,6 +14,7 @@ from backtune.errors import ReportError, SpecError
 from backtune.report.chosen import entry_of_row
 from backtune.results.leaderboard.row import Row
 from backtune.results.stored_sweep import StoredSweep
+from backtune.results.study_context import StudyContext
 from backtune.results.trial import Metrics
 from backtune.search.planning.plan import studies_of
 from backtune.search.study_loop.study import Study
@@ -21,8 +22,6 @@ from backtune.simulation.costs import split_params
 from backtune.space import Params
 from backtune.spec import SweepSpec
 from backtune.spec.documents import read_document
-from backtune.validation.folds import purge_fold
-from backtune.validation.windows import search_window, validation_window
 
 _CELL = ("strategy", "asset", "timeframe", "fold")
 
@@ -50,7 +49,7 @@ class Parameters:
     @classmethod
     def of(cls, run: StoredSweep, row: Row) -> Parameters:
         """Those of a row of the leaderboard."""
-        fold = entry_of_row(run, row).fold
+        fold = entry_of_row(run, row).fold.name
         return cls(row.params, row.strategy, row.asset, row.timeframe, fold, row.study, row.trial)
 
     @classmethod
@@ -151,11 +150,10 @@ def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
     """
     study = _study(spec, parameters)
     params = _complete(study, parameters.params)
-    bars = study.bars.load()
-    fold = purge_fold(study.fold, bars.timestamp)
-    test = fold.test
-    inside = study.scorer.score(params, search_window(bars, fold.train))
-    outside = None if test is None else study.scorer.score(params, validation_window(bars, test))
+    context = StudyContext.load(study.bars, study.fold, study.scorer)
+    bars, test = context.bars, context.test_window
+    inside = context.scorer.score(params, context.train_window)
+    outside = None if test is None else context.scorer.score(params, test)
     return Evaluation(
         strategy=study.strategy.name, asset=study.bars.asset, timeframe=study.bars.timeframe, fold=study.fold.name,
         params=params, is_metrics=inside.metrics, oos_metrics=None if outside is None else outside.metrics,

@@ -24,7 +24,7 @@ def pine_source(run: StoredSweep, row: Row) -> PineSource:
     """
     spec = run.spec
     entry = next(entry for entry in spec.grid.strategies if str(entry) == row.strategy)
-    space = entry_of_row(run, row).parameters()
+    space = entry_of_row(run, row).parse_space()
     params = {
         name: space[name].read(value, key=f"params.{name}") if name in space else value
         for name, value in row.params.items()

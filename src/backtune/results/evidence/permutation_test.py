@@ -91,7 +91,7 @@ def load_permutation_test(run: StoredSweep, islands: Sequence[StoredStudy]) -> P
         return None
     objective = islands[0].objectives[0]
     observed = find_best_value(
-        [summary for summary in map(run.summary, islands) if summary is not None], objective
+        [summary for summary in map(run.read_summary, islands) if summary is not None], objective
     )
     if observed is None:
         return None

@@ -119,11 +119,11 @@ class RelatedStudyFinder:
         own = {study.id for study in islands}
         found: dict[str, RelatedStudy] = {}
         problems = list(self._runs_folder.problems.get(cell, ()))
-        fold = islands[0].planned
+        train = islands[0].fold.train
         places = [
             place
             for place in self._runs_folder.places.get(cell, ())
-            if fold is not None and place.train is not None and fold.train.overlaps(place.train)
+            if place.train is not None and train.overlaps(place.train)
         ]
         sources, missing = self._sources(islands)
         for place in (*places, *sources):
@@ -141,9 +141,7 @@ class RelatedStudyFinder:
         places: list[_Place] = []
         missing: dict[str, None] = {}
         for island in islands:
-            if island.sources is None and island.known_until is not None:
-                missing[f"{_NOT_COUNTED}: its folder is too old to name it"] = None
-            for source in island.sources or ():
+            for source in island.sources:
                 folder = location(source["sweep"])
                 # Where it was, or beside this sweep, if the runs folder has moved.
                 homes = [home / "studies" for home in (folder, self._folder.parent / folder.name)]
@@ -178,7 +176,7 @@ class RelatedStudyFinder:
         found = _RunsFolder()
         runs = self._folder.parent
         root = self._run.spec.data.location
-        prints = {entry.data_fingerprint for entry in self._run.studies if entry.data_fingerprint}
+        prints = {entry.data_fingerprint for entry in self._run.studies}
         for sweep in sorted(set(names_in(runs)) - {self._folder.name}):
             names = {
                 name: match[1]
@@ -235,13 +233,12 @@ def _places_of(
     """Yield the named studies with their cells, from plain data: there may be a hundred thousand of them."""
     is_of_catalog = _catalog_of(content["spec"]) == bars.root
     for entry in content["studies"]:
-        if not is_of_catalog and entry.get("data_fingerprint") not in bars.fingerprints:
+        if not is_of_catalog and entry["data_fingerprint"] not in bars.fingerprints:
             # Another market may have an asset of the same name.
             continue
-        windows = entry.get("windows")
         cell = "-".join((entry["strategy"], entry["asset"], entry["timeframe"]))
-        if windows and names.get(entry["id"]) == cell:
-            yield cell, _Place(studies, entry["id"], TimeWindow(*windows["train"]))
+        if names.get(entry["id"]) == cell:
+            yield cell, _Place(studies, entry["id"], TimeWindow(*entry["fold"]["train"]))
 
 
 def _cell_name(entry: StoredStudy) -> str:

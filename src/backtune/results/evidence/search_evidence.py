@@ -117,9 +117,8 @@ def load_search_evidence(
         return kept
     log = pl.concat([log for log in map(read_log, folders) if log is not None])
     first = islands[0]
-    found = kept or SearchEvidence.of(log, first.parameters(), first.objectives[0], probes)
-    train = first.planned.train if first.planned else None
-    counted = count_search_trials(log, train, related.studies)
+    found = kept or SearchEvidence.of(log, first.parse_space(), first.objectives[0], probes)
+    counted = count_search_trials(log, first.fold.train, related.studies)
     found = replace(
         found,
         tried=counted.tried,

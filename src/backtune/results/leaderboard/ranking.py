@@ -181,16 +181,16 @@ def _bars_per_year(row: Row) -> float | None:
 
 def _cells(run: StoredSweep, fronts: Sequence[Sequence[_Place]]) -> list[list[_Place]]:
     """A place for each cell of a walk-forward; of a fold's Pareto front, its best in the first objective goes on."""
-    stages = StudyContextLoader(run)
+    contexts = StudyContextLoader(run)
     cells: dict[tuple[str, str, str], list[_Place]] = {}
     for places in fronts:
         cells.setdefault(places[0].row.cell, []).append(places[0])
-    return [[_cell(run, folds, stages)] for folds in cells.values()]
+    return [[_cell(run, folds, contexts)] for folds in cells.values()]
 
 
-def _cell(run: StoredSweep, folds: Sequence[_Place], stages: StudyContextLoader) -> _Place:
+def _cell(run: StoredSweep, folds: Sequence[_Place], contexts: StudyContextLoader) -> _Place:
     unfinished = [place.row.fold for place in folds if not place.is_finished]
-    row, score = combine_folds(run, [place.row for place in folds], unfinished, stages)
+    row, score = combine_folds(run, [place.row for place in folds], unfinished, contexts)
     return _Place(row, folds=folds, score=score)
 
 
@@ -219,7 +219,7 @@ def _merit(row: Row, objective: Objective) -> float:
 
 
 def _front(run: StoredSweep, islands: Sequence[StoredStudy], objectives: Sequence[Objective]) -> list[_Place]:
-    summaries = [run.summary(study) for study in islands]
+    summaries = [run.read_summary(study) for study in islands]
     counts = [
         max(count_trials(run.study_folder(study.id)), summary.n_trials if summary else 0)
         for study, summary in zip(islands, summaries, strict=True)
@@ -249,7 +249,6 @@ def _front(run: StoredSweep, islands: Sequence[StoredStudy], objectives: Sequenc
 
 def _row(study: StoredStudy, winner: Winner | None, n_trials: int, warnings: tuple[str, ...]) -> Row:
     nothing: Metrics = dict.fromkeys(METRICS)
-    fold = study.planned
     return Row(
         study=study.id,
         strategy=study.strategy,
@@ -262,9 +261,9 @@ def _row(study: StoredStudy, winner: Winner | None, n_trials: int, warnings: tup
         is_metrics=winner.is_metrics if winner else nothing,
         oos_metrics=(winner.oos_metrics or nothing) if winner else nothing,
         warnings=warnings,
-        fold=study.fold,
-        train=fold.train if fold else None,
-        test=fold.test if fold else None,
+        fold=study.fold.name,
+        train=study.fold.train,
+        test=study.fold.test,
     )
 
 

@@ -101,21 +101,21 @@ class WalkForwardBacktest:
 
 
 def backtest_walk_forward(
-    run: StoredSweep, folds: Sequence[Row], stages: StudyContextLoader | None = None
+    run: StoredSweep, folds: Sequence[Row], contexts: StudyContextLoader | None = None
 ) -> WalkForwardBacktest:
     """Backtest the folds of one cell again, as one.
 
     Args:
         folds: all of the cell's, in order of time, as in a row of the leaderboard.
-        stages: of the run, where it is asked for several.
+        contexts: of the run, where it is asked for several.
 
     Raises:
         ResultsError: the bars or the strategy are not there, or give other numbers than the sweep has.
     """
-    stages = stages or StudyContextLoader(run)
+    contexts = contexts or StudyContextLoader(run)
     studies = {study.id: study for study in run.studies}
     try:
-        return _stitched([(fold, stages.of(studies[fold.study])) for fold in folds], run.spec.search.seed)
+        return _stitched([(fold, contexts.load(studies[fold.study])) for fold in folds], run.spec.search.seed)
     except ResultsError:
         raise
     except (BacktuneError, OSError) as error:
@@ -123,14 +123,14 @@ def backtest_walk_forward(
 
 
 def load_walk_forward_score(
-    run: StoredSweep, folds: Sequence[Row], stages: StudyContextLoader
+    run: StoredSweep, folds: Sequence[Row], contexts: StudyContextLoader
 ) -> WalkForwardScore:
     """What the tests of one cell did as one.
 
     It is kept in the folder of the last fold's study until a fold has another winner.
 
     Args:
-        folds, stages: as for :func:`backtest_walk_forward`.
+        folds, contexts: as for :func:`backtest_walk_forward`.
 
     Raises:
         ResultsError: as :func:`backtest_walk_forward`, where nothing was kept.
@@ -140,7 +140,7 @@ def load_walk_forward_score(
     kept = _kept(folder, winners)
     if kept is not None:
         return kept
-    found = backtest_walk_forward(run, folds, stages).score
+    found = backtest_walk_forward(run, folds, contexts).score
     # Whoever may read the results need not be allowed to write beside them.
     with contextlib.suppress(ResultsError):
         content = {**asdict(found), "blocks": found.blocks.tolist()}
@@ -152,10 +152,10 @@ def find_test_windows(
     folds: Sequence[tuple[Row, StudyContext]],
 ) -> Iterator[tuple[Row, CandidateScorer, BarWindow]]:
     """Yield the folds whose test windows have bars, with their windows."""
-    for fold, stage in folds:
-        test, timestamp = stage.fold.test, stage.bars.timestamp
+    for fold, context in folds:
+        test, timestamp = context.fold.test, context.bars.timestamp
         if test is not None and np.diff(np.searchsorted(timestamp, [test.start, test.end])).any():
-            yield fold, stage.scorer, validation_window(stage.bars, test)
+            yield fold, context.scorer, validation_window(context.bars, test)
 
 
 def _kept(folder: Location, winners: list[list[Any]]) -> WalkForwardScore | None:

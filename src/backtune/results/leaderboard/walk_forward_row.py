@@ -23,14 +23,14 @@ from backtune.validation.track_record import TrackRecord
 
 
 def combine_folds(
-    run: StoredSweep, folds: Sequence[Row], unfinished: Sequence[str], stages: StudyContextLoader
+    run: StoredSweep, folds: Sequence[Row], unfinished: Sequence[str], contexts: StudyContextLoader
 ) -> tuple[Row, WalkForwardScore | None]:
     """The row of a cell, and its tests as one backtest; None where they cannot be had, with the reason as a warning.
 
     Args:
         folds: the best row of each fold, in order of time, with warnings about the state of its study alone.
         unfinished: names of those of which nothing is known yet.
-        stages: of the run.
+        contexts: of the run.
     """
     won = [fold for fold in folds if fold.values is not None]
     score, problem = None, ""
@@ -38,7 +38,7 @@ def combine_folds(
         problem = f"{', '.join(unfinished)} not finished"
     elif won:
         try:
-            score = load_walk_forward_score(run, folds, stages)
+            score = load_walk_forward_score(run, folds, contexts)
         except ResultsError as error:
             problem = str(error)
     row = _row(folds, won)

@@ -32,11 +32,11 @@ class Winner:
         number, params, values: The number, parameters and objectives of the trial.
         is_metrics: The metrics in sample.
         oos_metrics: The metrics out of sample; None without validation.
-        is_shape: The shape of the bar returns in sample; None where they do not vary, or in a folder of before it was kept.
+        is_shape: The shape of the bar returns in sample; None where they do not vary.
         oos_shape: The shape of those out of sample; None without validation, and as ``is_shape``.
         oos_interval: The interval of the Sharpe ratio out of sample; None as ``oos_shape``.
         timing: The test of timing out of sample; None as ``oos_shape``, and but for the first point of a Pareto front.
-        hold_metrics: The metrics of holding the asset in the same test; None without validation, or from before they were kept.
+        hold_metrics: The metrics of holding the asset in the same test; None without validation.
     """
 
     number: int
@@ -51,12 +51,12 @@ class Winner:
     hold_metrics: Metrics | None = None
 
     @classmethod
-    def of_json(cls, content: dict[str, Any]) -> Winner:
+    def from_json(cls, content: dict[str, Any]) -> Winner:
         """From the plain data of :func:`dataclasses.asdict`."""
         kept = {
             name: kind(**content[name])
             for name, kind in _PARTS_OF_WINNER.items()
-            if content.get(name) is not None
+            if content[name] is not None
         }
         return cls(**{**content, **kept, "values": tuple(content["values"])})
 
@@ -75,7 +75,7 @@ class StudySummary:
         winners: the best trial, or the Pareto front; empty where no trial is complete.
         most_common_reason: why most trials are not complete, empty where all are.
         is_probed: False where it was stopped before it had looked around its best.
-        annualisation: The number of bars a year of its series; None where it could not be run, or in a folder of before it was kept.
+        annualisation: The number of bars a year of its series; None where it could not be run.
     """
 
     state: Literal["complete", "partial", "failed"]
@@ -119,8 +119,8 @@ class StudySummary:
         content: dict[str, Any] | None = read_json(folder / SUMMARY_FILE)
         if content is None:
             return None
-        winners = tuple(map(Winner.of_json, content.pop("winners")))
-        annualisation = content.pop("annualisation", None)
+        winners = tuple(map(Winner.from_json, content.pop("winners")))
+        annualisation = content.pop("annualisation")
         return cls(
             **content,
             winners=winners,

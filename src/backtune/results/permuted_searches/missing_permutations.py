@@ -53,5 +53,5 @@ def _first_searches(run: StoredSweep) -> list[list[StoredStudy]]:
 
 
 def _is_finished(run: StoredSweep, study: StoredStudy) -> bool:
-    summary = run.summary(study)
+    summary = run.read_summary(study)
     return summary is not None and summary.covers(study.budget)

@@ -40,7 +40,7 @@ class OtherCell:
         }  # fmt: skip
 
 
-def score_other_cells(run: StoredSweep, row: Row, stages: StudyContextLoader) -> tuple[OtherCell, ...]:
+def score_other_cells(run: StoredSweep, row: Row, contexts: StudyContextLoader) -> tuple[OtherCell, ...]:
     """Return the winner of a row on the grid's other assets in its timeframe, and on its asset in the other timeframes.
 
     Of a walk-forward, the winner of each fold is on the other cell's fold of the same name.
@@ -48,8 +48,8 @@ def score_other_cells(run: StoredSweep, row: Row, stages: StudyContextLoader) ->
     cells: dict[tuple[str, str], dict[str, StoredStudy]] = {}
     for entry in _other_entries(run, row):
         # Islands have the same bars and windows.
-        cells.setdefault((entry.asset, entry.timeframe), {}).setdefault(entry.fold, entry)
-    return tuple(_scored(row, cell, entries, stages) for cell, entries in cells.items())
+        cells.setdefault((entry.asset, entry.timeframe), {}).setdefault(entry.fold.name, entry)
+    return tuple(_scored(row, cell, entries, contexts) for cell, entries in cells.items())
 
 
 def _other_entries(run: StoredSweep, row: Row) -> Iterator[StoredStudy]:
@@ -60,7 +60,7 @@ def _other_entries(run: StoredSweep, row: Row) -> Iterator[StoredStudy]:
 
 
 def _scored(
-    row: Row, cell: tuple[str, str], entries: dict[str, StoredStudy], stages: StudyContextLoader
+    row: Row, cell: tuple[str, str], entries: dict[str, StoredStudy], contexts: StudyContextLoader
 ) -> OtherCell:
     own = row.folds or (row,)
     missing = [fold.fold for fold in own if fold.fold not in entries]
@@ -68,10 +68,10 @@ def _scored(
         problem = f"the cell has no fold {', '.join(missing)}"
         return OtherCell(*cell, dict.fromkeys(METRICS), problem=problem)
     try:
-        folds = [(fold, stages.of(entries[fold.fold])) for fold in own]
+        folds = [(fold, contexts.load(entries[fold.fold])) for fold in own]
         is_known = any(
-            fold.train is not None and (stage.fold.test or stage.fold.train).start < fold.train.end
-            for fold, stage in folds
+            fold.train is not None and (context.fold.test or context.fold.train).start < fold.train.end
+            for fold, context in folds
         )
         return OtherCell(*cell, build_winner_backtest(folds).score(), is_known_time=is_known)
     except (BacktuneError, OSError) as error:

@@ -75,7 +75,7 @@ def build_winner_backtest(folds: Sequence[tuple[Row, StudyContext]]) -> WinnerBa
     """Return the winners of rows on the windows that they are judged by: their tests, without validation their searches.
 
     Args:
-        folds: Those of a walk-forward in order of time, else the only row, each with the stage that its winner is on: its own,
+        folds: Those of a walk-forward in order of time, else the only row, each with the context that its winner is on: its own,
             or that of another cell.
 
     Raises:
@@ -84,7 +84,7 @@ def build_winner_backtest(folds: Sequence[tuple[Row, StudyContext]]) -> WinnerBa
     """
     first = folds[0][1]
     windows = (
-        [(folds[0][0], first.search)]
+        [(folds[0][0], first.train_window)]
         if first.fold.test is None
         else [(fold, window) for fold, _, window in find_test_windows(folds)]
     )
@@ -98,14 +98,14 @@ def check_winner_metrics(folds: Sequence[tuple[Row, StudyContext]]) -> None:
     """Compare what the winners of rows do now with what the sweep has.
 
     Args:
-        folds: As for :func:`build_winner_backtest`, each with its own stage.
+        folds: As for :func:`build_winner_backtest`, each with its own context.
 
     Raises:
         ResultsError: The bars or the code give other numbers.
         CatalogError: There is no bar in the window of the search.
     """
     for fold in folds:
-        row, stage = fold
+        row, context = fold
         if row.values is not None:
-            before = row.is_metrics if stage.fold.test is None else row.oos_metrics
+            before = row.is_metrics if context.fold.test is None else row.oos_metrics
             check_same_metrics(build_winner_backtest([fold]).score(), before, row.fold or row.study)

@@ -55,7 +55,7 @@ class Stress:
         }
 
 
-def stress_winner(run: StoredSweep, row: Row, stages: StudyContextLoader | None = None) -> Stress:
+def stress_winner(run: StoredSweep, row: Row, contexts: StudyContextLoader | None = None) -> Stress:
     """Backtest the winner of a row again, under conditions that it was not searched under.
 
     Every number is of the window that the row is judged by: its test, of a walk-forward the folds' tests as one backtest, without
@@ -64,7 +64,7 @@ def stress_winner(run: StoredSweep, row: Row, stages: StudyContextLoader | None 
     Args:
         run: The sweep's folder.
         row: One of its leaderboard, or a fold of one.
-        stages: Those of the run, where several rows are asked for.
+        contexts: Those of the run, where several rows are asked for.
 
     Raises:
         ResultsError: The row has no winner; or the bars or the strategy are not there, or give other numbers than the sweep
@@ -73,16 +73,16 @@ def stress_winner(run: StoredSweep, row: Row, stages: StudyContextLoader | None 
     if row.values is None:
         raise ResultsError(f"{row.study}: has no winner")
     try:
-        return _stressed(run, row, stages or StudyContextLoader(run))
+        return _stressed(run, row, contexts or StudyContextLoader(run))
     except ResultsError:
         raise
     except (BacktuneError, OSError) as error:
         raise ResultsError(str(error)) from error
 
 
-def _stressed(run: StoredSweep, row: Row, stages: StudyContextLoader) -> Stress:
+def _stressed(run: StoredSweep, row: Row, contexts: StudyContextLoader) -> Stress:
     entries = {entry.id: entry for entry in run.studies}
-    folds = [(fold, stages.of(entries[fold.study])) for fold in row.folds or (row,)]
+    folds = [(fold, contexts.load(entries[fold.study])) for fold in row.folds or (row,)]
     check_winner_metrics(folds)
     winner = build_winner_backtest(folds)
     search = run.spec.search
@@ -94,5 +94,5 @@ def _stressed(run: StoredSweep, row: Row, stages: StudyContextLoader) -> Stress:
         metrics=winner.score(),
         conditions=score_conditions(winner, search.objectives, search.seed),
         break_even=find_break_even(winner),
-        elsewhere=score_other_cells(run, row, stages),
+        elsewhere=score_other_cells(run, row, contexts),
     )

@@ -138,7 +138,7 @@ def seconds_left(
 
 def _logged(run: StoredSweep) -> dict[str, int]:
     """Trials in the log by study, those included that :func:`~backtune.results.runs_folder.adopt_repeated_studies` would take over."""
-    started, ids = set(run.started()), {study.id for study in run.studies}
+    started, ids = set(run.list_started_studies()), {study.id for study in run.studies}
     folders = find_study_folders(run.folder.parent, ids - started)
     folders |= {study_id: run.study_folder(study_id) for study_id in ids & started}
     return {study_id: count_trials(folders[study_id]) if study_id in folders else 0 for study_id in ids}

@@ -84,8 +84,9 @@ def head_start(
         if fitted not in found and len(found) < most:
             found.append(fitted)
             sources.append(entry)
-    known = [moment for entry in sources if (moment := _known_until(entry)) is not None]
-    return HeadStart(tuple(found), max(known, default=None), _sources(run, sources, fold.train))
+    return HeadStart(
+        tuple(found), max(map(_known_until, sources), default=None), _sources(run, sources, fold.train)
+    )
 
 
 def _sources(
@@ -98,28 +99,22 @@ def _sources(
     found: dict[str, dict[str, Any]] = {}
     for entry in entries:
         for study in (entry.id, *entry.peers):
-            window = entry.windows.get("train")
-            found[study] = {"sweep": str(run.folder.resolve()), "study": study, "train": window}
-        for source in entry.sources or ():
+            train_ends = [entry.fold.train.start, entry.fold.train.end]
+            found[study] = {"sweep": str(run.folder.resolve()), "study": study, "train": train_ends}
+        for source in entry.sources:
             found.setdefault(source["study"], source)
-    return tuple(
-        source
-        for source in found.values()
-        if source["train"] is None or TimeWindow(*source["train"]).overlaps(train)
-    )
+    return tuple(source for source in found.values() if TimeWindow(*source["train"]).overlaps(train))
 
 
-def _known_until(entry: StoredStudy) -> int | None:
-    fold = entry.planned
-    ends = [moment for moment in (fold.train.end if fold else None, entry.known_until) if moment is not None]
-    return max(ends, default=None)
+def _known_until(entry: StoredStudy) -> int:
+    return max(entry.fold.train.end, entry.known_until or 0)
 
 
 def _related(run: StoredSweep, cell: tuple[str, str, str], fold: str) -> Sequence[StoredStudy]:
     entries = [
-        ((entry.strategy, entry.asset, entry.timeframe, entry.fold), entry)
+        ((entry.strategy, entry.asset, entry.timeframe, entry.fold.name), entry)
         for entry in run.studies
-        if (summary := run.summary(entry)) is not None and summary.winners
+        if (summary := run.read_summary(entry)) is not None and summary.winners
     ]
     for wanted in ((*cell, fold), cell, cell[:2], cell[:1]):
         related = [entry for name, entry in entries if name[: len(wanted)] == wanted]
@@ -130,7 +125,7 @@ def _related(run: StoredSweep, cell: tuple[str, str, str], fold: str) -> Sequenc
 
 def _in_turn(run: StoredSweep, entries: Sequence[StoredStudy]) -> Iterator[tuple[StoredStudy, Params]]:
     """The first winner of every study, then the second of every study, and so on."""
-    summaries = [(entry, run.summary(entry)) for entry in entries]
+    summaries = [(entry, run.read_summary(entry)) for entry in entries]
     fronts = [(entry, summary.winners) for entry, summary in summaries if summary is not None]
     for place in range(max((len(winners) for _, winners in fronts), default=0)):
         yield from ((entry, winners[place].params) for entry, winners in fronts if place < len(winners))

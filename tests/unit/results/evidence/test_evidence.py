@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -247,17 +246,6 @@ def test_a_summary_is_read_as_it_was_written(tmp_path, fields) -> None:
     summary = StudySummary("complete", n_trials=9, winners=(winner(**fields),))
     summary.write(tmp_path)
     assert StudySummary.read(tmp_path) == summary
-
-
-def test_a_summary_of_before_there_was_evidence_is_read(tmp_path) -> None:
-    StudySummary("complete", n_trials=9, winners=(winner(),)).write(tmp_path)
-    path = tmp_path / "summary.json"
-    content = json.loads(path.read_text())
-    for entry in content["winners"]:
-        for name in ("is_shape", "oos_shape", "oos_interval", "timing", "hold_metrics"):
-            del entry[name]
-    path.write_text(json.dumps(content))
-    assert StudySummary.read(tmp_path).winners == (winner(),)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from block_moments import blocks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored_sweeps import SHARPE_RATIO, minimal_spec
+from stored_sweeps import minimal_spec, stored_study
 
 from backtune.data.calendar import Annualisation
 from backtune.results.evidence.evidence import Evidence, WinnerSetting
@@ -105,7 +105,7 @@ def test_losing_cells_cost_no_more_than_so_many_tests(winning, losing):
 
 
 def study(name: str) -> StoredStudy:
-    return StoredStudy(name, "S", name, "1h", "holdout", SHARPE_RATIO, 9, LINE.to_json())
+    return stored_study(name, asset=name, budget=9, space=LINE.to_json())
 
 
 def run_of(tmp_path, winners: dict[str, Winner], returns: np.ndarray, sampler: str) -> StoredSweep:

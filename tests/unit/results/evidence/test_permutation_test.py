@@ -1,7 +1,7 @@
 """Permutation tests, from a folder alone."""
 
 import pytest
-from stored_sweeps import minimal_spec
+from stored_sweeps import minimal_spec, stored_study
 
 from backtune.results.evidence.permutation_test import (
     PermutationTest,
@@ -21,7 +21,7 @@ from backtune.results.permuted_searches.permuted_folder import (
     save_finished_searches,
     write_permuted_plan,
 )
-from backtune.results.stored_sweep import StoredStudy, StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import Objective
 from backtune.storage.files import write_json
 
@@ -29,15 +29,10 @@ from backtune.storage.files import write_json
 def run_of(root, *names, n=4, rows=1, objective="sharpe_ratio", peers=()):
     """A sweep of studies of 10 trials; with ``peers``, all are islands of one search."""
     studies = tuple(
-        StoredStudy(
+        stored_study(
             name,
-            "S",
-            "A",
-            "1h",
-            "all",
-            (Objective.parse(objective),),
-            10,
-            peers=[peer for peer in peers if peer != name],
+            objectives=(Objective.parse(objective),),
+            peers=tuple(peer for peer in peers if peer != name),
         )
         for name in names
     )

@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 from block_moments import blocks_of
-from stored_sweeps import SHARPE_RATIO, minimal_spec
+from stored_sweeps import minimal_spec, stored_study
 
 from backtune.results.evidence.search_evidence import SearchEvidence, load_search_evidence
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.log.probes import Probe
 from backtune.results.log.segments import TrialLog, read_log
 from backtune.results.log.summary import Winner, summarize_study
-from backtune.results.stored_sweep import StoredStudy, StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.results.trial import Trial
 from backtune.simulation.metrics import METRICS
 from backtune.space import Choice, Float, Int, Space
@@ -160,7 +160,7 @@ def run(tmp_path):
     """A sweep of one search on two islands, with sixty trials each."""
     peers = ["one", "two"]
     studies = [
-        StoredStudy(name, "S", "A", "1h", "", SHARPE_RATIO, 60, LINE.to_json(), peers=[p for p in peers if p != name])
+        stored_study(name, budget=60, space=LINE.to_json(), peers=tuple(p for p in peers if p != name))
         for name in peers
     ]  # fmt: skip
     spec = minimal_spec(search={"sampler": "random"})
@@ -232,17 +232,3 @@ def test_a_log_that_cannot_be_read_costs_the_evidence_alone(run):
     assert row.values is not None
     assert row.evidence.pbo is None
     assert any(warning.startswith("no evidence: ") for warning in row.warnings)
-
-
-def test_results_of_before_there_was_evidence(run):
-    for study in run.studies:
-        path = run.study_folder(study.id) / "summary.json"
-        content = json.loads(path.read_text())
-        for entry in content["winners"]:
-            del entry["is_shape"], entry["oos_interval"]
-        path.write_text(json.dumps(content))
-    (row,) = build_leaderboard(run)
-    assert row.evidence.dsr is None
-    assert row.evidence.pbo is not None
-    frame = pl.DataFrame([row.to_json()])
-    assert frame["oos_sharpe_low"].null_count() == 1

@@ -6,31 +6,25 @@ import random
 from dataclasses import replace
 
 import pytest
-from stored_sweeps import SHARPE_RATIO, minimal_spec
+from stored_sweeps import minimal_spec, stored_study
 
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.log.summary import StudySummary, Winner
-from backtune.results.stored_sweep import StoredStudy, StoredSweep
+from backtune.results.stored_sweep import StoredSweep
 from backtune.simulation.metrics import METRICS
 from backtune.space import Float, Space
 from backtune.spec import Objective
 from backtune.validation.deflated_sharpe import ReturnShape
+from backtune.validation.folds import Fold, TimeWindow
 
 LINE = Space(x=Float(0.0, 1.0))
 DAY = 86_400_000_000
-FOLD = {
-    "name": "holdout",
-    "train": [0, 400 * DAY],
-    "test": [400 * DAY, 500 * DAY],
-    "parts": [],
-    "purge_bars": 0,
-    "deviation": 0.0,
-}
+TEST = TimeWindow(400 * DAY, 500 * DAY)
 
 
 def entry(name, train_days=400):
-    windows = {**FOLD, "train": [(400 - train_days) * DAY, 400 * DAY]}
-    return StoredStudy(name, "S", name, "1h", "holdout", SHARPE_RATIO, 9, LINE.to_json(), windows=windows)
+    fold = Fold("holdout", TimeWindow((400 - train_days) * DAY, 400 * DAY), TEST)
+    return stored_study(name, asset=name, fold=fold, budget=9, space=LINE.to_json())
 
 
 def metrics(trades, sharpe=0.0):
