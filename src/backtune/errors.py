@@ -1,4 +1,4 @@
-"""Every error that backtune raises on purpose.
+"""The errors that backtune raises on purpose.
 
 ::
 
@@ -33,18 +33,18 @@ from pathlib import Path
 
 
 class BacktuneError(Exception):
-    """Base of all errors that backtune raises on purpose."""
+    """The base of all errors that backtune raises on purpose."""
 
 
 class SpecError(BacktuneError):
     """Raised before any work starts when a spec, a space or a command cannot be honoured.
 
     Attributes:
-        key: dotted path of the offending key, such as ``search.sampler``.
-        problem: the message without the key and the ways out.
-        value: what was given.
-        allowed: the values that would have been accepted, where they can be listed.
-        text_due: whether something else than text was given where text was due, which YAML makes of some bare words.
+        key: The dotted path of the offending key, such as ``search.sampler``.
+        problem: The message without the key and the ways out.
+        value: The value that was given.
+        allowed: The values that would have been accepted, where they can be listed.
+        is_text_due: True if the value must be text and is not; YAML reads some bare words as other values.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class SpecError(BacktuneError):
         *,
         value: object = None,
         allowed: Iterable[str] = (),
-        text_due: bool = False,
+        is_text_due: bool = False,
     ) -> None:
         self.key = key
         self.problem = problem
         self.value = value
-        self.text_due = text_due
+        self.is_text_due = is_text_due
         self.allowed = tuple(allowed)
         super().__init__(f"{key}: {problem}{_ways_out(value, self.allowed)}")
 
@@ -70,7 +70,7 @@ class SpecError(BacktuneError):
             self.problem,
             value=self.value,
             allowed=self.allowed,
-            text_due=self.text_due,
+            is_text_due=self.is_text_due,
         )
 
 
@@ -82,9 +82,9 @@ class BarsError(DataError):
     """Raised when a bar breaks the schema.
 
     Attributes:
-        source: the file, or what stands for it.
-        row: zero-based row of the first violation, or None where it concerns the whole file.
-        column: the offending column, or None.
+        source: The file, or another name of the bars.
+        row: The zero-based row of the first violation, or None where it concerns the whole file.
+        column: The offending column, or None.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class DownloadError(DataError):
     """Raised when an exchange refuses, or does not answer for longer than a download waits.
 
     Attributes:
-        is_transient: true if the same request may be answered later.
+        is_transient: True if the same request may be answered later.
     """
 
     def __init__(self, problem: str, *, is_transient: bool) -> None:
@@ -151,12 +151,12 @@ class GatewayError(BacktuneError):
     """Raised when a gateway did not do what a client asked.
 
     Attributes:
-        status: of HTTP; None where there was no answer.
-        where: dotted path of the offending key, where the gateway named one.
-        value: what was given there.
-        allowed: what would have been accepted, where it can be listed.
-        error_id: the same in the gateway's log.
-        retry_after: seconds after which to come again, where the gateway said.
+        status: The HTTP status; None where there was no answer.
+        where: The dotted path of the offending key, where the gateway named one.
+        value: The value that was given there.
+        allowed: The values that would have been accepted, where they can be listed.
+        error_id: The id under which the gateway's log has the error.
+        retry_after: The seconds after which the gateway asks to come again, where it said so.
     """
 
     def __init__(
@@ -176,8 +176,8 @@ class GatewayError(BacktuneError):
         self.allowed = tuple(map(str, allowed)) if isinstance(allowed, list) else ()
         self.error_id = None if error_id is None else str(error_id)
         self.retry_after = retry_after
-        told = "" if error_id is None else f" (error {error_id} in the gateway's log)"
-        super().__init__(f"{detail}{told}")
+        log_entry = "" if error_id is None else f" (error {error_id} in the gateway's log)"
+        super().__init__(f"{detail}{log_entry}")
 
 
 class AccessError(GatewayError):

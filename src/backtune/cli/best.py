@@ -29,7 +29,7 @@ def best(
     from backtune.report.chosen import chosen_row
     from backtune.report.export.parameters import Parameters
     from backtune.results.stored_sweep import StoredSweep
-    from backtune.spec.documents import yaml_of
+    from backtune.spec.documents import to_yaml
 
     opened = StoredSweep.open(run)
     row = chosen_row(opened, study)
@@ -37,4 +37,4 @@ def best(
     if output_format == "json":
         print_json(content)
     else:
-        sys.stdout.write(yaml_of(content))
+        sys.stdout.write(to_yaml(content))

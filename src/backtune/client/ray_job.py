@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from backtune.gateway.jobs import Job, RayJobs
 from backtune.results.runs_folder import locate_runs_folder
 from backtune.spec import StrategyFile, SweepSpec, base_folder
-from backtune.spec.documents import yaml_of
+from backtune.spec.documents import to_yaml
 from backtune.storage.location import joined
 from backtune.strategy.registry import file_ref
 
@@ -56,7 +56,7 @@ def _packed(spec: SweepSpec) -> Iterator[Path]:
                 strategies.append(entry)
         grid = spec.grid.model_copy(update={"strategies": tuple(strategies)})
         document = spec.model_copy(update={"grid": grid}).to_json()
-        (folder / "spec.yaml").write_text(yaml_of(document), encoding="utf-8")
+        (folder / "spec.yaml").write_text(to_yaml(document), encoding="utf-8")
         yield folder
 
 

@@ -1,4 +1,4 @@
-"""Parameters and spaces as plain data: what a spec and a sweep's folder say of them."""
+"""Parameters and spaces in plain data, as a spec and the folder of a sweep hold them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def parse_space(definitions: Mapping[str, Any], *, key: str) -> Space:
     """Read a space from plain data: a range for each name, and rules as a list of texts under ``rules``.
 
     Raises:
-        SpecError: names the key and what is allowed.
+        SpecError: The space cannot be read; the message names the key and what is allowed.
     """
     parameters = {
         str(name): parse_parameter(definition, key=f"{key}.{name}")
@@ -29,10 +29,10 @@ def parse_space(definitions: Mapping[str, Any], *, key: str) -> Space:
 
 
 def parse_rules(definitions: Mapping[str, Any], *, key: str) -> tuple[str, ...]:
-    """The texts under ``rules``; what they say is read where the parameters are known.
+    """Return the texts under ``rules``, which are read where the parameters are known.
 
     Raises:
-        SpecError: they are not a list of texts.
+        SpecError: The rules are not a list of texts.
     """
     rules = definitions.get(RULES, ())
     if not isinstance(rules, list | tuple) or not all(isinstance(rule, str) for rule in rules):
@@ -49,7 +49,7 @@ def parse_parameter(definition: object, *, key: str) -> Parameter:
     which fixes the parameter.
 
     Raises:
-        SpecError: names the key and what is allowed.
+        SpecError: The parameter cannot be read; the message names the key and what is allowed.
     """
     if not isinstance(definition, Mapping):
         if isinstance(definition, int | float | str | bool):

@@ -22,13 +22,13 @@ _SIDE = re.compile(rf"\s*(?:({NUMBER})\s*\*\s*)?([A-Za-z_]\w*)(?:\s*([-+])\s*({N
 
 @dataclass(frozen=True)
 class Side:
-    """``factor * name + offset``."""
+    """One side of a rule, ``factor * name + offset``."""
 
     name: str
     factor: float = 1.0
     offset: float = 0.0
 
-    def of(self, number: float) -> float:
+    def evaluate(self, number: float) -> float:
         return self.factor * number + self.offset
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Rule:
-    """One side compared with the other; written the same way whatever its spaces were."""
+    """The comparison of two sides; it is written the same way whatever its spaces were."""
 
     left: Side
     comparison: str
@@ -52,30 +52,30 @@ class Rule:
         """Read a rule.
 
         Raises:
-            SpecError: it is not one, or compares a parameter with itself.
+            SpecError: The text is not a rule, or compares a parameter with itself.
         """
         parts = re.split(r"(<=|>=|<|>)", text) if isinstance(text, str) else []
         sides = [_SIDE.fullmatch(part) for part in parts[::2]]
         if len(parts) != 3 or sides[0] is None or sides[1] is None:
             problem = f"{text!r} is not a rule; write 'fast < slow', 'slow >= 2 * fast' or 'fast + 5 <= slow'"
             raise SpecError(key, problem, value=text)
-        left, right = (_side(match) for match in sides if match is not None)
+        left, right = (_read_side(match) for match in sides if match is not None)
         if left.name == right.name:
             raise SpecError(key, f"{text!r} compares {left.name!r} with itself; narrow its range", value=text)
         return cls(left, parts[1], right)
 
     @property
     def names(self) -> tuple[str, str]:
-        """The two parameters."""
+        """The names of the two parameters."""
         return self.left.name, self.right.name
 
     def holds(self, params: Params) -> bool:
-        """Whether a candidate keeps the rule; one without either parameter does."""
+        """Return whether a candidate keeps the rule; one without either parameter does."""
         if self.left.name not in params or self.right.name not in params:
             return True
         left, right = (
-            self.left.of(float(params[self.left.name])),
-            self.right.of(float(params[self.right.name])),
+            self.left.evaluate(float(params[self.left.name])),
+            self.right.evaluate(float(params[self.right.name])),
         )
         return _COMPARE[self.comparison](left, right)
 
@@ -83,7 +83,7 @@ class Rule:
         """Refuse a rule that makes no sense for these parameters.
 
         Raises:
-            SpecError: it names what is not there or is no number, or it holds for no values of their ranges.
+            SpecError: The rule names a parameter that is not there or is no number, or holds for no values of the ranges.
         """
         for name in self.names:
             if name not in parameters:
@@ -102,7 +102,7 @@ class Rule:
         return f"{self.left} {self.comparison} {self.right}"
 
 
-def _side(match: re.Match[str]) -> Side:
+def _read_side(match: re.Match[str]) -> Side:
     factor, name, sign, offset = match.groups()
     return Side(name, float(factor or 1), float(f"{sign or ''}{offset or 0}"))
 

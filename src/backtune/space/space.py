@@ -1,4 +1,4 @@
-"""What a strategy, or a study, searches: named parameters, and the rules between them."""
+"""The space that a strategy or a study searches: named parameters, and the rules between them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Space(Mapping[str, Parameter]):
     leave it out, and its default applies.
 
     Args:
-        parameters: by name; of another space with its rules.
-        rules: that each candidate keeps, such as ``"fast_period < slow_period"``: ``<``, ``<=``, ``>`` or ``>=``
+        parameters: The parameters by name; another space gives its rules too.
+        rules: The rules that each candidate keeps, such as ``"fast_period < slow_period"``: ``<``, ``<=``, ``>`` or ``>=``
             between two numbers, each a parameter, a number times one (``2 * fast_period``), or either plus or minus
             a number (``fast_period + 5``). A rule about an inactive parameter holds.
 
     Raises:
-        SpecError: a rule or a condition cannot be read, or names what is not there.
+        SpecError: A rule or a condition cannot be read, or names a parameter that is not there.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Space(Mapping[str, Parameter]):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """What each candidate keeps."""
+        """The rules that each candidate keeps."""
         return self._rules
 
     def select_active(self, params: Params) -> Params:
@@ -82,17 +82,17 @@ class Space(Mapping[str, Parameter]):
         return next((rule for rule in self._rules if not rule.holds(params)), None)
 
     def defaults(self) -> Params:
-        """The default of every parameter; the middle of the range, or the first choice, where none is set."""
+        """Return the default of every parameter; the middle of the range, or the first choice, where none is set."""
         return {name: parameter.default_value() for name, parameter in self.items()}
 
     def override(self, changes: Mapping[str, Parameter], *, key: str = "space") -> Space:
-        """The same parameters with some ranges replaced; conditions stay where the changes have none.
+        """Return the same parameters with some ranges replaced; conditions stay where the changes have none.
 
         A parameter that can no longer matter is left out, and the rules about it with it.
 
         Raises:
-            SpecError: a name is not a parameter of this space, or a value would be of another type: a fraction for a whole
-                number, a text for a number, or none of a choice's.
+            SpecError: A name is not a parameter of this space, or a value would be of another type: a fraction for a whole
+                number, a text for a number, or none of the choices.
         """
         for name in changes:
             if name not in self:
@@ -100,38 +100,40 @@ class Space(Mapping[str, Parameter]):
                     f"{key}.{name}", "is not a parameter of the strategy", value=name, allowed=self
                 )
         typed = {name: _match_type(change, self[name], f"{key}.{name}") for name, change in changes.items()}
-        kept = {name: _conditioned(typed.get(name, old), old) for name, old in self.items()}
-        left = _that_can_matter(kept)
-        return _built(left, (str(rule) for rule in self._rules if left.keys() >= set(rule.names)), key)
+        changed = {name: typed.get(name, old) for name, old in self.items()}
+        kept = _select_usable(
+            {name: new if new.when else new.under_condition(self[name].when) for name, new in changed.items()}
+        )
+        return _build_space(kept, (str(rule) for rule in self._rules if kept.keys() >= set(rule.names)), key)
 
     def with_rules(self, rules: Iterable[str], *, key: str) -> Space:
-        """The same parameters under more rules.
+        """Return the same parameters with more rules.
 
         Raises:
-            SpecError: a rule cannot be read, names what is not there, or can never hold.
+            SpecError: A rule cannot be read, names a parameter that is not there, or can never hold.
         """
-        return _built(self._parameters, (*(str(rule) for rule in self._rules), *rules), key)
+        return _build_space(self._parameters, (*(str(rule) for rule in self._rules), *rules), key)
 
     def extend(self, more: Mapping[str, Parameter], *, key: str) -> Space:
-        """These parameters and then ``more``.
+        """Return the space with more parameters after its own.
 
         Raises:
-            SpecError: a name is there already.
+            SpecError: A name is there already.
         """
         for name in more:
             if name in self:
                 raise SpecError(
                     f"{key}.{name}", "is a parameter of the strategy too; rename that one", value=name
                 )
-        return _built({**self._parameters, **more}, (str(rule) for rule in self._rules), key)
+        return _build_space({**self._parameters, **more}, (str(rule) for rule in self._rules), key)
 
     def complete(self, params: Mapping[str, Any], *, key: str = "params") -> Params:
-        """``params`` with defaults for those left out; values may lie outside the ranges, which bound a search only.
+        """Return ``params`` with defaults for those left out; values may lie outside the ranges, which bound a search only.
 
         A whole number written as 10.0, as tables do, is read as 10.
 
         Raises:
-            SpecError: a name is not a parameter of this space, or a value is not of its type: no whole number, no number, or
+            SpecError: A name is not a parameter of this space, or a value is not of its type: no whole number, no number, or
                 none of the choices.
         """
         for name in params:
@@ -143,7 +145,7 @@ class Space(Mapping[str, Parameter]):
         return {**self.defaults(), **given}
 
     def to_json(self) -> dict[str, Any]:
-        """A plain mapping that ``parse_space`` reads back."""
+        """Return a plain mapping that ``parse_space`` reads back."""
         rules = {RULES: [str(rule) for rule in self._rules]} if self._rules else {}
         return {**{name: parameter.to_json() for name, parameter in self.items()}, **rules}
 
@@ -164,19 +166,16 @@ def _match_type(change: Parameter, own: Parameter, key: str) -> Parameter:
         raise SpecError(key, f"takes {due}: {error.problem}", value=error.value) from None
 
 
-def _built(parameters: Mapping[str, Parameter], rules: Iterable[str], key: str) -> Space:
-    """A space; what is wrong with it is said of ``key``."""
+def _build_space(parameters: Mapping[str, Parameter], rules: Iterable[str], key: str) -> Space:
+    """Return a space; its errors have ``key`` before theirs."""
     try:
         return Space(dict(parameters), rules=rules)
     except SpecError as error:
         raise error.prefix_key(key) from None
 
 
-def _conditioned(parameter: Parameter, before: Parameter) -> Parameter:
-    return parameter if parameter.when else parameter.under_condition(before.when)
-
-
-def _that_can_matter(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+def _select_usable(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """Return the parameters whose conditions can hold."""
     kept: dict[str, Parameter] = {}
     for name, parameter in parameters.items():
         if all(

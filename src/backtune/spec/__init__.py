@@ -1,4 +1,4 @@
-"""The spec of a sweep: frozen, validated, unknown keys refused, with a content id."""
+"""The spec of a sweep: frozen and validated, with a content id; unknown keys are refused."""
 
 from backtune.spec.content import content_hash
 from backtune.spec.messages import describe_problem, spec_error

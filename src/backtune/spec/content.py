@@ -1,4 +1,4 @@
-"""Content ids."""
+"""The hash of plain data that content ids are made of."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import json
 
 
 def content_hash(content: object) -> str:
-    """SHA-256 of the canonical JSON of plain data."""
+    """Return the SHA-256 of the canonical JSON of plain data."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

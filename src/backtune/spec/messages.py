@@ -56,7 +56,7 @@ def spec_error(
         return SpecError(place, problem, value=value, allowed=_choices_at(model, location))
     if not has_secrets:
         problem = f"{problem} (given: {value!r})"
-    return SpecError(place, problem, value=value, text_due=first["type"] in ("string_type", "strategy"))
+    return SpecError(place, problem, value=value, is_text_due=first["type"] in ("string_type", "strategy"))
 
 
 def describe_problem(problem: ErrorDetails) -> str:

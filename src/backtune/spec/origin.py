@@ -19,8 +19,8 @@ class Origin:
     """A time of day in a time zone.
 
     Attributes:
-        minutes: since local midnight, below 1,440.
-        zone: name in the IANA time zone database.
+        minutes: The minutes since local midnight, below 1,440.
+        zone: The name of the zone in the IANA time zone database.
     """
 
     minutes: int = 0
@@ -31,23 +31,27 @@ class Origin:
         """Read ``09:15 Asia/Kolkata``, ``17:00 America/New_York`` or ``00:00 UTC``.
 
         Raises:
-            SpecError: the text is not a time and a time zone.
+            SpecError: The text is not a time and a time zone.
         """
         match = _PATTERN.fullmatch(text)
         if match is None:
             raise SpecError(
-                key, f"{text!r} is not a time of day and a time zone, as in '09:15 Asia/Kolkata' or '00:00 UTC'", value=text
-            )  # fmt: skip
+                key,
+                f"{text!r} is not a time of day and a time zone, as in '09:15 Asia/Kolkata' or '00:00 UTC'",
+                value=text,
+            )
         zone = "UTC" if match[3] in _UTC_NAMES else match[3]
         if not _is_zone(zone):
             raise SpecError(
-                key, f"{zone!r} is not a time zone; write its IANA name, as in Asia/Kolkata, America/New_York or UTC", value=text
-            )  # fmt: skip
+                key,
+                f"{zone!r} is not a time zone; write its IANA name, as in Asia/Kolkata, America/New_York or UTC",
+                value=text,
+            )
         return cls(int(match[1]) * 60 + int(match[2]), zone)
 
     @property
     def opens_the_evening_before(self) -> bool:
-        """Whether a day opens on the evening before its date, from 16:00 on: Monday's FX trade opens on Sunday at 17:00."""
+        """True if a day opens on the evening before its date, from 16:00 on: Monday's FX trade opens on Sunday at 17:00."""
         return self.minutes >= _EVENING
 
     def __str__(self) -> str:

@@ -50,7 +50,7 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+    def _refuse_truth_values(cls, value: object, info: ValidationInfo) -> object:
         kind = cls.model_fields[str(info.field_name)].annotation
         # Text that was due is missed below, in other words.
         if isinstance(value, bool) and kind is not bool and not _is_text(kind):
@@ -63,7 +63,7 @@ def _is_text(annotation: object) -> bool:
     return annotation is str or any(map(_is_text, get_args(annotation)))
 
 
-def _utc(value: object) -> object:
+def _read_utc(value: object) -> object:
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -81,7 +81,7 @@ def _utc(value: object) -> object:
     return value
 
 
-def _seconds(value: object) -> object:
+def _read_seconds(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
@@ -90,12 +90,12 @@ def _seconds(value: object) -> object:
         raise ValueError("must be seconds, or a whole number and a unit, as in 90s, 30m, 8h, 2d") from None
 
 
-UtcTime = Annotated[datetime, BeforeValidator(_utc, json_schema_input_type=str)]
-Seconds = Annotated[float, Field(gt=0), BeforeValidator(_seconds, json_schema_input_type=float | str)]
+UtcTime = Annotated[datetime, BeforeValidator(_read_utc, json_schema_input_type=str)]
+Seconds = Annotated[float, Field(gt=0), BeforeValidator(_read_seconds, json_schema_input_type=float | str)]
 
 
 def sessions_of_calendar(calendar: str) -> int | None:
-    """Read the number of session days a year that ``sessions-N`` states; None for ``auto`` and ``24/7``.
+    """Return the number of session days a year that ``sessions-N`` states; None for ``auto`` and ``24/7``.
 
     Raises:
         SpecError: The calendar is none of these.
@@ -109,17 +109,17 @@ def sessions_of_calendar(calendar: str) -> int | None:
 
 
 class Data(Section):
-    """Which bars are traded.
+    """The bars that are traded.
 
     Attributes:
-        root: the catalog: a folder, or ``s3://bucket/prefix``. A relative one starts at ``$BACKTUNE_HOME``, or at the current folder.
-        start, end: the window as ISO dates or times in UTC, start inclusive, end exclusive; without one, from the first bar or to
+        root: The catalog: a folder, or ``s3://bucket/prefix``. A relative one starts at ``$BACKTUNE_HOME``, or at the current folder.
+        start, end: The window as ISO dates or times in UTC, start inclusive, end exclusive; without one, from the first bar or to
             the last. A bar that sticks out of a bound is left out; where the data begins or ends within a bar, the bar is kept.
-        calendar: the number of bars a year, which annualises ratios: ``auto``, as many as the bars show; ``24/7``, a year full of
-            bars; ``sessions-252``, so many days of as many bars as a usual day of the data has. Of a stated number and the one that
-            the bars show, the smaller one is used.
-        funding: whether positions pay the funding rates that the catalog holds beside the bars.
-        origin: the local time at which the days of built bars begin, and weeks, months and shorter bars with them, such as
+        calendar: The number of bars a year, which annualises ratios: ``auto``, as many as the bars show; ``24/7``, a year full of
+            bars; ``sessions-252``, 252 trading days a year, with the median over the data as the bars of a day. Of a stated number
+            and the one that the bars show, the smaller one is used.
+        funding: True if positions pay the funding rates that the catalog holds beside the bars.
+        origin: The local time at which the days of built bars begin, and weeks, months and shorter bars with them, such as
             ``09:15 Asia/Kolkata`` or ``17:00 America/New_York``. A timeframe that is stored is read as it is.
     """
 
@@ -128,23 +128,23 @@ class Data(Section):
     end: UtcTime | None = None
     calendar: str = "auto"
     funding: bool = False
-    # Left out where it is the default, so that such a spec has the content id that it had before there was the key.
+    # Left out of the content id where it is the default.
     origin: str = Field(default=str(UTC_MIDNIGHT), exclude_if=lambda origin: origin == str(UTC_MIDNIGHT))
 
     @field_validator("origin")
     @classmethod
-    def _readable_origin(cls, origin: str) -> str:
+    def _read_origin(cls, origin: str) -> str:
         return str(Origin.parse(origin, key="data.origin"))
 
     @field_validator("root")
     @classmethod
-    def _a_place(cls, root: str) -> str:
+    def _check_root(cls, root: str) -> str:
         location(root, key="data.root")
         return root
 
     @field_validator("calendar")
     @classmethod
-    def _known_calendar(cls, calendar: str) -> str:
+    def _check_calendar(cls, calendar: str) -> str:
         sessions_of_calendar(calendar)
         return calendar
 
@@ -154,7 +154,7 @@ class Data(Section):
         return self.root if "://" in self.root else str(joined(base_folder(), self.root))
 
     @model_validator(mode="after")
-    def _start_before_end(self) -> Data:
+    def _check_order(self) -> Data:
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise SpecError(
                 "data.end",
@@ -168,8 +168,8 @@ class StrategyFile(Section):
     """A strategy class in a Python file of the user's.
 
     Attributes:
-        file: the file's path, looked up beside the spec first.
-        class: the name of the class in it.
+        file: The path of the file, looked up beside the spec first.
+        class: The name of the class in it.
     """
 
     file: str
@@ -183,9 +183,9 @@ class Grid(Section):
     """The cells of the sweep: every strategy on every asset in every timeframe.
 
     Attributes:
-        strategies: names, as ``backtune strategies`` lists them, or files.
-        assets: names in the catalog, as ``backtune data list`` shows them.
-        timeframes: lengths of a bar, a whole number and one of s, m, h, d, w, mo, y; ``1M`` is a month too. One that is not
+        strategies: The names, as ``backtune strategies`` lists them, or files.
+        assets: The names in the catalog, as ``backtune data list`` shows them.
+        timeframes: The lengths of a bar, a whole number and one of s, m, h, d, w, mo, y; ``1M`` is a month too. One that is not
             stored is built from the finest stored one that divides it; days divide months, weeks do not.
     """
 
@@ -195,7 +195,7 @@ class Grid(Section):
 
     @field_validator("timeframes", mode="before")
     @classmethod
-    def _known_units(cls, timeframes: object) -> object:
+    def _read_timeframes(cls, timeframes: object) -> object:
         if not isinstance(timeframes, list | tuple):
             return timeframes
         # What is neither text nor a number is refused as what it is.
@@ -205,7 +205,7 @@ class Grid(Section):
         )
 
     @model_validator(mode="after")
-    def _no_repeats(self) -> Grid:
+    def _refuse_repeats(self) -> Grid:
         for name in ("strategies", "assets", "timeframes"):
             entries = [str(entry) for entry in getattr(self, name)]
             repeated = next((entry for entry in entries if entries.count(entry) > 1), None)
@@ -221,8 +221,8 @@ _Increment = Annotated[float, Field(ge=0, lt=1e12)]
 _SMALLEST_INCREMENT = 1e-18
 
 
-def _is_off(value: object) -> bool:
-    """Tell whether a key is not used: then it is left out of the content id, which is what it was before there was the key."""
+def _is_unused(value: object) -> bool:
+    """Tell whether a key is not used; it is left out of the content id then."""
     return not value
 
 
@@ -230,24 +230,24 @@ DISTANCES = ("stop_loss", "take_profit", "trailing_stop")
 
 
 class Execution(Section):
-    """How targets become fills; :mod:`backtune.simulation.backtest` states the rules.
+    """The rules by which targets become fills; :mod:`backtune.simulation.backtest` states them in full.
 
     Attributes:
-        initial_cash: equity before the first bar, in quote currency.
-        size: fraction of equity that a target of 1 commits; up to ``leverage``.
-        leverage: the most that may be committed, in multiples of equity.
-        fee_bps: fee of a fill in basis points of its notional.
-        maker_fee_bps: fee of a take-profit fill, a resting order; ``fee_bps`` where it is null.
-        slippage_bps: how far a fill is moved against the order, in basis points of its price.
-        fee_per_order: fixed fee of an order, in quote currency, on top of ``fee_bps``.
-        fee_per_share: fee of a share, contract or coin of an order, in quote currency, on top of ``fee_bps``.
-        minimum_fee: least fee of an order, in quote currency: what all of its fees together come to is raised to it.
-        lot_size: quantities are whole multiples of it, rounded toward zero; null or 0 for any quantity.
-        tick_size: prices of fills, stops and profit targets are whole multiples of it; null or 0 for any price.
-        allow_short: whether negative targets are taken; otherwise they mean flat.
-        stop_loss: distance of the stop from the average entry price, as a fraction of it; null for none.
-        take_profit: distance of the profit target from the average entry price, likewise.
-        trailing_stop: distance of the stop from the best price since entry, as a fraction of it.
+        initial_cash: The equity before the first bar, in quote currency.
+        size: The fraction of equity that a target of 1 commits; up to ``leverage``.
+        leverage: The most that may be committed, in multiples of equity.
+        fee_bps: The fee of a fill in basis points of its notional.
+        maker_fee_bps: The fee of a take-profit fill, a resting order; ``fee_bps`` where it is null.
+        slippage_bps: The distance by which a fill is moved against the order, in basis points of its price.
+        fee_per_order: The fixed fee of an order, in quote currency, on top of ``fee_bps``.
+        fee_per_share: The fee of a share, contract or coin of an order, in quote currency, on top of ``fee_bps``.
+        minimum_fee: The least fee of an order, in quote currency; the sum of its fees is raised to it.
+        lot_size: The unit of quantities, which are whole multiples of it, rounded toward zero; null or 0 for any quantity.
+        tick_size: The unit of prices: those of fills, stops and profit targets are whole multiples of it; null or 0 for any price.
+        allow_short: True if negative targets are taken; otherwise they mean flat.
+        stop_loss: The distance of the stop from the average entry price, as a fraction of it; null for none.
+        take_profit: The distance of the profit target from the average entry price, likewise.
+        trailing_stop: The distance of the stop from the best price since entry, as a fraction of it.
 
     A distance may be a range, as in ``{type: float, low: 0.01, high: 0.1}``: then it is searched beside the strategy's
     parameters, under its own name.
@@ -259,11 +259,11 @@ class Execution(Section):
     fee_bps: _Rate = 10.0
     maker_fee_bps: _Rate | None = None
     slippage_bps: _Rate = 2.0
-    fee_per_order: _Fee = Field(default=0.0, exclude_if=_is_off)
-    fee_per_share: _Fee = Field(default=0.0, exclude_if=_is_off)
-    minimum_fee: _Fee = Field(default=0.0, exclude_if=_is_off)
-    lot_size: _Increment | None = Field(default=None, exclude_if=_is_off)
-    tick_size: _Increment | None = Field(default=None, exclude_if=_is_off)
+    fee_per_order: _Fee = Field(default=0.0, exclude_if=_is_unused)
+    fee_per_share: _Fee = Field(default=0.0, exclude_if=_is_unused)
+    minimum_fee: _Fee = Field(default=0.0, exclude_if=_is_unused)
+    lot_size: _Increment | None = Field(default=None, exclude_if=_is_unused)
+    tick_size: _Increment | None = Field(default=None, exclude_if=_is_unused)
     allow_short: bool = True
     stop_loss: float | dict[str, Any] | None = None
     take_profit: float | dict[str, Any] | None = None
@@ -271,7 +271,7 @@ class Execution(Section):
 
     @field_validator(*DISTANCES, mode="before")
     @classmethod
-    def _distance_or_range(cls, value: object, info: ValidationInfo) -> object:
+    def _read_distance(cls, value: object, info: ValidationInfo) -> object:
         key = f"execution.{info.field_name}"
         value = plain_definition(as_number(value))
         ends: tuple[object, ...] = () if value is None else (value,)
@@ -286,23 +286,24 @@ class Execution(Section):
 
     @field_validator("lot_size", "tick_size")
     @classmethod
-    def _none_or_not_too_small(cls, increment: float | None) -> float | None:
+    def _check_increment(cls, increment: float | None) -> float | None:
         if increment and increment < _SMALLEST_INCREMENT:
             raise ValueError(f"must be at least {_SMALLEST_INCREMENT:g}, or null for none")
         return increment or None
 
     @model_validator(mode="after")
-    def _size_within_leverage(self) -> Execution:
+    def _check_size(self) -> Execution:
         if self.size > self.leverage:
             raise SpecError(
-                "execution.size", f"{self.size:g} is above the leverage of {self.leverage:g}; raise one or lower the other",
+                "execution.size",
+                f"{self.size:g} is above the leverage of {self.leverage:g}; raise one or lower the other",
                 value=self.size,
-            )  # fmt: skip
+            )
         return self
 
     @property
     def searched(self) -> dict[str, Parameter]:
-        """The distances that are ranges, by name."""
+        """The distances that are searched, by name."""
         ranges = {name: getattr(self, name) for name in DISTANCES}
         return {
             name: read_numeric_choices(parse_parameter(value, key=f"execution.{name}"))
@@ -311,12 +312,12 @@ class Execution(Section):
         }
 
     def with_distances(self, params: Mapping[str, Any]) -> Execution:
-        """These rules with the distances that ``params`` names, whatever else it names.
+        """Return these rules with the distances that ``params`` names; its other names are left out.
 
         A range under a condition that a candidate leaves out is a distance that it does not use.
 
         Raises:
-            SpecError: a distance is not between 0 and 1, or a range is left.
+            SpecError: A distance is not between 0 and 1, or a range is left.
         """
         given = {name: params[name] for name in DISTANCES if name in params}
         unused = {name: None for name, range_ in self.searched.items() if range_.when and name not in given}
@@ -403,7 +404,7 @@ def _read_constraints(value: object) -> tuple[Constraint, ...]:
     return tuple(Constraint.parse(metric, text) for metric, text in value.items())
 
 
-def _constraints_document(constraints: tuple[Constraint, ...]) -> dict[str, str]:
+def _write_constraints(constraints: tuple[Constraint, ...]) -> dict[str, str]:
     return {constraint.metric: constraint.condition for constraint in constraints}
 
 
@@ -416,7 +417,7 @@ _ObjectiveText = Annotated[
 _ConstraintsByMetric = Annotated[
     tuple[Constraint, ...],
     PlainValidator(_read_constraints),
-    PlainSerializer(_constraints_document, return_type=dict[str, str]),
+    PlainSerializer(_write_constraints, return_type=dict[str, str]),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
 ]
 
@@ -425,9 +426,9 @@ class EarlyStopping(Section):
     """Rungs that a candidate must pass before it is run on the whole train window.
 
     Attributes:
-        rungs: leading fractions of the train window's bars, increasing.
-        top: the share of the complete trials, the best ones, that a candidate is compared with on a rung.
-        startup_trials: how many complete trials there must be before one is stopped.
+        rungs: The leading fractions of the train window's bars, increasing.
+        top: The share of the complete trials, the best ones, that a candidate is compared with on a rung.
+        startup_trials: The number of complete trials that there must be before one is stopped.
     """
 
     rungs: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (0.25,)
@@ -436,26 +437,26 @@ class EarlyStopping(Section):
 
     @field_validator("rungs")
     @classmethod
-    def _increasing(cls, rungs: tuple[float, ...]) -> tuple[float, ...]:
+    def _check_rungs(cls, rungs: tuple[float, ...]) -> tuple[float, ...]:
         if any(later <= earlier for earlier, later in pairwise(rungs)):
             raise ValueError("must be increasing fractions of the train window")
         return rungs
 
 
 class Search(Section):
-    """The search of every study. ``trials`` is the budget; all else decides what is found with it.
+    """The search of every study. ``trials`` is the budget; all else decides the result.
 
     Attributes:
-        sampler: how candidates are chosen.
-        trials: how many candidates each study tries. More of them go on with the same sweep.
-        objectives: metrics to maximize, or to minimize with a leading ``-``. Of two and more, each study finds a Pareto front.
-        constraints: bounds on metrics, such as ``{total_trades: ">= 30"}``. A candidate that breaks one is infeasible: it cannot
+        sampler: The method that chooses candidates.
+        trials: The number of candidates that each study tries. A larger number goes on with the same sweep.
+        objectives: The metrics to maximize, or to minimize with a leading ``-``. Of two and more, each study finds a Pareto front.
+        constraints: The limits of metrics, such as ``{total_trades: ">= 30"}``. A candidate that breaks one is infeasible: it cannot
             win, and the search learns to leave it.
-        seed: of all studies; with another one, they try other candidates.
-        backend: whose samplers: ``auto`` takes rustuna where it serves, for its asks are cheaper.
-        islands: so many searches with seeds of their own share the budget of a study and exchange their best.
-        warm_start: the folder, or the id, of an earlier sweep: each study begins with the winners of its cell there.
-        early_stopping: leaves candidates that are hopeless on the first bars; null is off.
+        seed: The seed of all studies; with another one, they try other candidates.
+        backend: The library of the sampler: ``auto`` takes rustuna where it has the sampler, for its asks are cheaper.
+        islands: The number of searches with seeds of their own that share the budget of a study and exchange their best.
+        warm_start: The folder, or the id, of an earlier sweep: each study begins with the winners of its cell there.
+        early_stopping: The rungs on which hopeless candidates are left after the first bars; null is off.
     """
 
     sampler: SamplerName = "tpe"
@@ -468,21 +469,23 @@ class Search(Section):
     backend: BackendName = "auto"
     islands: Annotated[int, Field(ge=1, le=256)] = 1
     warm_start: Annotated[str, Field(min_length=1)] | None = None
-    # Left out where it is not used, so that such a spec has the content id that it had before there was the key.
+    # Left out of the content id where it is not used.
     early_stopping: EarlyStopping | None = Field(default=None, exclude_if=lambda setting: setting is None)
 
     @model_validator(mode="after")
-    def _islands_have_something_to_do(self) -> Search:
+    def _check_islands(self) -> Search:
         if self.islands > 1 and self.sampler == "grid":
             raise SpecError(
-                "search.islands", "a grid has no seed, so its islands would be alike; leave it at 1",
+                "search.islands",
+                "a grid has no seed, so its islands would be alike; leave it at 1",
                 value=self.islands,
-            )  # fmt: skip
+            )
         if self.islands > self.trials:
             raise SpecError(
-                "search.islands", f"{self.islands} islands share {self.trials} trials; raise search.trials",
+                "search.islands",
+                f"{self.islands} islands share {self.trials} trials; raise search.trials",
                 value=self.islands,
-            )  # fmt: skip
+            )
         return self
 
     @property
@@ -496,13 +499,13 @@ class Search(Section):
 
 
 class Compute(Section):
-    """Where and how long; changes no result.
+    """The machines and the time; changes no result.
 
     Attributes:
-        cpus_per_unit: that Ray sets aside for each unit.
-        unit_seconds: how long a unit, what Ray runs as one trial, should be; small studies share one.
-        time_budget: when to stop asking, in seconds or as in ``8h``; the same command goes on.
-        max_failures: so many times a unit may fail without progress before it is cut in halves.
+        cpus_per_unit: The number of CPUs that Ray sets aside for each unit.
+        unit_seconds: The length of a unit, which Ray runs as one trial; small studies share one.
+        time_budget: The time after which no candidate is asked for, in seconds or as in ``8h``; the same command goes on.
+        max_failures: The number of times that a unit may fail without progress before it is cut in halves.
     """
 
     cpus_per_unit: Annotated[float, Field(gt=0)] = 1.0
@@ -512,11 +515,11 @@ class Compute(Section):
 
 
 class Tracking(Section):
-    """Which MLflow; without a uri, a SQLite file in the runs folder.
+    """The MLflow that results are tracked in; without a uri, a SQLite file in the runs folder.
 
     Attributes:
-        uri: a server, ``postgresql+psycopg://...`` or ``sqlite:///...``.
-        top_k: how many of a study's best trials get a run of their own there; all trials are in a file and in curves.
+        uri: The address: a server, ``postgresql+psycopg://...`` or ``sqlite:///...``.
+        top_k: The number of a study's best trials that get a run of their own there; all trials are in a file and in curves.
     """
 
     uri: str | None = None
@@ -525,7 +528,7 @@ class Tracking(Section):
 
 
 def base_folder() -> Location:
-    """Where relative paths to data and results start: ``$BACKTUNE_HOME``, or the current folder.
+    """Return the folder at which relative paths to data and results start: ``$BACKTUNE_HOME``, or the current folder.
 
     Ray runs a job in a temporary copy of its working directory, where neither would be found again.
     """

@@ -31,10 +31,10 @@ _KEYS = ("strategy_name", "asset", "timeframe", "parameters", "optimization")
 
 
 def expand_short_form(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The full spec of a short one; what is in the sections is not checked here.
+    """Return the full spec of a short one, without a check of its sections.
 
     Raises:
-        SpecError: a key of the short form is unknown, missing or not readable.
+        SpecError: A key of the short form is unknown, missing or not readable.
     """
     shared = ("name", "data", "execution", "validation", "compute", "tracking")
     for key in document:
@@ -51,7 +51,7 @@ def expand_short_form(document: Mapping[str, Any]) -> dict[str, Any]:
             parse_parameter(definition, key=f"parameters.{name}")
     strategy = document["strategy_name"]
     strategy_name = strategy.get("class") if isinstance(strategy, Mapping) else strategy
-    search, time_budget = _short_search(document.get("optimization") or {})
+    search, time_budget = _expand_search(document.get("optimization") or {})
     full: dict[str, Any] = {key: document[key] for key in shared if key in document}
     title = f"{strategy_name} {document['asset']} {document['timeframe']}"
     full.setdefault("name", re.sub(r"[^\w .-]+", "-", title).strip("- ")[:80])
@@ -79,10 +79,12 @@ def short_form_error(error: SpecError) -> SpecError:
         key = ".".join(["parameters", *rest])
     if key is None:
         return error
-    return SpecError(key, error.problem, value=error.value, allowed=error.allowed, text_due=error.text_due)
+    return SpecError(
+        key, error.problem, value=error.value, allowed=error.allowed, is_text_due=error.is_text_due
+    )
 
 
-def _short_search(optimization: Mapping[str, Any]) -> tuple[dict[str, Any], object]:
+def _expand_search(optimization: Mapping[str, Any]) -> tuple[dict[str, Any], object]:
     allowed = ("method", "timeout", *Search.model_fields)
     for key in optimization:
         if key not in allowed:

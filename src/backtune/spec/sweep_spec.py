@@ -29,19 +29,20 @@ from backtune.spec.validation import Validation
 
 
 class SweepSpec(Section):
-    """One sweep: what is searched, on which bars, under which costs, with which budget.
+    """The spec of one sweep: its cells, bars, costs, budget and validation.
 
     Attributes:
-        name: of the sweep: 1 to 80 letters, digits, spaces, ``.``, ``_`` or ``-``. It begins the name of the results' folder.
-        data: which bars.
-        grid: strategies, assets and timeframes.
-        space: ranges and rules that replace a strategy's own, for ``Strategy``, ``Strategy/ASSET`` or
+        name: The name of the sweep: 1 to 80 letters, digits, spaces, ``.``, ``_`` or ``-``. It begins the name of the results'
+            folder.
+        data: The bars that are traded.
+        grid: The strategies, assets and timeframes.
+        space: The ranges and rules that replace a strategy's own, for ``Strategy``, ``Strategy/ASSET`` or
             ``Strategy/ASSET/TIMEFRAME``, with ``*`` for any.
-        execution: costs, sizing and stops.
-        search: sampler, budget and objectives.
-        validation: how the winner is tested on bars that the search never saw.
-        compute: where and how long.
-        tracking: which MLflow.
+        execution: The costs, sizing and stops.
+        search: The sampler, budget and objectives.
+        validation: The test of the winner on bars that the search never saw.
+        compute: The machines and the time.
+        tracking: The MLflow that results are tracked in.
     """
 
     name: str
@@ -56,7 +57,7 @@ class SweepSpec(Section):
 
     @field_validator("name")
     @classmethod
-    def _short_name(cls, name: str) -> str:
+    def _check_name(cls, name: str) -> str:
         if re.fullmatch(r"\w[\w .-]{0,79}", name) is None:
             raise ValueError(
                 "must be 1 to 80 letters, digits, spaces, '.', '_' or '-', a letter or digit first"
@@ -65,9 +66,9 @@ class SweepSpec(Section):
 
     @field_validator("space")
     @classmethod
-    def _readable(cls, space: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _read_space(cls, space: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for pattern, changes in space.items():
-            for name, definition in _ranges(changes):
+            for name, definition in _list_ranges(changes):
                 parse_parameter(definition, key=f"space.{pattern}.{name}")
             for rule in parse_rules(changes, key=f"space.{pattern}"):
                 Rule.parse(rule, key=f"space.{pattern}.{RULES}")
@@ -78,7 +79,7 @@ class SweepSpec(Section):
         }
 
     @model_validator(mode="after")
-    def _patterns_match(self) -> SweepSpec:
+    def _check_patterns(self) -> SweepSpec:
         axes = [
             [str(entry) for entry in axis]
             for axis in (self.grid.strategies, self.grid.assets, self.grid.timeframes)
@@ -99,7 +100,7 @@ class SweepSpec(Section):
         return self
 
     @model_validator(mode="after")
-    def _permuted_searches_know_nothing(self) -> SweepSpec:
+    def _refuse_warm_start_of_permutations(self) -> SweepSpec:
         if self.validation.has_permutations and self.search.warm_start is not None:
             raise SpecError(
                 "validation.permutations",
@@ -111,11 +112,12 @@ class SweepSpec(Section):
 
     @classmethod
     def load(cls, path: str | Path) -> SweepSpec:
-        """Read a YAML or JSON file; the short one-cell form is accepted too. A strategy file named in it is
-        looked up beside the spec.
+        """Read a YAML or JSON file; the short one-cell form is accepted too.
+
+        A strategy file named in it is looked up beside the spec.
 
         Raises:
-            SpecError: the file cannot be read, or the spec is not valid.
+            SpecError: The file cannot be read, or the spec is not valid.
         """
         path = Path(path)
         document = read_document(path)
@@ -124,26 +126,27 @@ class SweepSpec(Section):
         try:
             return cls.parse(document.value, folder=path.parent)
         except SpecError as error:
-            raise document.explained(error) from None
+            raise document.explain(error) from None
 
     @classmethod
     def parse(cls, document: Mapping[str, Any], *, folder: Path | None = None) -> SweepSpec:
         """Validate a mapping of the spec's keys, or of the short one-cell form.
 
         Args:
-            folder: where relative strategy files are looked up first.
+            document: The keys of the spec.
+            folder: The folder in which relative strategy files are looked up first.
 
         Raises:
-            SpecError: names the key, the value and what is allowed.
+            SpecError: The spec is not valid; the message names the key, the value and what is allowed.
         """
         try:
-            spec = cls._validated(document)
+            spec = cls._validate(document)
         except SpecError as error:
             raise short_form_error(error) if "strategy_name" in document else error from None
-        return spec._with_strategy_files_from(folder) if folder is not None else spec
+        return spec._resolve_strategy_files(folder) if folder is not None else spec
 
     @classmethod
-    def _validated(cls, document: Mapping[str, Any]) -> SweepSpec:
+    def _validate(cls, document: Mapping[str, Any]) -> SweepSpec:
         full = expand_short_form(document) if "strategy_name" in document else dict(document)
         try:
             return cls.model_validate(full)
@@ -156,7 +159,7 @@ class SweepSpec(Section):
 
     @property
     def id(self) -> str:
-        """Content id: the same for equal searches, whatever their budget, permutations, computing and tracking.
+        """The content id: the same for equal searches, whatever their budget, permutations, computing and tracking.
 
         Raising ``trials`` or ``permutations`` therefore goes on in the same runs folder instead of starting another.
         """
@@ -172,38 +175,38 @@ class SweepSpec(Section):
         return f"{slug}-{content_hash(content)[:10]}"
 
     def overrides(self, strategy: str, asset: str, timeframe: str) -> dict[str, Parameter]:
-        """The ranges that the spec replaces in a cell; a later, matching pattern wins.
+        """Return the ranges that the spec replaces in a cell; a later, matching pattern wins.
 
         Patterns are ``Strategy``, ``Strategy/ASSET`` or ``Strategy/ASSET/TIMEFRAME``, with ``*`` for any.
         """
         return {
             name: parse_parameter(definition, key=f"space.{pattern}.{name}")
-            for pattern, changes in self._changes(strategy, asset, timeframe)
-            for name, definition in _ranges(changes)
+            for pattern, changes in self._find_changes(strategy, asset, timeframe)
+            for name, definition in _list_ranges(changes)
         }
 
     def rules(self, strategy: str, asset: str, timeframe: str) -> tuple[str, ...]:
-        """The rules that the spec adds in a cell: those of every matching pattern."""
-        matching = self._changes(strategy, asset, timeframe)
+        """Return the rules that the spec adds in a cell: those of every matching pattern."""
+        matching = self._find_changes(strategy, asset, timeframe)
         return tuple(rule for pattern, changes in matching for rule in parse_rules(changes, key=pattern))
 
-    def _changes(self, *cell: str) -> list[tuple[str, dict[str, Any]]]:
+    def _find_changes(self, *cell: str) -> list[tuple[str, dict[str, Any]]]:
         return [
             (pattern, changes)
             for pattern, changes in self.space.items()
             if all(part in ("*", name) for part, name in zip(pattern.split("/"), cell, strict=False))
         ]
 
-    def _with_strategy_files_from(self, folder: Path) -> SweepSpec:
-        def resolved(entry: str | StrategyFile) -> str | StrategyFile:
+    def _resolve_strategy_files(self, folder: Path) -> SweepSpec:
+        def resolve(entry: str | StrategyFile) -> str | StrategyFile:
             if isinstance(entry, str) or Path(entry.file).is_absolute():
                 return entry
             beside = folder / entry.file
             return entry.model_copy(update={"file": str(beside)}) if beside.is_file() else entry
 
-        strategies = tuple(resolved(entry) for entry in self.grid.strategies)
+        strategies = tuple(resolve(entry) for entry in self.grid.strategies)
         return self.model_copy(update={"grid": self.grid.model_copy(update={"strategies": strategies})})
 
 
-def _ranges(changes: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _list_ranges(changes: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(name, definition) for name, definition in changes.items() if name != RULES]

@@ -35,8 +35,8 @@ class Timeframe:
     also stamp the evening before, as zones east of UTC do, or the first day of trade.
 
     Attributes:
-        seconds: length of a bar; of months their mean length, 365.25 / 12 days each, which orders and estimates.
-        months: number of calendar months; 0 for a length in seconds.
+        seconds: The length of a bar; of months their mean length, 365.25 / 12 days each, which orders and estimates.
+        months: The number of calendar months; 0 for a length in seconds.
     """
 
     seconds: int
@@ -44,7 +44,7 @@ class Timeframe:
 
     @classmethod
     def of_months(cls, months: int) -> Timeframe:
-        """So many calendar months."""
+        """Return the timeframe of a number of calendar months."""
         return cls(months * _MEAN_MONTH_SECONDS, months)
 
     @classmethod
@@ -52,7 +52,7 @@ class Timeframe:
         """Read ``15m``, ``4h``, ``1d``, ``1mo`` (or ``1M``), ``1y`` and the like.
 
         Raises:
-            SpecError: the text is not a whole number followed by one of s, m, h, d, w, mo, M, y.
+            SpecError: The text is not a whole number followed by one of s, m, h, d, w, mo, M, y.
         """
         match = _PATTERN.fullmatch(text)
         if match is None:
@@ -68,7 +68,7 @@ class Timeframe:
 
     @property
     def microseconds(self) -> int:
-        """:attr:`seconds` in microseconds."""
+        """The length in microseconds."""
         return self.seconds * _SECOND
 
     @property
@@ -78,7 +78,7 @@ class Timeframe:
 
     @property
     def is_whole_days(self) -> bool:
-        """Whether bars are days or a multiple of them, of which a change of clocks takes or adds an hour."""
+        """True if bars are days or a multiple of them, of which a change of clocks takes or adds an hour."""
         return not self.months and self.seconds % _DAY_SECONDS == 0
 
     def divides(self, longer: Timeframe) -> bool:
@@ -91,7 +91,7 @@ class Timeframe:
         return (_DAY_SECONDS if longer.months else longer.seconds) % self.seconds == 0
 
     def end_of(self, opens_at: int) -> int:
-        """The end of the bar that opens at a moment; both in microseconds since the epoch."""
+        """Return the end of the bar that opens at a moment; both in microseconds since the epoch."""
         if not self.months:
             return opens_at + self.microseconds
         import numpy as np
@@ -99,7 +99,7 @@ class Timeframe:
         return int(self.ends(np.array([opens_at]))[0])
 
     def ends(self, opens: np.ndarray) -> np.ndarray:
-        """The ends of the bars that open at (n,) moments in microseconds since the epoch.
+        """Return the (n,) ends of the bars that open at (n,) moments in microseconds since the epoch.
 
         A month that opens before midnight UTC ends as long before midnight, a day at most.
         """
@@ -111,7 +111,7 @@ class Timeframe:
         return ends
 
     def latest_open(self, end: int) -> int:
-        """The latest moment at which a bar can open that ends at or before ``end``, in microseconds since the epoch."""
+        """Return the latest moment at which a bar can open that ends at or before ``end``, in microseconds since the epoch."""
         if not self.months:
             return end - self.microseconds
         import numpy as np
@@ -122,7 +122,7 @@ class Timeframe:
         return begin + end - following if end >= following - _DAY else begin - _HALF_MONTH - 1
 
     def shift(self, opens: np.ndarray, n_bars: int | np.ndarray) -> np.ndarray:
-        """The moments ``n_bars`` bars after (n,) moments in microseconds since the epoch."""
+        """Return the moments ``n_bars`` bars after (n,) moments in microseconds since the epoch."""
         moved: np.ndarray
         if self.months:
             numbers = _nearest_months(opens)
@@ -132,7 +132,7 @@ class Timeframe:
         return moved
 
     def steps(self, opens: np.ndarray) -> np.ndarray:
-        """By how many bars each of (n,) opens follows the one before it, (n - 1,) floats.
+        """Return the distances between (n,) opens in bars, (n - 1,) floats.
 
         Below 1 the bars overlap, above 1 there is a gap. Days and multiples of them may be an hour shorter or longer, as days
         with a change of clocks are.
@@ -157,14 +157,14 @@ class Timeframe:
 
 
 def month_starts(numbers: np.ndarray) -> np.ndarray:
-    """(n,) midnights UTC at which months begin, in microseconds since the epoch; months are counted from January 1970."""
+    """Return (n,) midnights UTC at which months begin, in microseconds since the epoch; months are counted from January 1970."""
     import numpy as np
 
     return np.asarray(numbers, np.int64).astype("M8[M]").astype("M8[us]").astype(np.int64)
 
 
 def month_numbers(moments: np.ndarray) -> np.ndarray:
-    """(n,) months UTC that hold (n,) moments in microseconds since the epoch, counted from January 1970."""
+    """Return the (n,) months UTC that hold (n,) moments in microseconds since the epoch, counted from January 1970."""
     import numpy as np
 
     return np.asarray(moments, np.int64).astype("M8[us]").astype("M8[M]").astype(np.int64)

@@ -14,12 +14,12 @@ from backtune.report.export.pine_export import pine_source
 from backtune.report.writing import written_report
 from backtune.results.leaderboard.row import Row
 from backtune.results.stored_sweep import StoredSweep
-from backtune.spec.documents import yaml_of
+from backtune.spec.documents import to_yaml
 
 
 def put_spec(run: StoredSweep, folder: Path) -> None:
     """``spec.yaml``, of a sweep; without its tracker, whose address may hold a password."""
-    (folder / "spec.yaml").write_text(yaml_of(run.spec.to_json(exclude=("tracking",))), encoding="utf-8")
+    (folder / "spec.yaml").write_text(to_yaml(run.spec.to_json(exclude=("tracking",))), encoding="utf-8")
 
 
 def put_report(run: StoredSweep, folder: Path) -> None:
@@ -42,7 +42,7 @@ def put_study_files(run: StoredSweep, row: Row | None, trials: pl.DataFrame | No
     if row is None or row.values is None:
         return
     parameters = Parameters.of(run, row).to_json()
-    (folder / "best.yaml").write_text(yaml_of(parameters), encoding="utf-8")
+    (folder / "best.yaml").write_text(to_yaml(parameters), encoding="utf-8")
     try:
         script = pine_script(pine_source(run, row))
     except (ReportError, StrategyError):

@@ -1,4 +1,4 @@
-"""Candidates as points: every varying number of a space from 0 to 1, so that distances mean the same in all of them."""
+"""Candidates as points in the unit cube: every varying number of a space from 0 to 1, so that distances are comparable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backtune.space import Params, Scale, Space
 
 @dataclass(frozen=True)
 class UnitCube:
-    """A space's varying numbers as axes; on a log scale where the parameter has one. Choices are no axis.
+    """The varying numbers of a space as axes; on a log scale where the parameter has one. Choices have no axis.
 
     A parameter that a candidate leaves out, because a condition makes it inactive, lies at 0 on its axis.
     """
@@ -38,7 +38,7 @@ class UnitCube:
         return tuple(name for name, p in self.space.items() if p.scale is None and p.n_levels > 1)
 
     def points(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> np.ndarray:
-        """(n, n_axes) coordinates of n candidates, given as a column for each parameter."""
+        """Return (n, n_axes) coordinates of n candidates, given as a column for each parameter."""
         n = len(next(iter(columns.values()), ()))
         coordinates = [
             np.nan_to_num(scale.to_unit(np.asarray(columns.get(name, [None] * n), dtype=np.float64)))
@@ -47,7 +47,7 @@ class UnitCube:
         return np.column_stack(coordinates) if coordinates else np.zeros((n, 0))
 
     def kinds(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> np.ndarray:
-        """(n,) a number for each combination of choices and of inactive numbers; equal ones have the same."""
+        """Return (n,) a number for each combination of choices and of inactive numbers; equal ones have the same."""
         n = len(next(iter(columns.values()), ()))
         chosen = [list(map(repr, columns[name])) for name in self.choices]
         inactive = [np.isnan(np.asarray(columns[name], dtype=np.float64)).tolist() for name in self.axes]
@@ -56,7 +56,7 @@ class UnitCube:
         return np.array([numbers[key] for key in keys], dtype=np.int64)
 
     def params(self, point: np.ndarray, other: Params) -> Params:
-        """The candidate nearest to a point, with what has no axis, or is left out, as in ``other``."""
+        """Return the candidate nearest to a point; parameters without an axis, or left out, are as in ``other``."""
         found: Params = dict(other)
         for (name, scale), position in zip(self.axes.items(), point, strict=True):
             if name in other:
@@ -64,9 +64,9 @@ class UnitCube:
         return found
 
     def box(self, params: Params, radius: float) -> tuple[np.ndarray, np.ndarray]:
-        """(n_axes,) lower and upper ends of what lies within ``radius`` of a candidate on every axis.
+        """Return (n_axes,) lower and upper ends of the points within ``radius`` of a candidate on every axis.
 
-        Where an axis has steps, both ends are values of it: the last ones within ``radius``, or the next ones where none is.
+        Where an axis has steps, both ends are levels: the last ones within ``radius``, or the next ones where none is.
         """
         ends = [
             _near_ends(scale, float(params[name]), radius) if name in params else (0.0, 0.0)
@@ -76,7 +76,7 @@ class UnitCube:
         return low, high
 
     def size(self, low: np.ndarray, high: np.ndarray) -> float:
-        """How many candidates, choices apart, a box holds; infinite where an axis is continuous."""
+        """Return the number of candidates in a box, choices apart; infinite where an axis is continuous."""
         if any(
             scale.is_continuous and a < b for scale, a, b in zip(self.axes.values(), low, high, strict=True)
         ):
@@ -84,11 +84,11 @@ class UnitCube:
         return float(math.prod(map(len, self._values(low, high))))
 
     def grid(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """(size, n_axes) all points of a box whose :meth:`size` is finite."""
+        """Return (size, n_axes) all points of a box whose :meth:`size` is finite."""
         return np.array(list(itertools.product(*self._values(low, high))))
 
     def _values(self, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
-        """The coordinates of each axis inside a box."""
+        """Return the coordinates of each axis inside a box."""
         found = []
         for scale, a, b in zip(self.axes.values(), low, high, strict=True):
             values = scale.to_unit(scale.levels() if a < b else np.array([scale.low], dtype=np.float64))

@@ -47,7 +47,7 @@ def test_keys_that_share_a_line_share_their_meaning():
     keys = spec_schema()["$defs"]["Validation"]["properties"]
     assert keys["train"]["description"] == keys["test"]["description"]
     assert keys["train"]["description"].startswith(
-        "walk_forward: lengths of the windows, in seconds or as in `180d`."
+        "The lengths of the windows (walk_forward), in seconds or as in `180d`."
     )
 
 

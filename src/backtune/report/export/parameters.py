@@ -95,7 +95,7 @@ class Parameters:
             given = content.get(key)
             if given is not None and not isinstance(given, str):
                 problem = f"must be text (given: {given!r})"
-                raise document.explained(SpecError(key, problem, value=given, text_due=True))
+                raise document.explain(SpecError(key, problem, value=given, is_text_due=True))
         return cls(**{**content, "params": dict(content["params"])})
 
 

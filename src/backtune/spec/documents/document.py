@@ -12,37 +12,37 @@ import yaml
 
 from backtune.errors import SpecError
 from backtune.spec.documents.json_reader import parse_json
-from backtune.spec.documents.problems import place
-from backtune.spec.documents.yaml_reader import Written, parse_yaml
+from backtune.spec.documents.problems import format_place
+from backtune.spec.documents.yaml_reader import BareWord, parse_yaml
 
 
 @dataclass(frozen=True)
 class Document:
-    """What a document holds.
+    """The plain values of a document.
 
     Attributes:
-        value: mappings, lists, texts, numbers, truth values, dates and None.
-        written: bare words of YAML that are not text, by dotted path.
+        value: The mappings, lists, texts, numbers, truth values, dates and None.
+        bare_words: The bare words of YAML that are not text, by dotted path.
     """
 
     value: Any
-    written: Mapping[str, Written] = field(default_factory=dict)
+    bare_words: Mapping[str, BareWord] = field(default_factory=dict)
 
-    def explained(self, error: SpecError) -> SpecError:
-        """Return an error about a value of the document with what stands there, where YAML reads that as something else."""
-        written = self.written.get(error.key)
-        if written is None:
+    def explain(self, error: SpecError) -> SpecError:
+        """Return an error with the text that the document has for the value, where YAML reads it as something else."""
+        word = self.bare_words.get(error.key)
+        if word is None:
             return error
-        if not error.text_due:
-            if isinstance(written.value, int | float) and not isinstance(written.value, bool):
+        if not error.is_text_due:
+            if isinstance(word.value, int | float) and not isinstance(word.value, bool):
                 return error
-            problem = f"{error.problem} (line {written.line} has {written.text or 'nothing'}, which YAML reads as {written.meaning})"
-        elif written.text:
-            problem = f"{written.text} is read as {written.meaning} in YAML; write '{written.text}' (line {written.line})"
+            problem = f"{error.problem} (line {word.line} has {word.text or 'nothing'}, which YAML reads as {word.meaning})"
+        elif word.text:
+            problem = f"{word.text} is read as {word.meaning} in YAML; write '{word.text}' (line {word.line})"
         else:
-            problem = f"is left empty; write a text (line {written.line})"
+            problem = f"is left empty; write a text (line {word.line})"
         return SpecError(
-            error.key, problem, value=error.value, allowed=error.allowed, text_due=error.text_due
+            error.key, problem, value=error.value, allowed=error.allowed, is_text_due=error.is_text_due
         )
 
 
@@ -50,39 +50,40 @@ def read_document(path: Path) -> Document:
     """Read a YAML or JSON file that holds one document.
 
     Raises:
-        RepeatedKeyError: a key stands twice in one mapping.
-        SpecError: it cannot be read, is neither YAML nor JSON, or holds a value that cannot be one.
+        RepeatedKeyError: A key stands twice in one mapping.
+        SpecError: The file cannot be read, is neither YAML nor JSON, or holds a value that cannot be one.
     """
-    return read_text(_content(path), str(path))
+    return read_text(_read_file(path), str(path))
 
 
 def read_documents(path: Path) -> list[Document]:
     """Read all documents of a YAML or JSON file, without empty ones.
 
     Raises:
-        RepeatedKeyError, SpecError: as for :func:`read_document`.
+        RepeatedKeyError, SpecError: The same as for :func:`read_document`.
     """
-    return [one for one in _documents(_content(path), str(path)) if one.value is not None]
+    return [one for one in _split_documents(_read_file(path), str(path)) if one.value is not None]
 
 
 def read_text(text: str, source: str = "") -> Document:
     """Read a text that holds one document.
 
     Args:
-        source: of the text, for messages.
+        text: The text to read.
+        source: The name of the text in messages.
 
     Raises:
-        RepeatedKeyError, SpecError: as for :func:`read_document`.
+        RepeatedKeyError, SpecError: The same as for :func:`read_document`.
     """
-    found = _documents(text, source)
+    found = _split_documents(text, source)
     if len(found) > 1:
         raise SpecError(
-            place(source, ""), f"holds {len(found)} documents; one is read, so leave out the '---'"
+            format_place(source, ""), f"holds {len(found)} documents; one is read, so leave out the '---'"
         )
     return found[0] if found else Document(None)
 
 
-def _content(path: Path) -> str:
+def _read_file(path: Path) -> str:
     try:
         # Editors of Windows begin a file with a mark of the byte order.
         return path.read_text(encoding="utf-8-sig")
@@ -90,7 +91,7 @@ def _content(path: Path) -> str:
         raise SpecError(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _documents(text: str, source: str) -> list[Document]:
+def _split_documents(text: str, source: str) -> list[Document]:
     if text.lstrip()[:1] in ("{", "["):
         try:
             return [Document(parse_json(text, source))]
@@ -100,12 +101,14 @@ def _documents(text: str, source: str) -> list[Document]:
                 raise SpecError(source, f"is not JSON: {problem}") from None
             # YAML writes lists and mappings in brackets too.
     try:
-        return [Document(value, written) for value, written in parse_yaml(text, source)]
+        return [Document(value, words) for value, words in parse_yaml(text, source)]
     except yaml.YAMLError as error:
-        raise SpecError(place(source, ""), f"is not YAML or JSON: {_syntax_problem(error)}") from None
+        raise SpecError(
+            format_place(source, ""), f"is not YAML or JSON: {_describe_syntax_error(error)}"
+        ) from None
 
 
-def _syntax_problem(error: yaml.YAMLError) -> str:
+def _describe_syntax_error(error: yaml.YAMLError) -> str:
     if not isinstance(error, yaml.MarkedYAMLError):
         return " ".join(str(error).split())
     said = ", ".join(part for part in (error.context, error.problem) if part)

@@ -1,4 +1,4 @@
-"""Problems that a document has before anything is known of its keys."""
+"""Problems of a document that are found before its keys are known."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class RepeatedKeyError(SpecError):
     """Raised when a key stands twice in one mapping.
 
     Attributes:
-        path: dotted path of the key.
-        lines: on which it stands, counted from 1.
+        path: The dotted path of the key.
+        lines: The two lines of the key, counted from 1.
     """
 
     def __init__(self, path: str, lines: tuple[int, int], source: str = "") -> None:
@@ -23,19 +23,21 @@ class RepeatedKeyError(SpecError):
         self.lines = lines
         first, second = lines
         where = f"on lines {first} and {second}" if first != second else f"on line {first}"
-        super().__init__(place(source, path), f"stands twice, {where}; keep one, or join the two", value=path)
+        super().__init__(
+            format_place(source, path), f"stands twice, {where}; keep one, or join the two", value=path
+        )
 
 
-def place(source: str, path: str) -> str:
-    """Return the key under which an error is told: the file, and the dotted path in it."""
+def format_place(source: str, path: str) -> str:
+    """Return the key of an error: the file, and the dotted path in it."""
     return ": ".join(part for part in (source, path) if part) or "document"
 
 
-def joined(path: str, part: object) -> str:
-    """Return the dotted path of what stands under ``part``."""
+def join_path(path: str, part: object) -> str:
+    """Return the dotted path of a part of a value."""
     return f"{path}.{part}" if path else str(part)
 
 
-def shortened(text: str) -> str:
-    """Return a text that may be thousands of digits as a message can hold it."""
+def shorten(text: str) -> str:
+    """Return a text that may have thousands of digits in a length that a message can hold."""
     return text if len(text) <= 24 else f"{text[:12]}... ({len(text):,} characters)"

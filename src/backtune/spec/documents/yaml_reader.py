@@ -1,4 +1,4 @@
-"""YAML that means what it says: built from its nodes, so that every problem has its key and its line."""
+"""The reader of YAML. It builds values from nodes, so that every problem has its key and its line."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from backtune.spec.documents.problems import (
     TOO_DEEP,
     TOO_LARGE,
     RepeatedKeyError,
-    joined,
-    place,
-    shortened,
+    format_place,
+    join_path,
+    shorten,
 )
 from backtune.spec.documents.yaml_resolver import AMBIGUOUS, RESOLVERS, TAG
 
@@ -27,13 +27,13 @@ _MOST_VALUES: Final = 200_000
 
 
 @dataclass(frozen=True)
-class Written:
+class BareWord:
     """A bare word that YAML does not read as text.
 
     Attributes:
-        text: as it stands in the file.
-        value: that it is read as.
-        line: on which it stands, counted from 1.
+        text: The word as it is written in the file.
+        value: The value that YAML reads.
+        line: The line of the word, counted from 1.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Written:
 
     @property
     def meaning(self) -> str:
-        """What YAML takes it for, in words."""
+        """The value that YAML reads, in words."""
         if self.value is None:
             return "no value"
         if isinstance(self.value, bool):
@@ -51,31 +51,31 @@ class Written:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes; values are built from them below."""
+    """A loader that composes nodes; :class:`_Builder` builds values from them."""
 
     yaml_implicit_resolvers = RESOLVERS
 
 
-def parse_yaml(text: str, source: str = "") -> Iterator[tuple[Any, dict[str, Written]]]:
+def parse_yaml(text: str, source: str = "") -> Iterator[tuple[Any, dict[str, BareWord]]]:
     """Yield the plain values of each document, with its bare words that are not text by their dotted paths.
 
     Keys are text, as they are written: in this, YAML is like JSON.
 
     Raises:
-        RepeatedKeyError: a key stands twice in one mapping.
-        SpecError: a value cannot be built, or may mean two things; names the key and the line.
-        yaml.YAMLError: it is not YAML.
+        RepeatedKeyError: A key stands twice in one mapping.
+        SpecError: A value cannot be built, or is ambiguous; the message names the key and the line.
+        yaml.YAMLError: The text is not YAML.
     """
     try:
         for node in yaml.compose_all(text, _Loader):
             builder = _Builder(source)
-            yield builder.build(node, "", ()), builder.written
+            yield builder.build(node, "", ()), builder.bare_words
     except RecursionError:
-        raise SpecError(place(source, ""), TOO_DEEP) from None
+        raise SpecError(format_place(source, ""), TOO_DEEP) from None
 
 
 class _Builder:
-    """Plain values of one document."""
+    """The plain values of one document, built from its nodes."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -83,19 +83,20 @@ class _Builder:
         self._kinds: dict[str, Callable[[yaml.ScalarNode], Any]] = {
             "null": scalars.construct_yaml_null,
             "bool": scalars.construct_yaml_bool,
-            "int": _whole_number,
+            "int": _read_whole_number,
             "float": scalars.construct_yaml_float,
             "timestamp": scalars.construct_yaml_timestamp,
         }
         self._n_values = 0
-        self.written: dict[str, Written] = {}
+        self.bare_words: dict[str, BareWord] = {}
 
     def build(self, node: yaml.Node, path: str, within: tuple[yaml.Node, ...]) -> Any:
         """Build the value of a node.
 
         Args:
-            path: of the node, dotted.
-            within: the nodes that it stands in.
+            node: The node to build.
+            path: The dotted path of the node.
+            within: The nodes that it stands in.
         """
         self._n_values += 1
         if self._n_values > _MOST_VALUES:
@@ -103,15 +104,17 @@ class _Builder:
         if node in within:
             raise self._error(node, path, "refers to itself")
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, path)
+            return self._build_scalar(node, path)
         if isinstance(node, yaml.SequenceNode) and node.tag == f"{TAG}seq":
             inside = (*within, node)
-            return [self.build(one, joined(path, i), inside) for i, one in enumerate(node.value)]
+            return [self.build(one, join_path(path, i), inside) for i, one in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode) and node.tag == f"{TAG}map":
-            return self._mapping(node, path, within)
+            return self._build_mapping(node, path, within)
         raise self._unknown_tag(node, path)
 
-    def _mapping(self, node: yaml.MappingNode, path: str, within: tuple[yaml.Node, ...]) -> dict[str, Any]:
+    def _build_mapping(
+        self, node: yaml.MappingNode, path: str, within: tuple[yaml.Node, ...]
+    ) -> dict[str, Any]:
         lines: dict[str, int] = {}
         own: dict[str, yaml.Node] = {}
         merged: dict[str, Any] = {}
@@ -123,19 +126,19 @@ class _Builder:
             name = _MERGE if key.tag == _MERGE else key.value
             line = key.start_mark.line + 1
             if name in lines:
-                raise RepeatedKeyError(joined(path, key.value), (lines[name], line), self._source)
+                raise RepeatedKeyError(join_path(path, key.value), (lines[name], line), self._source)
             lines[name] = line
             if name == _MERGE:
-                merged = self._merged(value, path, inside)
+                merged = self._build_merged(value, path, inside)
             else:
                 own[name] = value
         return {
             **merged,
-            **{name: self.build(value, joined(path, name), inside) for name, value in own.items()},
+            **{name: self.build(value, join_path(path, name), inside) for name, value in own.items()},
         }
 
-    def _merged(self, node: yaml.Node, path: str, within: tuple[yaml.Node, ...]) -> dict[str, Any]:
-        """Build what ``<<`` brings in; of several mappings the first that has a key counts."""
+    def _build_merged(self, node: yaml.Node, path: str, within: tuple[yaml.Node, ...]) -> dict[str, Any]:
+        """Build the mapping that ``<<`` brings in; of several mappings the first that has a key counts."""
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
         merged: dict[str, Any] = {}
         for one in reversed(nodes):
@@ -144,7 +147,7 @@ class _Builder:
             merged |= self.build(one, path, within)
         return merged
 
-    def _scalar(self, node: yaml.ScalarNode, path: str) -> Any:
+    def _build_scalar(self, node: yaml.ScalarNode, path: str) -> Any:
         kind = node.tag.removeprefix(TAG)
         if kind in ("str", "merge"):
             return node.value
@@ -154,21 +157,21 @@ class _Builder:
         try:
             value = build(node)
         except OverflowError:
-            raise self._error(node, path, f"{shortened(node.value)} is {TOO_LARGE}") from None
+            raise self._error(node, path, f"{shorten(node.value)} is {TOO_LARGE}") from None
         except (ValueError, KeyError, AttributeError):
-            raise self._error(node, path, _problem(kind, node.value)) from None
+            raise self._error(node, path, _describe_scalar_problem(kind, node.value)) from None
         if node.style is None:
-            self.written[path] = Written(node.value, value, node.start_mark.line + 1)
+            self.bare_words[path] = BareWord(node.value, value, node.start_mark.line + 1)
         return value
 
     def _unknown_tag(self, node: yaml.Node, path: str) -> SpecError:
         return self._error(node, path, f"the tag {node.tag.replace(TAG, '!!')} is not read; leave it out")
 
     def _error(self, node: yaml.Node, path: str, problem: str) -> SpecError:
-        return SpecError(place(self._source, path), f"{problem} (line {node.start_mark.line + 1})")
+        return SpecError(format_place(self._source, path), f"{problem} (line {node.start_mark.line + 1})")
 
 
-def _whole_number(node: yaml.ScalarNode) -> int:
+def _read_whole_number(node: yaml.ScalarNode) -> int:
     text = node.value.replace("_", "").lower()
     # More digits than any whole number of 64 bits has in base 2, and fewer than Python refuses to read.
     if len(text) > 70:
@@ -181,11 +184,11 @@ def _whole_number(node: yaml.ScalarNode) -> int:
     return number
 
 
-def _problem(kind: str, text: str) -> str:
+def _describe_scalar_problem(kind: str, text: str) -> str:
     if kind == "timestamp":
         return f"{text} is read as a date, and there is no such day or time; correct it, or quote it if it is text"
     if kind != "int" or not AMBIGUOUS.fullmatch(text):
-        return f"{shortened(text)} is no {kind}"
+        return f"{shorten(text)} is no {kind}"
     if ":" in text:
         return f"{text} is read as a number to base 60 in YAML 1.1, and as text in 1.2; write '{text}'"
     sign = "-" if text[0] == "-" else ""

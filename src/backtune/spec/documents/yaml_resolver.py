@@ -1,4 +1,4 @@
-"""What bare words of YAML are: those of YAML 1.1 as PyYAML has them, and the numbers of YAML 1.2 and Python besides.
+"""The meaning of bare words in YAML: that of YAML 1.1 as PyYAML has it, with the numbers of YAML 1.2 and Python besides.
 
 ``1e-3`` and ``1E5`` are numbers, which PyYAML takes for text; ``1_000`` is one too. Numbers with a leading zero and
 those with colons have the tag of a whole number, so that the reader can refuse them: ``0700`` is 448 in YAML 1.1 and 700 in
@@ -32,21 +32,21 @@ _INT: Final = re.compile(
 AMBIGUOUS: Final = re.compile(r"[-+]?0_*[0-9][0-9_]*|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 
 
-def _resolvers() -> dict[str, list[tuple[str, Any]]]:
+def _build_resolvers() -> dict[str, list[tuple[str, Any]]]:
     before = yaml.SafeLoader.yaml_implicit_resolvers
     kept = {
         first: [(tag, pattern) for tag, pattern in known if tag.removeprefix(TAG) in _KEPT]
         for first, known in before.items()
     }
     for first in "-+0123456789.":
-        numbers = [(f"{TAG}float", _whole(_FLOAT)), (f"{TAG}int", _whole(_INT))]
+        numbers = [(f"{TAG}float", _match_whole(_FLOAT)), (f"{TAG}int", _match_whole(_INT))]
         kept[first] = [*kept.get(first, []), *numbers]
     return kept
 
 
-def _whole(pattern: re.Pattern[str]) -> re.Pattern[str]:
-    """The resolver matches at the beginning only."""
+def _match_whole(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """Return a pattern that matches a whole word, as the resolver matches at the beginning only."""
     return re.compile(rf"(?:{pattern.pattern})\Z", re.VERBOSE)
 
 
-RESOLVERS: Final = _resolvers()
+RESOLVERS: Final = _build_resolvers()

@@ -1,4 +1,4 @@
-"""Plain values as YAML."""
+"""The writer of YAML."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backtune.spec.documents.yaml_resolver import RESOLVERS
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that the reader here, or PyYAML's own, would take for something else."""
+    """A dumper that quotes every text that the reader here, or PyYAML's own, would take for something else."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
         first: [*RESOLVERS.get(first, []), *yaml.SafeDumper.yaml_implicit_resolvers.get(first, [])]
@@ -16,7 +16,7 @@ class _Dumper(yaml.SafeDumper):
     }
 
 
-def yaml_of(content: object) -> str:
-    """Write plain values as YAML, keys in their order."""
+def to_yaml(content: object) -> str:
+    """Return plain values as YAML, keys in their order."""
     text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text

@@ -18,7 +18,7 @@ from backtune.spec.documents import (
     read_document,
     read_documents,
     read_text,
-    yaml_of,
+    to_yaml,
 )
 
 WORDS: list[tuple[str, object]] = [
@@ -158,8 +158,8 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_the_writing_of_bare_words_is_kept() -> None:
-    written = read_text("g:\n  a: [ON, x, 7203]\n  b: 'NO'\n").written
-    assert {path: (one.text, one.meaning, one.line) for path, one in written.items()} == {
+    words = read_text("g:\n  a: [ON, x, 7203]\n  b: 'NO'\n").bare_words
+    assert {path: (one.text, one.meaning, one.line) for path, one in words.items()} == {
         "g.a.0": ("ON", "true", 2),
         "g.a.2": ("7203", "a number", 2),
     }
@@ -202,6 +202,6 @@ plain = st.recursive(
 
 @given(st.dictionaries(texts, plain, max_size=4))
 def test_what_is_written_is_read_back_here_and_by_any_yaml(content: dict[str, Any]) -> None:
-    text = yaml_of(content)
+    text = to_yaml(content)
     assert read_text(text).value == content
     assert yaml.safe_load(text) == content
