@@ -12,7 +12,7 @@ from typing import Any
 
 from backtune.simulation.metrics import METRICS
 from backtune.space import Choice, Parameter
-from backtune.spec.schema import spec_schema
+from backtune.spec.schema import build_spec_schema
 from backtune.strategy.registry import BUILT_IN
 
 PAGE = Path(__file__).parent / "spec.md"
@@ -37,7 +37,7 @@ def page_with_tables(text: str) -> str:
 
 
 def _keys(section: str) -> Iterator[str]:
-    schema = spec_schema()
+    schema = build_spec_schema()
     content = schema if section == "SweepSpec" else schema["$defs"][section]
     yield "| key | value | default | meaning |"
     yield "| --- | --- | --- | --- |"

@@ -8,7 +8,7 @@ from backtune.gateway.parts import Parts
 from backtune.gateway.records.values import NewJob
 from backtune.gateway.schemas import OptimizeSingle
 from backtune.gateway.specs import single_spec
-from backtune.spec import content_hash
+from backtune.spec import hash_content
 
 
 def finished_job(parts: Parts, owner: str, folder: Path) -> str:
@@ -26,7 +26,7 @@ def finished_job(parts: Parts, owner: str, folder: Path) -> str:
     settings = parts.settings
     spec = single_spec(request, settings.data_root, settings.limits)
     document = spec.model_dump(mode="json", by_alias=True)
-    new = NewJob(owner, "r1", document, spec.id, spec.name, content_hash(document))
+    new = NewJob(owner, "r1", document, spec.id, spec.name, hash_content(document))
     record, _ = parts.records.add(new)
     done = backtune_process(
         "run", written(folder / "finished.yaml", document), "--executor", "inline", "--no-tracking",

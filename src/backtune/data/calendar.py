@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from backtune.spec import sessions_of_calendar
+from backtune.spec import read_sessions_per_year
 from backtune.spec.timeframe import Timeframe
 
 SECONDS_PER_YEAR: Final = 365.25 * 86_400
@@ -155,7 +155,7 @@ def annualise(timestamp: np.ndarray, timeframe: Timeframe, calendar: str) -> Ann
     Raises:
         SpecError: The calendar is none of these.
     """
-    n_sessions = sessions_of_calendar(calendar)
+    n_sessions = read_sessions_per_year(calendar)
     shown, assumed = _shown(timestamp, timeframe.microseconds)
     n_per_day = _usual_day(timestamp, timeframe.microseconds)
     stated = None

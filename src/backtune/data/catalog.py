@@ -28,7 +28,7 @@ from backtune.data.provenance import Provenance, add_source, series_key
 from backtune.data.schema import SCHEMA, check_bars
 from backtune.data.window import Moment, TimeRange, iso, to_datetime, to_microseconds
 from backtune.errors import CatalogError, FingerprintError
-from backtune.spec import content_hash
+from backtune.spec import hash_content
 from backtune.spec.origin import UTC_MIDNIGHT, Origin
 from backtune.spec.timeframe import Timeframe
 from backtune.storage.store import Store, open_store
@@ -219,7 +219,7 @@ class Catalog:
             content["origin"] = str(origin)
         if funding:
             content["funding"] = {p.path: p.sha256 for p in self.funding_in(asset, window)}
-        return content_hash(content)
+        return hash_content(content)
 
     def span(self, asset: str, timeframe: Timeframe | str) -> tuple[datetime, datetime]:
         """Open time of the first stored bar that serves ``timeframe``, and the end of the last."""

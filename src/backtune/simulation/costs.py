@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from backtune.simulation.types import Costs, Terms
-from backtune.spec import DISTANCES, Execution, spec_error
+from backtune.spec import DISTANCES, Execution, to_spec_error
 
 _DISTANCES = frozenset(DISTANCES)
 
@@ -25,7 +25,7 @@ def as_execution(execution: Execution | Mapping[str, Any] | None) -> Execution:
     try:
         return Execution.model_validate(dict(execution or {}))
     except ValidationError as error:
-        raise spec_error(error, Execution, "execution") from None
+        raise to_spec_error(error, Execution, "execution") from None
 
 
 def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,9 +8,9 @@
 - :mod:`.reading`: spaces in the plain data of a spec
 """
 
-from backtune.space.numbers import NUMBER, as_number, is_finite
+from backtune.space.numbers import NUMBER, is_finite, parse_number
 from backtune.space.parameters import Choice, Float, Int, Parameter, Params, Value, read_numeric_choices
-from backtune.space.reading import parse_parameter, parse_rules, parse_space, plain_definition
+from backtune.space.reading import parse_parameter, parse_rules, parse_space, read_numeric_bounds
 from backtune.space.rules import Rule
 from backtune.space.scale import Scale
 from backtune.space.space import RULES, Space
@@ -27,11 +27,11 @@ __all__ = [
     "Scale",
     "Space",
     "Value",
-    "as_number",
     "is_finite",
+    "parse_number",
     "parse_parameter",
     "parse_rules",
     "parse_space",
-    "plain_definition",
+    "read_numeric_bounds",
     "read_numeric_choices",
 ]

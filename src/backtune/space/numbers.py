@@ -9,7 +9,7 @@ from typing import Any, Final
 NUMBER: Final = r"(?:\d+(?:_\d+)*(?:\.(?:\d+(?:_\d+)*)?)?|\.\d+(?:_\d+)*)(?:[eE][-+]?\d+)?"
 
 
-def as_number(value: Any) -> Any:
+def parse_number(value: Any) -> Any:
     """Return the number that a text stands for; anything else as it is."""
     try:
         return float(value) if isinstance(value, str) else value

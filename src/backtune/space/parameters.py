@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from backtune.errors import SearchError, SpecError
-from backtune.space.numbers import as_number, is_finite, is_number
+from backtune.space.numbers import is_finite, is_number, parse_number
 from backtune.space.scale import Scale
 
 if TYPE_CHECKING:
@@ -377,7 +377,7 @@ def read_numeric_choices(parameter: Parameter) -> Parameter:
 
 
 def _as_finite_number(value: Value) -> Value:
-    number = as_number(value)
+    number = parse_number(value)
     return number if is_number(number) and is_finite(number) else value
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from backtune.errors import SpecError
-from backtune.space.numbers import as_number
+from backtune.space.numbers import parse_number
 from backtune.space.parameters import Choice, Float, Int, Parameter
 from backtune.space.space import RULES, Space
 
@@ -68,14 +68,14 @@ def parse_parameter(definition: object, *, key: str) -> Parameter:
     return build(fields, key)
 
 
-def plain_definition(definition: object) -> object:
+def read_numeric_bounds(definition: object) -> object:
     """Return a definition that :func:`parse_parameter` takes, with numbers for the texts that stand for bounds."""
     if not isinstance(definition, Mapping):
         return definition
-    plain = {name: as_number(value) if name in _NUMBERS else value for name, value in definition.items()}
+    plain = {name: parse_number(value) if name in _NUMBERS else value for name, value in definition.items()}
     bounds = plain.get("range")
     return (
-        {**plain, "range": [as_number(bound) for bound in bounds]}
+        {**plain, "range": [parse_number(bound) for bound in bounds]}
         if isinstance(bounds, list | tuple)
         else plain
     )
@@ -93,7 +93,7 @@ def _build_range(parameter: type[Float | Int], fields: dict[str, Any], key: str)
     numbers = (*_NUMBERS, "default")
     try:
         return parameter(
-            **{name: as_number(fields[name]) if name in numbers else fields[name] for name in fields}
+            **{name: parse_number(fields[name]) if name in numbers else fields[name] for name in fields}
         )
     except SpecError as error:
         raise error.prefix_key(key) from None

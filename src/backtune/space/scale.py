@@ -38,7 +38,7 @@ class Scale:
     is_log: bool
     is_whole: bool
 
-    @property
+    @cached_property
     def is_continuous(self) -> bool:
         return self.step is None and self.low != self.high
 
@@ -149,9 +149,9 @@ class Scale:
         """Return the value that a number on the axis of a backend stands for."""
         if self.is_continuous:
             return float(min(max(code, self.low), self.high))
-        return self.level(min(max(round(float(code)) - self._first_code, 0), self.n_levels - 1))
+        return self.level(min(max(round(code) - self._first_code, 0), self.n_levels - 1))
 
-    @property
+    @cached_property
     def _first_code(self) -> int:
         return int(self.low) if self.is_log else 0
 

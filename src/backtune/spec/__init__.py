@@ -1,7 +1,7 @@
 """The spec of a sweep: frozen and validated, with a content id; unknown keys are refused."""
 
-from backtune.spec.content import content_hash
-from backtune.spec.messages import describe_problem, spec_error
+from backtune.spec.content import hash_content
+from backtune.spec.messages import describe_problem, to_spec_error
 from backtune.spec.sections import (
     DISTANCES,
     Constraint,
@@ -14,7 +14,7 @@ from backtune.spec.sections import (
     Search,
     StrategyFile,
     base_folder,
-    sessions_of_calendar,
+    read_sessions_per_year,
 )
 from backtune.spec.sweep_spec import SweepSpec
 from backtune.spec.validation import Validation
@@ -33,8 +33,8 @@ __all__ = [
     "SweepSpec",
     "Validation",
     "base_folder",
-    "content_hash",
     "describe_problem",
-    "sessions_of_calendar",
-    "spec_error",
+    "hash_content",
+    "read_sessions_per_year",
+    "to_spec_error",
 ]

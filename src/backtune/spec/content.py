@@ -6,7 +6,7 @@ import hashlib
 import json
 
 
-def content_hash(content: object) -> str:
+def hash_content(content: object) -> str:
     """Return the SHA-256 of the canonical JSON of plain data."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -30,7 +30,7 @@ _MESSAGES: Final = {
 }
 
 
-def spec_error(
+def to_spec_error(
     error: ValidationError, model: type[BaseModel], key: str = "", *, has_secrets: bool = False
 ) -> SpecError:
     """Return the first problem that pydantic found, with the key, the value and what is allowed.

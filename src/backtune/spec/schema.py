@@ -35,7 +35,7 @@ SECTIONS: tuple[type[BaseModel], ...] = (
 )
 
 
-def spec_schema() -> dict[str, Any]:
+def build_spec_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a full spec; every key has a description, in Markdown.
 
     Names of strategies, assets and timeframes, ranges, and keys that depend on each other are checked beyond it.

@@ -29,9 +29,9 @@ from backtune.errors import SpecError
 from backtune.space import (
     NUMBER,
     Parameter,
-    as_number,
+    parse_number,
     parse_parameter,
-    plain_definition,
+    read_numeric_bounds,
     read_numeric_choices,
 )
 from backtune.spec.origin import UTC_MIDNIGHT, Origin
@@ -56,7 +56,7 @@ class Section(BaseModel):
         if isinstance(value, bool) and kind is not bool and not _is_text(kind):
             raise ValueError("must not be a truth value")
         # pydantic reads 1e3 as a number, and not as a whole one.
-        return as_number(value) if kind is int else value
+        return parse_number(value) if kind is int else value
 
 
 def _is_text(annotation: object) -> bool:
@@ -94,7 +94,7 @@ UtcTime = Annotated[datetime, BeforeValidator(_read_utc, json_schema_input_type=
 Seconds = Annotated[float, Field(gt=0), BeforeValidator(_read_seconds, json_schema_input_type=float | str)]
 
 
-def sessions_of_calendar(calendar: str) -> int | None:
+def read_sessions_per_year(calendar: str) -> int | None:
     """Return the number of session days a year that ``sessions-N`` states; None for ``auto`` and ``24/7``.
 
     Raises:
@@ -145,7 +145,7 @@ class Data(Section):
     @field_validator("calendar")
     @classmethod
     def _check_calendar(cls, calendar: str) -> str:
-        sessions_of_calendar(calendar)
+        read_sessions_per_year(calendar)
         return calendar
 
     @property
@@ -273,7 +273,7 @@ class Execution(Section):
     @classmethod
     def _read_distance(cls, value: object, info: ValidationInfo) -> object:
         key = f"execution.{info.field_name}"
-        value = plain_definition(as_number(value))
+        value = read_numeric_bounds(parse_number(value))
         ends: tuple[object, ...] = () if value is None else (value,)
         if isinstance(value, Mapping):
             ends = read_numeric_choices(parse_parameter(value, key=key)).ends()

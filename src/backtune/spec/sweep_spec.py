@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from backtune.errors import SpecError
-from backtune.space import RULES, Parameter, Rule, parse_parameter, parse_rules, plain_definition
-from backtune.spec.content import content_hash
+from backtune.space import RULES, Parameter, Rule, parse_parameter, parse_rules, read_numeric_bounds
+from backtune.spec.content import hash_content
 from backtune.spec.documents import read_document
-from backtune.spec.messages import spec_error
+from backtune.spec.messages import to_spec_error
 from backtune.spec.sections import (
     Compute,
     Data,
@@ -74,7 +74,7 @@ class SweepSpec(Section):
                 Rule.parse(rule, key=f"space.{pattern}.{RULES}")
         # A number that came as text is the same number, and the content id is that of the same sweep.
         return {
-            pattern: {name: plain_definition(definition) for name, definition in changes.items()}
+            pattern: {name: read_numeric_bounds(definition) for name, definition in changes.items()}
             for pattern, changes in space.items()
         }
 
@@ -151,7 +151,7 @@ class SweepSpec(Section):
         try:
             return cls.model_validate(full)
         except ValidationError as error:
-            raise spec_error(error, cls) from None
+            raise to_spec_error(error, cls) from None
 
     def to_json(self, *, exclude: Collection[str] = ()) -> dict[str, Any]:
         """Return the spec as plain data, as a spec file holds it, without the sections to exclude."""
@@ -172,7 +172,7 @@ class SweepSpec(Section):
                 # The file's code is in the ids of its studies; its place is nobody's business.
                 entry["file"] = Path(entry["file"]).name
         slug = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") or "sweep"
-        return f"{slug}-{content_hash(content)[:10]}"
+        return f"{slug}-{hash_content(content)[:10]}"
 
     def overrides(self, strategy: str, asset: str, timeframe: str) -> dict[str, Parameter]:
         """Return the ranges that the spec replaces in a cell; a later, matching pattern wins.

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from backtune.errors import TrackingError
 from backtune.results.stored_sweep import StoredSweep
-from backtune.spec import content_hash
+from backtune.spec import hash_content
 from backtune.storage.location import Location, S3Path
 
 _SQLITE = "sqlite:///"
@@ -59,7 +59,7 @@ def scratch(folder: Location, name: str) -> Path:
     """
     if isinstance(folder, Path):
         return folder / name
-    return Path(tempfile.gettempdir()) / f"backtune-{os.getuid()}-{content_hash(str(folder))[:12]}{name}"
+    return Path(tempfile.gettempdir()) / f"backtune-{os.getuid()}-{hash_content(str(folder))[:12]}{name}"
 
 
 def ui_command(

@@ -14,7 +14,7 @@ from backtune.results.leaderboard.row import Row
 from backtune.results.log.segments import read_log
 from backtune.results.log.summary import StudySummary
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
-from backtune.spec import content_hash
+from backtune.spec import hash_content
 from backtune.storage.files import written_at
 from backtune.storage.location import Location
 from backtune.tracking.artifacts import put_report, put_spec, put_study_files
@@ -87,7 +87,7 @@ class Outbox:
         if found is None:
             return None
         above = (study.id, "")
-        mark = content_hash([found.record.content, self._top_k, len(self._run.studies)])[:16]
+        mark = hash_content([found.record.content, self._top_k, len(self._run.studies)])[:16]
         if self._place.marked(above, _TRIALS) == mark:
             return False
         trials = read_log(self._run.study_folder(study.id))
@@ -125,7 +125,7 @@ class Outbox:
             first.setdefault(row.study, (place, row))
         for study, (place, row) in first.items():
             metrics = standing_metrics(place, row)
-            mark, key = content_hash(metrics)[:16], (study, "")
+            mark, key = hash_content(metrics)[:16], (study, "")
             if self._place.holds(key) and self._place.marked(key, _STANDING) != mark:
                 self._place.mark(key, _STANDING, mark, metrics, ended)
 

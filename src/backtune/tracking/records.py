@@ -11,7 +11,7 @@ from backtune.results.leaderboard.row import Row
 from backtune.results.log.summary import StudySummary
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.results.trial import Metrics
-from backtune.spec import content_hash
+from backtune.spec import hash_content
 from backtune.tracking.notes import cell_note, study_note, sweep_note
 
 Status = Literal["FINISHED", "FAILED", "RUNNING"]
@@ -80,7 +80,7 @@ class Record:
     @property
     def content(self) -> str:
         """Content id: equal for records that say the same."""
-        return content_hash(asdict(self))[:16]
+        return hash_content(asdict(self))[:16]
 
 
 def study_record(
@@ -183,7 +183,7 @@ def sweep_record(
             "sweep": run.sweep_id,
             "version": run.version,
             **{f"n_studies_{state}": str(states.count(state)) for state in _STATUS},
-            "spec": content_hash(run.spec.to_json())[:16],
+            "spec": hash_content(run.spec.to_json())[:16],
             "mlflow.note.content": sweep_note(run, rows, n_trials),
         },
         metrics={"n_studies": len(states), "n_trials": n_trials},

@@ -8,7 +8,7 @@ from datetime import timedelta
 import numpy as np
 
 from backtune.search.study_loop.study import Study
-from backtune.spec import content_hash
+from backtune.spec import hash_content
 
 TIMEFRAMES = {
     "1m": 1,
@@ -48,7 +48,7 @@ def studies_like(plan: Sequence[Study], n: int, seed: int) -> list[Study]:
                 models[0].bars,
                 asset=name,
                 timeframe=timeframe,
-                fingerprint=content_hash([name, timeframe]),
+                fingerprint=hash_content([name, timeframe]),
                 end=models[0].bars.start + timedelta(minutes=int(years * _YEAR_MINUTES)),
             )
             for model, content in zip(models, pickled, strict=True):
@@ -56,7 +56,7 @@ def studies_like(plan: Sequence[Study], n: int, seed: int) -> list[Study]:
                 own = f"{model.strategy.name}-{name}-{timeframe}"
                 studies.append(
                     Study(
-                        id=f"{own}-{fold.name}-{content_hash([own])[:12]}",
+                        id=f"{own}-{fold.name}-{hash_content([own])[:12]}",
                         strategy=strategy,
                         bars=bars,
                         fold=fold,

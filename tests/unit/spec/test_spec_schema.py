@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from backtune.cli import app
 from backtune.errors import SpecError
 from backtune.spec import SweepSpec
-from backtune.spec.schema import spec_schema
+from backtune.spec.schema import build_spec_schema
 
 JOBS = sorted((Path(__file__).parents[3] / "jobs").glob("*.yaml"))
 GRID = {"strategies": ["RSIStrategy"], "assets": ["A"], "timeframes": ["1h"]}
@@ -27,13 +27,13 @@ def plain(text: str) -> Any:
 
 @pytest.fixture(scope="module")
 def validator() -> jsonschema.Draft202012Validator:
-    schema = spec_schema()
+    schema = build_spec_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
 
 def test_every_key_has_a_meaning():
-    schema = spec_schema()
+    schema = build_spec_schema()
     sections = {"": schema, **schema["$defs"]}
     assert len(sections) == 10
     for name, section in sections.items():
@@ -44,7 +44,7 @@ def test_every_key_has_a_meaning():
 
 
 def test_keys_that_share_a_line_share_their_meaning():
-    keys = spec_schema()["$defs"]["Validation"]["properties"]
+    keys = build_spec_schema()["$defs"]["Validation"]["properties"]
     assert keys["train"]["description"] == keys["test"]["description"]
     assert keys["train"]["description"].startswith(
         "The lengths of the windows (walk_forward), in seconds or as in `180d`."
@@ -93,4 +93,4 @@ def test_it_agrees_with_the_spec(validator, changes, is_valid):
 def test_the_command_prints_it():
     done = CliRunner().invoke(app, ["schema"])
     assert done.exit_code == 0
-    assert json.loads(done.output) == spec_schema()
+    assert json.loads(done.output) == build_spec_schema()

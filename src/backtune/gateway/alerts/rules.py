@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from backtune.errors import SpecError
-from backtune.spec import spec_error
+from backtune.spec import to_spec_error
 from backtune.spec.documents import RepeatedKeyError, read_document
 
 AlertKind = Literal["finished", "failed", "drawdown", "sharpe"]
@@ -69,7 +69,7 @@ class AlertRules(_StrictModel):
         try:
             rules = cls.model_validate(document.value)
         except ValidationError as error:
-            raise spec_error(error, cls, "alerts", has_secrets=True) from None
+            raise to_spec_error(error, cls, "alerts", has_secrets=True) from None
         names = [target.name for target in rules.targets]
         # The database compares names without regard to case.
         if len({name.lower() for name in names}) != len(names):

@@ -18,7 +18,7 @@ from backtune.gateway.schemas import Accepted, OptimizeSingle
 from backtune.gateway.security.access import CurrentKey
 from backtune.gateway.security.principal import Principal
 from backtune.gateway.specs import batch_spec, single_spec
-from backtune.spec import SweepSpec, content_hash
+from backtune.spec import SweepSpec, hash_content
 from backtune.spec.documents import RepeatedKeyError, check_json_keys
 
 
@@ -100,7 +100,7 @@ def _recorded(
         spec=document,
         sweep_id=spec.id,
         name=spec.name,
-        body_hash=content_hash(document),
+        body_hash=hash_content(document),
         idempotency_key=idempotency_key,
     )
     try:

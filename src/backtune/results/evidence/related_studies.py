@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from backtune.errors import ResultsError
 from backtune.results.log.segments import count_trials, count_trials_below
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
-from backtune.spec import base_folder, content_hash
+from backtune.spec import base_folder, hash_content
 from backtune.storage.files import names_in, read_json
 from backtune.storage.location import Location, S3Path, joined, location
 from backtune.validation.folds import TimeWindow
@@ -65,7 +65,7 @@ class RelatedStudies:
     def key(self) -> str:
         """A text that is another one when a study appears or has more trials; empty without a study."""
         content = [[study.folder.name, study.n_trials] for study in self.studies]
-        return content_hash(content)[:16] if content else ""
+        return hash_content(content)[:16] if content else ""
 
 
 class _Place(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from backtune.search.planning.results_version import strategy_results_version
-from backtune.spec import content_hash
+from backtune.spec import hash_content
 from backtune.strategy.modules import StrategyModule, modules_beside
 from backtune.strategy.registry import BUILT_IN, StrategyRef
 
@@ -40,7 +40,7 @@ def strategy_version(ref: StrategyRef) -> str:
 def _with_modules(own: str, modules: Sequence[StrategyModule]) -> str:
     if not modules:
         return own
-    return content_hash([own, *([one.name, _structure(one.source)] for one in modules)])
+    return hash_content([own, *([one.name, _structure(one.source)] for one in modules)])
 
 
 def _modules_of(module: ModuleType | None) -> tuple[StrategyModule, ...]:
@@ -53,7 +53,7 @@ def _modules_of(module: ModuleType | None) -> tuple[StrategyModule, ...]:
 
 def study_seed(seed: int, *cell: str) -> int:
     """A seed of 32 bits for one study of a sweep, the same wherever and whenever it runs."""
-    return int(content_hash([seed, *cell])[:8], 16)
+    return int(hash_content([seed, *cell])[:8], 16)
 
 
 def _structure(source: str) -> str:

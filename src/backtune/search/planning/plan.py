@@ -17,7 +17,7 @@ from backtune.search.study_loop.study import Study
 from backtune.search.study_loop.warm_start import HeadStart, earlier_sweep, head_start
 from backtune.search.suggesters.samplers import describe_backend, make_suggester
 from backtune.space import Params, Space
-from backtune.spec import SweepSpec, content_hash
+from backtune.spec import SweepSpec, hash_content
 from backtune.spec.origin import Origin
 from backtune.storage.location import Location, location
 from backtune.strategy.registry import StrategyRef
@@ -63,7 +63,7 @@ def entry_of(study: Study) -> StoredStudy:
         span=(to_microseconds(study.bars.start), to_microseconds(study.bars.end)),
         known_until=study.known_until,
         sources=study.sources,
-        results_version=content_hash([shared_results_version(), strategy_version(study.strategy)])[:12],
+        results_version=hash_content([shared_results_version(), strategy_version(study.strategy)])[:12],
     )
 
 
@@ -125,7 +125,7 @@ def _study_id(
         bars.fingerprint, bars.start.isoformat(), bars.end.isoformat(), bars.calendar, repr(fold), space.to_json(),
         spec.execution.model_dump(mode="json"), search, *([list(first)] if first else []),
     ]  # fmt: skip
-    return f"{ref.name}-{bars.asset}-{bars.timeframe}-{fold.name}-{content_hash(content)[:12]}"
+    return f"{ref.name}-{bars.asset}-{bars.timeframe}-{fold.name}-{hash_content(content)[:12]}"
 
 
 def _bars_ref(spec: SweepSpec, catalog: Catalog, cell: Cell) -> BarsRef:

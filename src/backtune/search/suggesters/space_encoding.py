@@ -29,13 +29,15 @@ class SpaceEncoding:
                 if parameter.n_levels > 1
             }
         )
+        self._decoders = {name: parameter.decode for name, parameter in space.items()}
+        self._fixed = {name: space[name].level(0) for name in space if name not in self.axes}
         self._has_conditions = any(parameter.when for parameter in space.values())
 
     def decode(self, code: Params) -> Params:
         """Return the candidate that a code stands for, without its inactive parameters."""
         params = {
-            name: parameter.decode(code[name]) if name in code else parameter.level(0)
-            for name, parameter in self.space.items()
+            name: self._fixed[name] if name in self._fixed else decode(code[name])
+            for name, decode in self._decoders.items()
         }
         return self.space.select_active(params) if self._has_conditions else params
 
