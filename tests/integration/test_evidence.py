@@ -130,8 +130,8 @@ def test_a_real_edge_is_let_pass(edge):
     assert evidence.dsr > 0.99
     assert evidence.pbo < 0.05
     assert evidence.pbo_loss == 0.0
-    assert evidence.plateau > 0.5
-    assert abs(evidence.plateau_centre["weight"]) < 1.0
+    assert evidence.plateau.stability > 0.5
+    assert abs(evidence.plateau.centre["weight"]) < 1.0
     assert evidence.oos_interval.low > 0.0
     assert evidence.family.p < 1e-4
     assert 0.0 < evidence.family.haircut_sharpe_ratio < row.oos_metrics["sharpe_ratio"] + 0.1

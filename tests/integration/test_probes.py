@@ -29,7 +29,7 @@ from backtune.search.study_loop.wary import Note
 from backtune.simulation.metrics import METRICS
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
-from backtune.validation.plateau import probes as probes_of
+from backtune.validation.plateau import propose_probes
 
 # Too few trials for any neighbourhood.
 CHANGES = {
@@ -62,10 +62,10 @@ def test_the_best_has_neighbours_that_the_search_left_out(sparse):
         assert all(probe.params[name] in space[name] for probe in found for name in space)
     for row in sparse.rows():
         evidence = row.evidence
-        assert evidence.plateau is not None
-        assert evidence.plateau < 1.0
-        assert evidence.plateau_centre is not None
-        assert evidence.centre_plateau >= evidence.plateau
+        assert evidence.plateau.stability is not None
+        assert evidence.plateau.stability < 1.0
+        assert evidence.plateau.centre is not None
+        assert evidence.plateau.centre_stability >= evidence.plateau.stability
         assert row.n_trials == 24
 
 
@@ -157,7 +157,7 @@ def test_islands_look_each_for_itself_and_tell_together(market, tmp_path):
     for row in result.rows():
         islands = [study for study in result.run.studies if study.strategy == row.strategy]
         assert all(read_probes(result.run.study_folder(study.id)) for study in islands)
-        assert row.evidence.plateau is not None
+        assert row.evidence.plateau.stability is not None
 
 
 def test_nothing_to_look_at_without_a_number_or_a_result(market, tmp_path):
@@ -168,7 +168,7 @@ def test_nothing_to_look_at_without_a_number_or_a_result(market, tmp_path):
         result = run_sweep(parsed(market, grid=grid, **changes), tmp_path, INLINE)
         assert probes(result.run, "MovingAverageCrossover") == []
         (row,) = result.rows()
-        assert row.evidence.plateau_centre is None
+        assert row.evidence.plateau.centre is None
         assert not list_unfinished_studies(result.run)
         if row.values is not None:
             with pytest.raises(ReportError, match="no plateau is known"):
@@ -202,8 +202,8 @@ def test_the_centre_out_and_in(sparse, market, tmp_path):
     assert done.returncode == 0, done.stderr
     content = yaml.safe_load(done.stdout)
     row = sparse.rows(top=1)[0]
-    assert content["params"] == row.evidence.plateau_centre
-    assert content["is_metrics"] == row.evidence.centre_metrics
+    assert content["params"] == row.evidence.plateau.centre
+    assert content["is_metrics"] == row.evidence.plateau.centre_metrics
     assert list(content["is_metrics"]) == list(METRICS)
     assert "trial" not in content
     (tmp_path / "centre.yaml").write_text(done.stdout)
@@ -221,7 +221,14 @@ def test_the_centre_of_the_plateau_is_named_where_the_best_stands_alone(sparse, 
     rows = sparse.rows()
     plateaus = [(0.1, 0.8), (None, 0.8), (0.9, 0.95), (0.1, 0.3), (0.1, None)]
     alone = [
-        replace(row, evidence=replace(row.evidence, plateau=best, centre_plateau=centre, family=None))
+        replace(
+            row,
+            evidence=replace(
+                row.evidence,
+                plateau=replace(row.evidence.plateau, stability=best, centre_stability=centre),
+                family=None,
+            ),
+        )
         for row in rows
         for best, centre in plateaus
     ]
@@ -250,7 +257,7 @@ def test_more_peaks_than_there_is_room_for_are_left_out(sparse):
     trials = TrialLog(sparse.run.study_folder(study.id), space, 1).read()
     columns = {name: [trial.params[name] for trial in trials] for name in space}
     values = [trial.values[0] for trial in trials]
-    numbers = [len(probes_of(space, columns, values, most=most)) for most in (0, 16, 30, 100)]
+    numbers = [len(propose_probes(space, columns, values, most=most)) for most in (0, 16, 30, 100)]
     assert numbers == sorted(numbers)
     # Three numbers ask for twelve neighbours, less those that the search tried, and for one on every side.
     assert 8 <= numbers[0] < numbers[-1] <= 3 * 18

@@ -371,7 +371,7 @@ def test_of_islands_the_evidence_is_of_the_whole_search(market, tmp_path):
     other = content.of_study(study.entry.peers[0], replayed=False)
     assert row.n_trials == 60
     assert len(study.surroundings.values) == 60 + len(study.probes) > 60
-    assert study.surroundings.stability == row.evidence.plateau
+    assert study.surroundings.stability == row.evidence.plateau.stability
     assert study.splits.probability_of_loss == row.evidence.pbo_loss
     assert (other.row, other.splits, other.surroundings) == (None, None, None)
     words = " ".join(Page(html_report(content)).texts)

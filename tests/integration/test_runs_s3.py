@@ -286,5 +286,5 @@ def test_trials_of_other_sweeps_there_count(s3, market):
         run_sweep(parsed(market, grid=grid, search={"trials": 12 + seed, "seed": seed}), runs, INLINE)
         for seed in (1, 2)
     )
-    found = [row.evidence.n_elsewhere for result in (first, second) for row in result.rows()]
+    found = [row.evidence.trials.n_elsewhere for result in (first, second) for row in result.rows()]
     assert found == [14, 13]

@@ -65,8 +65,8 @@ def test_a_warm_start_carries_the_trials_that_found_its_first_candidate(tmp_path
     # In another folder: its source alone tells of the thousand.
     warm = sweep(walk, tmp_path / "c", trials=20, seed=2, sampler="tpe", warm_start=cold)
     found, before = evidence_of(warm), evidence_of(cold)
-    assert (before.n_elsewhere, before.n_other_sweeps) == (0, 0)
-    assert (found.n_elsewhere, found.n_other_sweeps) == (1_000, 1)
+    assert (before.trials.n_elsewhere, before.trials.n_other_sweeps) == (0, 0)
+    assert (found.trials.n_elsewhere, found.trials.n_other_sweeps) == (1_000, 1)
     assert found.n_independent >= before.n_independent > 10 * evidence_of(alone).n_independent
     assert found.dsr <= before.dsr + 0.02
     (row,) = warm.rows()
@@ -78,17 +78,17 @@ def test_a_warm_start_carries_the_trials_that_found_its_first_candidate(tmp_path
     )
     # What began with that carries both.
     heir = sweep(walk, tmp_path / "d", trials=15, seed=3, warm_start=warm)
-    assert (evidence_of(heir).n_elsewhere, evidence_of(heir).n_other_sweeps) == (1_020, 2)
+    assert (evidence_of(heir).trials.n_elsewhere, evidence_of(heir).trials.n_other_sweeps) == (1_020, 2)
     # The runs folder has moved, with all sweeps beside each other.
     (tmp_path / "moved").mkdir()
     for result in (cold, warm):
         shutil.move(result.run.folder, tmp_path / "moved" / result.run.folder.name)
     copy = shutil.copytree(heir.run.folder, tmp_path / "moved" / heir.run.folder.name)
     (row,) = replace(heir, run=StoredSweep.open(copy)).rows()
-    assert row.evidence.n_elsewhere == 1_020
+    assert row.evidence.trials.n_elsewhere == 1_020
     # Here nothing is left of them.
     (row,) = heir.rows()
-    assert row.evidence.n_elsewhere == 0
+    assert row.evidence.trials.n_elsewhere == 0
     words = "the trials of the sweep that it began with are not counted: "
     gone = [text for text in row.warnings if text.startswith(words)]
     assert gone == [f"{words}{result.run.folder} is gone" for result in (warm, cold)]
@@ -99,7 +99,7 @@ def test_a_warm_start_from_other_bars_carries_nothing(tmp_path, walk):
     late = sweep(walk, tmp_path / "b", warm_start=early, data={"start": "2021-02-01"})
     assert late.run.studies[0].known_until is not None
     assert late.run.studies[0].sources == ()
-    assert evidence_of(late).n_elsewhere == 0
+    assert evidence_of(late).trials.n_elsewhere == 0
 
 
 def test_other_seeds_and_specs_on_the_same_bars_count(tmp_path, walk):
@@ -107,12 +107,12 @@ def test_other_seeds_and_specs_on_the_same_bars_count(tmp_path, walk):
     alone = evidence_of(first)
     second = sweep(walk, tmp_path, seed=2, trials=40)
     # What was kept of the first is computed again, without a trial more in it.
-    assert evidence_of(first).n_elsewhere == 40
-    assert evidence_of(second).n_elsewhere == 60
+    assert evidence_of(first).trials.n_elsewhere == 40
+    assert evidence_of(second).trials.n_elsewhere == 60
     third = sweep(walk, tmp_path, execution={"fee_bps": 1.0}, trials=30)
     for result, n_elsewhere in ((first, 70), (second, 90), (third, 100)):
         found = evidence_of(result)
-        assert (found.n_elsewhere, found.n_other_sweeps) == (n_elsewhere, 2)
+        assert (found.trials.n_elsewhere, found.trials.n_other_sweeps) == (n_elsewhere, 2)
         logs = [read_log(one.run.study_folder(one.run.studies[0].id)) for one in (first, second, third)]
         together = TrialCount.of(extract_block_moments(pl.concat(logs)))
         assert found.n_independent == pytest.approx(together.n_independent)
@@ -121,7 +121,7 @@ def test_other_seeds_and_specs_on_the_same_bars_count(tmp_path, walk):
     assert "the luck of 60 trials and 70 more on the same bars in 2 other sweeps " in words
     # A related sweep grows.
     sweep(walk, tmp_path, seed=2, trials=50)
-    assert evidence_of(first).n_elsewhere == 80
+    assert evidence_of(first).trials.n_elsewhere == 80
 
 
 def test_windows_that_do_not_overlap_do_not_count_and_a_test_window_neither(tmp_path, walk):
@@ -130,11 +130,11 @@ def test_windows_that_do_not_overlap_do_not_count_and_a_test_window_neither(tmp_
     test = whole.run.studies[0].fold.test
     later = sweep(walk, tmp_path, data={"start": "2021-03-29"})
     assert later.run.studies[0].fold.train.start == test.start
-    assert (evidence_of(whole).n_elsewhere, evidence_of(later).n_elsewhere) == (0, 0)
+    assert (evidence_of(whole).trials.n_elsewhere, evidence_of(later).trials.n_elsewhere) == (0, 0)
     # Two months of the whole window: the moments are of other bars, and the numbers are added.
     within = sweep(walk, tmp_path, trials=30, data={"end": "2021-03-01"}, name="two")
     found = evidence_of(whole)
-    assert found.n_elsewhere == 30
+    assert found.trials.n_elsewhere == 30
     own, other = (
         TrialCount.of(extract_block_moments(read_log(one.run.study_folder(one.run.studies[0].id))))
         for one in (whole, within)
@@ -147,11 +147,11 @@ def test_other_cells_and_the_other_folds_of_a_sweep_do_not_count(tmp_path, walk)
     validation = {"method": "walk_forward", "folds": 2}
     folded = run_sweep(SweepSpec.parse({**document, "validation": validation}), tmp_path, INLINE)
     (row,) = folded.rows()
-    assert [fold.evidence.n_elsewhere for fold in row.folds] == [0, 0]
-    assert (row.evidence.n_elsewhere, row.evidence.n_other_sweeps) == (None, None)
+    assert [fold.evidence.trials.n_elsewhere for fold in row.folds] == [0, 0]
+    assert row.evidence.trials is None
     slower = {**GRID, "timeframes": ["2h"]}
     other = run_sweep(parsed(walk, grid=slower, search={"trials": 20}), tmp_path, INLINE)
-    assert evidence_of(other).n_elsewhere == 0
+    assert evidence_of(other).trials.n_elsewhere == 0
 
 
 def test_a_study_of_several_sweeps_counts_once(tmp_path, walk):
@@ -161,17 +161,17 @@ def test_a_study_of_several_sweeps_counts_once(tmp_path, walk):
     wide = run_sweep(spec, tmp_path, INLINE)
     # The same study, taken over: nothing else was tried.
     assert {study.id for study in first.run.studies} < {study.id for study in wide.run.studies}
-    assert [row.evidence.n_elsewhere for row in (*first.rows(), *wide.rows())] == [0, 0, 0]
+    assert [row.evidence.trials.n_elsewhere for row in (*first.rows(), *wide.rows())] == [0, 0, 0]
     other = sweep(walk, tmp_path, trials=20, seed=9)
-    assert (evidence_of(other).n_elsewhere, evidence_of(other).n_other_sweeps) == (30, 1)
+    assert (evidence_of(other).trials.n_elsewhere, evidence_of(other).trials.n_other_sweeps) == (30, 1)
     # With a larger budget there it has thirty trials more.
     run_sweep(
         parsed(walk, name="wide", grid=wider, search={"sampler": "random", "trials": 60, "seed": 1}),
         tmp_path,
         INLINE,
     )
-    assert evidence_of(first).n_elsewhere == 20 + 30
-    assert evidence_of(other).n_elsewhere == 60
+    assert evidence_of(first).trials.n_elsewhere == 20 + 30
+    assert evidence_of(other).trials.n_elsewhere == 60
 
 
 def test_islands_count_together(tmp_path, walk):
@@ -179,8 +179,8 @@ def test_islands_count_together(tmp_path, walk):
     islands = run_sweep(parsed(walk, grid=GRID, search=search), tmp_path, INLINE)
     other = sweep(walk, tmp_path, trials=20)
     warm = sweep(walk, tmp_path / "warm", trials=10, warm_start=islands)
-    assert (evidence_of(islands).n_elsewhere, evidence_of(other).n_elsewhere) == (20, 40)
-    assert evidence_of(warm).n_elsewhere == 40
+    assert (evidence_of(islands).trials.n_elsewhere, evidence_of(other).trials.n_elsewhere) == (20, 40)
+    assert evidence_of(warm).trials.n_elsewhere == 40
 
 
 def test_equal_trials_are_counted_once(tmp_path, walk):
@@ -190,7 +190,7 @@ def test_equal_trials_are_counted_once(tmp_path, walk):
     twin = RelatedStudy(tmp_path / "twin" / "studies" / "twin", train, 60)
     write_segment(twin.folder, pl.concat([log, log.with_columns(number=pl.col("number") + len(log))]))
     found = count_search_trials(log, train, [twin])
-    assert found.tried == TrialCount.of(extract_block_moments(log))
+    assert found.total == TrialCount.of(extract_block_moments(log))
     assert found.n_elsewhere == 60
 
 
@@ -202,7 +202,7 @@ def test_a_sweep_that_cannot_be_read_is_named_and_costs_nothing_else(tmp_path, w
     content = json.loads(path.read_text())
     path.write_text("{")
     (row,) = first.rows()
-    assert row.evidence.n_elsewhere == 25
+    assert row.evidence.trials.n_elsewhere == 25
     assert [
         text
         for text in row.warnings
@@ -212,7 +212,7 @@ def test_a_sweep_that_cannot_be_read_is_named_and_costs_nothing_else(tmp_path, w
     for segment in third.run.study_folder(third.run.studies[0].id).glob("*.parquet"):
         segment.write_bytes(b"spoilt")
     (row,) = first.rows()
-    assert row.evidence.n_elsewhere == 60
+    assert row.evidence.trials.n_elsewhere == 60
     assert row.evidence.dsr is not None
     assert [text for text in row.warnings if text.startswith("trials of another sweep are not counted: ")]
 
@@ -228,4 +228,4 @@ def test_an_asset_of_the_same_name_in_another_catalog_is_another_asset(tmp_path,
     first = sweep(walk, tmp_path)
     sweep(copied, tmp_path, seed=2, trials=40)
     sweep(other, tmp_path, seed=3, trials=50)
-    assert (evidence_of(first).n_elsewhere, evidence_of(first).n_other_sweeps) == (40, 1)
+    assert (evidence_of(first).trials.n_elsewhere, evidence_of(first).trials.n_other_sweeps) == (40, 1)

@@ -146,7 +146,7 @@ def test_evidence_of_the_whole(walked):
         assert evidence.timing_p == pytest.approx(combine_p_values([fold.timing_p for fold in folds]))
         assert evidence.family.luck.n_tests == 2
         assert {fold.family for fold in folds} == {None}
-        assert (evidence.plateau, evidence.plateau_centre) == (folds[-1].plateau, folds[-1].plateau_centre)
+        assert evidence.plateau == folds[-1].plateau
         assert evidence.oos_interval.sharpe == pytest.approx(row.oos_metrics["sharpe_ratio"], rel=1e-6)
         assert evidence.oos_interval.low < evidence.oos_interval.sharpe < evidence.oos_interval.high
         # Against the better of two, so below the probability that the ratio is above zero.

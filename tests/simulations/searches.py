@@ -11,6 +11,7 @@ from backtune.results.best_trials import select_best_trials
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.evidence.evidence import Evidence, WinnerSetting
 from backtune.results.evidence.search_evidence import SearchEvidence
+from backtune.results.evidence.trial_count import SearchTrialCount
 from backtune.results.log.summary import Winner
 from backtune.results.trial import Trial
 from backtune.search.suggesters.feedback import Feedback
@@ -90,7 +91,7 @@ def _outcome(
     winner = Winner(
         best.number, best.params, best.values or (), best.metrics, oos_metrics=None, is_shape=shape
     )
-    evidence = Evidence.of(winner, SearchEvidence(tried.n_trials, tried), setting)
+    evidence = Evidence.of(winner, SearchEvidence(tried.n_trials, SearchTrialCount(tried)), setting)
     if shape is None or evidence.dsr is None or evidence.dsr_level is None or evidence.n_independent is None:
         return None
     return SearchOutcome(

@@ -184,7 +184,7 @@ def _warnings(rows: Mapping[int, Row]) -> Table:
 
 
 def _has_centre_to_name(row: Row) -> bool:
-    return row.evidence.has_steadier and "family" not in row.weaknesses
+    return row.evidence.plateau.has_steadier_centre and "family" not in row.weaknesses
 
 
 def _told_warnings(row: Row) -> list[str]:
@@ -215,10 +215,10 @@ def _centres(rows: Mapping[int, Row], objective: str) -> Table:
 
 
 def _centre(evidence: Evidence, objective: str) -> Text:
-    own = _number(objective, (evidence.centre_metrics or {}).get(objective))
-    plateaus = f"plateau {_number('', evidence.centre_plateau)} instead of {_number('', evidence.plateau)}"
+    own = _number(objective, (evidence.plateau.centre_metrics or {}).get(objective))
+    plateaus = f"plateau {_number('', evidence.plateau.centre_stability)} instead of {_number('', evidence.plateau.stability)}"
     told = f" ({_words(objective)} {own} in sample, {plateaus})"
-    return Text.assemble("* centre of the plateau: ", _listed(evidence.plateau_centre or {}), (told, "dim"))
+    return Text.assemble("* centre of the plateau: ", _listed(evidence.plateau.centre or {}), (told, "dim"))
 
 
 def _title(run: StoredSweep) -> str:

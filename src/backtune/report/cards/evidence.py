@@ -141,7 +141,7 @@ def _of_search(row: Row, objective: str) -> Iterator[_Line]:
         )  # fmt: skip
     of_last = f"Of {row.fold}. " if row.folds else ""
     yield _Line(
-        "plateau", "Plateau", share_text(evidence.plateau),
+        "plateau", "Plateau", share_text(evidence.plateau.stability),
         f"{of_last}1: candidates within a tenth of each range do as well; 0: as any other. It says how smooth the strategy is, and "
         f"nothing of skill.{_centre(row, evidence, objective)}",
     )  # fmt: skip
@@ -158,9 +158,9 @@ def _luck(row: Row, evidence: Evidence) -> str:
     tried = (
         f"{row.n_trials:,} trials" if evidence.n_cells is None else f"{evidence.n_cells:,} cells to pick from"
     )
-    if evidence.n_elsewhere:
-        sweeps = counted(evidence.n_other_sweeps or 0, "other sweep")
-        tried += f" and {evidence.n_elsewhere:,} on the same bars in {sweeps}"
+    if evidence.trials is not None and evidence.trials.n_elsewhere:
+        sweeps = counted(evidence.trials.n_other_sweeps, "other sweep")
+        tried += f" and {evidence.trials.n_elsewhere:,} on the same bars in {sweeps}"
     worth = (
         ""
         if evidence.n_independent is None
@@ -174,7 +174,7 @@ def _luck(row: Row, evidence: Evidence) -> str:
 
 
 def _centre(row: Row, evidence: Evidence, objective: str) -> str:
-    centre, metrics = evidence.plateau_centre, evidence.centre_metrics
+    centre, metrics = evidence.plateau.centre, evidence.plateau.centre_metrics
     if centre is None:
         return ""
     if centre == row.params:

@@ -59,13 +59,13 @@ class Parameters:
         Raises:
             ReportError: no candidate has neighbours enough to tell.
         """
-        evidence = row.evidence
-        if evidence.plateau_centre is None:
+        plateau = row.evidence.plateau
+        if plateau.centre is None:
             raise ReportError(
                 f"{row.study}: no plateau is known: nothing varies by number, or no trial is complete"
             )
         best = cls.of(run, row)
-        return replace(best, params=evidence.plateau_centre, trial=None, is_metrics=evidence.centre_metrics)
+        return replace(best, params=plateau.centre, trial=None, is_metrics=plateau.centre_metrics)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that :meth:`read` takes back."""

@@ -1,4 +1,4 @@
-"""How far a search's best can be trusted: against luck, against overfitting, among its neighbours and out of sample."""
+"""The evidence for and against a winner: luck, overfitting, neighbours, and the test out of sample."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any, NamedTuple
 from backtune.results.evidence.family import SIGNIFICANCE_LEVEL, FamilyResult, family_to_json
 from backtune.results.evidence.p_values import format_p_value
 from backtune.results.evidence.permutation_test import PermutationTest
-from backtune.results.evidence.search_evidence import SearchEvidence
+from backtune.results.evidence.search_evidence import (
+    FLAT_PLATEAU,
+    NO_PLATEAU,
+    PlateauEvidence,
+    SearchEvidence,
+)
+from backtune.results.evidence.trial_count import SearchTrialCount
 from backtune.results.log.summary import Winner
 from backtune.results.trial import Metrics
-from backtune.space import Params
 from backtune.validation.bootstrap import SharpeInterval
 from backtune.validation.deflated_sharpe import compute_deflated_sharpe, compute_luck_level
 from backtune.validation.track_record import TrackRecord
@@ -22,16 +27,14 @@ FEW_TRADES = 30
 _AS_LIKELY_AS_NOT = 0.5
 # A choice that lost money in so many of the splits matters.
 MANY_LOSING_SPLITS = 0.25
-# Half of what the best has over trials elsewhere is gone within a tenth of the ranges.
-FLAT_PLATEAU = 0.5
-# The metrics of holding the asset that are told.
-_OF_HOLDING = ("total_return", "sharpe_ratio", "max_drawdown")
+# The metrics of holding the asset that a row shows.
+_METRICS_OF_HOLDING = ("total_return", "sharpe_ratio", "max_drawdown")
 # Samplers whose candidates do not depend on earlier results.
 _SAMPLERS_THAT_DO_NOT_LEARN = frozenset({"random", "qmc", "grid"})
 
 
 class WinnerSetting(NamedTuple):
-    """What a winner stands in.
+    """The circumstances of a winner that its own results do not say.
 
     Attributes:
         sampler: The sampler of its search.
@@ -46,38 +49,33 @@ class WinnerSetting(NamedTuple):
     permutation: PermutationTest | None = None
 
     @property
-    def learns(self) -> bool:
-        """Whether the search chose candidates by earlier results.
+    def is_learning(self) -> bool:
+        """Tell whether the search chose candidates by earlier results.
 
-        Most of its trials then lie near the best and do much the same. Their likeness says nothing of how many chances luck had, and
-        the best of one half of the time ranks near the middle in the other, with an edge or without.
+        Most of its trials then lie near the best and have much the same returns. That they are alike says nothing about the number
+        of chances that luck had, and the best in one half of the time ranks near the middle in the other, with an edge or without.
         """
         return self.sampler not in _SAMPLERS_THAT_DO_NOT_LEARN
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """How far a winner can be trusted; None where undefined, and all of it for runs from before it was kept.
+    """The evidence for and against a winner; None where undefined.
 
     Of a walk-forward, see :func:`~backtune.results.leaderboard.walk_forward_row.combine_fold_evidence`.
 
     Attributes:
         dsr: The deflated Sharpe ratio, a probability: that its true Sharpe ratio is above what the best of so many trials shows by
             luck on average; whatever the objective is.
-        n_independent: The number of independent trials that those of the search are worth, with those of ``n_elsewhere``: all distinct
-            ones for a sampler that learns, fewer for others where they are alike.
-        n_elsewhere: The number of trials that other sweeps made on the same bars, which count against luck as well.
-        n_other_sweeps: The number of these sweeps.
+        n_independent: The number of independent trials that those of the search and of ``trials`` are worth: all distinct ones for
+            a sampler that learns, fewer for others where they are alike.
+        trials: The trials of the search, and those of other sweeps on the same bars, which count against luck as well; None for a
+            walk-forward.
         pbo: The probability of backtest overfitting, by Sharpe ratio, among the search's complete trials; None for samplers that
             learn, under which it says nothing.
         pbo_loss: The share of splits of the time whose best in one half has a negative Sharpe ratio in the other.
-        plateau: The standing of its neighbours: 1 where they are as good in the first objective, 0 where they are like any other
-            trial; of a Pareto front, for its first point alone. It measures smoothness, and no skill.
-        plateau_centre: The candidate whose neighbours are the best of all; not always a trial, see
-            :mod:`backtune.results.log.probes`.
-        centre_plateau: The standing of these, by the measure of ``plateau``.
-        centre_metrics: The metrics of the centre, in sample. What it does out of sample is not looked up, lest the choice between it
-            and the winner be made by that.
+        plateau: The standing of the winner among its neighbours: a stability of 1 where they are as good in the first objective, 0
+            where they are like any other trial; of a Pareto front, for its first point alone. It measures smoothness, and no skill.
         oos_interval: The interval of the Sharpe ratio out of sample.
         n_cells: The number of cells that a walk-forward is compared with, itself among them; None for a single search.
         family: The test out of sample among those of all rows of the sweep.
@@ -89,14 +87,10 @@ class Evidence:
 
     dsr: float | None = None
     n_independent: float | None = None
-    n_elsewhere: int | None = None
-    n_other_sweeps: int | None = None
+    trials: SearchTrialCount | None = None
     pbo: float | None = None
     pbo_loss: float | None = None
-    plateau: float | None = None
-    plateau_centre: Params | None = None
-    centre_plateau: float | None = None
-    centre_metrics: Metrics | None = None
+    plateau: PlateauEvidence = NO_PLATEAU
     oos_interval: SharpeInterval | None = None
     n_cells: int | None = None
     family: FamilyResult | None = None
@@ -107,7 +101,7 @@ class Evidence:
 
     @classmethod
     def of_test(cls, winner: Winner, setting: WinnerSetting) -> Evidence:
-        """Return what a winner's test says; no trial of the search is looked at."""
+        """Return the evidence of the test alone; no trial of the search is read."""
         return cls(
             oos_interval=winner.oos_interval,
             family=setting.family,
@@ -118,34 +112,24 @@ class Evidence:
         )
 
     @classmethod
-    def of(cls, winner: Winner, searched: SearchEvidence, setting: WinnerSetting) -> Evidence:
-        """Return what a winner's test says, and what the trials of its search say of it."""
-        tried, shape = searched.tried, winner.is_shape
-        is_best = winner.params == searched.best
+    def of(cls, winner: Winner, search: SearchEvidence, setting: WinnerSetting) -> Evidence:
+        """Return the evidence of the test and of the search."""
+        total, shape, plateau = search.trials.total, winner.is_shape, search.plateau
         n_independent = None
-        if tried is not None:
-            n_independent = float(tried.n_trials) if setting.learns else tried.n_independent
+        if total is not None:
+            n_independent = float(total.n_trials) if setting.is_learning else total.n_independent
+        dsr = None
+        if shape is not None and n_independent is not None:
+            dsr = compute_deflated_sharpe(shape, n_independent).probability
         return replace(
             cls.of_test(winner, setting),
-            dsr=None
-            if shape is None or n_independent is None
-            else compute_deflated_sharpe(shape, n_independent).probability,
+            dsr=dsr,
             n_independent=n_independent,
-            n_elsewhere=searched.n_elsewhere if tried else None,
-            n_other_sweeps=searched.n_other_sweeps if tried else None,
-            pbo=None if setting.learns else searched.pbo,
-            pbo_loss=searched.pbo_loss,
-            plateau=searched.plateau if is_best else None,
-            plateau_centre=searched.plateau_centre,
-            centre_plateau=searched.centre_plateau,
-            centre_metrics=searched.centre_metrics,
+            trials=search.trials if total is not None else None,
+            pbo=None if setting.is_learning else search.pbo,
+            pbo_loss=search.pbo_loss,
+            plateau=plateau if winner.params == plateau.best else replace(plateau, stability=None),
         )
-
-    @property
-    def has_steadier(self) -> bool:
-        """Whether the best stands alone, as far as is known, and the centre of the plateau does not."""
-        stands_alone = self.plateau is None or self.plateau < FLAT_PLATEAU
-        return stands_alone and self.centre_plateau is not None and self.centre_plateau >= FLAT_PLATEAU
 
     @property
     def dsr_level(self) -> float | None:
@@ -155,45 +139,64 @@ class Evidence:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Flat and plain."""
-        interval, centre, held = self.oos_interval, self.centre_metrics, self.hold_metrics or {}
+        """Return flat, plain data by the names of a leaderboard row."""
+        interval, plateau, held = self.oos_interval, self.plateau, self.hold_metrics or {}
+        centre_metrics = plateau.centre_metrics
         return {
-            "dsr": self.dsr, "dsr_level": self.dsr_level, "n_independent": self.n_independent, "n_cells": self.n_cells,
-            "n_elsewhere": self.n_elsewhere, "n_other_sweeps": self.n_other_sweeps,
+            "dsr": self.dsr,
+            "dsr_level": self.dsr_level,
+            "n_independent": self.n_independent,
+            "n_cells": self.n_cells,
+            "n_elsewhere": self.trials.n_elsewhere if self.trials else None,
+            "n_other_sweeps": self.trials.n_other_sweeps if self.trials else None,
             **family_to_json(self.family),
             "timing_p": self.timing_p,
             "permutation_p": self.permutation.p if self.permutation else None,
             "n_permutations": self.permutation.n_done if self.permutation else None,
-            **{f"hold_{name}": held.get(name) for name in _OF_HOLDING},
+            **{f"hold_{name}": held.get(name) for name in _METRICS_OF_HOLDING},
             "test_years": self.record.years if self.record else None,
             "min_track_record_years": self.record.needed_years if self.record else None,
-            "pbo": self.pbo, "pbo_loss": self.pbo_loss,
-            "plateau": self.plateau, "plateau_centre": self.plateau_centre, "centre_plateau": self.centre_plateau,
-            "centre_metrics": centre and {f"is_{name}": value for name, value in centre.items()},
+            "pbo": self.pbo,
+            "pbo_loss": self.pbo_loss,
+            "plateau": plateau.stability,
+            "plateau_centre": plateau.centre,
+            "centre_plateau": plateau.centre_stability,
+            "centre_metrics": centre_metrics
+            and {f"is_{name}": value for name, value in centre_metrics.items()},
             "oos_sharpe_low": interval.low if interval else None,
             "oos_sharpe_high": interval.high if interval else None,
-        }  # fmt: skip
+        }
 
     def weaknesses(self, n_trials: int, oos_sharpe: float | None = None) -> dict[str, str]:
-        """Return in words what speaks against the winner, by the attribute that tells of it.
+        """Return the weaknesses of the winner in words, by the attribute that shows them.
 
         Args:
             n_trials: The number of trials that the winner is the best of; of no account for a walk-forward.
             oos_sharpe: The Sharpe ratio out of sample, to be held against that of holding the asset.
         """
         found = {
-            "family": self._luck_of_many(),
-            "oos_interval": self._loss(),
-            "hold_metrics": self._holding(oos_sharpe),
-            "timing_p": self._drift(),
-            "permutation": self._luck_of_permutations(),
-            "dsr": self._luck(n_trials),
-            "pbo_loss": self._losing_splits(),
-            "plateau": self._needle(),
+            "family": self._describe_luck_of_many(),
+            "oos_interval": self._describe_loss(),
+            "hold_metrics": self._describe_holding(oos_sharpe),
+            "timing_p": "",
+            "permutation": self._describe_luck_of_permutations(),
+            "dsr": self._describe_luck(n_trials),
+            "pbo_loss": "",
+            "plateau": "",
         }
+        stability = self.plateau.stability
+        if self.timing_p is not None and self.timing_p > SIGNIFICANCE_LEVEL:
+            found["timing_p"] = f"no sign of timing (p {format_p_value(self.timing_p)})"
+        if self.pbo_loss is not None and self.pbo_loss >= MANY_LOSING_SPLITS:
+            found["pbo_loss"] = (
+                "the choice by one half of the search loses in the other in "
+                f"{100 * self.pbo_loss:.0f} of 100 splits"
+            )
+        if stability is not None and stability < FLAT_PLATEAU:
+            found["plateau"] = f"its neighbours do much worse (plateau {stability:.2f})"
         return {name: words for name, words in found.items() if words}
 
-    def _luck(self, n_trials: int) -> str:
+    def _describe_luck(self, n_trials: int) -> str:
         level = self.dsr_level
         if self.dsr is None or level is None or self.dsr >= level or self.permutation is not None:
             # Permutations answer the same question without assuming how many chances luck had.
@@ -201,36 +204,23 @@ class Evidence:
         if self.n_cells is not None:
             # The family says the same of a walk-forward, in words that are easier to understand.
             return "" if self.family is not None else f"may be the luck of one of {self.n_cells:,} cells"
-        tried = f"{n_trials:,} trials{self._trials_elsewhere}"
-        return f"in sample no better than the luck of {tried} (DSR {self.dsr:.2f}; luck reaches {level:.2f})"
+        trials = f"{n_trials:,} trials"
+        if self.trials is not None and self.trials.n_elsewhere:
+            n = self.trials.n_other_sweeps
+            sweeps = "another sweep" if n == 1 else f"{n:,} other sweeps"
+            trials += f" and {self.trials.n_elsewhere:,} more on the same bars in {sweeps}"
+        return f"in sample no better than the luck of {trials} (DSR {self.dsr:.2f}; luck reaches {level:.2f})"
 
-    @property
-    def _trials_elsewhere(self) -> str:
-        if not self.n_elsewhere:
-            return ""
-        sweeps = "another sweep" if self.n_other_sweeps == 1 else f"{self.n_other_sweeps:,} other sweeps"
-        return f" and {self.n_elsewhere:,} more on the same bars in {sweeps}"
-
-    def _losing_splits(self) -> str:
-        if self.pbo_loss is None or self.pbo_loss < MANY_LOSING_SPLITS:
-            return ""
-        return f"the choice by one half of the search loses in the other in {100 * self.pbo_loss:.0f} of 100 splits"
-
-    def _needle(self) -> str:
-        if self.plateau is None or self.plateau >= FLAT_PLATEAU:
-            return ""
-        return f"its neighbours do much worse (plateau {self.plateau:.2f})"
-
-    def _loss(self) -> str:
+    def _describe_loss(self) -> str:
         interval = self.oos_interval
-        if interval is None or interval.low >= 0.0 or self._luck_of_many():
+        if interval is None or interval.low >= 0.0 or self._describe_luck_of_many():
             # A test that is no better than luck has said it.
             return ""
         verdict = "is below 0" if interval.high < 0.0 else "could be below 0"
         ends = f"{100 * interval.confidence:.0f} %: {interval.low:.1f} to {interval.high:.1f}"
         return f"out-of-sample Sharpe {verdict} ({ends})"
 
-    def _luck_of_many(self) -> str:
+    def _describe_luck_of_many(self) -> str:
         if self.family is None or self.family.is_significant:
             return ""
         n = self.family.luck.n_tests
@@ -238,18 +228,13 @@ class Evidence:
         verdict = "no better" if self.family.p > _AS_LIKELY_AS_NOT else "not clearly better"
         return f"its test is {verdict} than {luck} (p {format_p_value(self.family.p)})"
 
-    def _drift(self) -> str:
-        if self.timing_p is None or self.timing_p <= SIGNIFICANCE_LEVEL:
-            return ""
-        return f"no sign of timing (p {format_p_value(self.timing_p)})"
-
-    def _luck_of_permutations(self) -> str:
+    def _describe_luck_of_permutations(self) -> str:
         test = self.permutation
         if test is None or test.p <= SIGNIFICANCE_LEVEL:
             return ""
         return f"in sample no better than the same search on shuffled bars (p {format_p_value(test.p)})"
 
-    def _holding(self, oos_sharpe: float | None) -> str:
+    def _describe_holding(self, oos_sharpe: float | None) -> str:
         held = (self.hold_metrics or {}).get("sharpe_ratio")
         if held is None or oos_sharpe is None or oos_sharpe >= held:
             return ""
@@ -260,7 +245,7 @@ NO_EVIDENCE = Evidence()
 
 
 def list_metric_warnings(is_metrics: Metrics, oos_metrics: Metrics) -> list[str]:
-    """What metrics alone tell against a winner that was tested."""
+    """Return the warnings that follow from the metrics of a winner that was tested."""
     counts = {"in sample": is_metrics["total_trades"] or 0, "out of sample": oos_metrics["total_trades"] or 0}
     found = [
         f"only {n:.0f} {'trade' if n == 1 else 'trades'} {where}"

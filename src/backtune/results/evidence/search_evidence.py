@@ -1,18 +1,22 @@
-"""What the trials of a search say of its best. Computed from the log when it is asked for, and kept beside the summary."""
+"""The evidence that a search's trials give for its best: computed from the log when it is asked for, and stored beside it."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from backtune.errors import ResultsError
 from backtune.results.evidence.related_studies import RelatedStudies
-from backtune.results.evidence.trial_count import count_search_trials, count_stopped_trials
+from backtune.results.evidence.trial_count import (
+    NO_TRIALS,
+    SearchTrialCount,
+    count_search_trials,
+    count_stopped_trials,
+)
 from backtune.results.log.probes import Probe, read_probes
 from backtune.results.log.segments import count_trials, decode_param_columns, extract_block_moments, read_log
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
@@ -27,123 +31,145 @@ from backtune.validation.overfitting import estimate_overfitting
 from backtune.validation.plateau import measure_plateau
 
 _FILE = "evidence.json"
-# To be raised with any change of what is computed: what was kept before is computed again.
-_VERSION = 5
+# To be raised with any change of the computation: stored evidence of another version is computed again.
+_VERSION = 6
+# Half of what the best has over trials elsewhere is gone within a tenth of the ranges.
+FLAT_PLATEAU = 0.5
+
+
+@dataclass(frozen=True)
+class PlateauEvidence:
+    """The standing of a search's best among its neighbours; None where undefined.
+
+    Attributes:
+        best: The complete trial that is best in the first objective.
+        stability: The standing of its neighbours, see :class:`~backtune.validation.plateau.Plateau`.
+        centre: The candidate with the best neighbours; not always a trial, see :mod:`backtune.results.log.probes`.
+        centre_stability: The standing of these neighbours, by the same measure.
+        centre_metrics: The metrics of the centre, in sample. Its result out of sample is not looked up, lest the choice between
+            the centre and the winner be made by it.
+    """
+
+    best: Params | None = None
+    stability: float | None = None
+    centre: Params | None = None
+    centre_stability: float | None = None
+    centre_metrics: Metrics | None = None
+
+    @property
+    def has_steadier_centre(self) -> bool:
+        """Tell whether the best stands alone, as far as is known, and the centre of the plateau does not."""
+        stands_alone = self.stability is None or self.stability < FLAT_PLATEAU
+        return stands_alone and self.centre_stability is not None and self.centre_stability >= FLAT_PLATEAU
+
+
+NO_PLATEAU = PlateauEvidence()
 
 
 @dataclass(frozen=True)
 class SearchEvidence:
-    """What all trials of a search say together; None where undefined.
+    """The evidence that the trials of a search give together; None where undefined.
 
     Attributes:
-        n_trials: rows of the log, of all islands.
-        tried: as far as luck is concerned, with what other sweeps tried on the same bars. Trials stopped early count: they would
-            have won had they been good.
-        n_elsewhere: the trials of related studies, which other sweeps ran on the same bars.
-        n_other_sweeps: the number of these sweeps.
-        related_key: which related studies were looked at, and how many trials they had.
-        problems: warnings about related studies that cannot be read; what has some is not kept.
-        pbo, pbo_loss: of the complete trials, from which the best is chosen; see
-            :class:`~backtune.validation.overfitting.Overfitting`. Stopped ones cannot be among them, which makes
-            the trials more alike and draws the probability towards one half.
-        best: the complete trial that is best in the first objective; empty where there is none.
-        plateau: its stability among its neighbours.
-        plateau_centre: the candidate with the best neighbours.
-        centre_plateau: how these stand, by the same measure.
-        centre_metrics: of the centre, in-sample.
-        n_probes: candidates evaluated beside the search, which the fields about neighbours take in as well.
+        n_trials: The number of rows in the logs of all islands.
+        trials: The number of independent trials, with those of other sweeps on the same bars. Trials stopped early count: they
+            would have won had they been good.
+        pbo, pbo_loss: The probabilities of overfitting and of loss among the complete trials, from which the best is chosen;
+            see :class:`~backtune.validation.overfitting.Overfitting`. Stopped trials cannot be among them, which makes the
+            others more alike and draws the probability towards one half.
+        plateau: The standing of the best among its neighbours.
+        n_probes: The number of candidates evaluated beside the search, which count as neighbours too.
+        related_key: A text that changes with the related studies and their numbers of trials.
     """
 
     n_trials: int
-    tried: TrialCount | None = None
+    trials: SearchTrialCount = NO_TRIALS
     pbo: float | None = None
     pbo_loss: float | None = None
-    best: Params | None = None
-    plateau: float | None = None
-    plateau_centre: Params | None = None
-    centre_plateau: float | None = None
-    centre_metrics: Metrics | None = None
+    plateau: PlateauEvidence = NO_PLATEAU
     n_probes: int = 0
-    n_elsewhere: int = 0
-    n_other_sweeps: int = 0
     related_key: str = ""
-    problems: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls, log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe] = ()
     ) -> SearchEvidence:
-        """From the rows of a search.
+        """Return the evidence in the rows of a search.
 
         Args:
-            log: in the columns of :func:`~backtune.results.log.segments.read_log`, of all islands.
-            objective: the first objective.
-            probes: of all islands.
+            log: The rows of all islands, in the columns of :func:`~backtune.results.log.segments.read_log`.
+            space: The space of the search.
+            objective: The first objective.
+            probes: The probes of all islands.
         """
         blocks = extract_block_moments(log)
-        overfitted = estimate_overfitting(blocks[(log["state"] == "complete").to_numpy()])
+        overfitting = estimate_overfitting(blocks[(log["state"] == "complete").to_numpy()])
         return cls(
             n_trials=len(log),
-            tried=TrialCount.of(blocks, count_stopped_trials(log)),
-            pbo=overfitted.probability if overfitted else None,
-            pbo_loss=overfitted.probability_of_loss if overfitted else None,
+            trials=SearchTrialCount(TrialCount.of(blocks, count_stopped_trials(log))),
+            pbo=overfitting.probability if overfitting else None,
+            pbo_loss=overfitting.probability_of_loss if overfitting else None,
+            plateau=_find_plateau(log, space, objective, probes),
             n_probes=len(probes),
-            **_neighbours(log, space, objective, probes),
         )
 
 
 def load_search_evidence(
     run: StoredSweep, islands: Sequence[StoredStudy], related: RelatedStudies | None = None
 ) -> SearchEvidence:
-    """What the trials of a search say, those of its islands together.
+    """Return the evidence of a search, of its islands together.
 
-    It is kept in the folder of the first island that has trials, until there are more, here or in related studies.
+    It is stored in the folder of the first island that has trials, until there are more, here or in related studies.
 
     Args:
-        related: the studies of other sweeps whose trials count as tried; none by default.
+        run: The sweep.
+        islands: All studies of the search.
+        related: The studies of other sweeps whose trials count as well; none by default.
 
     Raises:
-        ResultsError: a log cannot be read.
+        ResultsError: A log cannot be read.
     """
     related = related or RelatedStudies()
     folders = [folder for folder in (run.study_folder(study.id) for study in islands) if count_trials(folder)]
     if not folders:
         return SearchEvidence(0)
     probes = [probe for folder in folders for probe in read_probes(folder)]
-    kept = _kept(folders[0])
-    if kept is not None and (kept.n_trials, kept.n_probes) != (sum(map(count_trials, folders)), len(probes)):
-        kept = None
-    if kept is not None and kept.related_key == related.key:
-        return kept
+    stored = _read_stored(folders[0])
+    if stored is not None and (stored.n_trials, stored.n_probes) != (
+        sum(map(count_trials, folders)),
+        len(probes),
+    ):
+        stored = None
+    if stored is not None and stored.related_key == related.key:
+        return stored
     log = pl.concat([log for log in map(read_log, folders) if log is not None])
     first = islands[0]
-    found = kept or SearchEvidence.of(log, first.parse_space(), first.objectives[0], probes)
-    counted = count_search_trials(log, first.fold.train, related.studies)
     found = replace(
-        found,
-        tried=counted.tried,
-        n_elsewhere=counted.n_elsewhere,
-        n_other_sweeps=counted.n_other_sweeps,
+        stored or SearchEvidence.of(log, first.parse_space(), first.objectives[0], probes),
+        trials=count_search_trials(log, first.fold.train, related.studies),
         related_key=related.key,
-        problems=counted.problems,
     )
-    if not found.problems:
+    # Where a related study cannot be read, the next one who asks tries again.
+    if not found.trials.problems:
         # Whoever may read the results need not be allowed to write beside them.
         with contextlib.suppress(ResultsError):
             write_json(folders[0] / _FILE, {"version": _VERSION, **asdict(found)})
     return found
 
 
-def _kept(folder: Location) -> SearchEvidence | None:
-    """What was kept; None where nothing was, or nothing that can be read."""
+def _read_stored(folder: Location) -> SearchEvidence | None:
+    """Return the stored evidence; None where there is none, or none that can be read."""
     try:
         content = read_json(folder / _FILE)
     except ResultsError:
         return None
     if not isinstance(content, dict) or content.pop("version", None) != _VERSION:
         return None
-    tried = content.pop("tried")
-    return SearchEvidence(**{**content, "problems": ()}, tried=TrialCount(**tried) if tried else None)
+    trials, plateau = content.pop("trials"), PlateauEvidence(**content.pop("plateau"))
+    total = TrialCount(**trials["total"]) if trials["total"] else None
+    return SearchEvidence(
+        **content, plateau=plateau, trials=SearchTrialCount(**{**trials, "total": total, "problems": ()})
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +177,8 @@ class SearchedCandidates:
     """The trials of a search and after them the probes, as :func:`~backtune.validation.plateau.measure_plateau` takes them.
 
     Attributes:
-        best: the place of the complete trial that is best in the first objective.
-        columns: of each parameter, None where it did not matter.
+        best: The index of the complete trial that is best in the first objective.
+        columns: The values of each parameter; None where it did not matter.
         gains: (n,) the first objective, higher is better; NaN where the candidate is not complete.
     """
 
@@ -164,7 +190,7 @@ class SearchedCandidates:
     def of(
         cls, log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe] = ()
     ) -> SearchedCandidates | None:
-        """From the rows of a search; None where no trial is complete."""
+        """Return the candidates in the rows of a search; None where no trial is complete."""
         sign = -1.0 if objective.minimize else 1.0
         is_complete = pl.col("state") == "complete"
         gain = pl.when(is_complete).then(sign * pl.col("values_0")).fill_null(np.nan)
@@ -179,30 +205,28 @@ class SearchedCandidates:
         return cls(int(np.nanargmax(own)), columns, np.array([*own, *beside]))
 
     def params(self, place: int) -> Params:
-        """One of them."""
+        """Return one of the candidates."""
         values = {name: column[place] for name, column in self.columns.items()}
         return {name: value for name, value in values.items() if value is not None}
 
 
-def _neighbours(
+def _find_plateau(
     log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe]
-) -> dict[str, Any]:
-    """The fields about the best and its neighbours."""
+) -> PlateauEvidence:
     candidates = SearchedCandidates.of(log, space, objective, probes)
     if candidates is None:
-        return {}
-    best = {"best": candidates.params(candidates.best)}
+        return NO_PLATEAU
+    best = candidates.params(candidates.best)
     found = measure_plateau(space, candidates.columns, candidates.gains, best=candidates.best)
     if found is None:
-        return best
-    heights = {"plateau": found.stability, "centre_plateau": found.centre_stability}
+        return PlateauEvidence(best)
     if found.centre is None:
-        return {**best, **heights}
-    centre = candidates.params(found.centre)
-    beside = found.centre - len(log)
-    metrics = probes[beside].metrics if beside >= 0 else _metrics(log.row(found.centre, named=True))
-    return {**best, **heights, "plateau_centre": centre, "centre_metrics": metrics}
-
-
-def _metrics(row: dict[str, Any]) -> Metrics:
-    return {name: row[name] for name in METRICS}
+        return PlateauEvidence(best, found.stability, None, found.centre_stability)
+    if found.centre >= len(log):
+        metrics = probes[found.centre - len(log)].metrics
+    else:
+        row = log.row(found.centre, named=True)
+        metrics = {name: row[name] for name in METRICS}
+    return PlateauEvidence(
+        best, found.stability, candidates.params(found.centre), found.centre_stability, metrics
+    )

@@ -1,4 +1,4 @@
-"""How many independent trials found a search's best, those of other sweeps on the same bars among them."""
+"""The number of independent trials behind a search's best, with those of other sweeps on the same bars."""
 
 from __future__ import annotations
 
@@ -44,25 +44,28 @@ class _Grid:
 
 @dataclass(frozen=True)
 class SearchTrialCount:
-    """What was tried on the bars of a search, here and elsewhere.
+    """The trials on the bars of a search, its own and those of other sweeps.
 
     Attributes:
-        tried: All of it together; None where the search's own trials have no Sharpe ratio.
+        total: All trials together; None where the search's own trials have no Sharpe ratio.
         n_elsewhere: The number of trials that other sweeps made.
         n_other_sweeps: The number of these sweeps.
         problems: Warnings about logs that cannot be read, whose trials are not counted.
     """
 
-    tried: TrialCount | None
+    total: TrialCount | None = None
     n_elsewhere: int = 0
     n_other_sweeps: int = 0
     problems: tuple[str, ...] = ()
 
 
+NO_TRIALS = SearchTrialCount()
+
+
 def count_search_trials(
     log: pl.DataFrame, train: TimeWindow | None, related: Sequence[RelatedStudy]
 ) -> SearchTrialCount:
-    """Return what was tried in a search and in related ones together.
+    """Count the trials of a search and of related ones together.
 
     Trials on the same bars, equal ones once, are compared as those of one search. Where train windows only overlap, the
     moments are of different bars and cannot be compared: the numbers are added. Trials of others never lower a number.

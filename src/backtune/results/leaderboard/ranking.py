@@ -153,7 +153,7 @@ class _Reader:
             try:
                 related = self._related.find(islands)
                 found = load_search_evidence(self._run, islands, related)
-                self._known[search] = found, (*related.problems, *found.problems)
+                self._known[search] = found, (*related.problems, *found.trials.problems)
             except ResultsError as error:
                 self._known[search] = SearchEvidence(0), (f"no evidence: {error}",)
         return self._known[search]

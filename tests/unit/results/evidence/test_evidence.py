@@ -9,7 +9,8 @@ import pytest
 from backtune.results.evidence.evidence import NO_EVIDENCE, Evidence, WinnerSetting, list_metric_warnings
 from backtune.results.evidence.family import FamilyResult
 from backtune.results.evidence.permutation_test import PermutationTest
-from backtune.results.evidence.search_evidence import SearchEvidence
+from backtune.results.evidence.search_evidence import PlateauEvidence, SearchEvidence
+from backtune.results.evidence.trial_count import SearchTrialCount
 from backtune.results.log.summary import StudySummary, Winner
 from backtune.validation.bootstrap import SharpeInterval
 from backtune.validation.deflated_sharpe import (
@@ -38,8 +39,8 @@ def family(p: float, n_tests: int = 36) -> FamilyResult:
 
 
 STRONG = Evidence(
-    dsr=0.99, n_independent=41.0, n_elsewhere=0, n_other_sweeps=0, pbo=0.1, pbo_loss=0.0, plateau=0.9,
-    plateau_centre=PARAMS, centre_plateau=0.95, centre_metrics={"sharpe_ratio": 1.3}, oos_interval=interval(0.2, 1.1),
+    dsr=0.99, n_independent=41.0, trials=SearchTrialCount(TrialCount(50, 41.0)), pbo=0.1, pbo_loss=0.0,
+    plateau=PlateauEvidence(PARAMS, 0.9, PARAMS, 0.95, {"sharpe_ratio": 1.3}), oos_interval=interval(0.2, 1.1),
     family=family(0.01), timing_p=0.02, hold_metrics={"sharpe_ratio": 0.4, "total_return": 0.1, "max_drawdown": 0.3},
     record=TrackRecord(1.5, 1.2),
 )  # fmt: skip
@@ -56,13 +57,13 @@ STRONG = Evidence(
             {"dsr": "in sample no better than the luck of 1,600 trials (DSR 0.79; luck reaches 0.80)"},
         ),
         (
-            {"dsr": 0.79, "n_elsewhere": 1_500, "n_other_sweeps": 3},
+            {"dsr": 0.79, "trials": SearchTrialCount(None, 1_500, 3)},
             {
                 "dsr": "in sample no better than the luck of 1,600 trials and 1,500 more on the same bars in 3 other sweeps (DSR 0.79; luck reaches 0.80)"
             },
         ),
         (
-            {"dsr": 0.79, "n_elsewhere": 20, "n_other_sweeps": 1},
+            {"dsr": 0.79, "trials": SearchTrialCount(None, 20, 1)},
             {
                 "dsr": "in sample no better than the luck of 1,600 trials and 20 more on the same bars in another sweep (DSR 0.79; luck reaches 0.80)"
             },
@@ -102,9 +103,15 @@ STRONG = Evidence(
         ),
         # The probability of overfitting is near one half for any search that learns, and is told without a verdict.
         ({"pbo": 0.62}, {}),
-        ({"plateau": 0.5}, {}),
-        ({"plateau": 0.2}, {"plateau": "its neighbours do much worse (plateau 0.20)"}),
-        ({"plateau": -0.4}, {"plateau": "its neighbours do much worse (plateau -0.40)"}),
+        ({"plateau": PlateauEvidence(stability=0.5)}, {}),
+        (
+            {"plateau": PlateauEvidence(stability=0.2)},
+            {"plateau": "its neighbours do much worse (plateau 0.20)"},
+        ),
+        (
+            {"plateau": PlateauEvidence(stability=-0.4)},
+            {"plateau": "its neighbours do much worse (plateau -0.40)"},
+        ),
         (
             {"oos_interval": interval(-0.41, 1.1)},
             {"oos_interval": "out-of-sample Sharpe could be below 0 (95 %: -0.4 to 1.1)"},
@@ -128,7 +135,7 @@ def test_words(changes: dict[str, object], expected: dict[str, str]) -> None:
 
 def test_every_weakness_is_an_attribute() -> None:
     weak = Evidence(
-        dsr=0.1, n_independent=9.0, pbo_loss=0.9, plateau=0.0, oos_interval=interval(-1, 1), family=family(0.01),
+        dsr=0.1, n_independent=9.0, pbo_loss=0.9, plateau=PlateauEvidence(stability=0.0), oos_interval=interval(-1, 1), family=family(0.01),
         timing_p=0.9, hold_metrics={"sharpe_ratio": 2.0},
     )  # fmt: skip
     found = [
@@ -149,7 +156,9 @@ def setting(**fields: object) -> WinnerSetting:
 def test_deflated_sharpe_is_held_against_what_luck_alone_shows() -> None:
     # The example of Bailey and Lopez de Prado 2014, but for its spread of trials, which is taken for that of luck there.
     shape = ReturnShape(1250, 2.5 / 250**0.5, -3.0, 10.0)
-    found = Evidence.of(winner(is_shape=shape), SearchEvidence(120, TrialCount(100, 70.0)), setting())
+    found = Evidence.of(
+        winner(is_shape=shape), SearchEvidence(120, SearchTrialCount(TrialCount(100, 70.0))), setting()
+    )
     benchmark = compute_expected_maximum_sharpe(100, 1 / 1249**0.5)
     assert benchmark * 250**0.5 == pytest.approx(1.1322, abs=5e-5)
     assert found.dsr == pytest.approx(compute_probabilistic_sharpe(shape, benchmark))
@@ -158,7 +167,7 @@ def test_deflated_sharpe_is_held_against_what_luck_alone_shows() -> None:
 
 def test_trials_of_a_search_that_learns_are_all_chances_of_luck() -> None:
     shape = ReturnShape(1250, 0.1, 0.0, 3.0)
-    tried = SearchEvidence(120, TrialCount(100, 40.0))
+    tried = SearchEvidence(120, SearchTrialCount(TrialCount(100, 40.0)))
     found = {
         name: Evidence.of(winner(is_shape=shape), tried, setting(sampler=name)) for name in ("tpe", "random")
     }
@@ -201,16 +210,15 @@ def test_what_the_test_says_needs_no_trial() -> None:
 
 
 def test_the_plateau_is_that_of_the_best_alone() -> None:
-    searched = SearchEvidence(9, best=PARAMS, plateau=0.7, plateau_centre={"period": 9})
-    best = Evidence.of(winner(), searched, setting())
-    other = Evidence.of(
-        winner(), SearchEvidence(9, best={"period": 8}, plateau=0.7, plateau_centre={"period": 9}), setting()
-    )
-    assert (best.plateau, best.plateau_centre) == (0.7, {"period": 9})
-    assert (other.plateau, other.plateau_centre) == (None, {"period": 9})
+    plateau = PlateauEvidence(PARAMS, 0.7, {"period": 9})
+    best = Evidence.of(winner(), SearchEvidence(9, plateau=plateau), setting())
+    plateau_of_another = replace(plateau, best={"period": 8})
+    other = Evidence.of(winner(), SearchEvidence(9, plateau=plateau_of_another), setting())
+    assert (best.plateau.stability, best.plateau.centre) == (0.7, {"period": 9})
+    assert (other.plateau.stability, other.plateau.centre) == (None, {"period": 9})
 
 
-def test_nothing_is_known_of_an_old_winner_of_an_empty_search() -> None:
+def test_an_empty_search_gives_no_evidence() -> None:
     assert Evidence.of(winner(), SearchEvidence(0), setting()) == NO_EVIDENCE
     assert set(NO_EVIDENCE.to_json().values()) == {None}
 

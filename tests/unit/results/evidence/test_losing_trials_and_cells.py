@@ -15,6 +15,7 @@ from backtune.data.calendar import Annualisation
 from backtune.results.evidence.evidence import Evidence, WinnerSetting
 from backtune.results.evidence.family import SIGNIFICANCE_LEVEL, RowTest, compare_tests
 from backtune.results.evidence.search_evidence import SearchEvidence
+from backtune.results.evidence.trial_count import SearchTrialCount
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.log.segments import TrialLog
 from backtune.results.log.summary import StudySummary, Winner
@@ -57,7 +58,7 @@ def evidence_of(returns: np.ndarray, sampler: str) -> tuple[Evidence, int]:
     tried = TrialCount.of(blocks_of(returns))
     assert tried is not None
     return Evidence.of(
-        WINNER, SearchEvidence(len(returns), tried), WinnerSetting(sampler, 250.0, None)
+        WINNER, SearchEvidence(len(returns), SearchTrialCount(tried)), WinnerSetting(sampler, 250.0, None)
     ), tried.n_trials
 
 

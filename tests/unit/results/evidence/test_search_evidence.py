@@ -68,12 +68,12 @@ def test_stopped_candidates_count_as_tried_once_each(tmp_path):
     found = SearchEvidence.of(log_of(tmp_path, trials), LINE, SHARPE)
     blocks = np.stack([trial.blocks for trial in trials])
     assert found.n_trials == 101
-    assert found.tried == TrialCount.of(blocks, n_unknown=10)
-    assert found.tried.n_trials == 60 + 10 + 10
-    assert found.tried.n_independent > TrialCount.of(blocks).n_independent
+    assert found.trials.total == TrialCount.of(blocks, n_unknown=10)
+    assert found.trials.total.n_trials == 60 + 10 + 10
+    assert found.trials.total.n_independent > TrialCount.of(blocks).n_independent
     assert found.pbo == estimate_overfitting(blocks[:60]).probability
     assert found.pbo_loss == estimate_overfitting(blocks[:60]).probability_of_loss
-    assert found.best == {"x": 59.5 / 60}
+    assert found.plateau.best == {"x": 59.5 / 60}
 
 
 HILL = lambda x: 1.0 - abs(x - 0.5)  # noqa: E731
@@ -91,9 +91,9 @@ HILL = lambda x: 1.0 - abs(x - 0.5)  # noqa: E731
 )
 def test_the_best_among_its_neighbours(tmp_path, objective, value_of, best, plateau, centre):
     found = SearchEvidence.of(log_of(tmp_path, line(99, value_of)), LINE, Objective.parse(objective))
-    assert found.best["x"] == pytest.approx(best)
-    assert plateau[0] < found.plateau <= plateau[1]
-    assert found.plateau_centre["x"] == pytest.approx(centre, abs=0.011)
+    assert found.plateau.best["x"] == pytest.approx(best)
+    assert plateau[0] < found.plateau.stability <= plateau[1]
+    assert found.plateau.centre["x"] == pytest.approx(centre, abs=0.011)
 
 
 def test_neighbours_that_were_evaluated_beside_the_search(tmp_path):
@@ -101,20 +101,23 @@ def test_neighbours_that_were_evaluated_beside_the_search(tmp_path):
     trials = [complete(0, {"x": 0.2}, 0.0), complete(1, {"x": 0.6}, 2.0)]
     log = log_of(tmp_path, trials)
     alone = SearchEvidence.of(log, LINE, SHARPE)
-    assert (alone.plateau, alone.plateau_centre, alone.n_probes) == (None, None, 0)
+    assert (alone.plateau.stability, alone.plateau.centre, alone.n_probes) == (None, None, 0)
     places = [0.5 + k / 100 for k in range(21) if k != 10]
     probes = [probe({"x": x}, 3.0 if x == 0.62 else 1.0) for x in places]
     found = SearchEvidence.of(log, LINE, SHARPE, probes)
     # The best is still the search's, though a probe is better.
-    assert (found.best, found.plateau) == ({"x": 0.6}, 0.5)
-    assert (found.n_trials, found.n_probes, found.tried) == (2, 20, alone.tried)
-    assert found.centre_plateau >= 0.5
-    assert found.centre_metrics["total_trades"] in (33.0, 40.0)
+    assert (found.plateau.best, found.plateau.stability) == ({"x": 0.6}, 0.5)
+    assert (found.n_trials, found.n_probes, found.trials.total) == (2, 20, alone.trials.total)
+    assert found.plateau.centre_stability >= 0.5
+    assert found.plateau.centre_metrics["total_trades"] in (33.0, 40.0)
     minimized = [replace(one, values=(-one.values[0],)) for one in probes]
     lowest = SearchEvidence.of(
         log.with_columns(values_0=-pl.col("values_0")), LINE, Objective.parse("-max_drawdown"), minimized
     )
-    assert (lowest.plateau, lowest.centre_plateau) == (0.5, found.centre_plateau)
+    assert (lowest.plateau.stability, lowest.plateau.centre_stability) == (
+        0.5,
+        found.plateau.centre_stability,
+    )
 
 
 def probe(params, value):
@@ -126,9 +129,9 @@ def test_choices_of_several_kinds(tmp_path):
     modes = [1, "a", True, "a"] * 25
     trials = [complete(k, {"mode": mode, "x": k / 100}, HILL(k / 100)) for k, mode in enumerate(modes)]
     found = SearchEvidence.of(log_of(tmp_path, trials, space), space, SHARPE)
-    assert found.best == {"mode": True, "x": 0.5}
-    assert found.plateau_centre["mode"] in space["mode"].choices
-    assert found.plateau is None or found.plateau <= 1.0
+    assert found.plateau.best == {"mode": True, "x": 0.5}
+    assert found.plateau.centre["mode"] in space["mode"].choices
+    assert found.plateau.stability is None or found.plateau.stability <= 1.0
 
 
 def test_parameters_that_do_not_matter_for_the_best_are_no_axis(tmp_path):
@@ -136,9 +139,9 @@ def test_parameters_that_do_not_matter_for_the_best_are_no_axis(tmp_path):
     trials = [complete(k, {"mode": "a", "x": k / 100}, HILL(k / 100)) for k in range(100)]
     trials += [complete(k, {"mode": "b", "x": k / 200, "y": 1 + k % 9}, 0.1) for k in range(100, 200)]
     found = SearchEvidence.of(log_of(tmp_path, trials, space), space, SHARPE)
-    assert found.best == {"mode": "a", "x": 0.5}
-    assert found.plateau_centre == {"mode": "a", "x": 0.5}
-    assert 0.5 < found.plateau <= 1.0
+    assert found.plateau.best == {"mode": "a", "x": 0.5}
+    assert found.plateau.centre == {"mode": "a", "x": 0.5}
+    assert 0.5 < found.plateau.stability <= 1.0
 
 
 @pytest.mark.parametrize(
@@ -151,8 +154,8 @@ def test_undefined_without_a_complete_trial(tmp_path, trials):
 def test_undefined_for_a_single_candidate(tmp_path):
     only = Space(x=Choice((0.5,)))
     found = SearchEvidence.of(log_of(tmp_path, [complete(0, {"x": 0.5}, 1.0)], only), only, SHARPE)
-    assert (found.pbo, found.plateau, found.best) == (None, None, {"x": 0.5})
-    assert (found.tried.n_trials, found.tried.n_independent) == (1, 1.0)
+    assert (found.pbo, found.plateau.stability, found.plateau.best) == (None, None, {"x": 0.5})
+    assert (found.trials.total.n_trials, found.trials.total.n_independent) == (1, 1.0)
 
 
 @pytest.fixture
@@ -182,11 +185,11 @@ def test_islands_are_taken_together(run):
     found = load_search_evidence(run, run.studies)
     blocks = blocks_of(NOISE[:120])
     assert found.n_trials == 120
-    assert found.tried == TrialCount.of(blocks)
+    assert found.trials.total == TrialCount.of(blocks)
     assert found.pbo == estimate_overfitting(blocks).probability
     (row,) = build_leaderboard(run)
     assert row.study == "two"
-    assert row.params == found.best
+    assert row.params == found.plateau.best
     assert row.evidence.plateau == found.plateau
     assert row.to_json()["pbo"] == found.pbo
     assert 0.0 < row.to_json()["dsr"] < 0.95
@@ -211,7 +214,7 @@ def test_more_trials_are_taken_in(run):
     TrialLog(run.study_folder("one"), LINE, 1).append([complete(60, {"x": 0.999}, 5.0, NOISE[300])])
     after = load_search_evidence(run, run.studies)
     assert (before.n_trials, after.n_trials) == (120, 121)
-    assert after.best == {"x": 0.999}
+    assert after.plateau.best == {"x": 0.999}
     assert load_search_evidence(run, run.studies) == after
 
 

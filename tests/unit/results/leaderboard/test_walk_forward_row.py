@@ -9,6 +9,7 @@ import pytest
 
 from backtune.results.evidence.evidence import NO_EVIDENCE, Evidence
 from backtune.results.evidence.family import FamilyResult
+from backtune.results.evidence.search_evidence import PlateauEvidence
 from backtune.results.leaderboard.walk_forward_oos import WalkForwardScore
 from backtune.results.leaderboard.walk_forward_row import combine_fold_evidence, count_compared_cells
 from backtune.validation.bootstrap import SharpeInterval
@@ -33,8 +34,7 @@ FOLDS = [
         pbo=0.2,
         timing_p=0.1,
         pbo_loss=0.4,
-        plateau=0.9,
-        plateau_centre={"x": 1},
+        plateau=PlateauEvidence(stability=0.9, centre={"x": 1}),
     ),
     Evidence(
         dsr=0.2,
@@ -42,8 +42,7 @@ FOLDS = [
         pbo=0.6,
         timing_p=0.2,
         pbo_loss=0.0,
-        plateau=0.3,
-        plateau_centre={"x": 2},
+        plateau=PlateauEvidence(stability=0.3, centre={"x": 2}),
     ),
 ]
 
@@ -98,7 +97,7 @@ def test_evidence_by_hand() -> None:
     assert found.timing_p == pytest.approx(0.098240, abs=5e-7)
     assert (found.family, found.hold_metrics) == (family, {"sharpe_ratio": 0.3})
     assert found.record == TrackRecord.of(cells[0].shape, 400.0)
-    assert (found.plateau, found.plateau_centre) == (0.3, {"x": 2})
+    assert found.plateau == FOLDS[-1].plateau
     assert found.oos_interval == cells[0].interval
 
 
@@ -111,7 +110,7 @@ def test_a_single_cell_is_held_against_zero() -> None:
 def test_without_a_whole_only_the_searches_tell() -> None:
     found = combine_fold_evidence(FOLDS, None, None, None)
     assert (found.dsr, found.n_independent, found.n_cells, found.oos_interval) == (None,) * 4
-    assert (found.pbo, found.plateau) == (pytest.approx(0.4), 0.3)
+    assert (found.pbo, found.plateau.stability) == (pytest.approx(0.4), 0.3)
     assert combine_fold_evidence([NO_EVIDENCE], None, None, None) == NO_EVIDENCE
 
 
