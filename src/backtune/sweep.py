@@ -1,4 +1,4 @@
-"""Sweeps: the one place where the parts are put together."""
+"""Sweeps: the one place where the core is put together."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from backtune.results.progress import Progress, ProgressReader, list_unfinished_
 from backtune.results.runs_folder import adopt_repeated_studies, locate_runs_folder
 from backtune.results.start_outcome import StartOutcome, read_start_name
 from backtune.results.stored_sweep import StoredSweep
-from backtune.search.executors.sight import Sight
-from backtune.search.executors.unit import Brake, Place
-from backtune.search.planning.estimate import seconds_left
-from backtune.search.planning.packing import pack
-from backtune.search.planning.plan import run_of, studies_of
+from backtune.search.executors.node_check import NodeCheck
+from backtune.search.executors.unit import StopFlag, UnitContext
+from backtune.search.planning.estimate import estimate_seconds_left
+from backtune.search.planning.packing import pack_units
+from backtune.search.planning.plan import describe_sweep, plan_studies
 from backtune.search.study_loop.permuted import run_permuted_searches
 from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
@@ -43,22 +43,22 @@ if TYPE_CHECKING:
 ExecutorName = Literal["ray", "inline"]
 ExitStatus = Literal[0, 1, 3]
 StoppedBy = Literal["", "signal", "time"]
-# Of a sweep of a hundred thousand studies, so many reasons why some failed are told.
-_TOLD_REASONS = 20
-_LOOK_SECONDS, _S3_LOOK_SECONDS = 1.0, 5.0
+# The number of different reasons of failed studies that the outcome of a sweep contains.
+_MOST_REASONS = 20
+_PROGRESS_SECONDS, _S3_PROGRESS_SECONDS = 1.0, 5.0
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a sweep is run; changes no result.
+    """The options of one start of a sweep. They change no result.
 
     Attributes:
-        executor: ``ray``, or ``inline`` for this process alone.
-        address: of a Ray cluster to join; without it a private one is started on this machine.
-        workers: of the private cluster, by default as many as there are cpus.
-        tracking: whether results are projected to MLflow.
-        on_progress: called about once a second, with results in S3 every few, from a thread of its own.
-        on_results: called when the search is over, before what is missing in MLflow is made up for.
+        executor: The executor: ``ray``, or ``inline`` for this process alone.
+        address: The address of a Ray cluster to join; without it a private one is started on this machine.
+        workers: The number of workers of the private cluster, by default one per cpu.
+        tracking: Whether results are projected to MLflow.
+        on_progress: A function that is called about once a second (every five seconds with results in S3) from a thread.
+        on_results: A function that is called when the search is over, before MLflow has caught up with it.
     """
 
     executor: ExecutorName = "ray"
@@ -71,13 +71,13 @@ class Options:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a sweep found, read from its folder.
+    """The results of a sweep, read from its folder.
 
     Attributes:
-        run: the sweep's folder.
-        stopped_by: a signal or the time budget, where one of them ended it early.
-        lost: for every study whose unit was given up: why.
-        problems: what went wrong beside the search, such as a tracker that is down.
+        run: The folder of the sweep.
+        stopped_by: The cause of an early end: a signal or the time budget; empty where there was none.
+        lost: The reason for every study whose unit was given up, by its id.
+        problems: The problems beside the search, such as an unreachable tracking server.
     """
 
     run: StoredSweep
@@ -87,13 +87,13 @@ class SweepResult:
 
     @property
     def exit_status(self) -> ExitStatus:
-        """0 when nothing is missing, 3 when the rest can be had by going on, 1 when a study failed."""
+        """0 where nothing is missing, 3 where the sweep can be resumed, 1 where a study failed."""
         if self.failures():
             return 1
         return 3 if list_unfinished_studies(self.run) or list_missing_permutations(self.run) else 0
 
     def failures(self) -> dict[str, str]:
-        """Studies that failed, and why; those of permuted searches among them."""
+        """Return the reason for every study that failed, by its id, including the studies of permuted searches."""
         failed = {**self.lost, **list_failed_permutations(self.run)}
         for study in self.run.studies:
             summary = self.run.read_summary(study)
@@ -102,28 +102,28 @@ class SweepResult:
         return failed
 
     def rows(self, top: int | None = None) -> list[Row]:
-        """The leaderboard, the best first; see :func:`~backtune.results.leaderboard.ranking.build_leaderboard`."""
+        """Return the leaderboard, the best row first; see :func:`~backtune.results.leaderboard.ranking.build_leaderboard`."""
         return build_leaderboard(self.run, top=top)
 
     def leaderboard(self) -> pl.DataFrame:
-        """The leaderboard as a frame, the best first; see :func:`~backtune.results.leaderboard.row.build_leaderboard_frame`."""
+        """Return the leaderboard as a frame, the best row first; see :func:`~backtune.results.leaderboard.row.build_leaderboard_frame`."""
         from backtune.results.leaderboard.row import build_leaderboard_frame
 
         return build_leaderboard_frame(self.rows())
 
     def portfolio(self, method: str | None = None, top: int | None = None) -> SweepPortfolio:
-        """Weights over the winners; see :func:`~backtune.results.portfolio.portfolio_of`."""
+        """Return a portfolio of the winners; see :func:`~backtune.results.portfolio.portfolio_of`."""
         from backtune.results.portfolio import portfolio_of
 
         return portfolio_of(self.run, method, top)
 
     def best(self) -> dict[str, Any] | None:
-        """The first row of the leaderboard as plain data; None where no study has a winner."""
+        """Return the first row of the leaderboard as plain data; None where no study has a winner."""
         first = next((row for row in self.rows(top=1) if row.values is not None), None)
         return first.to_json() if first is not None else None
 
     def trials(self, study: str | None = None) -> pl.DataFrame:
-        """The trials of one study, or of all with a column ``study``; see :func:`~backtune.results.log.segments.read_log`."""
+        """Return the trials of one study, or of all studies with a column ``study``; see :func:`~backtune.results.log.segments.read_log`."""
         import polars as pl
 
         frames = [self.run.read_trials(s.id) for s in self.run.studies if study in (None, s.id)]
@@ -134,68 +134,76 @@ class SweepResult:
 def run_sweep(
     spec: SweepSpec, runs: str | Location | None = None, options: Options | None = None
 ) -> SweepResult:
-    """Run a sweep, or go on with it where its folder is there already.
+    """Run a sweep, or resume it where its folder exists already.
 
     Args:
-        spec: what to search.
-        runs: the runs folder, or ``s3://bucket/prefix``; ``$BACKTUNE_RUNS`` or ``runs`` by default.
+        spec: The strategies, data and search settings of the sweep.
+        runs: The runs folder, or ``s3://bucket/prefix``; ``$BACKTUNE_RUNS`` or ``runs`` by default.
+        options: The executor and other options, which change no result.
 
     Raises:
-        SpecError, StrategyError, CatalogError: the sweep is not possible; nothing was started.
-        ResultsError: the runs folder cannot be written, or another driver runs this sweep.
+        SpecError: The spec is not possible; nothing was started.
+        StrategyError: A strategy cannot be used; nothing was started.
+        CatalogError: The market data cannot be used; nothing was started.
+        ResultsError: The runs folder cannot be written, or another driver runs this sweep.
         ClusterError: Ray cannot be used.
     """
     options = options or Options()
     started = time.time()
     root = location(runs if runs is not None else locate_runs_folder())
-    studies = studies_of(spec, root)
-    run = run_of(spec, root, studies, version=backtune.__version__)
+    studies = plan_studies(spec, root)
+    run = describe_sweep(spec, root, studies, version=backtune.__version__)
     with run.lock():
         run.write()
         deadline = started + spec.compute.time_budget if spec.compute.time_budget is not None else None
-        brake = Brake(run.folder.resolve() / ".stop", deadline)
-        brake.release()
+        stop_flag = StopFlag(run.folder.resolve() / ".stop", deadline)
+        stop_flag.clear()
         adopt_repeated_studies(run)
         open_ids = {entry.id for entry in list_unfinished_studies(run)}
         todo = [study for study in studies if study.id in open_ids]
-        result = _execute(_Start(spec, run, studies, todo, brake, options))
+        result = _run_start(_SweepStart(spec, run, studies, todo, stop_flag, options))
         if read_start_name():
-            _outcome(result, read_start_name()).write(run.folder)
+            _make_outcome(result, read_start_name()).write(run.folder)
         return result
 
 
 @dataclass(frozen=True)
-class _Start:
-    """One start of a sweep: what is to be done, and how.
+class _SweepStart:
+    """One start of a sweep.
 
     Attributes:
-        studies, todo: all studies of the sweep, and those that are not finished.
+        studies: All studies of the sweep.
+        todo: The studies that are not finished.
     """
 
     spec: SweepSpec
     run: StoredSweep
     studies: list[Study]
     todo: list[Study]
-    brake: Brake
+    stop_flag: StopFlag
     options: Options
 
     @property
-    def place(self) -> Place:
-        """Where the studies run."""
+    def context(self) -> UnitContext:
+        """The context of the units."""
         folder = (self.run.folder / "studies").resolve()
-        return Place(folder, self.brake, self.spec.compute.max_failures)
+        return UnitContext(folder, self.stop_flag, self.spec.compute.max_failures)
 
     @property
-    def permuted_place(self) -> Place:
-        """Where the studies of permuted searches run."""
-        return replace(self.place, folder=locate_permuted_folder(self.run).resolve(), keeps_trials=False)
+    def permuted_context(self) -> UnitContext:
+        """The context of the units of permuted searches."""
+        return replace(self.context, folder=locate_permuted_folder(self.run).resolve(), keeps_trials=False)
 
 
-def _execute(start: _Start) -> SweepResult:
-    projection = _projection(start.spec, start.run) if start.options.tracking else None
-    with _Signals(start.brake) as signals:
+def _run_start(start: _SweepStart) -> SweepResult:
+    projection = None
+    if start.options.tracking:
+        from backtune.tracking.projection import Projection
+
+        projection = Projection(start.run, start.spec.tracking.uri)
+    with _Signals(start.stop_flag) as signals:
         try:
-            result = _searched(start, signals, projection)
+            result = _search(start, signals, projection)
             if start.options.on_results is not None:
                 start.options.on_results(result)
         finally:
@@ -203,25 +211,29 @@ def _execute(start: _Start) -> SweepResult:
     return replace(result, problems=(problem,) if problem else ())
 
 
-def _searched(start: _Start, signals: _Signals, projection: Projection | None) -> SweepResult:
+def _search(start: _SweepStart, signals: _Signals, projection: Projection | None) -> SweepResult:
     lost: dict[str, str] = {}
-    with _watched(start.run, start.options):
+    with _report_progress(start.run, start.options):
         if projection is not None:
             projection.start()
         try:
             if start.todo or list_missing_permutations(start.run):
                 lost = _run_units(start, signals)
                 if start.spec.validation.method == "walk_forward":
-                    # Joins the folds while the bars are at hand; whoever asks later need not have them.
+                    # Joins the folds while the bars are at hand; later readers need not have them.
                     build_leaderboard(start.run, top=0)
         finally:
             signals.is_over = True
-            start.brake.release()
-    stopped_by: StoppedBy = "signal" if signals.came else "time" if start.brake.out_of_time else ""
+            start.stop_flag.clear()
+    stopped_by: StoppedBy = ""
+    if signals.n_received:
+        stopped_by = "signal"
+    elif start.stop_flag.is_out_of_time:
+        stopped_by = "time"
     return SweepResult(start.run, stopped_by, lost)
 
 
-def _outcome(result: SweepResult, start: str) -> StartOutcome:
+def _make_outcome(result: SweepResult, start: str) -> StartOutcome:
     reasons = Counter(result.failures().values())
     return StartOutcome(
         start=start,
@@ -230,128 +242,125 @@ def _outcome(result: SweepResult, start: str) -> StartOutcome:
         best=result.best(),
         n_trials=sum(count_trials(result.run.study_folder(study.id)) for study in result.run.studies),
         ended_at=time.time(),
-        failures=dict(reasons.most_common(_TOLD_REASONS)),
+        failures=dict(reasons.most_common(_MOST_REASONS)),
         problems=result.problems,
     )
 
 
-def _run_units(start: _Start, signals: _Signals) -> dict[str, str]:
+def _run_units(start: _SweepStart, signals: _Signals) -> dict[str, str]:
     if start.options.executor == "inline":
         from backtune.search.executors import inline
 
-        return _run_all(start, lambda studies, place: inline.run_units([studies], place))
+        return _run_searches(start, lambda studies, context: inline.run_units([studies], context))
     try:
         return _run_on_ray(start, signals)
     except SystemExit:
-        # Ray takes SIGTERM for itself when it starts, and makes this of it until it is taken back.
-        signals.n += 1
+        # Ray takes SIGTERM when it starts, and raises this until the signal is taken back.
+        signals.n_received += 1
         return {}
 
 
-def _run_all(start: _Start, execute: Callable[[list[Study], Place], dict[str, str]]) -> dict[str, str]:
-    """Run the studies, and then the permuted searches of those that lead."""
-    lost = execute(start.todo, start.place) if start.todo else {}
-    if start.brake() or not start.spec.validation.has_permutations:
+def _run_searches(
+    start: _SweepStart, execute: Callable[[list[Study], UnitContext], dict[str, str]]
+) -> dict[str, str]:
+    """Run the studies, and then the permuted searches of the leading ones."""
+    lost = execute(start.todo, start.context) if start.todo else {}
+    if start.stop_flag() or not start.spec.validation.has_permutations:
         return lost
     return lost | run_permuted_searches(
-        start.run, start.studies, lambda studies: execute(studies, start.permuted_place), start.brake
+        start.run, start.studies, lambda studies: execute(studies, start.permuted_context), start.stop_flag
     )
 
 
-def _run_on_ray(start: _Start, signals: _Signals) -> dict[str, str]:
-    from backtune.search.executors import tune
+def _run_on_ray(start: _SweepStart, signals: _Signals) -> dict[str, str]:
+    from backtune.search.executors import ray_tune
 
-    compute = start.spec.compute
-    with tune.connected(tune.Cluster(start.options.address, start.options.workers)) as connection:
-        signals.arm()
-        sight = Sight.of(start.spec, start.run) if start.options.address is not None else None
-        if sight is not None:
-            tune.check_nodes(sight, compute.cpus_per_unit)
+    compute, address = start.spec.compute, start.options.address
+    cluster = ray_tune.RayCluster(address, start.options.workers)
+    with ray_tune.connect_to_ray(cluster) as connection:
+        signals.install()
+        check = NodeCheck.from_driver(start.spec, start.run) if address is not None else None
+        if check is not None:
+            ray_tune.check_nodes(check, compute.cpus_per_unit)
         slots = max(1, int(connection.cpus / compute.cpus_per_unit))
-        resources = tune.UnitResources(compute.cpus_per_unit, compute.max_failures)
+        resources = ray_tune.UnitResources(compute.cpus_per_unit, compute.max_failures)
 
-        def execute(studies: list[Study], place: Place) -> dict[str, str]:
-            seconds = seconds_left(studies, place.folder, tune.calibrated(studies))
-            units = pack(studies, unit_seconds=compute.unit_seconds, slots=slots, seconds=seconds)
-            return tune.run_units(connection, units, place, resources, sight)
+        def execute(studies: list[Study], context: UnitContext) -> dict[str, str]:
+            prices = ray_tune.calibrate_on_ray(studies)
+            seconds = estimate_seconds_left(studies, context.folder, prices)
+            units = pack_units(studies, unit_seconds=compute.unit_seconds, slots=slots, seconds=seconds)
+            return ray_tune.run_units(connection, units, context, resources, check)
 
-        return _run_all(start, execute)
-
-
-def _projection(spec: SweepSpec, run: StoredSweep) -> Projection:
-    from backtune.tracking.projection import Projection
-
-    return Projection(run, spec.tracking.uri)
+        return _run_searches(start, execute)
 
 
 def _close(projection: Projection | None, signals: _Signals) -> str | None:
-    """Wait for the projection, until a signal more says not to."""
+    """Wait until the projection has caught up, or one more signal comes; return its problem."""
     if projection is None:
         return None
-    before = signals.n
-    projection.close(stopped=lambda: signals.n > before)
+    before = signals.n_received
+    projection.close(stopped=lambda: signals.n_received > before)
     return projection.problem
 
 
 @contextmanager
-def _watched(run: StoredSweep, options: Options) -> Iterator[None]:
+def _report_progress(run: StoredSweep, options: Options) -> Iterator[None]:
     """Report progress from a thread until the block ends, and once more then."""
     report = options.on_progress
     if report is None:
         yield
         return
-    over = threading.Event()
+    is_over = threading.Event()
     reader = ProgressReader(run)
 
-    def watch() -> None:
-        while not over.wait(_S3_LOOK_SECONDS if isinstance(run.folder, S3Path) else _LOOK_SECONDS):
+    def report_regularly() -> None:
+        while not is_over.wait(_S3_PROGRESS_SECONDS if isinstance(run.folder, S3Path) else _PROGRESS_SECONDS):
             report(reader.read())
 
-    thread = threading.Thread(target=watch, name="backtune-progress", daemon=True)
+    thread = threading.Thread(target=report_regularly, name="backtune-progress", daemon=True)
     report(reader.read())
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        is_over.set()
         thread.join()
         report(reader.read())
 
 
 class _Signals:
-    """The first SIGINT or SIGTERM pulls the brake, so that all is drained and written; a second one interrupts the
-    search. Once that is over, they are counted alone."""
+    """Counts SIGINT and SIGTERM.
 
-    def __init__(self, brake: Brake) -> None:
-        self._brake = brake
+    The first signal sets the stop flag, so that running units write their trials and end. A second one interrupts the search.
+    Once the search is over, signals are only counted.
+    """
+
+    def __init__(self, stop_flag: StopFlag) -> None:
+        self._stop_flag = stop_flag
         self._before: dict[int, Any] = {}
-        self.n = 0
+        self.n_received = 0
         self.is_over = False
 
-    @property
-    def came(self) -> bool:
-        return self.n > 0
-
     def __enter__(self) -> Self:
-        self.arm()
+        self.install()
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def arm(self) -> None:
-        """Take the signals, again where a library has taken them since; only a main thread can."""
+    def install(self) -> None:
+        """Take the signals, also back from a library that has taken them since. Only a main thread can."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.signal(number, self._pull)
+            before = signal.signal(number, self._receive)
             self._before.setdefault(number, before)
 
-    def _pull(self, _number: int, _frame: object) -> None:
-        self.n += 1
+    def _receive(self, _number: int, _frame: object) -> None:
+        self.n_received += 1
         if self.is_over:
             return
-        if self.n > 1:
+        if self.n_received > 1:
             raise KeyboardInterrupt
-        self._brake.pull()
+        self._stop_flag.set()

@@ -24,7 +24,7 @@ import numpy as np
 from backtune.data.ingest.importer import import_bars
 from backtune.data.synthetic import make_market
 from backtune.results.log.summary import StudySummary
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
 from backtune.search.study_loop.study import Study, run_study
 from backtune.spec import EarlyStopping, SweepSpec
 
@@ -110,7 +110,7 @@ def _studies(market: Path, chosen: argparse.Namespace, strategy: str, timeframe:
         SweepSpec.parse({**document, "search": {**document["search"], "seed": seed}})
         for seed in range(chosen.seeds)
     ]
-    return [study for spec in specs for study in studies_of(spec)]
+    return [study for spec in specs for study in plan_studies(spec)]
 
 
 def _compared(study: Study, stopping: EarlyStopping, folder: Path) -> Comparison:

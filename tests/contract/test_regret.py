@@ -16,6 +16,7 @@ from oracles import shared
 from backtune.data.bars import Bars
 from backtune.data.resample import resample
 from backtune.results.candidate_scorer import CandidateScorer
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.simulation.window import BarWindow
 from backtune.space import Params
 from backtune.spec import Execution, Objective
@@ -88,13 +89,14 @@ def crossover_on_real_bars() -> Task:
     hourly = resample(minutes, Timeframe.parse("1h"))
     ref = strategy_ref("MovingAverageCrossover")
     space = ref.load().space()
-    scorer = CandidateScorer(ref, Execution(), (Objective.parse("sharpe_ratio"),), ())
+    window = BarWindow.of(Bars.from_frame(hourly, timeframe="1h"), 0)
+    evaluator = WindowEvaluator(CandidateScorer(ref, Execution()), window, (Objective.parse("sharpe_ratio"),))
     grid: list[Params] = [
         {"fast_period": fast, "slow_period": slow}
         for fast in space["fast_period"].levels()
         for slow in space["slow_period"].levels()
     ]
-    trials = scorer.trials(list(enumerate(grid)), BarWindow.of(Bars.from_frame(hourly, timeframe="1h"), 0))
+    trials = evaluator.evaluate(list(enumerate(grid)))
     losses = {tuple(trial.params.values()): -float(trial.metrics["sharpe_ratio"] or 0.0) for trial in trials}
     return Task(space, lambda params: losses[tuple(params.values())], min(losses.values()), 1e-2)
 

@@ -10,8 +10,8 @@ from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
 from backtune.results.log.segments import read_log
 from backtune.results.log.summary import StudySummary
-from backtune.search.executors.unit import Place, run_unit
-from backtune.search.planning.plan import studies_of
+from backtune.search.executors.unit import UnitContext, run_unit
+from backtune.search.planning.plan import plan_studies
 from backtune.search.study_loop.study import run_study
 from backtune.simulation.metrics import METRICS
 from backtune.sweep import Options, run_sweep
@@ -79,7 +79,7 @@ def test_a_stopped_trial_is_a_row_of_its_rungs_alone(stopped, sampler):
 
 @pytest.mark.parametrize("sampler", SEARCHES)
 def test_cut_off_anywhere_and_resumed_the_rows_are_the_same(market, tmp_path, stopped, sampler):
-    (study,) = studies_of(spec_of(market, SEARCHES[sampler]))
+    (study,) = plan_studies(spec_of(market, SEARCHES[sampler]))
     draw = random.Random(sampler)  # noqa: S311
     n_cuts = 0
     while (summary := brought_on(study, tmp_path, draw.randrange(12))).state == "partial":
@@ -94,11 +94,11 @@ def test_islands_meet_with_early_stopping(market, tmp_path):
     spec = spec_of(market, {"islands": 2}, trials=440)
     at_once = run_sweep(spec, tmp_path / "once", INLINE)
     assert at_once.exit_status == 0
-    islands = studies_of(spec)
+    islands = plan_studies(spec)
     folder = tmp_path / "resumed"
     logs = {}
     while any(logs.get(study.id) is None or len(logs[study.id]) < 220 for study in islands):
-        run_unit(islands, Place(folder, stop_after(97)))
+        run_unit(islands, UnitContext(folder, stop_after(97)))
         logs = {study.id: read_log(folder / study.id) for study in islands}
     assert_same_rows({name: log.drop("duration_seconds") for name, log in logs.items()}, rows_of(at_once.run))
 
@@ -121,7 +121,7 @@ def test_repeats_of_a_stopped_candidate_are_answered_from_the_log(market, tmp_pa
 
 
 def test_rungs_are_the_objectives_on_the_first_bars(market, stopped):
-    (study,) = studies_of(spec_of(market, SEARCHES["nsga2"]))
+    (study,) = plan_studies(spec_of(market, SEARCHES["nsga2"]))
     window = search_window(study.bars.load(), study.fold.train)
     rungs = [leading_window(window, fraction) for fraction in STOPPING["rungs"]]
     assert [len(rung.bars) for rung in rungs] == [-(-len(window.bars) // 5), -(-len(window.bars) // 2)]
@@ -130,12 +130,12 @@ def test_rungs_are_the_objectives_on_the_first_bars(market, stopped):
         params = {name: row[f"params_{name}"] for name in study.space}
         for k, rung in enumerate(rungs):
             found = (row[f"rung_{k}_values_0"], row[f"rung_{k}_values_1"])
-            assert found in ((None, None), study.scorer.values(params, rung))
+            assert found in ((None, None), study.evaluator(rung).measure_objectives(params))
 
 
 def test_other_bars_after_the_train_window_change_no_row(market, tmp_path, stopped):
     """The same bars up to the test window and others from there on; only the winner's test may differ."""
-    (study,) = studies_of(spec_of(market, SEARCHES["tpe"]))
+    (study,) = plan_studies(spec_of(market, SEARCHES["tpe"]))
     bars = load_bars(market, "AAA", "15m").to_frame()
     other = bars.with_columns(
         pl.when(pl.col("timestamp").dt.epoch("us") < study.fold.train.end)

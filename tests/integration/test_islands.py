@@ -6,8 +6,8 @@ from sweeps import INLINE, assert_same_rows, parsed, rows_of
 from backtune.errors import SpecError
 from backtune.results.log.segments import TrialLog, read_log
 from backtune.search.executors.queue import UnitQueue
-from backtune.search.executors.unit import Place, run_unit
-from backtune.search.planning.plan import studies_of
+from backtune.search.executors.unit import UnitContext, run_unit
+from backtune.search.planning.plan import plan_studies
 from backtune.sweep import Options, run_sweep
 
 GRID = {"strategies": ["RSIStrategy"], "assets": ["AAA"]}
@@ -50,15 +50,15 @@ def test_each_takes_in_the_best_of_the_others_one_round_later(together):
 def test_rows_are_equal_when_islands_wait_for_each_other(market, tmp_path, together, order, monkeypatch):
     """One worker, one island at a time, parked whenever it waits."""
     monkeypatch.setattr("backtune.search.executors.unit._PATIENCE_SECONDS", 0.0)
-    studies = studies_of(with_islands(market))
+    studies = plan_studies(with_islands(market))
     queue = UnitQueue([[studies[k]] for k in order], 0)
-    place = Place(tmp_path, lambda: False)
+    place = UnitContext(tmp_path, lambda: False)
     n_parked = 0
-    while not queue.finished:
-        piece = queue.next()
+    while not queue.is_finished:
+        piece = queue.take()
         parked = not run_unit(queue.studies(piece), place)
         n_parked += parked
-        queue.done(piece, parked=parked)
+        queue.mark_done(piece, is_parked=parked)
     assert n_parked > 0
     expected = rows_of(together.run)
     assert_same_rows({s.id: read_log(tmp_path / s.id).drop("duration_seconds") for s in studies}, expected)

@@ -22,19 +22,22 @@ from itertools import islice
 from pathlib import Path
 
 from backtune.data.synthetic import synthetic_bars
-from backtune.spec import Objective
-from backtune.validation.windows import search_window
+from backtune.results.candidate_scorer import CandidateScorer
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.space import Int
-from backtune.spec import Execution, Goal
+from backtune.spec import Execution, Objective
 from backtune.strategy.registry import strategy_ref
-from backtune.validation.folds import Span
+from backtune.validation.folds import TimeWindow
+from backtune.validation.windows import search_window
 
 strategies, n_bars, batch, marks = json.loads(sys.argv[1])
 chance = random.Random(1)
 bars = synthetic_bars("AAA", "1h", "1990-01-01", "2020-01-01", seed=1)[:n_bars]
-window = search_window(bars, Span(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1))
-objectives = [Objective(strategy_ref(name), Execution(), (Goal(metric="sharpe_ratio"),), ()) for name in strategies]
-spaces = [objective.strategy.load().space() for objective in objectives]
+window = search_window(bars, TimeWindow(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1))
+objectives = (Objective(metric="sharpe_ratio"),)
+scorers = [CandidateScorer(strategy_ref(name), Execution()) for name in strategies]
+evaluators = [WindowEvaluator(scorer, window, objectives) for scorer in scorers]
+spaces = [scorer.strategy.load().space() for scorer in scorers]
 
 
 def candidate(space):
@@ -50,8 +53,8 @@ def kibibytes(key):
 number, seen = 0, []
 for mark in marks:
     while number < mark:
-        for objective, space in zip(objectives, spaces):
-            for trial in objective.trials([(number + i, candidate(space)) for i in range(batch)], window):
+        for evaluator, space in zip(evaluators, spaces):
+            for trial in evaluator.evaluate([(number + i, candidate(space)) for i in range(batch)]):
                 assert trial.state != "failed", trial.reason
                 number += 1
     seen.append({"resident": 1024 * kibibytes("VmRSS"), "peak": 1024 * kibibytes("VmHWM")})

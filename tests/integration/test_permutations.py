@@ -25,8 +25,8 @@ from backtune.results.permuted_searches.permuted_folder import locate_permuted_f
 from backtune.results.progress import ProgressReader
 from backtune.results.stored_sweep import StoredSweep
 from backtune.search.planning.cost import ComputePrices
-from backtune.search.planning.estimate import estimate
-from backtune.search.planning.plan import run_of, studies_of
+from backtune.search.planning.estimate import estimate_sweep
+from backtune.search.planning.plan import describe_sweep, plan_studies
 from backtune.storage.files import read_json
 from backtune.sweep import Options, run_sweep
 from faults.small import STRATEGIES
@@ -133,7 +133,7 @@ def test_no_bar_of_the_test_is_permuted(market, tmp_path):
     other = tmp_path / "market"
     catalog, copy = Catalog.open(market), Catalog.open_or_create(other)
     spec = permuting(market)
-    cut = studies_of(spec)[0].fold.test.start
+    cut = plan_studies(spec)[0].fold.test.start
     for asset in GRID["assets"]:
         frame = pl.read_parquet(sorted((market / f"asset={asset}").rglob("*.parquet")))
         late = pl.col("timestamp").dt.timestamp("us") >= cut
@@ -204,16 +204,23 @@ def test_progress_counts_permuted_searches(market, tmp_path):
 
 def test_planning_counts_the_permuted_searches(market, tmp_path, three):
     spec = permuting(market, 5, 2)
-    studies = studies_of(spec)
-    fresh = estimate(spec, run_of(spec, tmp_path, studies, version="1"), studies, ComputePrices(), 2)
+    studies = plan_studies(spec)
+    fresh = estimate_sweep(
+        spec, describe_sweep(spec, tmp_path, studies, version="1"), studies, ComputePrices(), 2
+    )
     assert (fresh.n_open, fresh.n_permuted, fresh.n_left) == (2, 10, 12 * 24)
     assert fresh.core_seconds > 4 * sum(share.cost.seconds for share in fresh.shares)
     runs = three.run.folder.parent
-    later = estimate(spec, run_of(spec, runs, studies, version="1"), studies, ComputePrices(), 2)
+    later = estimate_sweep(
+        spec, describe_sweep(spec, runs, studies, version="1"), studies, ComputePrices(), 2
+    )
     assert (later.n_open, later.n_permuted, later.n_left) == (0, 7, 7 * 24)
     plain = permuting(market, 0)
     assert (
-        estimate(plain, run_of(plain, runs, studies, version="1"), studies, ComputePrices(), 2).permuted == ()
+        estimate_sweep(
+            plain, describe_sweep(plain, runs, studies, version="1"), studies, ComputePrices(), 2
+        ).permuted
+        == ()
     )
 
 

@@ -8,8 +8,8 @@ from sweeps import INLINE, backtune, parsed, spec_document, written
 
 from backtune.search.planning import calibration
 from backtune.search.planning.calibration import calibrate
-from backtune.search.planning.estimate import estimate
-from backtune.search.planning.plan import run_of, studies_of
+from backtune.search.planning.estimate import estimate_sweep
+from backtune.search.planning.plan import describe_sweep, plan_studies
 from backtune.sweep import run_sweep
 
 SLOW = """
@@ -130,18 +130,18 @@ def test_the_estimate_is_within_a_factor_of_three(market, tmp_path, backend):
         grid={"strategies": ["MACDStrategy", "RSIStrategy", slow], "timeframes": ["15m", "1h"]},
         search={"trials": 100, "backend": backend},
     )
-    studies = studies_of(spec)
+    studies = plan_studies(spec)
 
     def ratio(runs):
         """Of the measured time to the expected one, both measured now."""
         calibration._evaluations.clear()
         calibration._suggestions.clear()
-        run = run_of(spec, runs, studies, version="1")
-        expected = estimate(spec, run, studies, calibrate(studies), 1)
+        run = describe_sweep(spec, runs, studies, version="1")
+        expected = estimate_sweep(spec, run, studies, calibrate(studies), 1)
         started = time.perf_counter()
         assert run_sweep(spec, runs, INLINE).exit_status == 0
         measured = time.perf_counter() - started
-        again = estimate(spec, run, studies, calibrate(studies), 1)
+        again = estimate_sweep(spec, run, studies, calibrate(studies), 1)
         assert (again.n_open, again.wall_seconds) == (0, 0.0)
         return measured / expected.wall_seconds
 

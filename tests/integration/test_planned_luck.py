@@ -8,7 +8,7 @@ import pytest
 from sweeps import parsed, spec_document
 
 from backtune.search.planning.luck import PlannedLuck
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
 from backtune.spec import SweepSpec
 from backtune.validation.multiple_tests import BestByLuck
 
@@ -29,7 +29,7 @@ def test_tests_are_those_of_cells(market, changes, n_trials, n_tests):
         search={"trials": 15, **changes.get("search", {})},
     )
     document["validation"] = changes.get("validation", document["validation"])
-    studies = studies_of(SweepSpec.parse(document))
+    studies = plan_studies(SweepSpec.parse(document))
     found = PlannedLuck.of(studies)
     assert found.n_trials == n_trials
     assert (found.best_test.n_tests if found.best_test else None) == n_tests
@@ -39,7 +39,7 @@ def test_tests_are_those_of_cells(market, changes, n_trials, n_tests):
 
 
 def test_numbers_by_hand(market):
-    studies = studies_of(
+    studies = plan_studies(
         parsed(market, grid={"assets": ["AAA", "BBB"], "strategies": ["RSIStrategy"]}, search={"trials": 50})
     )
     found = PlannedLuck.of(studies)

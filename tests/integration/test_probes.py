@@ -23,9 +23,9 @@ from backtune.results.log.segments import TrialLog, count_trials
 from backtune.results.log.summary import StudySummary
 from backtune.results.progress import list_unfinished_studies
 from backtune.results.study_context import StudyContextLoader
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
+from backtune.search.study_loop.crash_guard import DeathNote
 from backtune.search.study_loop.study import run_study
-from backtune.search.study_loop.wary import Note
 from backtune.simulation.metrics import METRICS
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
@@ -106,7 +106,7 @@ class Stop:
 
 
 def test_who_is_stopped_while_looking_goes_on_with_the_same(sparse, market, tmp_path):
-    study = next(one for one in studies_of(parsed(market, **CHANGES)) if one.strategy.name == "RSIStrategy")
+    study = next(one for one in plan_studies(parsed(market, **CHANGES)) if one.strategy.name == "RSIStrategy")
     folder = tmp_path / study.id
     # The search asks before every trial, and then there are eight probes or more.
     assert not list(run_study(study, folder, Stop(24 + 5)))
@@ -131,10 +131,10 @@ def test_a_sweep_that_was_stopped_while_looking_is_not_finished(sparse, tmp_path
 
 
 def test_where_looking_costs_workers_it_is_given_up(market, tmp_path):
-    study = next(one for one in studies_of(parsed(market, **CHANGES)) if one.strategy.name == "RSIStrategy")
+    study = next(one for one in plan_studies(parsed(market, **CHANGES)) if one.strategy.name == "RSIStrategy")
     folder = tmp_path / study.id
     # Its last worker had written down that it starts on the second candidate beside the 24 trials.
-    Note(number=25, deaths=1).write(folder)
+    DeathNote(number=25, deaths=1).write(folder)
     assert not list(run_study(study, folder, Stop(10_000), max_deaths=3))
     summary = StudySummary.read(folder)
     assert (summary.n_trials, summary.n_failed, summary.covers(24)) == (24, 0, True)
@@ -143,9 +143,9 @@ def test_where_looking_costs_workers_it_is_given_up(market, tmp_path):
 
 
 def test_a_worker_that_was_struck_in_the_search_looks_all_the_same(sparse, market, tmp_path):
-    study = next(one for one in studies_of(parsed(market, **CHANGES)) if one.strategy.name == "RSIStrategy")
+    study = next(one for one in plan_studies(parsed(market, **CHANGES)) if one.strategy.name == "RSIStrategy")
     folder = tmp_path / study.id
-    Note(number=7, deaths=1).write(folder)
+    DeathNote(number=7, deaths=1).write(folder)
     assert not list(run_study(study, folder, Stop(10_000), max_deaths=3))
     assert read_probes(folder) == probes(sparse.run, "RSIStrategy")
     assert not (folder / ".deaths.json").exists()

@@ -12,7 +12,7 @@ from backtune.data.catalog import Catalog
 from backtune.data.schema import COLUMNS
 from backtune.errors import CatalogError
 from backtune.report.export.parameters import Parameters, evaluate
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
 from backtune.simulation.simulation import result_of
 from backtune.simulation.window import BarWindow
 from backtune.spec import SweepSpec
@@ -107,7 +107,7 @@ def test_with_bars_missing_before_a_test_parameters_out_and_in_have_the_leaderbo
     assert len(rows) == len(result.run.studies)
     shortened = 0
     for row in rows:
-        study = next(study for study in studies_of(one) if study.id == row.study)
+        study = next(study for study in plan_studies(one) if study.id == row.study)
         loaded = study.bars.load()
         shortened += purge_fold(study.fold, loaded.timestamp).train.end < study.fold.train.end
         again = evaluate(one, Parameters.of(result.run, row))
@@ -127,7 +127,7 @@ def test_each_scheme_is_a_sweep_and_studies_of_its_own(market):
     ]
     specs = [spec(market, validation) for validation in validations]
     assert len({one.id for one in specs}) == len(specs)
-    studies = [study.id for one in specs for study in studies_of(one)]
+    studies = [study.id for one in specs for study in plan_studies(one)]
     # The first fold of a walk-forward is the same whether it is anchored or not.
     assert len(set(studies)) == len(studies) - 2
 

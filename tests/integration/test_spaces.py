@@ -9,7 +9,7 @@ from backtune import backtest, load_bars
 from backtune.errors import SpecError
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.log.segments import decode_params
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
 from backtune.sweep import run_sweep
 
 EXITS = """
@@ -174,7 +174,7 @@ def test_a_space_without_candidates_is_refused_before_any_work(market, changes, 
         market, grid={"strategies": ["MovingAverageCrossover"]}, space={"MovingAverageCrossover": changes}
     )
     with pytest.raises(SpecError, match=message):
-        studies_of(spec)
+        plan_studies(spec)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_a_walk_forward_is_its_tests_as_one(walked):
     for fold in row.folds:
         context = contexts.load(entries[other.asset, fold.fold])
         pieces.append((fold.params, context.test_window))
-    assert other.metrics == context.scorer.chained(pieces).metrics
+    assert other.metrics == context.scorer.backtest_chain(pieces).metrics
     # A fold by itself has a stress too.
     fold = row.folds[0]
     assert stress_winner(walked, fold).metrics == fold.oos_metrics

@@ -21,7 +21,7 @@ from backtune.data.schema import SCHEMA
 from backtune.errors import CatalogError, SpecError
 from backtune.report.export.parameters import Parameters, evaluate
 from backtune.results.portfolio import portfolio_of
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
@@ -104,7 +104,7 @@ def test_search_backtest_and_load_bars_see_the_same_bars(market, tmp_path, asset
     bars = backtune.load_bars(market, asset, timeframe, **data)
     assert len(bars) == n
     one = spec(market, asset, timeframe, data=data)
-    (study,) = studies_of(one)
+    (study,) = plan_studies(one)
     loaded = study.bars.load()
     for name in ("timestamp", "open", "high", "low", "close", "volume"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(bars, name))
@@ -138,7 +138,7 @@ WALK_FORWARD = {"method": "walk_forward", "folds": 2}
 def test_every_bar_of_an_open_window_lies_in_a_fold(market, tmp_path, asset, timeframe, validation):
     bars = backtune.load_bars(market, asset, timeframe)
     one = spec(market, asset, timeframe, validation=validation)
-    studies = studies_of(one)
+    studies = plan_studies(one)
     first, last = int(bars.timestamp[0]), int(bars.timestamp[-1])
     tests = [study.fold.test for study in studies]
     assert tests[-1].start <= last < tests[-1].end
@@ -158,7 +158,7 @@ def test_every_bar_of_an_open_window_lies_in_a_fold(market, tmp_path, asset, tim
 
 
 def test_cuts_are_the_same_for_all_timeframes_up_to_a_day(market):
-    studies = studies_of(spec(market, "HOURS", "1h 2h 4h 1d", validation={"method": "holdout"}))
+    studies = plan_studies(spec(market, "HOURS", "1h 2h 4h 1d", validation={"method": "holdout"}))
     assert len({study.fold.train.end for study in studies}) == 1
     assert len({study.bars.end for study in studies}) > 1
 
@@ -169,18 +169,18 @@ def test_a_window_without_a_whole_bar_is_refused_before_any_work(market):
         CatalogError,
         match=r"DAYS 1mo has no bars from 2021-02-02 00:00 to 2021-03-30 00:00; it has bars of 1d",
     ):
-        studies_of(spec(market, "DAYS", "1mo", data=data))
+        plan_studies(spec(market, "DAYS", "1mo", data=data))
     with pytest.raises(SpecError, match="MONTHS has no bars of 1w, and they cannot be built; stored: 1mo"):
-        studies_of(spec(market, "MONTHS", "1w"))
+        plan_studies(spec(market, "MONTHS", "1w"))
     with pytest.raises(
         SpecError, match="bars of 36h are no whole days, so they cannot be counted from 09:15 Asia/Kolkata"
     ):
-        studies_of(spec(market, "HOURS", "36h", data={"origin": "09:15 Asia/Kolkata"}))
+        plan_studies(spec(market, "HOURS", "36h", data={"origin": "09:15 Asia/Kolkata"}))
 
 
 def test_an_origin_makes_other_studies_of_built_bars_alone(market):
     plain, shifted = (
-        {study.bars.timeframe: study.id for study in studies_of(spec(market, "HOURS", "1h 1d", data=data))}
+        {study.bars.timeframe: study.id for study in plan_studies(spec(market, "HOURS", "1h 1d", data=data))}
         for data in ({}, {"origin": "14:00 UTC"})
     )
     assert plain["1h"] == shifted["1h"]

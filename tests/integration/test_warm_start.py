@@ -7,7 +7,7 @@ import pytest
 from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, written
 
 from backtune.errors import SpecError
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
 from backtune.sweep import run_sweep
 
 
@@ -18,7 +18,7 @@ def winners_of(result, strategy, asset):
 
 def firsts(market, earlier, **changes):
     spec = parsed(market, **{"search": {"trials": 40, "seed": 5, "warm_start": str(earlier)}, **changes})
-    return {(s.strategy.name, s.bars.asset, s.bars.timeframe): s.first for s in studies_of(spec)}
+    return {(s.strategy.name, s.bars.asset, s.bars.timeframe): s.first for s in plan_studies(spec)}
 
 
 def test_studies_begin_with_the_winners_of_their_cell(tmp_path, market, undisturbed):
@@ -39,7 +39,7 @@ def test_studies_begin_with_the_winners_of_their_cell(tmp_path, market, undistur
         assert best >= earlier
     again = run_sweep(spec, tmp_path / "again", INLINE)
     assert_same_rows(rows_of(again.run), rows_of(result.run))
-    cold = {study.id for study in studies_of(parsed(market, search={"trials": 30, "seed": 6}))}
+    cold = {study.id for study in plan_studies(parsed(market, search={"trials": 30, "seed": 6}))}
     assert cold.isdisjoint(entry.id for entry in result.run.studies)
 
 
@@ -98,7 +98,7 @@ def test_a_front_is_taken_up_to_a_batch(tmp_path, market):
 
 def test_an_earlier_sweep_is_named_by_its_id_too(market, undisturbed):
     spec = parsed(market, search={"warm_start": undisturbed.run.sweep_id})
-    assert all(study.first for study in studies_of(spec, undisturbed.run.folder.parent))
+    assert all(study.first for study in plan_studies(spec, undisturbed.run.folder.parent))
 
 
 def later(market, tmp_path, earlier, **data):
@@ -154,11 +154,11 @@ def test_no_earlier_sweep_is_refused(tmp_path, market):
         SpecError,
         match=r"search.warm_start: 'gone-123' is no earlier sweep: no sweep.json in .*runs/gone-123",
     ):
-        studies_of(parsed(market, search={"warm_start": "gone-123"}), tmp_path / "runs")
+        plan_studies(parsed(market, search={"warm_start": "gone-123"}), tmp_path / "runs")
     (tmp_path / "broken").mkdir()
     for text in ("{", "{}", '{"studies": [{"id": 3}]}'):
         (tmp_path / "broken/sweep.json").write_text(text)
         with pytest.raises(SpecError, match=r"search.warm_start: .*broken cannot be read"):
-            studies_of(parsed(market, search={"warm_start": str(tmp_path / "broken")}))
+            plan_studies(parsed(market, search={"warm_start": str(tmp_path / "broken")}))
     with pytest.raises(SpecError, match=r"search\.warm_start"):
         parsed(market, search={"warm_start": ""})

@@ -6,6 +6,7 @@ from oracles import EXAMPLES, make_bars
 
 from backtune.data.synthetic import synthetic_bars
 from backtune.results.candidate_scorer import CandidateScorer
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.simulation.window import BarWindow
 from backtune.space import Choice, Int, Space
 from backtune.spec import Execution, Objective
@@ -50,12 +51,12 @@ def test_sides_of_a_batch_are_the_positions_of_each(name, n_bars):
     "execution", [Execution(), Execution(allow_short=False, stop_loss=0.03, trailing_stop=0.05)]
 )
 def test_trials_of_a_batch_are_the_trials_of_each(name, start, execution):
-    scorer = CandidateScorer(strategy_ref(name), execution, OBJECTIVES, ())
     bars = synthetic_bars("A", "1h", "2021-01-01", "2021-04-01", seed=6)
     window = BarWindow.of(bars, start)
+    evaluator = WindowEvaluator(CandidateScorer(strategy_ref(name), execution), window, OBJECTIVES)
     numbered = list(enumerate(candidates(BUILT_IN[name].space(), 12)))
-    for together, (number, params) in zip(scorer.trials(numbered, window), numbered, strict=True):
-        (alone,) = scorer.trials([(number, params)], window)
+    for together, (number, params) in zip(evaluator.evaluate(numbered), numbered, strict=True):
+        (alone,) = evaluator.evaluate([(number, params)])
         assert together.metrics == alone.metrics
         assert np.array_equal(together.blocks, alone.blocks)
         assert (together.state, together.params, together.number) == (alone.state, params, number)
@@ -75,10 +76,11 @@ def test_moves_of_sides_are_the_moves_of_the_same_targets():
 
 
 def test_a_candidate_that_cannot_be_built_fails_alone():
-    scorer = CandidateScorer(strategy_ref("MovingAverageCrossover"), Execution(), OBJECTIVES, ())
+    scorer = CandidateScorer(strategy_ref("MovingAverageCrossover"), Execution())
     window = BarWindow.of(synthetic_bars("A", "1h", "2021-01-01", "2021-04-01", seed=6))
     good = {"fast_period": 5, "slow_period": 50}
-    trials = list(scorer.trials([(0, good), (1, {"fast_period": 0, "slow_period": 50}), (2, good)], window))
+    batch = [(0, good), (1, {"fast_period": 0, "slow_period": 50}), (2, good)]
+    trials = list(WindowEvaluator(scorer, window, OBJECTIVES).evaluate(batch))
     assert [trial.state for trial in trials] == ["complete", "failed", "complete"]
     assert trials[1].reason == "ValueError: a period must be 1 or more, not 0"
     assert trials[0].metrics == trials[2].metrics

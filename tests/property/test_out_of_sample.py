@@ -19,7 +19,7 @@ from backtune.results.leaderboard.walk_forward_oos import backtest_walk_forward
 from backtune.results.log.probes import read_probes
 from backtune.results.log.segments import read_log
 from backtune.results.log.summary import StudySummary
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
 from backtune.search.study_loop.study import Study, run_study
 from backtune.spec import SweepSpec
 from backtune.sweep import Options, run_sweep
@@ -100,13 +100,13 @@ def test_what_comes_after_the_train_window_changes_no_trial(
     kept = FRAME.filter(np.random.default_rng(seed).random(len(FRAME)) >= missing)
     with tempfile.TemporaryDirectory() as folder:
         clean = written(Path(folder) / "clean", kept)
-        studies = studies_of(spec(clean, strategy, scheme))
+        studies = plan_studies(spec(clean, strategy, scheme))
         study = studies[fold % len(studies)]
         bars = study.bars.load()
         # The gap before the test as well: the search ends where the purge begins.
         end = purge_fold(study.fold, bars.timestamp).train.end
         other = written(Path(folder) / "other", poisoned(kept, end, 2**62, seed))
-        twin = studies_of(spec(other, strategy, scheme))[fold % len(studies)]
+        twin = plan_studies(spec(other, strategy, scheme))[fold % len(studies)]
         assert (twin.fold, twin.seed) == (study.fold, study.seed)
         log, probes, summary = searched(study, clean)
         again, beside, verdict = searched(twin, other)
@@ -120,16 +120,16 @@ def test_what_comes_after_the_train_window_changes_no_trial(
 def test_poison_is_poison(tmp_path: Path) -> None:
     """The same change inside of the train window changes the trials, and in the test what the winner does there."""
     scheme = {"method": "holdout", "test_fraction": 0.3}
-    (study,) = studies_of(spec(written(tmp_path / "clean", FRAME), "RSIStrategy", scheme))
+    (study,) = plan_studies(spec(written(tmp_path / "clean", FRAME), "RSIStrategy", scheme))
     train, test = study.fold.train, study.fold.test
     assert test is not None
     log, _, summary = searched(study, tmp_path / "clean")
     middle = (train.start + train.end) // 2
     inside = written(tmp_path / "inside", poisoned(FRAME, middle, train.end, 1))
-    (twin,) = studies_of(spec(inside, "RSIStrategy", scheme))
+    (twin,) = plan_studies(spec(inside, "RSIStrategy", scheme))
     assert not searched(twin, inside)[0].equals(log, null_equal=True)
     after = written(tmp_path / "after", poisoned(FRAME, test.start, test.end, 1))
-    (twin,) = studies_of(spec(after, "RSIStrategy", scheme))
+    (twin,) = plan_studies(spec(after, "RSIStrategy", scheme))
     assert searched(twin, after)[2].winners[0].oos_metrics != summary.winners[0].oos_metrics
 
 

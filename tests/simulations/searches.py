@@ -14,7 +14,8 @@ from backtune.results.evidence.search_evidence import SearchEvidence
 from backtune.results.evidence.trial_count import SearchTrialCount
 from backtune.results.log.summary import Winner
 from backtune.results.trial import Trial
-from backtune.search.suggesters.feedback import Feedback
+from backtune.search.study_loop.trial_feedback import make_feedback
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.search.suggesters.samplers import make_suggester
 from backtune.simulation.window import BarWindow
 from backtune.spec import Execution, Search
@@ -63,8 +64,9 @@ def search_bars(
     """Search the Sharpe ratio of a built-in strategy on all bars; None where no candidate is complete."""
     setting = Search.model_validate({"sampler": sampler, "trials": n_trials})
     ref = strategy_ref(strategy)
-    scorer = CandidateScorer(ref, execution, setting.objectives, setting.constraints)
+    scorer = CandidateScorer(ref, execution)
     window = BarWindow.of(bars)
+    evaluator = WindowEvaluator(scorer, window, setting.objectives, setting.constraints)
     suggester = make_suggester(setting, ref.load().space(), seed)
     trials: list[Trial] = []
     while len(trials) < n_trials:
@@ -72,8 +74,8 @@ def search_bars(
         if not candidates:
             break
         numbered = list(enumerate(candidates, start=len(trials)))
-        batch = list(scorer.trials(numbered, window))
-        suggester.tell([Feedback(trial.values, scorer.told(trial)) for trial in batch])
+        batch = list(evaluator.evaluate(numbered))
+        suggester.tell([make_feedback(trial, setting.objectives, setting.constraints) for trial in batch])
         trials += batch
     trials = trials[:n_trials]
     best = select_best_trials(trials, setting.objectives)
@@ -86,7 +88,7 @@ def search_bars(
 def _outcome(
     best: Trial, scorer: CandidateScorer, window: BarWindow, setting: WinnerSetting, tried: TrialCount
 ) -> SearchOutcome | None:
-    equity = scorer.equity(best.params, window)
+    equity = scorer.simulate_equity(best.params, window)
     shape = ReturnShape.of(compute_bar_returns(equity, scorer.execution.initial_cash))
     winner = Winner(
         best.number, best.params, best.values or (), best.metrics, oos_metrics=None, is_shape=shape

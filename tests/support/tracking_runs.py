@@ -15,6 +15,7 @@ from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.log.segments import TrialLog
 from backtune.results.log.summary import StudySummary, Winner, summarize_study
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.space import Params
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import strategy_ref
@@ -34,14 +35,14 @@ class Sweep:
     def finish(self, study: StoredStudy, n_trials: int) -> StudySummary:
         """Run a study up to a number of trials, or go on with it; write its log and summary."""
         ref = strategy_ref(STRATEGY)
-        scorer = CandidateScorer(
-            ref, self.spec.execution, self.spec.search.objectives, self.spec.search.constraints
-        )
+        scorer = CandidateScorer(ref, self.spec.execution)
         bars = random_bars(seed=sum(study.id.encode()))
         window = search_window(bars, TimeWindow(int(bars.timestamp[0]), int(bars.timestamp[280])))
         log = TrialLog(self.run.study_folder(study.id), ref.load().space(), len(study.objectives))
         done = log.read()
-        new = list(scorer.trials([(n, candidate(n)) for n in range(len(done), n_trials)], window))
+        search = self.spec.search
+        evaluator = WindowEvaluator(scorer, window, search.objectives, search.constraints)
+        new = list(evaluator.evaluate([(n, candidate(n)) for n in range(len(done), n_trials)]))
         if new:
             log.append(new)
         trials = [*done, *new]

@@ -58,23 +58,23 @@ def plan(
     sweep_spec = SweepSpec.load(spec)
     from backtune.data.catalog import Catalog
     from backtune.data.unfinished import unfinished_bars
-    from backtune.search.planning.annualisations import annualisations_of
+    from backtune.search.planning.annualisations import read_annualisations
     from backtune.search.planning.calibration import calibrate
-    from backtune.search.planning.estimate import estimate
+    from backtune.search.planning.estimate import estimate_sweep
     from backtune.search.planning.luck import PlannedLuck
-    from backtune.search.planning.plan import run_of, studies_of
+    from backtune.search.planning.plan import describe_sweep, plan_studies
 
-    studies = studies_of(sweep_spec, location(runs) if runs is not None else None)
-    run = run_of(sweep_spec, runs, studies, version=backtune.__version__)
+    studies = plan_studies(sweep_spec, location(runs) if runs is not None else None)
+    run = describe_sweep(sweep_spec, runs, studies, version=backtune.__version__)
     prices = calibrate(studies)
     n_cpus = workers or (offer.cpus if offer else len(os.sched_getaffinity(0)))
-    found = estimate(sweep_spec, run, studies, prices, n_cpus)
+    found = estimate_sweep(sweep_spec, run, studies, prices, n_cpus)
     guessed = tuple(sorted({study.strategy.name for study in studies} - set(prices.evaluation)))
     catalog = Catalog.open(sweep_spec.data.location)
     windows = dict.fromkeys(study.bars for study in studies)
     unfinished = tuple(bar for window in windows for bar in unfinished_bars(window, catalog))
     outlook = _Outlook(
-        sweep_spec, run, found, annualisations_of(studies), PlannedLuck.of(studies), n_cpus, guessed, unfinished, offer
+        sweep_spec, run, found, read_annualisations(studies), PlannedLuck.of(studies), n_cpus, guessed, unfinished, offer
     )  # fmt: skip
     if json:
         print_json(outlook.to_json())

@@ -1,9 +1,8 @@
-"""From candidates to trials. Picklable, and knows no cluster."""
+"""The scores of candidates of one strategy on a window of bars."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -11,48 +10,39 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backtune.errors import StrategyError
-from backtune.results.trial import Metrics, Trial
 from backtune.simulation.costs import costs_of, split_params
-from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulation import Result, Score, chained, equity, score
-from backtune.simulation.types import N_BLOCKS, Costs, Moves
+from backtune.simulation.types import Costs, Moves
 from backtune.simulation.window import BarWindow
 from backtune.space import Params, Space
-from backtune.spec import DISTANCES, Constraint, Execution, Objective
+from backtune.spec import DISTANCES, Execution
 from backtune.strategy.base import BaseStrategy, BatchedStrategy, check_positions
 from backtune.strategy.registry import StrategyRef
-from backtune.validation.kfold_objective import LOSS_METRICS, combine_part_values
-
-A_TRADE = Constraint(metric="total_trades", at_least=True, limit=1.0)
 
 
-class _Candidate(NamedTuple):
-    strategy: BaseStrategy
-    costs: Costs
-
-
-class _Scored(NamedTuple):
-    """Scores on a window and on each of its parts."""
+class WindowScores(NamedTuple):
+    """The scores of a candidate on a window and on each of its parts."""
 
     whole: Score
     parts: tuple[Score, ...]
 
 
+class _BuiltCandidate(NamedTuple):
+    strategy: BaseStrategy
+    costs: Costs
+
+
 @dataclass(frozen=True)
 class CandidateScorer:
-    """Scores candidates of one strategy on one window under one set of costs.
+    """Scores candidates of one strategy under one set of execution rules. Picklable.
 
-    Where the window has parts, each of which starts flat, an objective is the mean of its metric over them, worsened by
-    ``deviation`` times their standard deviation; see :mod:`backtune.validation.kfold_objective`, also for a metric that is
-    undefined in one. It is undefined where the metric is undefined on the whole window. All else is of the window as a
-    whole.
+    Attributes:
+        strategy: The strategy.
+        execution: The execution rules; a candidate may set the distances of its stops itself.
     """
 
     strategy: StrategyRef
     execution: Execution
-    objectives: tuple[Objective, ...]
-    constraints: tuple[Constraint, ...]
-    deviation: float = 0.0
 
     @cached_property
     def _strategy_class(self) -> type[BaseStrategy]:
@@ -60,273 +50,173 @@ class CandidateScorer:
 
     @cached_property
     def _space(self) -> Space:
-        """The strategy's own."""
         return self._strategy_class.space()
 
     @cached_property
-    def _defaults(self) -> Params:
-        """For the parameters that a candidate leaves out."""
+    def _default_params(self) -> Params:
         return self._space.defaults()
 
     @cached_property
-    def _costs(self) -> Costs:
-        """Of a candidate that sets no distance of a stop."""
+    def _default_costs(self) -> Costs:
         return costs_of(self.execution)
 
-    @cached_property
-    def _all_constraints(self) -> tuple[Constraint, ...]:
-        return (A_TRADE, *self.constraints)
-
-    def trials(self, candidates: Sequence[tuple[int, Params]], window: BarWindow) -> Iterator[Trial]:
-        """Evaluate numbered candidates in order, each when it is asked for. What the strategy does wrong becomes a
-        failed trial, not an exception.
-        """
-        started = time.perf_counter()
-        for (number, params), scored in zip(
-            candidates, self._scores([p for _, p in candidates], window), strict=True
-        ):
-            seconds = time.perf_counter() - started
-            if isinstance(scored, _Scored):
-                yield self._judged(number, params, scored, seconds)
-            else:
-                yield self.failed(number, params, scored, seconds)
-            started = time.perf_counter()
-
     def score(self, params: Params, window: BarWindow) -> Score:
-        """The metrics of a candidate on a window.
+        """Return the metrics of a candidate on a window.
 
         Raises:
-            SpecError: a parameter is unknown, or its value not of its type.
-            StrategyError: the strategy fails or its positions are not usable; says why.
+            SpecError: A parameter is unknown, or its value has the wrong type.
+            StrategyError: The strategy fails or its positions cannot be used.
         """
-        (scored,) = self._scores([self._typed(params)], window)
-        if isinstance(scored, _Scored):
-            return scored.whole
-        raise StrategyError(f"{self.strategy.name}: {scored}")
+        (scores,) = self.score_batch([self._convert_types(params)], window)
+        if isinstance(scores, WindowScores):
+            return scores.whole
+        raise StrategyError(f"{self.strategy.name}: {scores}")
 
-    def values(self, params: Params, window: BarWindow) -> tuple[float, ...] | None:
-        """The objectives of a candidate on a window; None where the strategy fails or one of them is undefined."""
-        (scored,) = self._scores([params], window)
-        if not isinstance(scored, _Scored):
-            return None
-        values = [self._value(objective, scored) for objective in self.objectives]
-        defined = tuple(value for value in values if value is not None)
-        return defined if len(defined) == len(values) else None
-
-    def chained(self, pieces: Sequence[tuple[Params | None, BarWindow]]) -> Result:
-        """Candidates on windows side by side, as one backtest; see :func:`~backtune.simulation.simulation.chained`.
-
-        For the tests of a walk-forward: each fold's winner on its :func:`validation_window`. Without a candidate nothing is
-        traded in that window.
-
-        Raises:
-            SpecError: a parameter is unknown, or its value not of its type.
-            StrategyError: the strategy fails or its positions are not usable; says why.
-            ValueError: there is no piece, or windows are not side by side.
-        """
-        return self.chained_targets(
-            [(params, self.targets(params, window), window) for params, window in pieces]
-        )
-
-    def chained_targets(self, pieces: Sequence[tuple[Params | None, np.ndarray, BarWindow]]) -> Result:
-        """Backtest given targets on windows side by side, as :meth:`chained` does those of its candidates.
+    def score_batch(self, candidates: Sequence[Params], window: BarWindow) -> Iterator[WindowScores | str]:
+        """Yield the scores of each candidate, or the reason why it has none. A candidate runs when its scores are asked for.
 
         Args:
-            pieces: Candidates, whose distances of stops count, their (n_bars,) checked targets for all of their window's
-                bars, and the windows.
-
-        Raises:
-            SpecError: A distance is not between 0 and 1.
-            ValueError: There is no piece, or windows are not side by side.
+            candidates: Parameters of the types of the space, as a search proposes them.
+            window: The bars that the candidates run on.
         """
-        return chained([self._simulated(*piece) for piece in pieces])
-
-    def targets(self, params: Params | None, window: BarWindow) -> np.ndarray:
-        """Return the (n_bars,) checked targets of a candidate for all of ``window.bars``; 0 without a candidate.
-
-        Raises:
-            SpecError: A parameter is unknown, or its value not of its type.
-            StrategyError: The strategy fails or its positions are not usable; says why.
-        """
-        if params is None:
-            return np.zeros(len(window.bars))
-        one = self._built(self._typed(params))
-        targets = one if isinstance(one, str) else self._targets(one, window)
-        if isinstance(targets, str):
-            raise StrategyError(f"{self.strategy.name}: {targets}")
-        return targets
-
-    def equity(self, params: Params, window: BarWindow) -> np.ndarray:
-        """(n_bars,) equity of a candidate at every close of a window.
-
-        Raises:
-            SpecError: a parameter is unknown, or its value not of its type.
-            StrategyError: the strategy fails or its positions are not usable; says why.
-        """
-        return equity(*self._simulated(params, self.targets(params, window), window))
+        built = [self._build(params) for params in candidates]
+        batch: list[Any] = [each.strategy for each in built if isinstance(each, _BuiltCandidate)]
+        is_batched = batch and issubclass(self._strategy_class, BatchedStrategy)
+        all_sides = batch[0].sides(batch, window.columns) if is_batched else iter(())
+        for candidate in built:
+            if not isinstance(candidate, _BuiltCandidate):
+                yield candidate
+            elif is_batched:
+                yield self._score_sides(next(all_sides), window, candidate.costs)
+            else:
+                targets = self._decide_targets(candidate, window)
+                if isinstance(targets, str):
+                    yield targets
+                else:
+                    yield self._score_targets(targets, window, candidate.costs)
 
     def score_targets(self, params: Params | None, targets: np.ndarray, window: BarWindow) -> Score:
-        """Return the metrics of given targets on a window, under the rules of a candidate, whose distances of stops count.
+        """Return the metrics of given targets on a window, under the execution rules of a candidate.
 
         Args:
-            params: The candidate; None for targets that no candidate decided, which have no stops.
+            params: The candidate, whose stop distances count; None for targets without a candidate, which have no stops.
             targets: (n_bars,) checked targets for all of ``window.bars``.
+            window: The bars that are traded.
         """
-        return score(*self._simulated(params, targets, window))
+        return score(*self._prepare_simulation(params, targets, window))
 
     def score_holding(self, window: BarWindow) -> Score:
         """Return the metrics of buying at the first open of a window and holding to its end, under the same costs."""
         return self.score_targets(None, np.ones(len(window.bars)), window)
 
-    def _simulated(
+    def decide_targets(self, params: Params | None, window: BarWindow) -> np.ndarray:
+        """Return the (n_bars,) checked targets of a candidate for all of ``window.bars``; 0 without a candidate.
+
+        Raises:
+            SpecError: A parameter is unknown, or its value has the wrong type.
+            StrategyError: The strategy fails or its positions cannot be used.
+        """
+        if params is None:
+            return np.zeros(len(window.bars))
+        candidate = self._build(self._convert_types(params))
+        targets = candidate if isinstance(candidate, str) else self._decide_targets(candidate, window)
+        if isinstance(targets, str):
+            raise StrategyError(f"{self.strategy.name}: {targets}")
+        return targets
+
+    def simulate_equity(self, params: Params, window: BarWindow) -> np.ndarray:
+        """Return the (n_bars,) equity of a candidate at every close of a window.
+
+        Raises:
+            SpecError: A parameter is unknown, or its value has the wrong type.
+            StrategyError: The strategy fails or its positions cannot be used.
+        """
+        return equity(*self._prepare_simulation(params, self.decide_targets(params, window), window))
+
+    def backtest_chain(self, pieces: Sequence[tuple[Params | None, BarWindow]]) -> Result:
+        """Backtest candidates on adjacent windows, as one; see :func:`~backtune.simulation.simulation.chained`.
+
+        A walk-forward is tested like that: the winner of each fold trades the :func:`~backtune.validation.windows.validation_window`
+        of that fold. In a window without a candidate nothing is traded.
+
+        Raises:
+            SpecError: A parameter is unknown, or its value has the wrong type.
+            StrategyError: The strategy fails or its positions cannot be used.
+            ValueError: There is no piece, or the windows are not adjacent.
+        """
+        return self.backtest_target_chain(
+            [(params, self.decide_targets(params, window), window) for params, window in pieces]
+        )
+
+    def backtest_target_chain(self, pieces: Sequence[tuple[Params | None, np.ndarray, BarWindow]]) -> Result:
+        """Backtest given targets on adjacent windows, as :meth:`backtest_chain` does those of its candidates.
+
+        Args:
+            pieces: The candidates, whose stop distances count, their (n_bars,) checked targets for all bars of their window,
+                and the windows.
+
+        Raises:
+            SpecError: A distance is not between 0 and 1.
+            ValueError: There is no piece, or the windows are not adjacent.
+        """
+        return chained([self._prepare_simulation(*piece) for piece in pieces])
+
+    def _prepare_simulation(
         self, params: Params | None, targets: np.ndarray, window: BarWindow
     ) -> tuple[Moves, BarWindow, Costs]:
         # No distance matters where nothing is traded.
         distances = dict.fromkeys(DISTANCES) if params is None else split_params(params)[1]
-        costs = costs_of(self.execution.with_distances(distances)) if distances else self._costs
+        costs = costs_of(self.execution.with_distances(distances)) if distances else self._default_costs
         return window.moves(targets, allow_short=self.execution.allow_short), window, costs
 
-    def _scores(self, candidates: Sequence[Params], window: BarWindow) -> Iterator[_Scored | str]:
-        """A score for each candidate, or why there is none."""
-        built = [self._built(params) for params in candidates]
-        batch: list[Any] = [one.strategy for one in built if isinstance(one, _Candidate)]
-        is_batched = batch and issubclass(self._strategy_class, BatchedStrategy)
-        sides = batch[0].sides(batch, window.columns) if is_batched else iter(())
-        for one in built:
-            if not isinstance(one, _Candidate):
-                yield one
-            elif is_batched:
-                yield self._of_sides(next(sides), window, one.costs)
-            else:
-                targets = self._targets(one, window)
-                yield targets if isinstance(targets, str) else self._of_targets(targets, window, one.costs)
+    def _score_sides(self, sides: np.ndarray, window: BarWindow, costs: Costs) -> WindowScores:
+        allow_short = self.execution.allow_short
+        return _score_with_parts(
+            window, costs, lambda each: each.moves_of_sides(sides[: len(each.bars)], allow_short=allow_short)
+        )
 
-    def _of_sides(self, sides: np.ndarray, window: BarWindow, costs: Costs) -> _Scored:
-        def scored(one: BarWindow) -> Score:
-            moves = one.moves_of_sides(sides[: len(one.bars)], allow_short=self.execution.allow_short)
-            return score(moves, one, costs)
+    def _score_targets(self, targets: np.ndarray, window: BarWindow, costs: Costs) -> WindowScores:
+        allow_short = self.execution.allow_short
+        return _score_with_parts(
+            window, costs, lambda each: each.moves(targets[: len(each.bars)], allow_short=allow_short)
+        )
 
-        return _Scored(scored(window), tuple(map(scored, window.parts)))
-
-    def _of_targets(self, targets: np.ndarray, window: BarWindow, costs: Costs) -> _Scored:
-        def scored(one: BarWindow) -> Score:
-            moves = one.moves(targets[: len(one.bars)], allow_short=self.execution.allow_short)
-            return score(moves, one, costs)
-
-        return _Scored(scored(window), tuple(map(scored, window.parts)))
-
-    def _typed(self, params: Params) -> Params:
-        """Parameters that come from a file or a log; those of a search in progress are of their types."""
+    def _convert_types(self, params: Params) -> Params:
+        """Return parameters from a file or a log in the types of the space; a search proposes them in these types."""
         own, distances = split_params(params)
         return {**self._space.complete(own), **distances}
 
-    def _built(self, params: Params) -> _Candidate | str:
+    def _build(self, params: Params) -> _BuiltCandidate | str:
+        """Return the strategy and costs of a candidate, or the reason why it cannot be built."""
         own, distances = split_params(params)
         try:
-            strategy = self._strategy_class(**{**self._defaults, **own})
+            strategy = self._strategy_class(**{**self._default_params, **own})
             rules = self.execution.with_distances(distances) if distances else None
-            return _Candidate(strategy, self._costs if rules is None else costs_of(rules))
+            return _BuiltCandidate(strategy, self._default_costs if rules is None else costs_of(rules))
         except Exception as error:  # noqa: BLE001
-            return _in_one_line(error)
+            return _describe_in_one_line(error)
 
-    def _targets(self, one: _Candidate, window: BarWindow) -> np.ndarray | str:
-        """Checked positions for all bars of a window, or why there are none."""
+    def _decide_targets(self, candidate: _BuiltCandidate, window: BarWindow) -> np.ndarray | str:
+        """Return the checked targets for all bars of a window, or the reason why there are none."""
         try:
             bars = window.bars
-            return check_positions(
-                one.strategy.positions(bars), len(bars), self.strategy.name, bars.timestamp
-            )
+            positions = candidate.strategy.positions(bars)
+            return check_positions(positions, len(bars), self.strategy.name, bars.timestamp)
         except MemoryError:
-            # The machine's fault, not the candidate's: a row would make it permanent.
+            # The fault of the machine, not of the candidate: a row would make it permanent.
             raise
         except Exception as error:  # noqa: BLE001
-            return _in_one_line(error)
-
-    def violations(self, metrics: Metrics) -> tuple[float, ...]:
-        """One number per constraint, 0 where it holds: ruin, a closed trade, then those of the spec."""
-        return (_ruin(metrics), *[bound.violation(metrics[bound.metric]) for bound in self._all_constraints])
-
-    def told(self, trial: Trial) -> tuple[float, ...]:
-        """What of :meth:`violations` a search is told: not that a candidate never trades, where its value of 0 says enough.
-
-        Good candidates often trade rarely, and are found beside those that never do. Told that all of these are
-        infeasible, TPE keeps away from both. It has to be told where 0 is the best there is, and where constraints of
-        the spec would else make of it the only candidate that keeps them.
-        """
-        if trial.state == "complete":
-            return self._nothing_violated
-        ruin, never_trades, *others = self.violations(trial.metrics)
-        return (ruin, never_trades, *others) if self._tells_of_no_trade else (ruin, *others)
-
-    @cached_property
-    def _nothing_violated(self) -> tuple[float, ...]:
-        return (0.0,) * (1 + self._tells_of_no_trade + len(self.constraints))
-
-    @cached_property
-    def _tells_of_no_trade(self) -> bool:
-        zero_is_best = any(
-            objective.minimize or objective.metric in LOSS_METRICS for objective in self.objectives
-        )
-        return zero_is_best or bool(self.constraints)
-
-    def _judged(self, number: int, params: Params, scored: _Scored, seconds: float) -> Trial:
-        score = scored.whole
-        values = [self._value(objective, scored) for objective in self.objectives]
-        reason = self._infeasibility(score.metrics)
-        if not reason and None in values:
-            undefined = self.objectives[values.index(None)].metric
-            return self.failed(number, params, f"objective {undefined} is undefined", seconds)
-        return Trial(
-            number=number,
-            params=params,
-            state="infeasible" if reason else "complete",
-            reason=reason,
-            values=tuple(value if value is not None else 0.0 for value in values),
-            metrics=score.metrics,
-            blocks=score.blocks,
-            duration_seconds=seconds,
-        )
-
-    def _value(self, objective: Objective, scored: _Scored) -> float | None:
-        whole = scored.whole.metrics[objective.metric]
-        if not scored.parts or whole is None:
-            return whole
-        return combine_part_values(objective, whole, [part.metrics for part in scored.parts], self.deviation)
-
-    def _infeasibility(self, metrics: Metrics) -> str:
-        ruin, *violations = found = self.violations(metrics)
-        if not any(found):
-            return ""
-        if ruin > 0:
-            return "ruined: equity reached zero"
-        bound = next(
-            b for b, violation in zip(self._all_constraints, violations, strict=True) if violation > 0
-        )
-        value = metrics[bound.metric]
-        return f"{bound} does not hold ({'undefined' if value is None else f'{value:.6g}'})"
-
-    def failed(self, number: int, params: Params, reason: str, seconds: float = 0.0) -> Trial:
-        """A trial without a result."""
-        return Trial(
-            number, params, "failed", reason, None, dict.fromkeys(METRICS), np.zeros((N_BLOCKS, 3)), seconds
-        )
+            return _describe_in_one_line(error)
 
 
-def violations_of(metrics: Metrics, constraints: Sequence[Constraint]) -> dict[str, float]:
-    """By constraint, how far it is from holding, at most 0 where it does: ruin, a closed trade, then ``bounds``."""
-    found = {f"{number}: {bound}": bound for number, bound in enumerate((A_TRADE, *constraints), start=1)}
-    return {
-        "0: ruin": _ruin(metrics),
-        **{name: bound.violation(metrics[bound.metric]) for name, bound in found.items()},
-    }
+def _score_with_parts(
+    window: BarWindow, costs: Costs, moves_on: Callable[[BarWindow], Moves]
+) -> WindowScores:
+    whole, *parts = (score(moves_on(each), each, costs) for each in (window, *window.parts))
+    return WindowScores(whole, tuple(parts))
 
 
-def _ruin(metrics: Metrics) -> float:
-    total_return = metrics["total_return"]
-    return 1.0 if total_return is None or total_return <= -1.0 else 0.0
-
-
-def _in_one_line(error: Exception) -> str:
+def _describe_in_one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     kind = type(error).__name__
     return f"{kind}: {text}"[:500] if text else kind

@@ -87,7 +87,7 @@ def _curves(fold: Row, context: StudyContext) -> tuple[Curve, Curve]:
 
 def _curve(fold: Row, context: StudyContext, window: BarWindow, metrics: Metrics) -> Curve:
     params = fold.params if fold.values is not None else None
-    result = context.scorer.chained([(params, window)])
+    result = context.scorer.backtest_chain([(params, window)])
     if params is not None:
         check_same_metrics(result.metrics, metrics, fold.study)
     closes = window.bars.timeframe.ends(window.prices.timestamp)

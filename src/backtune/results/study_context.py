@@ -76,7 +76,7 @@ class StudyContext:
             ResultsError: A metric is another one now.
             StrategyError: The strategy fails.
         """
-        result = self.scorer.chained([(params, window)])
+        result = self.scorer.backtest_chain([(params, window)])
         check_same_metrics(result.metrics, expected, name)
         return result
 
@@ -120,7 +120,7 @@ class StudyContextLoader:
             DataError: The bars are gone, or are others now.
             SpecError, StrategyError: The strategy cannot be found.
         """
-        data, search = self._run.spec.data, self._run.spec.search
+        data = self._run.spec.data
         start, end = map(to_datetime, study.span)
         bars = BarsRef(
             data.location,
@@ -133,13 +133,7 @@ class StudyContextLoader:
             data.funding,
             data.origin,
         )
-        scorer = CandidateScorer(
-            self._strategies[study.strategy],
-            self._run.spec.execution,
-            search.objectives,
-            search.constraints,
-            study.fold.deviation,
-        )
+        scorer = CandidateScorer(self._strategies[study.strategy], self._run.spec.execution)
         return StudyContext.load(bars, study.fold, scorer)
 
     @cached_property

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from backtune.simulation.metrics import METRICS
+from backtune.simulation.types import N_BLOCKS
 from backtune.space import Params
 
 State = Literal["complete", "infeasible", "failed"]
@@ -39,6 +41,22 @@ class Trial(NamedTuple):
     blocks: np.ndarray
     duration_seconds: float
     rungs: tuple[tuple[float, ...] | None, ...] = ()
+
+    @classmethod
+    def without_result(
+        cls,
+        number: int,
+        params: Params,
+        state: State,
+        reason: str,
+        duration_seconds: float = 0.0,
+        rungs: tuple[tuple[float, ...] | None, ...] = (),
+    ) -> Trial:
+        """Return the trial of a candidate that failed or was stopped early."""
+        blocks = np.zeros((N_BLOCKS, 3))
+        return cls(
+            number, params, state, reason, None, dict.fromkeys(METRICS), blocks, duration_seconds, rungs
+        )
 
     @property
     def is_stopped(self) -> bool:

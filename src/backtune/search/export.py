@@ -1,4 +1,4 @@
-"""A finished study as Optuna trials, to be opened in optuna-dashboard."""
+"""The export of a finished study as Optuna trials, for optuna-dashboard."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backtune.errors import ResultsError
-from backtune.results.candidate_scorer import violations_of
 from backtune.results.log.segments import decode_params, read_log
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
+from backtune.search.study_loop.feasibility import name_violations
 from backtune.search.suggesters.optuna import ExportedStudy, ExportedTrial, write_study
 from backtune.space import Space
 from backtune.spec import Constraint
@@ -21,14 +21,16 @@ def export_study(run: StoredSweep, entry: StoredStudy, storage: str) -> int:
     """Write a study's trials into an Optuna storage, under the study's id; those that are there already stay.
 
     Args:
-        storage: an address such as ``sqlite:///trials.db``, or the path of a journal file.
+        run: The folder of the sweep.
+        entry: The study.
+        storage: An address such as ``sqlite:///trials.db``, or the path of a journal file.
 
     Returns:
-        How many trials were written.
+        The number of trials that were written.
 
     Raises:
-        SpecError: the storage cannot be used.
-        ResultsError: the log cannot be read, or the storage has other trials under this id.
+        SpecError: The storage cannot be used.
+        ResultsError: The log cannot be read, or the storage has other trials under this id.
     """
     log = read_log(run.study_folder(entry.id))
     if log is None:
@@ -36,31 +38,36 @@ def export_study(run: StoredSweep, entry: StoredStudy, storage: str) -> int:
     space = entry.parse_space()
     constraints = run.spec.search.constraints
     rows = list(log.iter_rows(named=True))
-    ends = _ends(run.study_folder(entry.id), [row["duration_seconds"] for row in rows])
+    ends = _estimate_ends(run.study_folder(entry.id), [row["duration_seconds"] for row in rows])
     study = ExportedStudy(
         name=entry.id,
         objectives=entry.objectives,
         space=space,
         about={
-            "sweep": run.sweep_id, "strategy": entry.strategy, "asset": entry.asset, "timeframe": entry.timeframe,
-            "fold": entry.fold.name, "objectives": [str(objective) for objective in entry.objectives], "backend": entry.backend,
+            "sweep": run.sweep_id,
+            "strategy": entry.strategy,
+            "asset": entry.asset,
+            "timeframe": entry.timeframe,
+            "fold": entry.fold.name,
+            "objectives": [str(objective) for objective in entry.objectives],
+            "backend": entry.backend,
         },
-    )  # fmt: skip
+    )
     trials = [
-        _trial(row, space, constraints, end, n_objectives=len(study.objectives))
+        _export_trial(row, space, constraints, end, n_objectives=len(study.objectives))
         for row, end in zip(rows, ends, strict=True)
     ]
     return write_study(study, trials, storage)
 
 
-def _trial(
+def _export_trial(
     row: dict[str, Any], space: Space, constraints: Sequence[Constraint], end: datetime, *, n_objectives: int
 ) -> ExportedTrial:
     is_evaluated = row["values_0"] is not None
     return ExportedTrial(
         params=decode_params(row, space),
         values=tuple(row[f"values_{i}"] for i in range(n_objectives)) if is_evaluated else None,
-        violations=violations_of(row, constraints) if is_evaluated else {},
+        violations=name_violations(row, constraints) if is_evaluated else {},
         reason=row["reason"],
         start=end - timedelta(seconds=row["duration_seconds"]),
         end=end,
@@ -68,8 +75,8 @@ def _trial(
     )
 
 
-def _ends(folder: Location, durations: Sequence[float]) -> list[datetime]:
-    """When each trial ended, local time: the log holds how long each took, and its last file when the last one did."""
+def _estimate_ends(folder: Location, durations: Sequence[float]) -> list[datetime]:
+    """Return the local time at which each trial ended, from the duration of each trial and the time of the last file."""
     try:
         segments = [name for name in names_in(folder) if name.endswith(".parquet")]
         written = max(written_at(folder / name) or 0 for name in segments) * 1e-9

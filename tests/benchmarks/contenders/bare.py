@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from backtune.search.executors.unit import Place, run_unit
+from backtune.search.executors.unit import UnitContext, run_unit
 from backtune.search.study_loop.study import Study
 
 
@@ -29,10 +29,10 @@ def _timed(studies: Sequence[Study]) -> tuple[float, float]:
     (together,) = _shared
     with tempfile.TemporaryDirectory() as folder:
         # Compiled code and bars first.
-        run_unit(studies, Place(Path(folder) / "first", _never))
+        run_unit(studies, UnitContext(Path(folder) / "first", _never))
         together.wait()
         start = time.time()
-        run_unit(studies, Place(Path(folder) / "timed", _never))
+        run_unit(studies, UnitContext(Path(folder) / "timed", _never))
         return start, time.time()
 
 

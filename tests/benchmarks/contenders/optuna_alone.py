@@ -7,6 +7,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from backtune.search.study_loop.study import Study
+from backtune.search.study_loop.trial_feedback import make_feedback
 from backtune.space import Choice, Float, Parameter, Space
 from backtune.validation.windows import search_window
 from contenders.setting import Finding, best_of, name_of
@@ -29,14 +30,16 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 def _optimized(study: Study) -> list[float]:
     """The values of complete trials."""
     window = search_window(study.bars.load(), study.fold.train)
+    evaluator, search = study.evaluator(window), study.search
     axes = distributions(study.space)
     values: list[float] = []
 
-    def scorer(live: optuna.Trial) -> float:
+    def run_trial(live: optuna.Trial) -> float:
         params = {name: live._suggest(name, axis) for name, axis in axes.items()}
-        (trial,) = study.scorer.trials([(live.number, params)], window)
-        # What ours is told too: ruin, constraints of the spec.
-        for i, violation in enumerate(study.scorer.told(trial)):
+        (trial,) = evaluator.evaluate([(live.number, params)])
+        # The same violations as our samplers learn from: ruin, and the constraints of the spec.
+        violations = make_feedback(trial, search.objectives, search.constraints).violations
+        for i, violation in enumerate(violations):
             live.set_constraint(str(i), violation)
         if trial.values is None:
             raise optuna.TrialPruned(trial.reason)
@@ -44,8 +47,10 @@ def _optimized(study: Study) -> list[float]:
             values.append(trial.values[0])
         return trial.values[0]
 
-    search = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=study.seed))
-    search.optimize(scorer, n_trials=study.search.trials)
+    optuna_study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.TPESampler(seed=study.seed)
+    )
+    optuna_study.optimize(run_trial, n_trials=study.search.trials)
     return values
 
 

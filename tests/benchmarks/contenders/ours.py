@@ -11,15 +11,15 @@ from typing import Any
 
 import polars as pl
 
-from backtune.search.executors.tune import Cluster, connected
-from backtune.search.executors.tune import units as tune_units
+from backtune.search.executors.ray_tune import RayCluster, connect_to_ray
+from backtune.search.executors.ray_tune import units as tune_units
 from backtune.search.study_loop.study import Study
 from backtune.sweep import Options, SweepResult, run_sweep
 from contenders.processes import cpu_seconds, cpu_since
 from contenders.setting import Finding, Setting, best_of, name_of
 
 _RECORD = "benchmark-units.jsonl"
-_trainable = tune_units._trainable
+_run_slice = tune_units._run_slice
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def run(
         timed: whether workers time the parts of their units, which costs a per cent or two.
     """
     begin = time.perf_counter()
-    with connected(Cluster(workers=workers)):
+    with connect_to_ray(RayCluster(workers=workers)):
         before, started = cpu_seconds(), time.perf_counter()
         with _recorded(setting.studies(), timed=timed):
             result = run_sweep(setting.spec, runs, Options(tracking=False, on_progress=lambda _: None))
@@ -74,25 +74,25 @@ def rows(result: SweepResult) -> pl.DataFrame:
 def _recorded(studies: Sequence[Study], *, timed: bool) -> Iterator[None]:
     """Units note when they begin and end. What is put in place here is pickled and runs in the workers."""
 
-    def noted(config: dict[str, Any], *, place: Any, **others: Any) -> dict[str, Any]:
+    def noted(config: dict[str, Any], *, context: Any, **others: Any) -> dict[str, Any]:
         from contenders import shares
 
         if timed:
             shares.install(studies)
         start = time.time()
         with shares.measured() as parts:
-            done = _trainable(config, place=place, **others)
+            done = _run_slice(config, context=context, **others)
         end = time.time()
         line = json.dumps({"pid": os.getpid(), "start": start, "end": end, "shares": dict(parts)})
-        with (place.folder.parent / _RECORD).open("a") as file:
+        with (context.folder.parent / _RECORD).open("a") as file:
             file.write(line + "\n")
         return done
 
-    tune_units._trainable = noted
+    tune_units._run_slice = noted
     try:
         yield
     finally:
-        tune_units._trainable = _trainable
+        tune_units._run_slice = _run_slice
 
 
 def _records(path: Path) -> list[UnitRecord]:

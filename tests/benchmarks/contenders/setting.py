@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backtune.data.ingest.importer import import_bars
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
 from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
 
@@ -59,7 +59,7 @@ class Setting:
         )
 
     def studies(self) -> list[Study]:
-        return studies_of(self.spec)
+        return plan_studies(self.spec)
 
 
 @dataclass(frozen=True)

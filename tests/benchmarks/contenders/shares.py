@@ -21,10 +21,10 @@ from numba.core.dispatcher import Dispatcher
 
 from backtune.data import load
 from backtune.data.bars_ref import BarsRef
-from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.log.segments import TrialLog
 from backtune.results.log.summary import StudySummary
 from backtune.search.study_loop.study import Study, run_study
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.search.suggesters.backend_suggester import BackendSuggester
 from backtune.search.suggesters.grid import GridSuggester
 from backtune.simulation import simulation
@@ -71,7 +71,7 @@ def install(studies: Iterable[Study]) -> None:
     _wrap(TrialLog, ("read", "append", "merge"), LOG)
     _wrap(StudySummary, ("write",), LOG)
     _wrap(BarsRef, ("load",), BARS)
-    CandidateScorer.trials = _timed_steps(CandidateScorer.trials)
+    WindowEvaluator.evaluate = _timed_steps(WindowEvaluator.evaluate)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backtune.results.trial import Trial
-from backtune.search.executors.tune import Cluster, Connection, connected
+from backtune.search.executors.ray_tune import RayCluster, RayConnection, connect_to_ray
 from backtune.search.study_loop.study import Study
 from backtune.simulation.window import BarWindow
 from backtune.validation.windows import search_window
@@ -28,7 +28,7 @@ def evaluated(study: Study, params: dict[str, Any]) -> Trial:
     """One candidate, on a window that this process keeps."""
     if study.id not in _windows:
         _windows[study.id] = search_window(study.bars.load(), study.fold.train)
-    (trial,) = study.scorer.trials([(0, params)], _windows[study.id])
+    (trial,) = study.evaluator(_windows[study.id]).evaluate([(0, params)])
     return trial
 
 
@@ -36,7 +36,7 @@ def run(studies: Sequence[Study], *, workers: int) -> tuple[Finding, dict[int, f
     """All studies, one Tune run each, and what the numbers of open trials that were tried gave per second."""
     warnings.simplefilter("ignore")
     started = time.perf_counter()
-    with connected(Cluster(workers=workers)) as connection:
+    with connect_to_ray(RayCluster(workers=workers)) as connection:
         connect_seconds = time.perf_counter() - started
         # The first run starts the workers, which is not held against any number of open trials.
         fit(studies[0], 8, 2, connection)
@@ -60,7 +60,9 @@ def run(studies: Sequence[Study], *, workers: int) -> tuple[Finding, dict[int, f
     return Finding(n_candidates, seconds, sweep_seconds, whole, best, used), tried
 
 
-def fit(study: Study, n_trials: int, open_trials: int, connection: Connection) -> tuple[float, list[float]]:
+def fit(
+    study: Study, n_trials: int, open_trials: int, connection: RayConnection
+) -> tuple[float, list[float]]:
     """Seconds of Tune's loop, and the values of complete trials."""
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch

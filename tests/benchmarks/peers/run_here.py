@@ -16,6 +16,7 @@ from plain_loop import PARAMETERS, plain_loop
 
 from backtune.data.bars import Bars
 from backtune.results.candidate_scorer import CandidateScorer
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.spec import Execution, Objective
 from backtune.strategy.registry import strategy_ref
 from backtune.validation.folds import TimeWindow
@@ -43,14 +44,15 @@ def main() -> None:
 
 def ours(task: Task, bars: Bars, execution: Execution) -> Callable[[int], Results]:
     """Candidates in calls of ``task.batch``: tpe proposes 4 at a time, random and grid 64."""
-    scorer = CandidateScorer(strategy_ref(task.strategy), execution, (Objective(metric="sharpe_ratio"),), ())
+    scorer = CandidateScorer(strategy_ref(task.strategy), execution)
     window = search_window(bars, TimeWindow(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1))
+    evaluator = WindowEvaluator(scorer, window, (Objective(metric="sharpe_ratio"),))
 
     def run(n: int) -> Results:
         trials = [
             trial
             for batch in in_batches(task.candidates[:n], task.batch)
-            for trial in scorer.trials(list(enumerate(batch)), window)
+            for trial in evaluator.evaluate(list(enumerate(batch)))
         ]
         return [_checked(trial.metrics) for trial in trials]
 

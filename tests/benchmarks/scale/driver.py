@@ -16,9 +16,9 @@ from typing import Any
 import ray
 from contenders.processes import cpu_seconds, cpu_since, resident_bytes
 
-from backtune.search.executors.tune import Cluster, UnitResources, connected, run_units
-from backtune.search.executors.unit import Brake, Place
-from backtune.search.planning.plan import studies_of
+from backtune.search.executors.ray_tune import RayCluster, UnitResources, connect_to_ray, run_units
+from backtune.search.executors.unit import StopFlag, UnitContext
+from backtune.search.planning.plan import plan_studies
 from backtune.spec import SweepSpec
 from backtune.sweep import Options, run_sweep
 
@@ -64,10 +64,10 @@ def spec_of(market: Path) -> SweepSpec:
 def measure(market: Path, n_units: int, n_studies: int, n_slots: int) -> PerUnit:
     """Units on a private Ray with two workers."""
     spec = spec_of(market)
-    with tempfile.TemporaryDirectory() as runs, connected(Cluster(workers=WORKERS)) as connection:
+    with tempfile.TemporaryDirectory() as runs, connect_to_ray(RayCluster(workers=WORKERS)) as connection:
         run = run_sweep(spec, runs, Options("inline", tracking=False)).run
-        place = Place((run.folder / "studies").resolve(), Brake(Path(runs) / ".stop", None))
-        studies = studies_of(spec)
+        place = UnitContext((run.folder / "studies").resolve(), StopFlag(Path(runs) / ".stop", None))
+        studies = plan_studies(spec)
         units = [[studies[(i + k) % len(studies)] for k in range(n_studies)] for i in range(n_units)]
         resources = UnitResources(1, 3)
         # Starts the workers.

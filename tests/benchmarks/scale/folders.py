@@ -14,7 +14,7 @@ from backtune.results.log.segments import count_trials
 from backtune.results.progress import ProgressReader, list_unfinished_studies
 from backtune.results.runs_folder import adopt_repeated_studies
 from backtune.results.stored_sweep import StoredSweep
-from backtune.search.planning.plan import entry_of
+from backtune.search.planning.plan import describe_study
 from backtune.search.study_loop.study import Study
 from backtune.sweep import SweepResult
 
@@ -32,7 +32,7 @@ def timed(model: StoredSweep, studies: Sequence[Study], runs: Path) -> dict[str,
     """
     files = _Files(model.study_folder(model.studies[0].id), runs / "originals")
     budget = count_trials(files.model)
-    entries = tuple(replace(entry_of(study), budget=budget) for study in studies)
+    entries = tuple(replace(describe_study(study), budget=budget) for study in studies)
     run = replace(model, folder=runs / "many", studies=entries)
     seconds = {"write sweep.json": _cpu(run.write)}
     reader = ProgressReader(run)

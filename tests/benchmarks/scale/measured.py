@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from backtune.results.log.segments import read_log
-from backtune.search.planning.calibration import calibrate, sample_of
-from backtune.search.planning.cost import ComputePrices, Line
+from backtune.search.planning.calibration import calibrate, select_sample
+from backtune.search.planning.cost import ComputePrices, LinearTime
 from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
 from backtune.sweep import Options, SweepResult, run_sweep
@@ -24,7 +24,7 @@ class Evaluations:
         spread: of every logged evaluation, its seconds by what the line says for its bars; the mean is 1.
     """
 
-    line: Line
+    line: LinearTime
     spread: np.ndarray
 
 
@@ -46,7 +46,7 @@ class Measured:
 def measure(spec: SweepSpec, studies: Sequence[Study], runs: Path) -> Measured:
     """Run a small sweep in this process and read its log."""
     # First, so that all code is compiled when the sweep runs.
-    prices = calibrate(sample_of(studies))
+    prices = calibrate(select_sample(studies))
     result = run_sweep(spec, runs, Options("inline", tracking=False))
     assert result.exit_status == 0, result.failures()
     names = sorted({study.strategy.name for study in studies})
@@ -69,6 +69,6 @@ def measure(spec: SweepSpec, studies: Sequence[Study], runs: Path) -> Measured:
 def _evaluations(log: pl.DataFrame) -> Evaluations:
     means = log.group_by("n_bars").agg(pl.col("seconds").mean())
     slope, base = np.polyfit(means["n_bars"], means["seconds"], 1, w=1 / means["seconds"].to_numpy())
-    line = Line(max(float(base), 0.0), float(slope))
+    line = LinearTime(max(float(base), 0.0), float(slope))
     spread = (log["seconds"] / (line.base + line.slope * log["n_bars"])).to_numpy()
     return Evaluations(line, spread / spread.mean())

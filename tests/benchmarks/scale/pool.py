@@ -15,9 +15,10 @@ from typing import TypeVar
 import numpy as np
 
 from backtune.data.bars_ref import BarsRef
-from backtune.search.executors.queue import Piece, UnitQueue
+from backtune.search.executors.queue import UnitQueue, UnitSlice
 from backtune.search.executors.unit import Unit
-from backtune.search.study_loop.study import FLUSH_SECONDS, Study
+from backtune.search.study_loop.segment_writer import FLUSH_SECONDS
+from backtune.search.study_loop.study import Study
 
 Answer = TypeVar("Answer")
 
@@ -83,7 +84,7 @@ def simulate(units: Sequence[Unit], world: World, max_failures: int, seed: int) 
 class _Run:
     """A piece on a slot: how it will end, and for each study that is not finished, seconds of reading and of searching."""
 
-    piece: Piece
+    piece: UnitSlice
     start: float
     ends: str
     steps: list[tuple[str, float, float]]
@@ -106,7 +107,7 @@ class _Pool:
     def run(self) -> Outcome:
         """Until nothing is left."""
         self._hand_out()
-        while not self._called(lambda: self.queue.finished):
+        while not self._called(lambda: self.queue.is_finished):
             self.now, _, ended = heapq.heappop(self.events)
             if ended is not None:
                 self._end(ended)
@@ -118,9 +119,9 @@ class _Pool:
 
     def _hand_out(self) -> None:
         while self.idle:
-            piece = self._called(self.queue.next)
+            piece = self._called(self.queue.take)
             if piece is None:
-                if not self.events and not self.queue.finished:
+                if not self.events and not self.queue.is_finished:
                     # Nothing runs and all wait for another try; Tune asks again all the time.
                     self._later(1.0, None)
                     self.idle -= 1
@@ -131,7 +132,7 @@ class _Pool:
             self.outcome.n_pieces += 1
             self._start(piece, self.driver_free + DISPATCH_SECONDS)
 
-    def _start(self, piece: Piece, at: float) -> None:
+    def _start(self, piece: UnitSlice, at: float) -> None:
         unit = self.queue.studies(piece)
         ids = {study.id for study in unit}
         assert not ids & self.running, f"{ids & self.running} run twice at a time"
@@ -174,10 +175,10 @@ class _Pool:
         self.outcome.busy += self.now - run.start
         self._log(run)
         if run.ends == "done":
-            self._called(lambda: self.queue.done(run.piece))
+            self._called(lambda: self.queue.mark_done(run.piece))
         else:
             state = tuple(self.logged.get(study.id, 0.0) for study in unit)
-            self._called(lambda: self.queue.failed(run.piece, run.ends, state))
+            self._called(lambda: self.queue.mark_failed(run.piece, run.ends, state))
         if run.ends == "preempted":
             self.outcome.n_preempted += 1
             self._later(REPLACEMENT_SECONDS, None)

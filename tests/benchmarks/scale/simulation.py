@@ -9,8 +9,8 @@ import numpy as np
 
 from backtune.search.executors.unit import Unit
 from backtune.search.planning.cost import ComputePrices
-from backtune.search.planning.packing import pack
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.packing import pack_units
+from backtune.search.planning.plan import plan_studies
 from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
 from scale.measured import Measured
@@ -37,9 +37,9 @@ class Plan:
 def planned(studies: Sequence[Study], measured: Measured, slots: int, unit_seconds: float, seed: int) -> Plan:
     """Units by the calibration's prices, and what the log says their studies would take."""
     begin = time.process_time()
-    estimated = {study.id: measured.prices.cost(study).seconds for study in studies}
+    estimated = {study.id: measured.prices.estimate_cost(study).seconds for study in studies}
     priced = time.process_time()
-    units = pack(studies, unit_seconds=unit_seconds, slots=slots, seconds=estimated)
+    units = pack_units(studies, unit_seconds=unit_seconds, slots=slots, seconds=estimated)
     packed = time.process_time()
     return Plan(units, _real_seconds(studies, measured, seed), priced - begin, packed - priced)
 
@@ -69,9 +69,9 @@ def lower_bound(plan: Plan, slots: int) -> float:
 
 def bytes_per_study(spec: SweepSpec) -> float:
     """Of the driver, for the studies of a real plan."""
-    studies_of(spec)
+    plan_studies(spec)
     tracemalloc.start()
-    studies = studies_of(spec)
+    studies = plan_studies(spec)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return held / len(studies)
@@ -83,7 +83,7 @@ def _real_seconds(studies: Sequence[Study], measured: Measured, seed: int) -> di
     for study in studies:
         evaluations = measured.evaluations[study.strategy.name]
         drawn = rng.choice(evaluations.spread, study.search.trials).sum()
-        planned = measured.prices.cost(study)
+        planned = measured.prices.estimate_cost(study)
         seconds[study.id] = (
             float(drawn) * evaluations.line.at(study.n_bars) + planned.sampler_seconds + planned.other_seconds
         )

@@ -38,7 +38,7 @@ def pace():
 # their search is over.
 ASIDE = {
     "backtune.search.planning.calibration",
-    "backtune.search.study_loop.probing",
+    "backtune.search.study_loop.plateau_probes",
     "backtune.search.study_loop.winners",
 }
 

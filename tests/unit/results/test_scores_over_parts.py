@@ -11,6 +11,8 @@ from oracles import DAY, make_bars
 from backtune.data.bars import Bars
 from backtune.errors import CatalogError
 from backtune.results.candidate_scorer import CandidateScorer
+from backtune.results.trial import Trial
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.simulation.simulation import result_of
 from backtune.simulation.window import BarWindow
 from backtune.space import Params
@@ -27,6 +29,7 @@ TRAIN = TimeWindow(0, 700 * DAY)
 PARTS = (TimeWindow(0, 200 * DAY), TimeWindow(250 * DAY, 450 * DAY), TimeWindow(500 * DAY, 700 * DAY))
 ROWS = [(0, 200), (250, 450), (500, 700)]
 COSTS = Execution(fee_bps=10, slippage_bps=2)
+SHARPE = (Objective.parse("sharpe_ratio"),)
 PARAMS: Params = {"fast_period": 5, "slow_period": 50}
 STRATEGY = MovingAverageCrossover(fast_period=5, slow_period=50)
 
@@ -58,12 +61,19 @@ def metric_of_parts(metric: str, rows: list[tuple[int, int]] = ROWS) -> list[flo
     return found
 
 
+def evaluate(
+    ref: StrategyRef, window: BarWindow, objectives: tuple[Objective, ...] = SHARPE, deviation: float = 0.0
+) -> Trial:
+    evaluator = WindowEvaluator(CandidateScorer(ref, COSTS), window, objectives, (), deviation)
+    (trial,) = evaluator.evaluate([(0, PARAMS)])
+    return trial
+
+
 @pytest.mark.parametrize("form", REFS)
 @pytest.mark.parametrize("deviation", [0.0, 0.5, 2.0])
 def test_mean_worsened_by_deviations(form: str, deviation: float) -> None:
     objectives = (Objective.parse("sharpe_ratio"), Objective.parse("-max_drawdown"))
-    scorer = CandidateScorer(REFS[form], COSTS, objectives, (), deviation)
-    (trial,) = scorer.trials([(0, PARAMS)], search_window(BARS, TRAIN, PARTS))
+    trial = evaluate(REFS[form], search_window(BARS, TRAIN, PARTS), objectives, deviation)
     sharpes, drawdowns = (
         np.array(metric_of_parts(objective.metric), dtype=float) for objective in objectives
     )
@@ -79,9 +89,8 @@ def test_mean_worsened_by_deviations(form: str, deviation: float) -> None:
 
 @pytest.mark.parametrize("form", REFS)
 def test_all_else_is_of_the_whole_window(form: str) -> None:
-    scorer = CandidateScorer(REFS[form], COSTS, (Objective.parse("sharpe_ratio"),), ())
-    (split,) = scorer.trials([(0, PARAMS)], search_window(BARS, TRAIN, PARTS))
-    (whole,) = scorer.trials([(0, PARAMS)], search_window(BARS, TRAIN))
+    split = evaluate(REFS[form], search_window(BARS, TRAIN, PARTS))
+    whole = evaluate(REFS[form], search_window(BARS, TRAIN))
     assert split.metrics == whole.metrics
     assert np.array_equal(split.blocks, whole.blocks)
     assert whole.values == (whole.metrics["sharpe_ratio"],)
@@ -91,8 +100,7 @@ def test_all_else_is_of_the_whole_window(form: str) -> None:
 def test_a_part_without_a_trade_counts_as_nothing_earned() -> None:
     # The first part ends within the warm-up.
     parts = (TimeWindow(0, 40 * DAY), PARTS[1])
-    scorer = CandidateScorer(REFS["batched"], COSTS, (Objective.parse("sharpe_ratio"),), (), 1.0)
-    (trial,) = scorer.trials([(0, PARAMS)], search_window(BARS, TRAIN, parts))
+    trial = evaluate(REFS["batched"], search_window(BARS, TRAIN, parts), deviation=1.0)
     idle, traded = metric_of_parts("sharpe_ratio", [(0, 40), (250, 450)])
     assert idle is None
     assert traded is not None
@@ -103,9 +111,8 @@ def test_nothing_after_the_window_reaches_the_search() -> None:
     other = make_bars(
         np.where(np.arange(900) < 700, BARS.open, 7.0), np.where(np.arange(900) < 700, CLOSE, 9.0)
     )
-    scorer = CandidateScorer(REFS["batched"], COSTS, (Objective.parse("sharpe_ratio"),), (), 0.5)
     one, again = (
-        next(scorer.trials([(0, PARAMS)], search_window(bars, TRAIN, PARTS))) for bars in (BARS, other)
+        evaluate(REFS["batched"], search_window(bars, TRAIN, PARTS), deviation=0.5) for bars in (BARS, other)
     )
     assert one.values == again.values
     assert one.metrics == again.metrics

@@ -19,7 +19,7 @@ from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulation import chained, result_of
 from backtune.simulation.types import Costs, Moves
 from backtune.simulation.window import BarWindow
-from backtune.spec import Execution, Objective
+from backtune.spec import Execution
 from backtune.strategy.registry import strategy_ref
 
 COSTS = Execution(fee_bps=10, slippage_bps=5)
@@ -121,16 +121,14 @@ def test_windows_that_are_not_side_by_side_are_refused(cuts: list[tuple[int, int
 
 def test_winners_of_folds() -> None:
     bars = walk(7, 600)
-    scorer = CandidateScorer(
-        strategy_ref("MovingAverageCrossover"), COSTS, (Objective.parse("sharpe_ratio"),), ()
-    )
+    scorer = CandidateScorer(strategy_ref("MovingAverageCrossover"), COSTS)
     windows = [BarWindow.of(bars[:b], a) for a, b in ((200, 400), (400, 600))]
     params = [{"fast_period": 5, "slow_period": 45}, {"fast_period": 9, "slow_period": 60, "stop_loss": 0.05}]
-    whole = scorer.chained(list(zip(params, windows, strict=True)))
+    whole = scorer.backtest_chain(list(zip(params, windows, strict=True)))
     parts = [scorer.score(one, window) for one, window in zip(params, windows, strict=True)]
     growth = math.prod(1 + (part.metrics["total_return"] or 0.0) for part in parts)
     assert whole.metrics["total_return"] == pytest.approx(growth - 1)
     assert whole.metrics["total_trades"] == sum(part.metrics["total_trades"] or 0 for part in parts)
     assert len(whole.equity) == 400
     with pytest.raises(StrategyError, match="MovingAverageCrossover: ValueError: a period must be 1 or more"):
-        scorer.chained([({"fast_period": 0, "slow_period": 45}, windows[0])])
+        scorer.backtest_chain([({"fast_period": 0, "slow_period": 45}, windows[0])])

@@ -10,6 +10,7 @@ from candles import FLAT, FREE_1000, QUIET, Candle, assert_trades
 from oracles import make_bars
 
 from backtune.results.candidate_scorer import CandidateScorer
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.simulation.backtest import backtest, backtest_positions
 from backtune.simulation.costs import costs_of
 from backtune.simulation.types import Terms
@@ -266,15 +267,15 @@ def test_a_search_its_winner_and_a_backtest_have_the_same_numbers(strategy: str)
     execution = Execution(
         fee_per_order=0.5, fee_per_share=0.005, minimum_fee=1, lot_size=0.1, tick_size=0.05, stop_loss=0.03
     )
-    scorer = CandidateScorer(strategy_ref(strategy), execution, (Objective(metric="sharpe_ratio"),), ())
+    scorer = CandidateScorer(strategy_ref(strategy), execution)
     window = BarWindow.of(bars)
     params = StrategyFactory.get(strategy).space().defaults()
     result = backtest(strategy, params, bars, execution)
-    (trial,) = scorer.trials([(0, params)], window)
+    (trial,) = WindowEvaluator(scorer, window, (Objective(metric="sharpe_ratio"),)).evaluate([(0, params)])
     assert len(result.trades) > 10
     assert trial.metrics == result.metrics
-    assert scorer.equity(params, window).tolist() == result.equity.tolist()
-    assert scorer.chained([(params, window)]).equity.tolist() == result.equity.tolist()
+    assert scorer.simulate_equity(params, window).tolist() == result.equity.tolist()
+    assert scorer.backtest_chain([(params, window)]).equity.tolist() == result.equity.tolist()
     assert result.metrics != backtest(strategy, params, bars, {"stop_loss": 0.03}).metrics
 
 

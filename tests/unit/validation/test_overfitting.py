@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from oracles import FREE, make_bars
 
 from backtune.results.candidate_scorer import CandidateScorer
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.simulation.backtest import backtest
 from backtune.simulation.window import BarWindow
 from backtune.space import Params
@@ -110,10 +111,9 @@ def test_the_best_of_a_search_on_a_random_walk() -> None:
         {"fast_period": int(random.integers(3, 41)), "slow_period": int(random.integers(41, 251))}
         for _ in range(500)
     ]
-    scorer = CandidateScorer(
-        strategy_ref("MovingAverageCrossover"), FREE, (Objective.parse("sharpe_ratio"),), ()
-    )
-    trials = list(scorer.trials(list(enumerate(candidates)), BarWindow.of(bars)))
+    scorer = CandidateScorer(strategy_ref("MovingAverageCrossover"), FREE)
+    evaluator = WindowEvaluator(scorer, BarWindow.of(bars), (Objective.parse("sharpe_ratio"),))
+    trials = list(evaluator.evaluate(list(enumerate(candidates))))
     best = max(trials, key=lambda trial: trial.values or (0.0,))
     blocks = np.array([trial.blocks for trial in trials])
     equity = backtest("MovingAverageCrossover", best.params, bars, FREE).equity

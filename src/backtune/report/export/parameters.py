@@ -16,7 +16,7 @@ from backtune.results.leaderboard.row import Row
 from backtune.results.stored_sweep import StoredSweep
 from backtune.results.study_context import StudyContext
 from backtune.results.trial import Metrics
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
 from backtune.search.study_loop.study import Study
 from backtune.simulation.costs import split_params
 from backtune.space import Params
@@ -163,7 +163,7 @@ def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
 
 
 def _study(spec: SweepSpec, parameters: Parameters) -> Study:
-    studies = studies_of(spec)
+    studies = plan_studies(spec)
     for name in _CELL:
         wanted = getattr(parameters, name)
         here = list(dict.fromkeys(_cell(study)[name] for study in studies))

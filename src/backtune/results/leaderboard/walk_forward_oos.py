@@ -189,7 +189,7 @@ def _stitched(folds: Sequence[tuple[Row, StudyContext]], seed: int) -> WalkForwa
             check_same_metrics(scorer.score(fold.params, window).metrics, fold.oos_metrics, fold.fold)
     pieces = [(fold.params if fold.values is not None else None, window) for fold, _, window in tests]
     scorer, first = folds[-1][1].scorer, pieces[0][1].start
-    result = scorer.chained(pieces)
+    result = scorer.backtest_chain(pieces)
     whole = BarWindow.of(pieces[-1][1].bars, first)
     cash = scorer.execution.initial_cash
     return WalkForwardBacktest(

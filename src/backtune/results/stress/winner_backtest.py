@@ -60,15 +60,15 @@ class WinnerBacktest:
         pieces = [
             (params, BarWindow.of(bars[: len(window.bars)], window.start)) for params, window in self.pieces
         ]
-        return self.scorer.chained(pieces).metrics
+        return self.scorer.backtest_chain(pieces).metrics
 
     @cached_property
     def _targets(self) -> list[np.ndarray]:
-        return [self.scorer.targets(params, window) for params, window in self.pieces]
+        return [self.scorer.decide_targets(params, window) for params, window in self.pieces]
 
     def _scored(self, scorer: CandidateScorer, targets: list[np.ndarray]) -> Metrics:
         pieces = [(params, own, window) for (params, window), own in zip(self.pieces, targets, strict=True)]
-        return scorer.chained_targets(pieces).metrics
+        return scorer.backtest_target_chain(pieces).metrics
 
 
 def build_winner_backtest(folds: Sequence[tuple[Row, StudyContext]]) -> WinnerBacktest:

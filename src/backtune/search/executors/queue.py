@@ -1,6 +1,4 @@
-"""Which unit runs next, and what becomes of one that failed. Knows no cluster: Tune, this process or a simulation
-take from it.
-"""
+"""The order in which units run, and the fate of those that fail. It knows no cluster: Tune or a simulation takes from it."""
 
 from __future__ import annotations
 
@@ -16,98 +14,104 @@ _LONGEST_DELAY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Studies ``first`` to ``last``, the last one excluded, of the planned unit ``unit``."""
+class UnitSlice:
+    """The studies ``first`` to ``last``, the last one excluded, of the planned unit ``unit``."""
 
     unit: int
     first: int
     last: int
 
     @property
-    def halves(self) -> tuple[Piece, Piece]:
+    def halves(self) -> tuple[UnitSlice, UnitSlice]:
         middle = (self.first + self.last) // 2
         return replace(self, last=middle), replace(self, first=middle)
 
 
 @dataclass
 class _Failures:
-    """How often a piece has failed in a row without getting any further, and how far it was."""
+    """The failures of a slice in a row without progress, and the progress at the last of them."""
 
     count: int = 0
-    state: object = None
+    progress: object = None
 
 
 class UnitQueue:
     """Hands out planned units in their order, and failed ones again.
 
-    A piece that fails over and over without getting any further is cut in halves, until the study at fault is alone
-    and given up; the others run on. One that got further since its last failure has not used up any patience: on
-    machines that come and go, no number of failures is too high.
-
-    Args:
-        units: the longest first.
-        max_failures: how often a piece may fail in a row without getting any further.
-        clock: seconds; a piece without progress waits before its next try, longer each time.
+    A slice that keeps failing without progress is cut in halves, until the study at fault is alone and is given up; the other
+    studies run on. A slice that has made progress since its last failure starts counting anew: on machines that come and go,
+    no number of failures is too high.
     """
 
     def __init__(
         self, units: Sequence[Unit], max_failures: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        """Queue whole units.
+
+        Args:
+            units: The planned units, the longest first.
+            max_failures: The number of failures in a row that a slice may have without progress.
+            clock: A clock in seconds. A slice without progress waits before its next attempt, longer each time.
+        """
         self._units = units
         self._max_failures = max_failures
         self._clock = clock
-        self._ready = deque(Piece(i, 0, len(unit)) for i, unit in enumerate(units))
-        self._delayed: list[tuple[float, int, Piece]] = []
+        self._ready = deque(UnitSlice(i, 0, len(unit)) for i, unit in enumerate(units))
+        self._delayed: list[tuple[float, int, UnitSlice]] = []
         self._n_delayed = 0
-        self._running: set[Piece] = set()
-        self._failures: dict[Piece, _Failures] = {}
+        self._running: set[UnitSlice] = set()
+        self._failures: dict[UnitSlice, _Failures] = {}
         self.lost: dict[str, str] = {}
-        """For every study that was given up: why."""
+        """The reason for every study that was given up, by its id."""
 
     @property
-    def finished(self) -> bool:
-        """Whether nothing is left to run and nothing runs."""
+    def is_finished(self) -> bool:
+        """Return whether nothing is left to run and nothing is running."""
         return not (self._ready or self._delayed or self._running)
 
-    def studies(self, piece: Piece) -> Unit:
-        """What is in a piece."""
-        return self._units[piece.unit][piece.first : piece.last]
+    def studies(self, part: UnitSlice) -> Unit:
+        """Return the studies of a slice."""
+        return self._units[part.unit][part.first : part.last]
 
-    def next(self) -> Piece | None:
-        """The piece to start next; None where there is none now."""
+    def take(self) -> UnitSlice | None:
+        """Return the slice to start next; None where there is none now."""
         while self._delayed and self._delayed[0][0] <= self._clock():
             self._ready.append(heapq.heappop(self._delayed)[2])
         if not self._ready:
             return None
-        piece = self._ready.popleft()
-        self._running.add(piece)
-        return piece
+        part = self._ready.popleft()
+        self._running.add(part)
+        return part
 
-    def done(self, piece: Piece, *, parked: bool = False) -> None:
-        """A piece ended well; ``parked``: it waits for others and wants to go on later."""
-        self._running.discard(piece)
-        self._failures.pop(piece, None)
-        if parked:
-            self._ready.append(piece)
-
-    def failed(self, piece: Piece, reason: str, state: object) -> None:
-        """A piece failed.
+    def mark_done(self, part: UnitSlice, *, is_parked: bool = False) -> None:
+        """Record that a slice ended without a failure.
 
         Args:
-            state: how far its studies are; where it is another than at the last failure, there was progress.
+            part: The slice.
+            is_parked: Whether its islands wait for others and must go on later.
         """
-        self._running.discard(piece)
-        failures = self._failures.pop(piece, _Failures())
-        count = failures.count + 1 if state == failures.state else 1
-        if count <= self._max_failures:
-            self._failures[piece] = _Failures(count, state)
-            self._delay(piece, 2.0 ** (count - 1) if count > 1 else 0.0)
-        elif piece.last - piece.first > 1:
-            self._ready.extend(piece.halves)
-        else:
-            self.lost[self.studies(piece)[0].id] = reason
+        self._running.discard(part)
+        self._failures.pop(part, None)
+        if is_parked:
+            self._ready.append(part)
 
-    def _delay(self, piece: Piece, seconds: float) -> None:
-        self._n_delayed += 1
-        ready_at = self._clock() + min(seconds, _LONGEST_DELAY_SECONDS)
-        heapq.heappush(self._delayed, (ready_at, self._n_delayed, piece))
+    def mark_failed(self, part: UnitSlice, reason: str, progress: object) -> None:
+        """Record that a slice failed.
+
+        Args:
+            part: The slice.
+            reason: The reason, for the study that is given up in the end.
+            progress: The progress of its studies; it has advanced where this differs from the value at the last failure.
+        """
+        self._running.discard(part)
+        failures = self._failures.pop(part, _Failures())
+        count = failures.count + 1 if progress == failures.progress else 1
+        if count <= self._max_failures:
+            self._failures[part] = _Failures(count, progress)
+            delay = min(2.0 ** (count - 1), _LONGEST_DELAY_SECONDS) if count > 1 else 0.0
+            self._n_delayed += 1
+            heapq.heappush(self._delayed, (self._clock() + delay, self._n_delayed, part))
+        elif part.last - part.first > 1:
+            self._ready.extend(part.halves)
+        else:
+            self.lost[self.studies(part)[0].id] = reason

@@ -1,4 +1,4 @@
-"""One unit: whole studies, one after the other. What both executors run."""
+"""A unit: whole studies, one after the other. All executors run units."""
 
 from __future__ import annotations
 
@@ -10,57 +10,55 @@ from itertools import groupby
 from backtune.errors import ResultsError
 from backtune.results.log.segments import count_trials
 from backtune.results.log.summary import SUMMARY_FILE, StudySummary
+from backtune.search.study_loop.crash_guard import DeathNote, note_death
 from backtune.search.study_loop.study import Stop, Study, run_study
-from backtune.search.study_loop.wary import Note, note_death
 from backtune.storage.files import exists, names_in, remove, touch
 from backtune.storage.location import Location, S3Path
 
-# How long islands wait for others before they give their worker to somebody else.
-_PATIENCE_SECONDS = 5.0
-_LOOK_AGAIN_SECONDS = 0.02
-
 Unit = Sequence[Study]
 
-_STOP_SECONDS = 0.1
-# A request is paid for, and takes as long as ten candidates.
-_S3_STOP_SECONDS = 1.0
+# Islands that wait for others give their worker to another unit after this time.
+_PATIENCE_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+# The shortest time between two looks at the stop flag. In S3 a look costs money, and as much time as ten candidates.
+_STOP_CHECK_SECONDS, _S3_STOP_CHECK_SECONDS = 0.1, 1.0
 
 
 @dataclass(frozen=True)
-class Brake:
-    """When to stop asking: at a point in time, or once a file is there. Picklable, so that it works across processes.
+class StopFlag:
+    """Tells whether a search must stop: at a point in time, or once a file exists. Works across processes.
 
     Attributes:
-        file: a stop is asked for by making it.
-        deadline: seconds since the epoch, or None.
+        file: The file whose existence asks for a stop.
+        deadline: The time of the stop, in seconds since the epoch; None without a time budget.
     """
 
     file: Location
     deadline: float | None
 
     def __call__(self) -> bool:
-        return (self.deadline is not None and time.time() >= self.deadline) or exists(self.file)
+        return self.is_out_of_time or exists(self.file)
 
     @property
-    def out_of_time(self) -> bool:
+    def is_out_of_time(self) -> bool:
         return self.deadline is not None and time.time() >= self.deadline
 
-    def pull(self) -> None:
+    def set(self) -> None:
         touch(self.file)
 
-    def release(self) -> None:
+    def clear(self) -> None:
         remove(self.file)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where units run and under which rules.
+class UnitContext:
+    """The folder in which units run, and the rules under which they do.
 
     Attributes:
-        folder: with a folder for each study.
-        stop: whether to stop asking.
-        max_deaths: how many workers a candidate may cost.
-        keeps_trials: whether a finished search keeps its trials, or its summary alone.
+        folder: The folder with a folder for each study.
+        stop: A function that tells whether to stop.
+        max_deaths: The number of workers that a candidate may cost.
+        keeps_trials: Whether a finished search keeps its trials, besides its summary.
     """
 
     folder: Location
@@ -68,18 +66,21 @@ class Place:
     max_deaths: int = 1
     keeps_trials: bool = True
 
-    def of(self, study: Study) -> Location:
+    def study_folder(self, study: Study) -> Location:
+        """Return the folder of a study."""
         return self.folder / study.id
 
 
-class Seldom:
-    """Asks whether to stop ten times a second at most, and in S3 once: a file on a network takes longer to look for than a
-    candidate does.
+class ThrottledStop:
+    """Asks whether to stop ten times a second at most, and once a second in S3.
+
+    Looking for a file on a network takes longer than evaluating a candidate.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._stop = place.stop
-        self._seconds = _S3_STOP_SECONDS if isinstance(place.folder, S3Path) else _STOP_SECONDS
+    def __init__(self, context: UnitContext) -> None:
+        self._stop = context.stop
+        is_remote = isinstance(context.folder, S3Path)
+        self._seconds = _S3_STOP_CHECK_SECONDS if is_remote else _STOP_CHECK_SECONDS
         self._next = 0.0
         self._answer = False
 
@@ -90,35 +91,36 @@ class Seldom:
         return self._answer
 
 
-def run_unit(unit: Unit, place: Place) -> bool:
-    """Run the studies of a unit that are not at their budget yet.
+def run_unit(unit: Unit, context: UnitContext) -> bool:
+    """Run the studies of a unit that have not reached their budget yet.
 
-    What goes wrong in one is written beside it and costs the others nothing.
+    An error in one study is written into its folder and does not affect the others.
 
     Returns:
-        Whether all is done that can be done; False where islands wait for others that are not in this unit.
+        Whether everything that can be done is done; False where islands wait for others that are not in this unit.
 
     Raises:
-        ResultsError: the runs folder cannot be written, which no other study would survive either.
-        MemoryError: the machine is too small or too busy; the unit may be tried again elsewhere.
+        ResultsError: The runs folder cannot be written, so that no other study could run either.
+        MemoryError: The machine is too small or too busy; the unit may be tried again elsewhere.
     """
-    place = replace(place, stop=Seldom(place))
-    arrived = True
-    for together in _companies(unit):
-        if place.stop():
+    context = replace(context, stop=ThrottledStop(context))
+    is_done = True
+    for _, islands in groupby(unit, key=lambda study: min((study.id, *study.peers))):
+        if context.stop():
             return True
-        arrived &= _run_company([study for study in together if not _is_done(study, place.of(study))], place)
-        if not place.keeps_trials:
-            _drop_trials(together[0], place)
-    return arrived
+        search = list(islands)
+        is_done &= _run_islands([study for study in search if not _is_at_budget(study, context)], context)
+        if not context.keeps_trials:
+            _drop_trials(search[0], context)
+    return is_done
 
 
-def _drop_trials(study: Study, place: Place) -> None:
-    """Remove all but the summaries of a search whose islands are all finished, here or elsewhere.
+def _drop_trials(study: Study, context: UnitContext) -> None:
+    """Remove everything but the summaries of a search whose islands are all finished, here or elsewhere.
 
     Before that, an island may still have to read the trials of another one.
     """
-    folders = [place.folder / name for name in (study.id, *study.peers)]
+    folders = [context.folder / name for name in (study.id, *study.peers)]
     summaries = [StudySummary.read(folder) for folder in folders]
     if all(summary is not None and summary.is_over for summary in summaries):
         for folder in folders:
@@ -127,74 +129,63 @@ def _drop_trials(study: Study, place: Place) -> None:
                     remove(folder / name)
 
 
-def _companies(unit: Unit) -> Iterator[Unit]:
-    """The islands of one search side by side, since they wait for each other; other studies alone."""
-    for _, company in groupby(unit, key=lambda study: min((study.id, *study.peers))):
-        yield list(company)
-
-
-def _run_company(company: Unit, place: Place) -> bool:
-    """Run studies in turns, each as far as it gets; False where none gets any further."""
-    under_way = {
-        study.id: run_study(study, place.of(study), place.stop, place.max_deaths) for study in company
+def _run_islands(islands: Unit, context: UnitContext) -> bool:
+    """Run the islands of one search in turns, since they wait for each other; return False where none advances any more."""
+    searches = {
+        study.id: run_study(study, context.study_folder(study), context.stop, context.max_deaths)
+        for study in islands
     }
-    moved = time.monotonic()
-    while under_way:
-        for name, search in list(under_way.items()):
-            waits = _advance(search, place.folder / name)
-            if waits is None:
-                del under_way[name]
-            if waits is not False:
-                moved = time.monotonic()
-        if under_way:
-            if time.monotonic() - moved > _PATIENCE_SECONDS:
+    advanced_at = time.monotonic()
+    while searches:
+        for study_id, search in list(searches.items()):
+            has_advanced = _resume(search, context.folder / study_id)
+            if has_advanced is None:
+                del searches[study_id]
+            if has_advanced is not False:
+                advanced_at = time.monotonic()
+        if searches:
+            if time.monotonic() - advanced_at > _PATIENCE_SECONDS:
                 return False
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(_POLL_SECONDS)
     return True
 
 
-def _advance(search: Iterator[bool], folder: Location) -> bool | None:
-    """Let a study go on until it waits: whether it got any further, None where it ended."""
+def _resume(search: Iterator[bool], folder: Location) -> bool | None:
+    """Let a study run until it waits; return whether it has advanced, and None where it has ended."""
     try:
         return next(search, None)
     except MemoryError:
         raise
-    except ResultsError as error:
-        if isinstance(error.__cause__, OSError):
+    except Exception as error:
+        if isinstance(error, ResultsError) and isinstance(error.__cause__, OSError):
             raise
-        _note_failure(folder, error)
-    except Exception as error:  # noqa: BLE001
-        _note_failure(folder, error)
-    return None
+        text = " ".join(str(error).split())
+        StudySummary(state="failed", reason=f"{type(error).__name__}: {text}"[:1000]).write(folder)
+        return None
 
 
-def note_unit_death(unit: Unit, place: Place) -> None:
-    """The worker of a unit died: let the next one be wary of the study that it was at.
+def note_unit_death(unit: Unit, context: UnitContext) -> None:
+    """Note that the worker of a unit died, at the study that it was running.
 
     Raises:
-        ResultsError: the runs folder cannot be written.
+        ResultsError: The runs folder cannot be written.
     """
-    at = next((study for study in unit if not _is_over(study, place.of(study))), None)
-    if at is not None:
-        note_death(place.of(at))
+    for study in unit:
+        folder = context.study_folder(study)
+        summary = StudySummary.read(folder)
+        if summary is None or not (summary.state == "failed" or summary.covers(study.search.trials)):
+            note_death(folder)
+            return
 
 
-def state_of(unit: Unit, place: Place) -> object:
-    """How far a unit is, to be compared. Not the same after any progress, be it only in finding the candidate that ends its workers."""
-    folders = [place.of(study) for study in unit]
-    return tuple((count_trials(folder), StudySummary.read(folder), Note.read(folder)) for folder in folders)
+def read_progress(unit: Unit, context: UnitContext) -> object:
+    """Return a value that differs after any progress of a unit, even if only the candidate that ends its workers was found."""
+    folders = [context.study_folder(study) for study in unit]
+    return tuple(
+        (count_trials(folder), StudySummary.read(folder), DeathNote.read(folder)) for folder in folders
+    )
 
 
-def _is_done(study: Study, folder: Location) -> bool:
-    summary = StudySummary.read(folder)
+def _is_at_budget(study: Study, context: UnitContext) -> bool:
+    summary = StudySummary.read(context.study_folder(study))
     return summary is not None and summary.covers(study.search.trials)
-
-
-def _is_over(study: Study, folder: Location) -> bool:
-    summary = StudySummary.read(folder)
-    return summary is not None and (summary.state == "failed" or summary.covers(study.search.trials))
-
-
-def _note_failure(folder: Location, error: Exception) -> None:
-    text = " ".join(str(error).split())
-    StudySummary(state="failed", reason=f"{type(error).__name__}: {text}"[:1000]).write(folder)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backtune.data.bars_ref import BarsRef
 from backtune.data.calendar import Annualisation, annualise
 from backtune.errors import BacktuneError
 from backtune.search.study_loop.study import Study
@@ -19,7 +18,7 @@ class Annualisations:
     """The numbers of bars a year of the series of a sweep.
 
     Attributes:
-        found: By asset and timeframe, in the grid's order.
+        found: The annualisation of each series by asset and timeframe, in the grid's order.
         n_unread: The number of series that were not read: there was no time left, or they cannot be read.
     """
 
@@ -27,10 +26,11 @@ class Annualisations:
     n_unread: int
 
 
-def annualisations_of(studies: Sequence[Study], seconds: float = _SECONDS) -> Annualisations:
-    """Read the bars of each series and count them.
+def read_annualisations(studies: Sequence[Study], seconds: float = _SECONDS) -> Annualisations:
+    """Read the bars of each series and count how many make a year.
 
     Args:
+        studies: The studies of a sweep.
         seconds: The time after which no further series is begun, so that a grid of thousands of assets is not read
             for the sake of a plan.
     """
@@ -40,16 +40,10 @@ def annualisations_of(studies: Sequence[Study], seconds: float = _SECONDS) -> An
     for names, ref in series.items():
         if time.perf_counter() >= until:
             break
-        annualisation = _annualisation(ref)
-        if annualisation is not None:
-            found[names] = annualisation
+        try:
+            bars = ref.load()
+        except (BacktuneError, OSError):
+            # The study that needs these bars reports the error, and the other studies do not suffer from it.
+            continue
+        found[names] = annualise(bars.timestamp, bars.timeframe, ref.calendar)
     return Annualisations(found, len(series) - len(found))
-
-
-def _annualisation(ref: BarsRef) -> Annualisation | None:
-    try:
-        bars = ref.load()
-    except (BacktuneError, OSError):
-        # The study that needs them says so, and costs the others nothing.
-        return None
-    return annualise(bars.timestamp, bars.timeframe, ref.calendar)

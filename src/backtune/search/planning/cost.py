@@ -1,4 +1,4 @@
-"""What a study costs, in seconds of one core. Estimates: they decide what runs beside what, never a result."""
+"""The compute time of studies, in seconds of one core. These are estimates: they decide how work is divided, never a result."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from backtune.search.suggesters.samplers import describe_backend
 from backtune.space import Space
 from backtune.spec import Search
 
-# A row of the log, and a study's files, as measured on a local disk.
+# The time of a row of the log, and of the files of a study, as measured on a local disk.
 _SECONDS_PER_ROW = 0.00004
 _SECONDS_PER_STUDY = 0.01
 
 
 @dataclass(frozen=True)
-class Line:
-    """``base + slope * x`` seconds."""
+class LinearTime:
+    """A time of ``base + slope * x`` seconds."""
 
     base: float
     slope: float
@@ -28,25 +28,25 @@ class Line:
         return self.base + self.slope * x
 
     def total(self, n: int) -> float:
-        """The sum of ``at(0)`` to ``at(n - 1)``."""
+        """Return the sum of ``at(0)`` to ``at(n - 1)``."""
         return n * self.base + self.slope * n * (n - 1) / 2
 
 
-# For what was not measured. The backends' own growth is far apart; a strategy of a user's own is dearer than a built-in one.
-_ROUGH_EVALUATION = Line(0.0004, 18e-9)
-_ROUGH_SUGGESTION = {"rustuna": Line(0.00002, 4.5e-7), "optuna": Line(0.0008, 4e-6)}
+# Rough times where nothing was measured. The backends differ widely; a user's own strategy is slower than a built-in one.
+_ROUGH_EVALUATION = LinearTime(0.0004, 18e-9)
+_ROUGH_SUGGESTION = {"rustuna": LinearTime(0.00002, 4.5e-7), "optuna": LinearTime(0.0008, 4e-6)}
 _ROUGH_LOADING = 2.5e-9
 
 
 @dataclass(frozen=True)
 class ComputeCost:
-    """What is left to do of a study.
+    """The work that is left of a study.
 
     Attributes:
-        n_left: candidates that the log does not have.
-        evaluation_seconds: of these candidates.
-        sampler_seconds: of all candidates, for those in the log are asked and told again.
-        other_seconds: writing and opening files.
+        n_left: The number of candidates that the log does not have.
+        evaluation_seconds: The time to evaluate these candidates.
+        sampler_seconds: The time to ask for all candidates and tell their results; those of the log are asked and told again.
+        other_seconds: The time to write and open files.
     """
 
     n_left: int = 0
@@ -69,54 +69,49 @@ class ComputeCost:
 
 @dataclass(frozen=True)
 class ComputePrices:
-    """Seconds of one core on one machine, rough where nothing was measured.
+    """Times on one core of one machine, rough where nothing was measured.
 
     Attributes:
-        evaluation: of a candidate, by strategy and over the number of bars.
-        suggestion: of asking for a candidate and telling its result, by strategy and over the trials told before.
-        loading: of reading bars, per second of market time.
+        evaluation: The time of an evaluation over the number of bars, by strategy.
+        suggestion: The time to ask for a candidate and tell its result over the number of trials told before, by strategy.
+        loading: The time to read bars, in seconds per second of market time.
     """
 
-    evaluation: Mapping[str, Line] = field(default_factory=dict)
-    suggestion: Mapping[str, Line] = field(default_factory=dict)
+    evaluation: Mapping[str, LinearTime] = field(default_factory=dict)
+    suggestion: Mapping[str, LinearTime] = field(default_factory=dict)
     loading: float = _ROUGH_LOADING
 
-    def cost(self, study: Study, n_logged: int = 0) -> ComputeCost:
-        """What a study costs that has ``n_logged`` trials in its log."""
-        budget = n_candidates(study.search, study.space)
+    def estimate_cost(self, study: Study, n_logged: int = 0) -> ComputeCost:
+        """Return the cost of a study that has ``n_logged`` trials in its log."""
+        budget = count_candidates(study.search, study.space)
         n_left = max(0, budget - n_logged)
-        # A candidate that was there before is answered from the log.
-        n_fresh = min(n_left, n_combinations(study.space) or n_left)
+        # A repeated candidate is answered from the log.
+        n_different = min(n_left, count_combinations(study.space) or n_left)
         evaluation = self.evaluation.get(study.strategy.name, _ROUGH_EVALUATION)
-        suggestion = self.suggestion.get(study.strategy.name) or _rough_suggestion(study.search)
+        backend = describe_backend(study.search).split()[0]
+        rough_suggestion = _ROUGH_SUGGESTION.get(backend, _ROUGH_SUGGESTION["rustuna"])
+        suggestion = self.suggestion.get(study.strategy.name, rough_suggestion)
         return ComputeCost(
             n_left=n_left,
-            evaluation_seconds=n_fresh * evaluation.at(study.n_bars),
+            evaluation_seconds=n_different * evaluation.at(study.n_bars),
             sampler_seconds=suggestion.total(budget),
             other_seconds=n_left * _SECONDS_PER_ROW + _SECONDS_PER_STUDY,
         )
 
     def loading_seconds(self, bars: BarsRef) -> float:
-        """What a worker pays once for bars that it does not have."""
+        """Return the time that a worker takes to read bars that it does not have."""
         return self.loading * (bars.end - bars.start).total_seconds()
 
 
-def n_candidates(search: Search, space: Space) -> int:
-    """How many trials a study ends with: its budget, or less where the search exhausts the space before."""
+def count_candidates(search: Search, space: Space) -> int:
+    """Return the number of trials that a study ends with: its budget, or fewer where the search exhausts the space before."""
     n_combinations = math.prod(parameter.n_levels for parameter in space.values())
-    return (
-        search.trials
-        if search.sampler != "grid" and n_combinations > 1
-        else min(search.trials, n_combinations)
-    )
+    is_exhaustible = search.sampler == "grid" or n_combinations == 1
+    return min(search.trials, n_combinations) if is_exhaustible else search.trials
 
 
-def n_combinations(space: Space) -> int | None:
-    """How many different candidates a space has; None where a range is continuous."""
+def count_combinations(space: Space) -> int | None:
+    """Return the number of different candidates of a space; None where a range is continuous."""
     if any(parameter.is_continuous for parameter in space.values()):
         return None
     return math.prod(parameter.n_levels for parameter in space.values())
-
-
-def _rough_suggestion(search: Search) -> Line:
-    return _ROUGH_SUGGESTION.get(describe_backend(search).split()[0], _ROUGH_SUGGESTION["rustuna"])

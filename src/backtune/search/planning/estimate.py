@@ -1,4 +1,4 @@
-"""What a sweep would take from where it is: candidates, units, core time, wall time. Writes and starts nothing."""
+"""An estimate of the work that is left of a sweep: candidates, units, core time, wall time. It writes and starts nothing."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from backtune.results.progress import list_unfinished_studies
 from backtune.results.runs_folder import find_study_folders
 from backtune.results.stored_sweep import StoredSweep
 from backtune.search.executors.unit import Unit
-from backtune.search.planning.cost import ComputeCost, ComputePrices, n_candidates
-from backtune.search.planning.packing import pack
+from backtune.search.planning.cost import ComputeCost, ComputePrices, count_candidates
+from backtune.search.planning.packing import pack_units
 from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
 from backtune.storage.location import Location
 
-# Between the end of a unit and the start of the next on a worker that runs already.
+# The time between the end of a unit and the start of the next one on a running worker.
 _SECONDS_PER_UNIT = 0.1
 
 
 @dataclass(frozen=True)
-class Share:
-    """What is left of the studies of one strategy in one timeframe.
+class StudyGroup:
+    """The unfinished studies of one strategy in one timeframe.
 
     Attributes:
-        n_studies: those that are not finished.
-        n_bars: that their searches see, on average.
-        cost: of all of them together.
+        n_studies: The number of these studies.
+        n_bars: The mean number of bars of their train windows.
+        cost: The total cost of these studies.
     """
 
     strategy: str
@@ -42,24 +42,26 @@ class Share:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left of a sweep.
+    """The work that is left of a sweep.
 
     Attributes:
-        shares: in the grid's order, without the permuted searches.
-        permuted: what is left of the searches on permuted bars, by strategy and timeframe. As long as a study is not finished, it is
-            not known which searches lead: the costliest ones stand for them then.
-        n_studies, n_open: all studies, and those that are not finished.
-        n_candidates, n_logged: planned, and of these in the log.
-        n_left: candidates to evaluate, those of permuted searches among them.
-        unit_seconds: of every unit, the longest first, reading bars not counted.
-        loading_seconds: for which the workers read bars, all together.
-        core_seconds: for which cpus are taken, all together.
-        wall_seconds: until the last worker is done; the start of Ray and of its workers is not counted.
-        slots: how many units run at a time.
+        shares: The unfinished studies by strategy and timeframe in the grid's order, without the permuted searches.
+        permuted: The permuted searches that are left, by strategy and timeframe. Which searches lead is unknown as long as a
+            study is not finished; until then the most expensive ones stand for them.
+        n_studies: The number of studies.
+        n_open: The number of studies that are not finished.
+        n_candidates: The number of planned candidates.
+        n_logged: The number of candidates that are in the log.
+        n_left: The number of candidates to evaluate, including those of permuted searches.
+        unit_seconds: The time of every unit without reading bars, the longest first.
+        loading_seconds: The total time for which workers read bars.
+        core_seconds: The total time for which cpus are taken.
+        wall_seconds: The time until the last worker is done, without the start of Ray and of its workers.
+        slots: The number of units that run at a time.
     """
 
-    shares: tuple[Share, ...]
-    permuted: tuple[Share, ...]
+    shares: tuple[StudyGroup, ...]
+    permuted: tuple[StudyGroup, ...]
     n_studies: int
     n_open: int
     n_candidates: int
@@ -73,7 +75,7 @@ class Estimate:
 
     @property
     def cost(self) -> ComputeCost:
-        """Of all studies and permuted searches together."""
+        """The total cost of all studies and permuted searches."""
         return sum((share.cost for share in (*self.shares, *self.permuted)), ComputeCost())
 
     @property
@@ -82,38 +84,38 @@ class Estimate:
         return sum(share.n_studies for share in self.permuted)
 
 
-def estimate(
+def estimate_sweep(
     spec: SweepSpec, run: StoredSweep, studies: Sequence[Study], prices: ComputePrices, n_cpus: int
 ) -> Estimate:
-    """What is left of a sweep, on ``n_cpus``.
+    """Estimate the work that is left of a sweep, on ``n_cpus``.
 
-    Trials of the same studies in other sweeps of the runs folder count as logged: a run takes them over.
+    Trials of the same studies in other sweeps of the runs folder count as logged, because a run takes them over.
     """
-    logged = _logged(run)
-    planned = {study.id: n_candidates(study.search, study.space) for study in studies}
+    logged = _count_logged(run)
+    planned = {study.id: count_candidates(study.search, study.space) for study in studies}
     open_ids = {entry.id for entry in list_unfinished_studies(run)}
     todo = [study for study in studies if study.id in open_ids]
-    costs = {study.id: prices.cost(study, logged[study.id]) for study in todo}
+    costs = {study.id: prices.estimate_cost(study, logged[study.id]) for study in todo}
     seconds = {name: cost.seconds for name, cost in costs.items()}
     slots = max(1, int(n_cpus / spec.compute.cpus_per_unit))
-    units = pack(todo, unit_seconds=spec.compute.unit_seconds, slots=slots, seconds=seconds)
-    wall, loading = _schedule(units, seconds, prices, slots)
-    permuted = _permuted_studies(spec, run, studies, prices)
-    permuted_costs = {study.id: prices.cost(study) for study in permuted}
+    units = pack_units(todo, unit_seconds=spec.compute.unit_seconds, slots=slots, seconds=seconds)
+    wall, loading = _simulate_schedule(units, seconds, prices, slots)
+    permuted = _plan_permuted_studies(spec, run, studies, prices)
+    permuted_costs = {study.id: prices.estimate_cost(study) for study in permuted}
     permuted_seconds = {name: cost.seconds for name, cost in permuted_costs.items()}
-    permuted_units = pack(
+    permuted_units = pack_units(
         permuted, unit_seconds=spec.compute.unit_seconds, slots=slots, seconds=permuted_seconds
     )
-    # They start when all studies are done.
-    permuted_wall, permuted_loading = _schedule(permuted_units, permuted_seconds, prices, slots)
+    # Permuted searches start when all studies are done.
+    permuted_wall, permuted_loading = _simulate_schedule(permuted_units, permuted_seconds, prices, slots)
     total = sum(seconds.values()) + sum(permuted_seconds.values()) + loading + permuted_loading
     unit_seconds = [
-        *(_unit_seconds(unit, seconds) for unit in units),
-        *(_unit_seconds(unit, permuted_seconds) for unit in permuted_units),
+        *(_sum_seconds(unit, seconds) for unit in units),
+        *(_sum_seconds(unit, permuted_seconds) for unit in permuted_units),
     ]
     return Estimate(
-        shares=_shares(todo, costs),
-        permuted=_shares(permuted, permuted_costs),
+        shares=_group_studies(todo, costs),
+        permuted=_group_studies(permuted, permuted_costs),
         n_studies=len(studies),
         n_open=len(todo),
         n_candidates=sum(planned.values()),
@@ -127,27 +129,28 @@ def estimate(
     )
 
 
-def seconds_left(
+def estimate_seconds_left(
     studies: Sequence[Study], studies_folder: Location, prices: ComputePrices
 ) -> dict[str, float]:
-    """What is left of each study, by id: what :func:`~backtune.search.planning.packing.pack` packs by."""
+    """Return the time that is left of each study, by id, as :func:`~backtune.search.planning.packing.pack_units` needs it."""
     return {
-        study.id: prices.cost(study, count_trials(studies_folder / study.id)).seconds for study in studies
+        study.id: prices.estimate_cost(study, count_trials(studies_folder / study.id)).seconds
+        for study in studies
     }
 
 
-def _logged(run: StoredSweep) -> dict[str, int]:
-    """Trials in the log by study, those included that :func:`~backtune.results.runs_folder.adopt_repeated_studies` would take over."""
+def _count_logged(run: StoredSweep) -> dict[str, int]:
+    """Return the number of logged trials by study, including those that :func:`~backtune.results.runs_folder.adopt_repeated_studies` takes over."""
     started, ids = set(run.list_started_studies()), {study.id for study in run.studies}
     folders = find_study_folders(run.folder.parent, ids - started)
     folders |= {study_id: run.study_folder(study_id) for study_id in ids & started}
     return {study_id: count_trials(folders[study_id]) if study_id in folders else 0 for study_id in ids}
 
 
-def _permuted_studies(
+def _plan_permuted_studies(
     spec: SweepSpec, run: StoredSweep, studies: Sequence[Study], prices: ComputePrices
 ) -> list[Study]:
-    """Return studies that cost what the permuted searches do that are left; their bars are the real ones."""
+    """Return studies that cost as much as the permuted searches that are left; their bars are the real ones."""
     if not spec.validation.has_permutations:
         return []
     by_id = {study.id: study for study in studies}
@@ -156,11 +159,12 @@ def _permuted_studies(
         for study in studies:
             searches.setdefault(min((study.id, *study.peers)), []).append(study)
         costs = {
-            name: sum(prices.cost(study).seconds for study in islands) for name, islands in searches.items()
+            name: sum(prices.estimate_cost(study).seconds for study in islands)
+            for name, islands in searches.items()
         }
-        costliest = sorted(costs, key=lambda name: -costs[name])[: spec.validation.permuted_rows]
+        most_expensive = sorted(costs, key=lambda name: -costs[name])[: spec.validation.permuted_rows]
         numbers: Sequence[int] = range(spec.validation.permutations)
-        missing = [(searches[name], numbers) for name in costliest]
+        missing = [(searches[name], numbers) for name in most_expensive]
     else:
         missing = [
             ([by_id[entry.id] for entry in found.islands], found.numbers)
@@ -174,10 +178,10 @@ def _permuted_studies(
     ]
 
 
-def _schedule(
+def _simulate_schedule(
     units: Sequence[Unit], seconds: Mapping[str, float], prices: ComputePrices, slots: int
 ) -> tuple[float, float]:
-    """When the last slot is done, and for how long bars are read. A slot keeps the bars that it has read."""
+    """Return the time at which the last slot is done, and the total time of reading bars. A slot keeps the bars that it has read."""
     free = [(0.0, slot) for slot in range(min(slots, len(units)))]
     read: list[set[BarsRef]] = [set() for _ in free]
     loading = 0.0
@@ -187,16 +191,16 @@ def _schedule(
         reading = sum(prices.loading_seconds(bars) for bars in missing)
         read[slot] |= missing
         loading += reading
-        heapq.heappush(free, (since + _SECONDS_PER_UNIT + reading + _unit_seconds(unit, seconds), slot))
+        heapq.heappush(free, (since + _SECONDS_PER_UNIT + reading + _sum_seconds(unit, seconds), slot))
     return max((since for since, _ in free), default=0.0), loading
 
 
-def _shares(studies: Sequence[Study], costs: Mapping[str, ComputeCost]) -> tuple[Share, ...]:
+def _group_studies(studies: Sequence[Study], costs: Mapping[str, ComputeCost]) -> tuple[StudyGroup, ...]:
     groups: dict[tuple[str, str], list[Study]] = {}
     for study in studies:
         groups.setdefault((study.strategy.name, study.bars.timeframe), []).append(study)
     return tuple(
-        Share(
+        StudyGroup(
             strategy=strategy,
             timeframe=timeframe,
             n_studies=len(group),
@@ -207,5 +211,5 @@ def _shares(studies: Sequence[Study], costs: Mapping[str, ComputeCost]) -> tuple
     )
 
 
-def _unit_seconds(unit: Unit, seconds: Mapping[str, float]) -> float:
+def _sum_seconds(unit: Unit, seconds: Mapping[str, float]) -> float:
     return sum(seconds[study.id] for study in unit)

@@ -18,7 +18,7 @@ from backtune.strategy.registry import BUILT_IN, StrategyRef
 
 @cache
 def strategy_version(ref: StrategyRef) -> str:
-    """Return what identifies a strategy's own code.
+    """Return a text that identifies the code of a strategy.
 
     A built-in strategy has a results version. A user's strategy is a hash of the source of its file, or of the module that
     defines its class, and of the modules beside it that it imports; comments, docstrings and layout do not count.
@@ -52,7 +52,7 @@ def _modules_of(module: ModuleType | None) -> tuple[StrategyModule, ...]:
 
 
 def study_seed(seed: int, *cell: str) -> int:
-    """A seed of 32 bits for one study of a sweep, the same wherever and whenever it runs."""
+    """Return the 32-bit seed of one study of a sweep. It is the same wherever and whenever the study runs."""
     return int(hash_content([seed, *cell])[:8], 16)
 
 

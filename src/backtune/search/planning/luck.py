@@ -1,4 +1,4 @@
-"""What luck alone will show in a sweep that is planned."""
+"""The results that luck alone is expected to show in a planned sweep."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _YEAR = SECONDS_PER_YEAR * 1e6
 
 @dataclass(frozen=True)
 class PlannedLuck:
-    """What luck alone will show in a sweep.
+    """The results that luck alone is expected to show in a sweep.
 
     Attributes:
-        n_trials: The number of trials of all its searches.
+        n_trials: The total number of trials of all searches.
         search_years: The length of the shortest window of a search, in years.
-        min_backtest_years: The length of a window over which the best of so many independent trials without skill shows an annual
-            Sharpe ratio of 1 on average; over a shorter one it shows more.
-        best_test: What the best of its tests shows; None without validation.
+        min_backtest_years: The length of a window over which the best of this number of independent trials without skill shows an
+            annual Sharpe ratio of 1 on average; over a shorter window it shows more.
+        best_test: The result of the best of all tests; None without validation.
     """
 
     n_trials: int
@@ -34,7 +34,7 @@ class PlannedLuck:
 
     @classmethod
     def of(cls, studies: Sequence[Study]) -> PlannedLuck:
-        """Return it for the studies of a sweep, of which there is at least one.
+        """Return the expected results for the studies of a sweep, of which there is at least one.
 
         The islands of a search are one test, and so are the folds of a walk-forward's cell.
         """
@@ -53,7 +53,7 @@ class PlannedLuck:
         )
 
     def describe(self) -> list[str]:
-        """Return sentences for people."""
+        """Return the expected results in sentences."""
         shown = math.sqrt(self.min_backtest_years / self.search_years)
         search = (
             f"without skill the best of {self.n_trials:,} trials shows a Sharpe ratio of up to {shown:.1f} in sample, over "

@@ -1,4 +1,4 @@
-"""From studies to units of similar cost."""
+"""The packing of studies into units of similar cost."""
 
 from __future__ import annotations
 
@@ -13,63 +13,63 @@ from backtune.search.study_loop.study import Study
 
 # Units shorter than this cost more to hand out than they balance.
 SHORTEST_UNIT_SECONDS = 1.0
-# So many, that the last ones to end leave the other slots idle for an eighth of the time at most.
+# With so many units, the last ones leave the other slots idle for an eighth of the time at most.
 _UNITS_PER_SLOT = 8
 
 
-def pack(
+def pack_units(
     studies: Sequence[Study], *, unit_seconds: float, slots: int, seconds: Mapping[str, float] | None = None
 ) -> list[Unit]:
-    """Units of similar cost, the longest first; how studies are packed changes no result.
+    """Return units of similar cost, the longest first. The packing changes no result.
 
-    No unit of several studies is longer than the target, and at most one is shorter than half of it. Studies of the
-    same bars lie side by side, and those of one asset where they can, because a worker keeps the bars it has read and
-    what they are built from. The islands of a search are cut into no
-    more parts than there are slots, so that none waits for one that cannot run. Slots that take the units in order are
-    done within ``total / slots + (1 - 1 / slots) * max(target, longest study)`` (Graham 1969), of which
+    No unit of several studies is longer than the target, and at most one is shorter than half of it. Studies of the same
+    bars are packed together, and those of one asset where possible, because a worker keeps the bars that it has read and the
+    bars that these are built from. The islands of a search are divided into no more parts than there are slots, so that no
+    island waits for one that cannot run. Slots that take the units in order are done within ``total / slots + (1 - 1 / slots) * max(target, longest study)`` (Graham 1969), of which
     ``max(total / slots, longest study)`` cannot be helped.
 
     Args:
-        unit_seconds: the longest a unit of small studies should take.
-        slots: how many units run at a time; small sweeps are cut finer so that all have work.
-        seconds: what is left of each study, by id; rough prices where it is not given.
+        studies: The studies to pack.
+        unit_seconds: The longest time that a unit of small studies should take.
+        slots: The number of units that run at a time. Small sweeps are divided more finely, so that every slot has work.
+        seconds: The time that is left of each study, by id; by default an estimate from rough prices.
     """
     if seconds is None:
-        seconds = {study.id: ComputePrices().cost(study).seconds for study in studies}
-    target = target_seconds(
+        seconds = {study.id: ComputePrices().estimate_cost(study).seconds for study in studies}
+    target = choose_unit_seconds(
         sum(seconds[study.id] for study in studies), unit_seconds=unit_seconds, slots=slots
     )
     by_bars: dict[tuple[str, str], list[_Bin]] = {}
-    for company in _companies(studies, slots):
-        cost = sum(seconds[study.id] for study in company)
-        bars = company[0].bars
-        by_bars.setdefault((bars.asset, bars.timeframe), []).append(_Bin(cost, company[0].id, company))
+    for group in _group_islands(studies, slots):
+        cost = sum(seconds[study.id] for study in group)
+        bars = group[0].bars
+        by_bars.setdefault((bars.asset, bars.timeframe), []).append(_Bin(cost, group[0].id, group))
     by_asset: dict[str, list[_Bin]] = {}
-    for (asset, _), group in by_bars.items():
-        by_asset.setdefault(asset, []).extend(_filled(group, target))
-    bins = _filled([one for group in by_asset.values() for one in _filled(group, target)], target)
-    return [one.studies for one in sorted(bins)]
+    for (asset, _), same_bars in by_bars.items():
+        by_asset.setdefault(asset, []).extend(_fill_bins(same_bars, target))
+    filled = [each for same_asset in by_asset.values() for each in _fill_bins(same_asset, target)]
+    return [each.studies for each in sorted(_fill_bins(filled, target))]
 
 
-def target_seconds(total: float, *, unit_seconds: float, slots: int) -> float:
-    """How long a unit of small studies may take, for ``total`` seconds of work on so many slots."""
+def choose_unit_seconds(total: float, *, unit_seconds: float, slots: int) -> float:
+    """Return the time that a unit of small studies may take, for ``total`` seconds of work on a number of slots."""
     return min(unit_seconds, max(total / (slots * _UNITS_PER_SLOT), SHORTEST_UNIT_SECONDS))
 
 
-def _companies(studies: Sequence[Study], slots: int) -> list[list[Study]]:
-    """What stays together: a study, or the islands of a search that share a slot."""
-    companies: dict[tuple[str, int], list[Study]] = {}
-    n_met: Counter[str] = Counter()
+def _group_islands(studies: Sequence[Study], slots: int) -> list[list[Study]]:
+    """Return the groups that stay together: a single study, or the islands of a search that share a slot."""
+    groups: dict[tuple[str, int], list[Study]] = {}
+    n_islands: Counter[str] = Counter()
     for study in studies:
         search = min((study.id, *study.peers))
-        companies.setdefault((search, n_met[search] % slots), []).append(study)
-        n_met[search] += 1
-    return list(companies.values())
+        groups.setdefault((search, n_islands[search] % slots), []).append(study)
+        n_islands[search] += 1
+    return list(groups.values())
 
 
 @dataclass
 class _Bin:
-    """Studies that stay together. Sorts by falling cost, then by the first study's id."""
+    """A group of studies that stay together. Bins sort by falling cost, then by the id of the first study."""
 
     seconds: float
     name: str
@@ -79,10 +79,10 @@ class _Bin:
         return (-self.seconds, self.name) < (-other.seconds, other.name)
 
 
-def _filled(bins: Sequence[_Bin], target: float) -> list[_Bin]:
-    """Put bins together while they fit into the target: the longest first, each where least room is left over."""
+def _fill_bins(bins: Sequence[_Bin], target: float) -> list[_Bin]:
+    """Merge bins as long as they fit into the target: the longest first, each where it leaves the least room."""
     filled: list[_Bin] = []
-    # Room that is left and place in ``filled``, by rising room.
+    # The room that is left and the place in ``filled``, sorted by room.
     rooms: list[tuple[float, int]] = []
     for one in sorted(bins):
         found = bisect_left(rooms, (one.seconds, -1))

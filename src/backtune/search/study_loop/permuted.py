@@ -1,4 +1,4 @@
-"""Searches on permuted bars: studies like others, of which only the best value is kept."""
+"""Searches on permuted bars: ordinary studies, of which only the best value is kept."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class PermutedSearch:
     """One search that is repeated on permuted bars.
 
     Attributes:
-        entry: What the results folder knows of it.
-        studies: The studies to be run: one, or the islands of the search.
+        entry: The entry of the search in the results folder.
+        studies: The studies of the search: a single one, or its islands.
     """
 
     entry: StoredPermutedSearch
@@ -37,23 +37,24 @@ class PermutedSearch:
 def run_permuted_searches(
     run: StoredSweep, studies: Sequence[Study], execute: Callable[[list[Study]], dict[str, str]], stop: Stop
 ) -> dict[str, str]:
-    """Run the permuted searches that are missing and that no other sweep of the runs folder has, and keep their best values.
+    """Run the missing permuted searches that no other sweep of the runs folder has, and keep their best values.
 
     Args:
         run: The sweep's folder, in which the real searches are finished.
         studies: All studies of the sweep.
-        execute: Runs studies in the folder of permuted searches; returns for each that was given up: why.
-        stop: Whether to stop.
+        execute: A function that runs studies in the folder of permuted searches and returns the reason for each study that was
+            given up.
+        stop: A function that tells whether to stop.
 
     Returns:
-        For every study of a permuted search that was given up: why.
+        The reason for every study of a permuted search that was given up, by its id.
 
     Raises:
         DataError: The bars of a search can no longer be read.
         ResultsError: A file cannot be read or written.
     """
     lost: dict[str, str] = {}
-    searches = _missing_searches(run, studies)
+    searches = _find_missing_searches(run, studies)
     studies_of = {search.entry.studies: search.studies for search in searches}
     left = save_finished_searches(run, [search.entry for search in searches])
     if left and not stop():
@@ -67,7 +68,7 @@ def run_permuted_searches(
     return lost
 
 
-def _missing_searches(run: StoredSweep, studies: Iterable[Study]) -> list[PermutedSearch]:
+def _find_missing_searches(run: StoredSweep, studies: Iterable[Study]) -> list[PermutedSearch]:
     """Return the permuted searches that neither this sweep nor another one of the runs folder has."""
     by_id = {study.id: study for study in studies}
     found = []
@@ -77,38 +78,34 @@ def _missing_searches(run: StoredSweep, studies: Iterable[Study]) -> list[Permut
             continue
         originals = [by_id[entry.id] for entry in islands]
         budgets = {entry.id: compute_effective_budget(run, entry) for entry in islands}
-        train = _train(originals[0])
-        found += [_permuted(islands, originals, budgets, train, number) for number in numbers]
+        first = originals[0]
+        # A train window is shorter than planned where a purge meets missing bars.
+        fold = purge_fold(first.fold, first.bars.load().timestamp) if first.fold.purge_bars else first.fold
+        found += [_permute_search(islands, originals, budgets, fold.train, number) for number in numbers]
     return found
 
 
-def _train(study: Study) -> TimeWindow:
-    """Return the train window as it was searched: shorter than planned where a purge meets missing bars."""
-    fold = study.fold
-    return purge_fold(fold, study.bars.load().timestamp).train if fold.purge_bars else fold.train
-
-
-def _permuted(
+def _permute_search(
     islands: Sequence[StoredStudy],
     originals: Sequence[Study],
     budgets: Mapping[str, int],
     train: TimeWindow,
     number: int,
 ) -> PermutedSearch:
-    """Return one search on permuted bars: the islands of a search meet the same ones, and so have what to exchange."""
+    """Return one search on permuted bars. All its islands have the same bars, so that they can exchange candidates."""
     first = originals[0]
     cell = (first.strategy.name, first.bars.asset, first.bars.timeframe, first.fold.name)
     seed = study_seed(first.search.seed, *cell, "permutation", str(number))
-    # The budget is in the name: a search of another budget is another one.
-    ending = f".{sum(budgets.values())}.{number}"
+    # A search with another budget is another search, so the id contains the budget.
+    suffix = f".{sum(budgets.values())}.{number}"
     studies = tuple(
         replace(
             study,
-            id=study.id + ending,
+            id=study.id + suffix,
             bars=replace(study.bars, permutation=Permutation(train.start, train.end, seed)),
             fold=replace(study.fold, test=None),
             search=study.search.model_copy(update={"trials": budgets[study.id]}),
-            peers=tuple(peer + ending for peer in study.peers),
+            peers=tuple(peer + suffix for peer in study.peers),
         )
         for study in originals
     )

@@ -1,28 +1,30 @@
-"""One study: ask, evaluate, tell, write. Resume is replay: the log is the only state."""
+"""A study: one search of one cell and fold, from its log to its budget."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 from backtune.data.bars_ref import BarsRef
 from backtune.data.calendar import annualise
-from backtune.errors import ResultsError, StrategyError
+from backtune.errors import ResultsError
 from backtune.results.best_trials import select_best_trials
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.log.probes import Probe, write_probes
 from backtune.results.log.segments import TrialLog
 from backtune.results.log.summary import summarize_study
 from backtune.results.trial import Trial
-from backtune.search.study_loop.islands import Exchange
-from backtune.search.study_loop.probing import Evaluate, around
-from backtune.search.study_loop.rungs import Rungs, told_of_stopped
-from backtune.search.study_loop.wary import DEADLY, MAX_DEADLY_CANDIDATES, Watch
+from backtune.search.study_loop.crash_guard import CrashGuard, DeathWatch
+from backtune.search.study_loop.duplicate_cache import DuplicateCache, candidate_key
+from backtune.search.study_loop.early_stopping import EarlyStopper
+from backtune.search.study_loop.evaluator import Evaluator
+from backtune.search.study_loop.islands import IslandExchange
+from backtune.search.study_loop.plateau_probes import sample_neighbours
+from backtune.search.study_loop.segment_writer import SegmentWriter
+from backtune.search.study_loop.trial_feedback import make_feedback
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.search.study_loop.winners import Windows, evaluate_winners
-from backtune.search.suggesters.feedback import Feedback
 from backtune.search.suggesters.samplers import make_suggester
 from backtune.simulation.window import BarWindow
 from backtune.space import Params, Space
@@ -33,12 +35,7 @@ from backtune.strategy.registry import StrategyRef
 from backtune.validation.folds import Fold, purge_fold
 from backtune.validation.windows import search_window, validation_window
 
-# Finished trials are written at least this often: what a crash can cost, against the price of a file.
-FLUSH_SECONDS = 1.0
-
 Stop = Callable[[], bool]
-
-_Key = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -46,13 +43,13 @@ class Study:
     """One search of one cell and fold. Small and picklable.
 
     Attributes:
-        id: content id, the name of its folder.
-        n_bars: estimate of the bars searched on, for planning.
-        seed: of its suggester.
-        peers: ids of the other islands of the same search.
-        first: candidates that the search begins with.
-        known_until: the end of the latest bar that these were found on, microseconds since the epoch.
-        sources: the studies whose trials found these, as in :class:`~backtune.results.stored_sweep.StoredStudy`.
+        id: The content id, which is the name of its folder.
+        n_bars: An estimate of the number of bars of its train window, for planning.
+        seed: The seed of its suggester.
+        peers: The ids of the other islands of the same search.
+        first: The candidates that the search begins with.
+        known_until: The end of the latest bar that these were found on, in microseconds since the epoch.
+        sources: The studies whose trials found these, as in :class:`~backtune.results.stored_sweep.StoredStudy`.
     """
 
     id: str
@@ -71,205 +68,141 @@ class Study:
 
     @property
     def scorer(self) -> CandidateScorer:
-        return CandidateScorer(
-            self.strategy,
-            self.execution,
-            self.search.objectives,
-            self.search.constraints,
-            self.fold.deviation,
+        return CandidateScorer(self.strategy, self.execution)
+
+    def evaluator(self, window: BarWindow) -> WindowEvaluator:
+        """Return the evaluator of this study's candidates on a window."""
+        search = self.search
+        return WindowEvaluator(
+            self.scorer, window, search.objectives, search.constraints, self.fold.deviation
         )
 
 
 def run_study(study: Study, folder: Location, stop: Stop, max_deaths: int = 1) -> Iterator[bool]:
-    """Bring a study from whatever its log holds to its budget, or to where ``stop`` says so.
+    """Run a study from the trials in its log up to its budget, or until ``stop`` returns True.
+
+    The log is the only state. A study is resumed by replay: the suggester is asked again from the start, and what the log
+    has is told again instead of being evaluated again.
 
     Args:
-        folder: the study's; those of its peers are beside it.
-        max_deaths: how many workers a candidate may cost, before it gets a failed row unevaluated.
+        study: The study.
+        folder: The folder of the study; those of its peers are beside it.
+        stop: A function that tells whether to stop.
+        max_deaths: The number of workers that a candidate may cost, before it gets a failed row without an evaluation.
 
     Yields:
-        Whenever it has to wait for its peers: whether it got any further since it had to wait last. To be asked for
-        the next one until there is none.
+        A value each time the study must wait for its peers: whether it has advanced since the wait before. The caller asks
+        for the next value until there is none.
 
     Raises:
-        DataError: the bars cannot be used.
-        StrategyError: too many of its candidates ended their workers.
-        ResultsError: the log cannot be read, written or replayed.
-        Exception: whatever a strategy raises when its winner meets the test window.
+        DataError: The bars cannot be used.
+        StrategyError: Too many candidates ended their workers.
+        ResultsError: The log cannot be read, written or replayed.
+        Exception: Any error of a strategy whose winner runs on the test window.
     """
     remove_leftovers(folder)
     log = TrialLog(folder, study.space, len(study.search.objectives), study.search.n_rungs)
     bars = study.bars.load()
     fold = purge_fold(study.fold, bars.timestamp)
     window = search_window(bars, fold.train, fold.parts)
-    watch = Watch(folder, max_deaths)
-    search = _Search(study, study.scorer, window, _Pen(log), log.read(), watch)
-    exhausted = yield from search.run(stop, folder.parent)
-    is_complete = exhausted or len(search.trials) >= study.search.trials
-    probes = search.probes(stop) if is_complete else []
+    trials, writer, watch = log.read(), SegmentWriter(log), DeathWatch(folder, max_deaths)
+    on_window = study.evaluator(window)
+    known = {candidate_key(trial.params): trial for trial in trials}
+    early_stopping = study.search.early_stopping
+    inner = EarlyStopper(early_stopping, on_window, known.values()) if early_stopping else on_window
+    guard = CrashGuard(inner, watch, writer, trials, study.strategy.name)
+    loop = _StudyLoop(study, trials, DuplicateCache(guard, known), writer)
+    is_exhausted = yield from loop.run(stop, folder.parent)
+    is_complete = is_exhausted or len(trials) >= study.search.trials
+    probes: list[Probe] | None = []
+    # No probes where one of them has cost a worker.
+    if is_complete and watch.suspect < len(trials):
+        objective = study.search.objectives[0]
+        probes = sample_neighbours(trials, study.space, objective, replace(guard, inner=on_window), stop)
     watch.end()
     test = validation_window(bars, fold.test) if fold.test is not None else None
-    best = select_best_trials(search.trials, study.search.objectives)
-    winners = evaluate_winners(best, study.scorer, Windows(window, test), study.seed)
+    best = select_best_trials(trials, study.search.objectives)
+    winners = evaluate_winners(best, on_window.scorer, Windows(window, test), study.seed)
     if is_complete:
         log.merge()
         write_probes(folder, probes or [])
-    summary = summarize_study(search.trials, winners, budget=study.search.trials, exhausted=exhausted)
+    summary = summarize_study(trials, winners, budget=study.search.trials, exhausted=is_exhausted)
     annualisation = annualise(bars.timestamp, bars.timeframe, study.bars.calendar)
     replace(summary, is_probed=probes is not None, annualisation=annualisation).write(folder)
 
 
-@dataclass
-class _Pen:
-    """Collects finished trials and writes them as segments."""
+@dataclass(frozen=True)
+class _StudyLoop:
+    """Asks for candidates, evaluates them, writes their trials and tells the suggester about them.
 
-    log: TrialLog
-    unwritten: list[Trial] = field(default_factory=list)
-    written_at: float = field(default_factory=time.monotonic)
+    Attributes:
+        trials: All trials of the study; those of the log at first.
+    """
 
-    def add(self, trial: Trial) -> None:
-        self.unwritten.append(trial)
-        if time.monotonic() - self.written_at >= FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        if self.unwritten:
-            self.log.append(self.unwritten)
-            self.unwritten = []
-        self.written_at = time.monotonic()
-
-
-@dataclass
-class _Search:
     study: Study
-    scorer: CandidateScorer
-    window: BarWindow
-    pen: _Pen
     trials: list[Trial]
-    watch: Watch
-    answers: dict[_Key, Trial] = field(default_factory=dict)
+    evaluator: Evaluator
+    writer: SegmentWriter
 
     def run(self, stop: Stop, studies: Location) -> Generator[bool, None, bool]:
-        """Whether the space was exhausted. What is in the log is told again, not evaluated again."""
-        self.answers = {_key(trial.params): trial for trial in self.trials}
-        suggester = make_suggester(self.study.search, self.study.space, self.study.seed)
-        peers = [studies / peer for peer in self.study.peers]
+        """Run to the end of the budget; return whether the space was exhausted before."""
+        search, space = self.study.search, self.study.space
+        suggester = make_suggester(search, space, self.study.seed)
         suggester.enqueue(self.study.first)
-        exchange = Exchange(peers, self.study.space, self.study.search, suggester.batch_size)
+        peers = [studies / peer for peer in self.study.peers]
+        exchange = IslandExchange(peers, space, search, suggester.batch_size)
         number = 0
         try:
-            while number < self.study.search.trials:
-                if exchange.is_due(number) and not (yield from self._met(exchange, number, stop)):
-                    break
-                suggester.enqueue(self._migrants(exchange, number))
+            while number < search.trials:
+                if exchange.is_due(number):
+                    if not (yield from self._wait_for_peers(exchange, number, stop)):
+                        break
+                    suggester.enqueue(self._find_migrants(exchange, number))
                 # Batches are asked whole whatever the budget, so that a larger one finds the same trials first.
                 candidates = suggester.ask(suggester.batch_size)
                 if not candidates:
                     return True
-                batch = self._evaluate(candidates, number, stop)
+                batch = self._evaluate_batch(candidates, number, stop)
                 if len(batch) < len(candidates):
                     break
-                suggester.tell([self._told(trial) for trial in batch])
+                suggester.tell(
+                    [make_feedback(trial, search.objectives, search.constraints) for trial in batch]
+                )
                 number += len(batch)
         finally:
-            self.pen.flush()
+            self.writer.flush()
         return False
 
-    def _met(self, exchange: Exchange, number: int, stop: Stop) -> Generator[bool, None, bool]:
-        """Wait until the peers are far enough; False where the search is stopped meanwhile."""
-        self.pen.flush()
-        got_further = True
+    def _wait_for_peers(
+        self, exchange: IslandExchange, number: int, stop: Stop
+    ) -> Generator[bool, None, bool]:
+        """Wait until the peers have enough trials; return False where the search is stopped meanwhile."""
+        self.writer.flush()
+        has_advanced = True
         while not exchange.is_ready(number):
             if stop():
                 return False
-            yield got_further
-            got_further = False
+            yield has_advanced
+            has_advanced = False
         return True
 
-    def _migrants(self, exchange: Exchange, number: int) -> list[Params]:
-        """What the peers have found, as far as it is new here."""
-        if not exchange.is_due(number):
-            return []
-        own = {_key(trial.params) for trial in self.trials[:number]}
-        return [params for params in exchange.migrants(number) if _key(params) not in own]
+    def _find_migrants(self, exchange: IslandExchange, number: int) -> list[Params]:
+        """Return the best candidates of the peers that this island has not evaluated yet."""
+        own = {candidate_key(trial.params) for trial in self.trials[:number]}
+        return [params for params in exchange.read_migrants(number) if candidate_key(params) not in own]
 
-    def _evaluate(self, candidates: Sequence[Params], first: int, stop: Stop) -> list[Trial]:
+    def _evaluate_batch(self, candidates: Sequence[Params], first: int, stop: Stop) -> list[Trial]:
+        """Return the trials of a batch: fewer than candidates where the budget ends or the search is stopped."""
         numbered = list(enumerate(candidates[: self.study.search.trials - first], start=first))
-        keys = [_key(params) for _, params in numbered]
-        evaluated = self._trials(self._fresh(numbered, keys), self._evaluated)
-        batch: list[Trial] = []
-        for (number, params), key in zip(numbered, keys, strict=True):
-            if number < len(self.trials):
-                self._check_replay(self.trials[number], params)
-            elif stop():
-                break
-            else:
-                known = self.answers.get(key)
-                trial = (
-                    next(evaluated) if known is None else known._replace(number=number, duration_seconds=0.0)
-                )
-                self.answers[key] = trial
-                self.trials.append(trial)
-                self.pen.add(trial)
-            batch.append(self.trials[number])
-        return batch
-
-    def probes(self, stop: Stop) -> list[Probe] | None:
-        """What lies around the best; None where it was stopped, and nothing where it costs workers."""
-        if self.watch.suspect >= len(self.trials):
-            return []
-
-        def evaluate(candidates: Sequence[tuple[int, Params]]) -> Iterator[Trial]:
-            return self._trials(candidates, lambda some: self.scorer.trials(some, self.window))
-
-        return around(self.trials, self.study.space, self.study.search.objectives[0], evaluate, stop)
-
-    def _fresh(
-        self, numbered: Sequence[tuple[int, Params]], keys: Sequence[_Key]
-    ) -> list[tuple[int, Params]]:
-        """Those that the log has neither as trials nor as the same candidates, which would answer them; each once."""
-        fresh: dict[_Key, tuple[int, Params]] = {}
-        for one, key in zip(numbered, keys, strict=True):
-            if one[0] >= len(self.trials) and key not in self.answers:
-                fresh.setdefault(key, one)
-        return list(fresh.values())
-
-    def _trials(self, candidates: Sequence[tuple[int, Params]], evaluated: Evaluate) -> Iterator[Trial]:
-        if not self.watch.is_wary:
-            yield from evaluated(candidates)
-            return
-        for number, params in candidates:
-            # Written first, so that a note is always about the first trial that the log does not have.
-            self.pen.flush()
-            if self.watch.before(number):
-                self._check_deaths(params)
-                yield self.scorer.failed(number, params, DEADLY)
-            else:
-                yield from evaluated([(number, params)])
-
-    def _evaluated(self, candidates: Sequence[tuple[int, Params]]) -> Iterator[Trial]:
-        if self._rungs is None:
-            return self.scorer.trials(candidates, self.window)
-        return self._rungs.trials(candidates)
-
-    @cached_property
-    def _rungs(self) -> Rungs | None:
-        """Knows the trials of the log when it is first asked for, and from then on those that it evaluates."""
-        setting = self.study.search.early_stopping
-        return Rungs(setting, self.scorer, self.window, self.answers.values()) if setting else None
-
-    def _check_deaths(self, params: Params) -> None:
-        deaths = sum(trial.reason == DEADLY for trial in self.trials)
-        if deaths >= MAX_DEADLY_CANDIDATES:
-            raise StrategyError(
-                f"{self.study.strategy.name}: {deaths + 1} candidates ended their workers, such as {params}; "
-                "run it alone with --executor inline to see why"
-            )
-
-    def _told(self, trial: Trial) -> Feedback:
-        if trial.is_stopped:
-            return told_of_stopped(trial, self.scorer.objectives)
-        return Feedback(trial.values, self.scorer.told(trial))
+        end = first + len(numbered)
+        for trial, (_, params) in zip(self.trials[first:end], numbered, strict=False):
+            self._check_replay(trial, params)
+        evaluated = self.evaluator.evaluate(numbered[max(0, len(self.trials) - first) :])
+        while len(self.trials) < end and not stop():
+            trial = next(evaluated)
+            self.trials.append(trial)
+            self.writer.add(trial)
+        return self.trials[first:end]
 
     def _check_replay(self, logged: Trial, params: Params) -> None:
         if logged.params != params:
@@ -277,9 +210,3 @@ class _Search:
                 f"study {self.study.id}: trial {logged.number} was {logged.params}, and would now be {params}; "
                 "the log is not of this search: move the study's folder away"
             )
-
-
-def _key(params: Params) -> _Key:
-    values = tuple(params.values())
-    # 1, 1.0 and True are equal but different candidates.
-    return (*params, *values, *map(type, values))

@@ -1,4 +1,4 @@
-"""Where a study begins when the spec names an earlier sweep: with what that one found in the same cell."""
+"""The warm start of a study: the winners of an earlier sweep in the same cell are its first candidates."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _KEY = "search.warm_start"
 _log = logging.getLogger(__name__)
 
 
-def earlier_sweep(name: str, runs: Location | None = None) -> StoredSweep:
-    """The sweep that ``search.warm_start`` names: a folder, or the id of one in the runs folder.
+def open_earlier_sweep(name: str, runs: Location | None = None) -> StoredSweep:
+    """Return the sweep that ``search.warm_start`` names: a folder, or the id of a sweep in the runs folder.
 
     Raises:
-        SpecError: there is none, or it cannot be read.
+        SpecError: There is no such sweep, or it cannot be read.
     """
     folders = [joined(base_folder(), name)]
     if "/" not in name:
@@ -41,14 +41,14 @@ def earlier_sweep(name: str, runs: Location | None = None) -> StoredSweep:
 
 
 @dataclass(frozen=True)
-class HeadStart:
-    """With what a study begins.
+class WarmStart:
+    """The first candidates of a study, and the earlier studies that found them.
 
     Attributes:
-        candidates: its first ones.
-        known_until: the end of the latest bar that they were found on, there or in a sweep that that one had begun with;
-            microseconds since the epoch, None where there are none or it is not known.
-        sources: the studies whose trials found them, as in :class:`~backtune.results.stored_sweep.StoredStudy`.
+        candidates: The first candidates.
+        known_until: The end of the latest bar that they were found on, in the earlier sweep or in one that had started that
+            sweep; in microseconds since the epoch, None where there are no candidates or it is not known.
+        sources: The studies whose trials found them, as in :class:`~backtune.results.stored_sweep.StoredStudy`.
     """
 
     candidates: tuple[Params, ...] = ()
@@ -56,24 +56,29 @@ class HeadStart:
     sources: tuple[dict[str, Any], ...] = ()
 
 
-def head_start(
+def find_warm_start(
     run: StoredSweep, cell: tuple[str, str, str], fold: Fold, space: Space, most: int
-) -> HeadStart:
-    """The winners of an earlier sweep for one study: those of the same strategy, asset and timeframe, else of the same
-    strategy and asset, else of the same strategy, else none; of the same fold where it is there.
+) -> WarmStart:
+    """Return the winners of an earlier sweep that one study starts with.
 
-    Numbers outside of the present space are moved to its nearest value, and what is missing has its default; a
-    candidate that breaks a rule then is left out.
+    They come from the same strategy, asset and timeframe if possible, otherwise from the same strategy and asset, otherwise
+    from the same strategy; and from the same fold where the earlier sweep has it. Numbers outside of the space are moved to
+    its nearest value, and a missing parameter gets its default. A candidate that then breaks a rule is left out.
 
     Args:
-        cell: strategy, asset and timeframe.
-        fold: whose train window is searched.
-        most: how many at most; each study gives its best before any gives its second.
+        run: The earlier sweep.
+        cell: The strategy, asset and timeframe of the study.
+        fold: The fold of the study.
+        space: The space of the study.
+        most: The largest number of candidates; each earlier study gives its best before any gives its second.
     """
+    defaults = space.defaults()
     found: list[Params] = []
     sources: list[StoredStudy] = []
-    for entry, params in _in_turn(run, _related(run, cell, fold.name)):
-        fitted = _fitted(params, space)
+    for entry, params in _iterate_winners(run, _find_related(run, cell, fold.name)):
+        fitted = space.select_active(
+            {name: parameter.nearest(params.get(name, defaults[name])) for name, parameter in space.items()}
+        )
         if fitted != params:
             _log.warning("%s: %s was moved into the space of %s: %s", _KEY, params, "/".join(cell), fitted)
         try:
@@ -84,17 +89,16 @@ def head_start(
         if fitted not in found and len(found) < most:
             found.append(fitted)
             sources.append(entry)
-    return HeadStart(
-        tuple(found), max(map(_known_until, sources), default=None), _sources(run, sources, fold.train)
-    )
+    ends = [max(entry.fold.train.end, entry.known_until or 0) for entry in sources]
+    return WarmStart(tuple(found), max(ends, default=None), _list_sources(run, sources, fold.train))
 
 
-def _sources(
+def _list_sources(
     run: StoredSweep, entries: Sequence[StoredStudy], train: TimeWindow
 ) -> tuple[dict[str, Any], ...]:
-    """Return the studies that found the candidates, and those that these had begun with, where they searched in a window.
+    """Return the studies that found the candidates, and the sources of these, as far as they searched in a window.
 
-    What was found on other bars is no choice made on these, however many trials it took.
+    Studies on other bars are left out: however many trials they took, they made no choice on these bars.
     """
     found: dict[str, dict[str, Any]] = {}
     for entry in entries:
@@ -106,11 +110,7 @@ def _sources(
     return tuple(source for source in found.values() if TimeWindow(*source["train"]).overlaps(train))
 
 
-def _known_until(entry: StoredStudy) -> int:
-    return max(entry.fold.train.end, entry.known_until or 0)
-
-
-def _related(run: StoredSweep, cell: tuple[str, str, str], fold: str) -> Sequence[StoredStudy]:
+def _find_related(run: StoredSweep, cell: tuple[str, str, str], fold: str) -> Sequence[StoredStudy]:
     entries = [
         ((entry.strategy, entry.asset, entry.timeframe, entry.fold.name), entry)
         for entry in run.studies
@@ -123,15 +123,11 @@ def _related(run: StoredSweep, cell: tuple[str, str, str], fold: str) -> Sequenc
     return ()
 
 
-def _in_turn(run: StoredSweep, entries: Sequence[StoredStudy]) -> Iterator[tuple[StoredStudy, Params]]:
-    """The first winner of every study, then the second of every study, and so on."""
+def _iterate_winners(
+    run: StoredSweep, entries: Sequence[StoredStudy]
+) -> Iterator[tuple[StoredStudy, Params]]:
+    """Yield the first winner of every study, then the second of every study, and so on."""
     summaries = [(entry, run.read_summary(entry)) for entry in entries]
     fronts = [(entry, summary.winners) for entry, summary in summaries if summary is not None]
     for place in range(max((len(winners) for _, winners in fronts), default=0)):
         yield from ((entry, winners[place].params) for entry, winners in fronts if place < len(winners))
-
-
-def _fitted(params: Params, space: Space) -> Params:
-    defaults = space.defaults()
-    whole = {name: parameter.nearest(params.get(name, defaults[name])) for name, parameter in space.items()}
-    return space.select_active(whole)

@@ -1,4 +1,4 @@
-"""Winners of a study on the bars of the search once more, and on those that only they meet."""
+"""The evaluation of a study's winners: on the bars of the search again, and on the test bars, which no other candidate meets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from backtune.validation.timing import TimingTest, measure_timing, shift_targets
 
 
 class Windows(NamedTuple):
-    """The window of the search, and that of its winners' test; no test without validation."""
+    """The window of the search and the test window of its winners, which is None without validation."""
 
     search: BarWindow
     test: BarWindow | None
@@ -30,15 +30,17 @@ class Windows(NamedTuple):
 def evaluate_winners(
     best: Sequence[Trial], scorer: CandidateScorer, windows: Windows, seed: int
 ) -> list[Winner]:
-    """Return the winners among a study's trials, with what is kept of their bar returns.
+    """Return the winners of a study, with the statistics of their bar returns in and out of sample.
 
     Args:
-        best: The best trial, or the Pareto front, best in the first objective first; of a front the first alone is tested
+        best: The best trial, or the Pareto front, sorted by the first objective, best first. Only the first trial is tested
             for timing, which costs as much as some two hundred candidates.
+        scorer: The scorer of the study's candidates.
+        windows: The windows of the search and of the test.
         seed: The seed of the bootstrap and of the test of timing.
 
     Raises:
-        Exception: Whatever a strategy raises on these windows.
+        Exception: Any error of a strategy on these windows.
     """
     test = windows.test
     held = scorer.score_holding(test).metrics if test is not None and best else None
@@ -50,29 +52,29 @@ def evaluate_winners(
             values=trial.values or (),
             is_metrics=trial.metrics,
             oos_metrics=None,
-            is_shape=ReturnShape.of(_returns(scorer, trial.params, windows.search)),
+            is_shape=ReturnShape.of(_simulate_returns(scorer, trial.params, windows.search)),
         )
         if test is not None:
-            returns = _returns(scorer, trial.params, test)
+            returns = _simulate_returns(scorer, trial.params, test)
             score = scorer.score(trial.params, test)
             winner = replace(
                 winner,
                 oos_metrics=score.metrics,
                 oos_shape=ReturnShape.of(returns),
                 oos_interval=bootstrap_sharpe_interval(returns, test.bars.bars_per_year, seed=seed),
-                timing=_timing(scorer, trial.params, test, score, seed) if place == 0 else None,
+                timing=_test_timing(scorer, trial.params, test, score, seed) if place == 0 else None,
                 hold_metrics=held,
             )
         winners.append(winner)
     return winners
 
 
-def _timing(
+def _test_timing(
     scorer: CandidateScorer, params: Params, test: BarWindow, score: Score, seed: int
 ) -> TimingTest | None:
     """Return the test of timing by Sharpe ratio; None where the positions do not vary."""
     sharpe = score.metrics["sharpe_ratio"]
-    targets = scorer.targets(params, test)
+    targets = scorer.decide_targets(params, test)
     if sharpe is None:
         return None
 
@@ -83,6 +85,6 @@ def _timing(
     return measure_timing(sharpe, len(test.bars) - test.start, value_of_shift, seed=seed)
 
 
-def _returns(scorer: CandidateScorer, params: Params, window: BarWindow) -> np.ndarray:
-    equity = scorer.equity(params, window)
+def _simulate_returns(scorer: CandidateScorer, params: Params, window: BarWindow) -> np.ndarray:
+    equity = scorer.simulate_equity(params, window)
     return compute_bar_returns(equity, scorer.execution.initial_cash)

@@ -66,7 +66,7 @@ def held(closes: list[float], bars: int, start: int = 0, **rules: Any) -> Winner
     """A trade of so many bars on bars that open where the bar before closes."""
     opens = [closes[0], *closes[:-1]]
     ref = StrategyRef("HoldFor", cls=HoldFor)
-    scorer = CandidateScorer(ref, Execution(**rules), OBJECTIVES, ())
+    scorer = CandidateScorer(ref, Execution(**rules))
     return WinnerBacktest(scorer, (({"bars": bars}, BarWindow.of(make_bars(opens, closes), start)),))
 
 
@@ -74,7 +74,7 @@ def followed(seed: int = 4, n: int = 500, start: int = 60, **rules: Any) -> Winn
     random = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(random.standard_normal(n) * 0.01))
     bars = make_bars(np.concatenate([[100.0], close[:-1]]), close)
-    scorer = CandidateScorer(StrategyRef("FollowMove", cls=FollowMove), Execution(**rules), OBJECTIVES, ())
+    scorer = CandidateScorer(StrategyRef("FollowMove", cls=FollowMove), Execution(**rules))
     middle = (start + n) // 2
     windows = (BarWindow.of(bars[:middle], start), BarWindow.of(bars, middle))
     params = ({"lag": 3}, {"lag": 7, "stop_loss": 0.05})
@@ -143,7 +143,7 @@ def test_at_the_break_even_nothing_is_gained(seed: int) -> None:
 def test_nothing_changed_gives_the_same_digits() -> None:
     winner = followed(fee_per_order=1.0, maker_fee_bps=3.0)
     as_is = winner.score()
-    assert as_is == winner.scorer.chained(winner.pieces).metrics
+    assert as_is == winner.scorer.backtest_chain(winner.pieces).metrics
     assert winner.score_execution(scale_costs(winner.scorer.execution, 1.0)) == as_is
     for condition in (
         score_skipped(winner, OBJECTIVES, 1, share=0.0),

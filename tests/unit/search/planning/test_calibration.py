@@ -11,7 +11,7 @@ from sweeps import parsed
 from backtune.data.synthetic import make_market
 from backtune.search.planning.calibration import calibrate
 from backtune.search.planning.cost import ComputePrices
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.plan import plan_studies
 from backtune.space import Float, Int, Space
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.registry import StrategyRef
@@ -74,7 +74,7 @@ def market(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(market):
-    return studies_of(parsed(market))[0]
+    return plan_studies(parsed(market))[0]
 
 
 def using(study, cls, **search):
@@ -103,11 +103,15 @@ def test_a_strategy_that_cannot_be_evaluated_keeps_the_rough_price(study, cls):
     broken = using(study, cls)
     prices = calibrate([study, broken])
     assert set(prices.evaluation) == {study.strategy.name}
-    assert prices.cost(broken).evaluation_seconds == ComputePrices().cost(broken).evaluation_seconds > 0
+    assert (
+        prices.estimate_cost(broken).evaluation_seconds
+        == ComputePrices().estimate_cost(broken).evaluation_seconds
+        > 0
+    )
 
 
 def test_built_in_strategies_are_measured_and_far_cheaper_than_slow_ones(market):
-    prices = calibrate(studies_of(parsed(market)))
+    prices = calibrate(plan_studies(parsed(market)))
     assert sorted(prices.evaluation) == BUILT_IN
     for line in prices.evaluation.values():
         assert 1e-6 < line.at(1_000) < 0.02
@@ -144,8 +148,8 @@ def test_every_sampler_can_be_measured(study, search):
 def test_a_space_with_one_candidate_can_be_measured(study):
     fixed = replace(using(study, PerBar), space=Space({"period": Int(3, 3), "level": Float(0.5, 0.5)}))
     prices = calibrate([fixed])
-    assert prices.cost(fixed).n_left == 1
-    assert prices.cost(fixed).seconds > 0
+    assert prices.estimate_cost(fixed).n_left == 1
+    assert prices.estimate_cost(fixed).seconds > 0
 
 
 def test_it_is_measured_once_in_a_process(study):
@@ -168,7 +172,7 @@ def test_it_can_be_left_out(study):
 def test_bars_that_cannot_be_read_are_left_to_the_studies(market, tmp_path):
     copy = tmp_path / "market"
     shutil.copytree(market, copy)
-    studies = studies_of(parsed(copy))
+    studies = plan_studies(parsed(copy))
     for file in copy.rglob("*.parquet"):
         file.write_bytes(b"not the file")
     assert calibrate(studies) == ComputePrices()

@@ -6,8 +6,14 @@ import pytest
 from sweeps import parsed
 
 from backtune.data.synthetic import make_market
-from backtune.search.planning.cost import ComputeCost, ComputePrices, Line, n_candidates, n_combinations
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.cost import (
+    ComputeCost,
+    ComputePrices,
+    LinearTime,
+    count_candidates,
+    count_combinations,
+)
+from backtune.search.planning.plan import plan_studies
 from backtune.space import Choice, Float, Int, Space
 from backtune.spec import Search
 
@@ -22,11 +28,11 @@ def study(tmp_path_factory):
     make_market(
         str(root), assets=["AAA", "BBB"], timeframe="1h", start="2021-01-01", end="2021-03-02", seed=1
     )
-    return studies_of(parsed(root))[0]
+    return plan_studies(parsed(root))[0]
 
 
 def test_a_line_sums_what_it_says_of_every_point():
-    line = Line(base=2.0, slope=0.5)
+    line = LinearTime(base=2.0, slope=0.5)
     assert line.at(3) == 3.5
     assert line.total(4) == 2.0 + 2.5 + 3.0 + 3.5
     assert line.total(0) == 0.0
@@ -43,20 +49,22 @@ def test_a_line_sums_what_it_says_of_every_point():
     ],
 )
 def test_budgets_end_where_the_space_is_exhausted(sampler, space, candidates):
-    assert n_candidates(Search(sampler=sampler, trials=500), space) == candidates
-    assert n_candidates(Search(sampler=sampler, trials=1), space) == 1
+    assert count_candidates(Search(sampler=sampler, trials=500), space) == candidates
+    assert count_candidates(Search(sampler=sampler, trials=1), space) == 1
 
 
 @pytest.mark.parametrize(("space", "combinations"), [(NUMBERS, 12), (REAL, None), (FIXED, 1)])
 def test_only_finite_spaces_have_a_number_of_combinations(space, combinations):
-    assert n_combinations(space) == combinations
+    assert count_combinations(space) == combinations
 
 
 def test_logged_trials_are_asked_again_but_not_evaluated_again(study):
-    prices = ComputePrices({study.strategy.name: Line(0.1, 0.001)}, {study.strategy.name: Line(0.01, 0.002)})
+    prices = ComputePrices(
+        {study.strategy.name: LinearTime(0.1, 0.001)}, {study.strategy.name: LinearTime(0.01, 0.002)}
+    )
     study = replace(study, n_bars=400)
     assert study.search.trials == 40
-    fresh, half, done = (prices.cost(study, n) for n in (0, 20, 45))
+    fresh, half, done = (prices.estimate_cost(study, n) for n in (0, 20, 45))
     assert [cost.n_left for cost in (fresh, half, done)] == [40, 20, 0]
     assert [cost.evaluation_seconds for cost in (fresh, half, done)] == pytest.approx([20.0, 10.0, 0.0])
     assert [cost.sampler_seconds for cost in (fresh, half, done)] == pytest.approx([0.4 + 0.002 * 780] * 3)
@@ -64,16 +72,21 @@ def test_logged_trials_are_asked_again_but_not_evaluated_again(study):
 
 
 def test_repeats_in_a_finite_space_are_not_evaluated(study):
-    prices = ComputePrices({study.strategy.name: Line(1.0, 0.0)})
-    assert prices.cost(replace(study, space=NUMBERS)).evaluation_seconds == 12.0
-    assert prices.cost(replace(study, space=REAL)).evaluation_seconds == 40.0
+    prices = ComputePrices({study.strategy.name: LinearTime(1.0, 0.0)})
+    assert prices.estimate_cost(replace(study, space=NUMBERS)).evaluation_seconds == 12.0
+    assert prices.estimate_cost(replace(study, space=REAL)).evaluation_seconds == 40.0
 
 
 def test_what_was_not_measured_costs_more_with_more_bars_and_a_slower_backend(study):
-    small, large = (ComputePrices().cost(replace(study, n_bars=n)).seconds for n in (1_000, 1_000_000))
+    small, large = (
+        ComputePrices().estimate_cost(replace(study, n_bars=n)).seconds for n in (1_000, 1_000_000)
+    )
     assert 0 < small < large
     slow = replace(study, search=study.search.model_copy(update={"backend": "optuna"}))
-    assert ComputePrices().cost(slow).sampler_seconds > 5 * ComputePrices().cost(study).sampler_seconds
+    assert (
+        ComputePrices().estimate_cost(slow).sampler_seconds
+        > 5 * ComputePrices().estimate_cost(study).sampler_seconds
+    )
 
 
 def test_costs_add_up():

@@ -7,15 +7,15 @@ from sweeps import parsed
 from backtune.data.synthetic import make_market
 from backtune.results.log.segments import build_log_schema, write_segment
 from backtune.results.log.summary import StudySummary
-from backtune.search.planning.cost import ComputePrices, Line
-from backtune.search.planning.estimate import estimate, seconds_left
-from backtune.search.planning.plan import run_of, studies_of
+from backtune.search.planning.cost import ComputePrices, LinearTime
+from backtune.search.planning.estimate import estimate_seconds_left, estimate_sweep
+from backtune.search.planning.plan import describe_sweep, plan_studies
 
 NAMES = ("MovingAverageCrossover", "RSIStrategy")
 # 10 and 20 ms a candidate, and nothing for the sampler or for reading.
 PRICES = ComputePrices(
-    evaluation={name: Line(0.01 * i, 0.0) for i, name in enumerate(NAMES, start=1)},
-    suggestion=dict.fromkeys(NAMES, Line(0.0, 0.0)),
+    evaluation={name: LinearTime(0.01 * i, 0.0) for i, name in enumerate(NAMES, start=1)},
+    suggestion=dict.fromkeys(NAMES, LinearTime(0.0, 0.0)),
     loading=0.0,
 )
 EVALUATION = 40 * (2 * 0.01 + 2 * 0.02)
@@ -32,8 +32,8 @@ def market(tmp_path_factory):
 
 def planned(market, runs, **changes):
     spec = parsed(market, **changes)
-    studies = studies_of(spec)
-    return spec, studies, run_of(spec, runs, studies, version="1")
+    studies = plan_studies(spec)
+    return spec, studies, describe_sweep(spec, runs, studies, version="1")
 
 
 def log_trials(run, study, n, *, summary=None):
@@ -49,7 +49,7 @@ def log_trials(run, study, n, *, summary=None):
 
 def test_a_fresh_sweep(market, tmp_path):
     spec, studies, run = planned(market, tmp_path)
-    found = estimate(spec, run, studies, PRICES, 2)
+    found = estimate_sweep(spec, run, studies, PRICES, 2)
     assert (found.n_studies, found.n_open, found.n_candidates, found.n_logged, found.n_left) == (
         4,
         4,
@@ -75,9 +75,9 @@ def test_trials_in_the_log_are_not_planned_again(market, tmp_path):
     log_trials(run, studies[0], 40, summary="complete")
     log_trials(run, studies[1], 10, summary="partial")
     log_trials(run, studies[2], 40, summary="failed")
-    found = estimate(spec, run, studies, PRICES, 2)
+    found = estimate_sweep(spec, run, studies, PRICES, 2)
     assert (found.n_open, found.n_logged, found.n_left) == (3, 90, 70)
-    left = seconds_left(studies, run.folder / "studies", PRICES)
+    left = estimate_seconds_left(studies, run.folder / "studies", PRICES)
     assert [left[study.id] for study in studies] == pytest.approx([0.0, 0.3, 0.0, 0.8], abs=0.02)
 
 
@@ -86,10 +86,10 @@ def test_a_larger_budget_is_planned_for_what_is_missing(market, tmp_path):
     for study in studies:
         log_trials(run, study, 40, summary="complete")
     spec, more, same_run = planned(market, tmp_path, search={"trials": 100})
-    found = estimate(spec, same_run, more, PRICES, 2)
+    found = estimate_sweep(spec, same_run, more, PRICES, 2)
     assert (found.n_open, found.n_candidates, found.n_logged, found.n_left) == (4, 400, 160, 240)
     spec, less, same_run = planned(market, tmp_path, search={"trials": 10})
-    found = estimate(spec, same_run, less, PRICES, 2)
+    found = estimate_sweep(spec, same_run, less, PRICES, 2)
     assert (found.n_open, found.n_logged, found.n_left, found.unit_seconds) == (0, 40, 0, ())
     assert (found.wall_seconds, found.core_seconds) == (0.0, 0.0)
 
@@ -99,10 +99,10 @@ def test_trials_of_another_sweep_in_the_runs_folder_count(market, tmp_path):
     log_trials(run, studies[0], 30)
     spec, same, own_run = planned(market, tmp_path)
     assert own_run.folder != run.folder
-    assert estimate(spec, own_run, same, PRICES, 2).n_logged == 30
+    assert estimate_sweep(spec, own_run, same, PRICES, 2).n_logged == 30
     (tmp_path / "elsewhere").mkdir()
     spec, same, far_run = planned(market, tmp_path / "elsewhere")
-    assert estimate(spec, far_run, same, PRICES, 2).n_logged == 0
+    assert estimate_sweep(spec, far_run, same, PRICES, 2).n_logged == 0
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_trials_of_another_sweep_in_the_runs_folder_count(market, tmp_path):
 )
 def test_units_that_take_several_cpus(market, tmp_path, n_cpus, per_unit, slots):
     spec, studies, run = planned(market, tmp_path, compute={"cpus_per_unit": per_unit})
-    found = estimate(spec, run, studies, PRICES, n_cpus)
+    found = estimate_sweep(spec, run, studies, PRICES, n_cpus)
     assert found.slots == slots
     assert found.core_seconds == pytest.approx(EVALUATION * per_unit, rel=0.05)
 
@@ -119,9 +119,9 @@ def test_a_worker_reads_bars_once(market, tmp_path):
     spec, studies, run = planned(market, tmp_path, compute={"unit_seconds": 0.1})
     days = 60
     reading = ComputePrices(PRICES.evaluation, PRICES.suggestion, loading=0.5 / (days * 86_400))
-    alone = estimate(spec, run, studies, reading, 1)
+    alone = estimate_sweep(spec, run, studies, reading, 1)
     assert len(alone.unit_seconds) == 4
     assert alone.loading_seconds == pytest.approx(2 * 0.5, rel=0.02)
     assert alone.wall_seconds == pytest.approx(EVALUATION + 2 * 0.5 + 4 * 0.1, rel=0.05)
-    each = estimate(spec, run, studies, reading, 4)
+    each = estimate_sweep(spec, run, studies, reading, 4)
     assert each.loading_seconds == pytest.approx(4 * 0.5, rel=0.02)

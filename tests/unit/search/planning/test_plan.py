@@ -12,8 +12,8 @@ from sweeps import add_funding, parsed
 from backtune.data.synthetic import make_market
 from backtune.errors import CatalogError
 from backtune.search.planning import identity
-from backtune.search.planning.packing import pack, target_seconds
-from backtune.search.planning.plan import studies_of
+from backtune.search.planning.packing import choose_unit_seconds, pack_units
+from backtune.search.planning.plan import plan_studies
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def market(tmp_path_factory):
 
 
 def ids(market, **changes):
-    return {study.id for study in studies_of(parsed(market, **changes))}
+    return {study.id for study in plan_studies(parsed(market, **changes))}
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def packed(sizes, unit_seconds, slots):
         for i, (_, bars) in enumerate(sizes)
     ]
     seconds = {study.id: cost for study, (cost, _) in zip(studies, sizes, strict=True)}
-    units = pack(studies, unit_seconds=unit_seconds, slots=slots, seconds=seconds)
-    target = target_seconds(sum(seconds.values()), unit_seconds=unit_seconds, slots=slots)
+    units = pack_units(studies, unit_seconds=unit_seconds, slots=slots, seconds=seconds)
+    target = choose_unit_seconds(sum(seconds.values()), unit_seconds=unit_seconds, slots=slots)
     return units, seconds, target
 
 
@@ -163,7 +163,7 @@ def test_the_order_of_the_studies_does_not_matter(sizes, slots, random):
     units, seconds, _ = packed(sizes, 20.0, slots)
     studies = [study for unit in units for study in unit]
     random.shuffle(studies)
-    again = pack(studies, unit_seconds=20.0, slots=slots, seconds=seconds)
+    again = pack_units(studies, unit_seconds=20.0, slots=slots, seconds=seconds)
     assert [[s.id for s in unit] for unit in again] == [[s.id for s in unit] for unit in units]
 
 
@@ -201,10 +201,10 @@ def test_timeframes_of_an_asset_lie_side_by_side():
     [(8000, 20, 2, 20), (80, 20, 2, 5), (80, 20, 40, 1), (0.5, 20, 2, 1), (80, 0.3, 2, 0.3)],
 )
 def test_units_are_cut_for_the_slots(total, unit_seconds, slots, target):
-    assert target_seconds(total, unit_seconds=unit_seconds, slots=slots) == target
+    assert choose_unit_seconds(total, unit_seconds=unit_seconds, slots=slots) == target
 
 
 def test_a_small_sweep_is_cut_fine_enough_for_every_slot(market):
-    studies = studies_of(parsed(market, search={"trials": 20_000}))
-    assert len(pack(studies, unit_seconds=3600, slots=2)) == 4
-    assert len(pack(studies, unit_seconds=3600, slots=1)) <= 4
+    studies = plan_studies(parsed(market, search={"trials": 20_000}))
+    assert len(pack_units(studies, unit_seconds=3600, slots=2)) == 4
+    assert len(pack_units(studies, unit_seconds=3600, slots=1)) <= 4

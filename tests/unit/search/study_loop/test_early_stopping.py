@@ -1,4 +1,4 @@
-"""Early stopping: the rule, on small tables by hand, and what the sampler is told."""
+"""Early stopping: the rule on small tables made by hand, and the feedback about stopped trials."""
 
 import math
 
@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtune.results.trial import Trial
-from backtune.search.study_loop.rungs import Yardstick, told_of_stopped
+from backtune.search.study_loop.early_stopping import Yardstick
+from backtune.search.study_loop.trial_feedback import make_feedback
 from backtune.simulation.metrics import METRICS
 from backtune.spec import EarlyStopping, Objective
 
@@ -22,11 +23,11 @@ def trial(state, values, *rungs):
 def yardstick(objectives, trials, **setting):
     made = Yardstick(EarlyStopping(**{"startup_trials": 1, **setting}), objectives)
     for one in trials:
-        made.learn(one)
+        made.add(one)
     return made
 
 
-# Values on the whole window and on the rung: the two best did 0.3 and 0.9 there, the best on the rung is no good.
+# Values on the whole window and on the rung: the two best had 0.3 and 0.9 on the rung; the best on the rung is bad.
 FIVE = [
     trial("complete", (whole,), (rung,))
     for whole, rung in [(1.0, 0.3), (0.9, 0.9), (0.5, 0.8), (0.1, 2.0), (0.0, 0.1)]
@@ -80,7 +81,7 @@ def test_every_rung_has_its_own_yardstick():
     ],
     ids=["infeasible", "stopped", "failed", "unknown"],
 )
-def test_what_sets_no_bar(other):
+def test_trials_that_are_no_yardstick(other):
     made = yardstick([SHARPE], [*FIVE, other], top=0.5)
     assert not made.is_hopeless(0, (0.3,))
     # Where the top is the unknown one alone, there is nothing to compare with.
@@ -116,8 +117,8 @@ def test_several_objectives_are_hopeless_only_against_the_whole_front(values, ho
         ([SHARPE, DRAWDOWN], [(1.0, 0.0)], 0.375),
     ],
 )
-def test_what_is_told_of_a_stopped_trial(objectives, rungs, violation):
-    told = told_of_stopped(trial("infeasible", None, *rungs), objectives)
+def test_the_feedback_about_a_stopped_trial(objectives, rungs, violation):
+    told = make_feedback(trial("infeasible", None, *rungs), objectives, ())
     assert told.values == (0.0,) * len(objectives)
     assert told.violations == (pytest.approx(violation),)
     assert not told.is_feasible
@@ -126,7 +127,7 @@ def test_what_is_told_of_a_stopped_trial(objectives, rungs, violation):
 @given(st.floats(-50, 50), st.floats(-50, 50))
 def test_the_better_on_a_rung_violates_less_and_a_further_rung_less_still(one, other):
     def violation(*rungs):
-        return told_of_stopped(trial("infeasible", None, *rungs), [SHARPE]).total_violation
+        return make_feedback(trial("infeasible", None, *rungs), [SHARPE], ()).total_violation
 
     low, high = sorted((one, other))
     assert 0 < violation((high,), None) <= violation((low,), None) < 1
@@ -135,7 +136,7 @@ def test_the_better_on_a_rung_violates_less_and_a_further_rung_less_still(one, o
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), max_size=30), st.floats(0.01, 0.99))
 def test_the_top_is_what_sorting_says(pairs, share):
-    """With one objective the top is the first ceil(share * n) by value, with all that are equal to its last."""
+    """With one objective the top is the first ceil(share * n) trials by value, with all that equal the last of them."""
     trials = [trial("complete", (float(whole),), (float(rung),)) for whole, rung in pairs]
     made = yardstick([SHARPE], trials, top=share)
     ranked = sorted((whole for whole, _ in pairs), reverse=True)

@@ -1,10 +1,12 @@
-"""What a search is told of a candidate that never trades."""
+"""The feedback about a candidate that never trades."""
 
 import numpy as np
 import pytest
 from oracles import make_bars
 
 from backtune.results.candidate_scorer import CandidateScorer
+from backtune.search.study_loop.trial_feedback import make_feedback
+from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.simulation.window import BarWindow
 from backtune.space import Int, Space
 from backtune.spec import Constraint, Execution, Objective
@@ -28,22 +30,22 @@ class Idle(BaseStrategy):
     [
         (["sharpe_ratio"], {}, ()),
         (["sharpe_ratio", "total_return"], {}, ()),
-        # Else it would look as if it kept them.
+        # Otherwise it would look as if it kept the constraints.
         (["sharpe_ratio"], {"max_drawdown": "<= 0.4"}, (1.0,)),
         (["sharpe_ratio"], {"total_trades": ">= 30"}, (1.0, 1.0)),
-        # To lose nothing is the best that these know.
+        # Losing nothing is the best value of these objectives.
         (["-max_drawdown"], {}, (1.0,)),
         (["sharpe_ratio", "-volatility"], {}, (1.0,)),
         (["largest_loss"], {}, (1.0,)),
         (["average_loss"], {"total_trades": ">= 30"}, (1.0, 1.0)),
     ],
 )
-def test_that_it_never_trades_is_told_where_it_would_win(objectives, constraints, violations):
+def test_that_it_never_trades_is_reported_where_it_would_win(objectives, constraints, violations):
     constraints = tuple(Constraint.parse(*item) for item in constraints.items())
-    scorer = CandidateScorer(
-        StrategyRef("Idle", cls=Idle), Execution(), tuple(map(Objective.parse, objectives)), constraints
-    )
-    (trial,) = scorer.trials([(0, {"period": 3})], BarWindow.of(BARS, 0))
+    parsed = tuple(map(Objective.parse, objectives))
+    scorer = CandidateScorer(StrategyRef("Idle", cls=Idle), Execution())
+    evaluator = WindowEvaluator(scorer, BarWindow.of(BARS, 0), parsed, constraints)
+    (trial,) = evaluator.evaluate([(0, {"period": 3})])
     assert (trial.state, trial.values) == ("infeasible", (0.0,) * len(objectives))
     assert trial.reason.startswith("total_trades >= 1 does not hold")
-    assert tuple(one for one in scorer.told(trial) if one > 0) == violations
+    assert tuple(one for one in make_feedback(trial, parsed, constraints).violations if one > 0) == violations

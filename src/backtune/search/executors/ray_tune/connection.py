@@ -1,4 +1,4 @@
-"""A Ray to run on: one that is there, or a private one that leaves nothing behind."""
+"""The connection to Ray: to a running cluster, or to a private one that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -28,29 +28,34 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """Which Ray: an address to join, or None for a private one on this machine with so many workers."""
+class RayCluster:
+    """The Ray cluster that a sweep runs on.
+
+    Attributes:
+        address: The address of a running cluster; None for a private one on this machine.
+        workers: The number of workers of a private cluster, by default one per cpu.
+    """
 
     address: str | None = None
     workers: int | None = None
 
     @property
     def slots(self) -> int:
-        """How many single-cpu units run at a time on a private cluster."""
+        """The number of single-cpu units that run at a time on a private cluster."""
         return self.workers or len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
-class Connection:
-    """A connected Ray: its cpus, and a folder of this process for what Ray and Tune want to write."""
+class RayConnection:
+    """A connected Ray cluster: its number of cpus, and a temporary folder of this process for Ray and Tune."""
 
     cpus: int
     scratch: Path
 
 
 @contextmanager
-def connected(cluster: Cluster) -> Iterator[Connection]:
-    """Connect to Ray, or start a private one; leaves nothing behind that it started.
+def connect_to_ray(cluster: RayCluster) -> Iterator[RayConnection]:
+    """Connect to Ray, or start a private cluster, which is stopped when the block ends.
 
     Raises:
         ClusterError: Ray cannot be reached or started.
@@ -58,51 +63,43 @@ def connected(cluster: Cluster) -> Iterator[Connection]:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with temporary_folder("backtune-") as scratch:
-        if _is_connected():
-            import ray
-
-            yield Connection(_n_cpus(ray), scratch)
+        # Looked up without importing Ray, which reads its environment when it is imported.
+        imported = sys.modules.get("ray")
+        if imported is not None and imported.is_initialized():
+            yield RayConnection(_count_cpus(imported), scratch)
             return
-        with environment(_access(cluster)):
+        # A private cluster has a token of its own. Ray by itself would leave one in the home directory, which changes how
+        # this user's later clusters authenticate.
+        address = cluster.address
+        with environment(private_variables() if address is None else client_variables(address)):
             import ray
 
             try:
-                _start(ray, cluster, scratch)
-                yield Connection(_n_cpus(ray), scratch)
+                _start_ray(ray, cluster, scratch)
+                yield RayConnection(_count_cpus(ray), scratch)
             finally:
                 ray.shutdown()
 
 
-def _is_connected() -> bool:
-    """Return whether this process has a connection to Ray, without importing Ray for the answer."""
-    ray = sys.modules.get("ray")
-    return ray is not None and bool(ray.is_initialized())
-
-
-def _access(cluster: Cluster) -> dict[str, str]:
-    """Return how Ray is told to authenticate, before it is imported.
-
-    A private cluster has a token of its own: by itself, Ray would leave one in the home directory, which changes how this
-    user's later clusters authenticate.
-    """
-    return private_variables() if cluster.address is None else client_variables(cluster.address)
-
-
-def _n_cpus(ray: Any) -> int:
+def _count_cpus(ray: Any) -> int:
     return int(ray.cluster_resources().get("CPU", 1))
 
 
-def _start(ray: Any, cluster: Cluster, scratch: Path) -> None:
+def _start_ray(ray: Any, cluster: RayCluster, scratch: Path) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if cluster.address is not None:
             ray.init(address=cluster.address, **quiet)
         else:
             ray.init(
-                address="local", num_cpus=cluster.slots, include_dashboard=False,
-                # Everybody may connect to the sockets that Ray makes there, but for the folder around it.
-                object_store_memory=_STORE_BYTES, _temp_dir=str(scratch / "ray"), **quiet,
-            )  # fmt: skip
+                address="local",
+                num_cpus=cluster.slots,
+                include_dashboard=False,
+                object_store_memory=_STORE_BYTES,
+                # Ray's sockets there are open to every user; the folder around them is not.
+                _temp_dir=str(scratch / "ray"),
+                **quiet,
+            )
     except (
         ConnectionError,
         RuntimeError,
@@ -119,6 +116,6 @@ def _start(ray: Any, cluster: Cluster, scratch: Path) -> None:
 
 
 def last_line(error: BaseException) -> str:
-    """What an error says at its end, where Ray puts the cause."""
+    """Return the kind and the last line of an error, where Ray puts the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:500]
