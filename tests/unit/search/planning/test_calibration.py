@@ -13,6 +13,7 @@ from backtune.search.planning.calibration import calibrate
 from backtune.search.planning.cost import ComputePrices
 from backtune.search.planning.plan import plan_studies
 from backtune.space import Float, Int, Space
+from backtune.spec import Search
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.registry import StrategyRef
 
@@ -82,7 +83,7 @@ def using(study, cls, **search):
         study,
         strategy=StrategyRef(cls.__name__, cls=cls),
         space=cls.space(),
-        search=study.search.model_copy(update=search),
+        search=Search(**{"trials": study.search.trials, "seed": study.search.seed, **search}),
     )
 
 
@@ -135,7 +136,7 @@ def test_growth_of_the_backends_is_seen(study):
     "search",
     [
         {"sampler": "grid"},
-        {"sampler": "nsga2", "objectives": ("sharpe_ratio", "-max_drawdown")},
+        {"sampler": "nsga2", "objectives": ["sharpe_ratio", "-max_drawdown"]},
         {"sampler": "cma-es", "backend": "optuna"},
         {"sampler": "random", "constraints": {"total_trades": ">= 3"}},
     ],
