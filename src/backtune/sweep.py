@@ -29,7 +29,7 @@ from backtune.search.executors.unit import StopFlag, UnitContext
 from backtune.search.planning.estimate import estimate_seconds_left
 from backtune.search.planning.packing import pack_units
 from backtune.search.planning.plan import describe_sweep, plan_studies
-from backtune.search.study_loop.permuted import run_permuted_searches
+from backtune.search.study_loop.permuted_searches import run_permuted_searches
 from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
 from backtune.storage.location import Location, S3Path, location
@@ -56,7 +56,7 @@ class Options:
         executor: The executor: ``ray``, or ``inline`` for this process alone.
         address: The address of a Ray cluster to join; without it a private one is started on this machine.
         workers: The number of workers of the private cluster, by default one per cpu.
-        tracking: Whether results are projected to MLflow.
+        tracking: True where results are projected to MLflow.
         on_progress: A function that is called about once a second (every five seconds with results in S3) from a thread.
         on_results: A function that is called when the search is over, before MLflow has caught up with it.
     """
@@ -276,8 +276,8 @@ def _run_on_ray(start: _SweepStart, signals: _Signals) -> dict[str, str]:
     from backtune.search.executors import ray_tune
 
     compute, address = start.spec.compute, start.options.address
-    cluster = ray_tune.RayCluster(address, start.options.workers)
-    with ray_tune.connect_to_ray(cluster) as connection:
+    target = ray_tune.RayTarget(address, start.options.workers)
+    with ray_tune.connect_to_ray(target) as connection:
         signals.install()
         check = NodeCheck.from_driver(start.spec, start.run) if address is not None else None
         if check is not None:

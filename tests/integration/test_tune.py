@@ -15,10 +15,10 @@ pytestmark = pytest.mark.ray
 @pytest.fixture(scope="module")
 def ray_address(tmp_path_factory):
     """One private Ray for the tests of this module that run in this process."""
-    from backtune.search.executors.ray_tune import RayCluster, connect_to_ray
+    from backtune.search.executors.ray_tune import RayTarget, connect_to_ray
 
     # The token that this sets stays for the process: Ray reads it once.
-    with connect_to_ray(RayCluster(workers=2)) as connection:
+    with connect_to_ray(RayTarget(workers=2)) as connection:
         yield connection
 
 

@@ -18,7 +18,7 @@ def winners_of(result, strategy, asset):
 
 def firsts(market, earlier, **changes):
     spec = parsed(market, **{"search": {"trials": 40, "seed": 5, "warm_start": str(earlier)}, **changes})
-    return {(s.strategy.name, s.bars.asset, s.bars.timeframe): s.first for s in plan_studies(spec)}
+    return {(s.strategy.name, s.bars.asset, s.bars.timeframe): s.first_candidates for s in plan_studies(spec)}
 
 
 def test_studies_begin_with_the_winners_of_their_cell(tmp_path, market, undisturbed):
@@ -98,7 +98,7 @@ def test_a_front_is_taken_up_to_a_batch(tmp_path, market):
 
 def test_an_earlier_sweep_is_named_by_its_id_too(market, undisturbed):
     spec = parsed(market, search={"warm_start": undisturbed.run.sweep_id})
-    assert all(study.first for study in plan_studies(spec, undisturbed.run.folder.parent))
+    assert all(study.first_candidates for study in plan_studies(spec, undisturbed.run.folder.parent))
 
 
 def later(market, tmp_path, earlier, **data):

@@ -28,8 +28,8 @@ OUTSIDE = own_addresses()
 DRIVER = """
 import os, sys
 if "early" in sys.argv: import ray
-from backtune.search.executors.ray_tune import RayCluster, connect_to_ray
-with connect_to_ray(RayCluster(sys.argv[1] or None, 1)):
+from backtune.search.executors.ray_tune import RayTarget, connect_to_ray
+with connect_to_ray(RayTarget(sys.argv[1] or None, 1)):
     import ray
     @ray.remote(num_cpus=0)
     class Driver:

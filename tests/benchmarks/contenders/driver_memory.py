@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from backtune.search.executors.ray_tune import RayCluster, connect_to_ray
+from backtune.search.executors.ray_tune import RayTarget, connect_to_ray
 from backtune.sweep import Options, run_sweep
 from contenders import tune_trials
 from contenders.processes import peak_bytes, resident_bytes
@@ -24,7 +24,7 @@ TRIALS = {"backtune": (300, 2000), "one Tune trial per candidate": (100, 400)}
 def main(market: str, contender: str, trials: int) -> None:
     """Run one contender and print what it took."""
     setting = Setting(Path(market), TIMEFRAMES, trials, backend="rustuna")
-    with tempfile.TemporaryDirectory() as folder, connect_to_ray(RayCluster(workers=2)) as connection:
+    with tempfile.TemporaryDirectory() as folder, connect_to_ray(RayTarget(workers=2)) as connection:
         before = resident_bytes()
         if contender == "backtune":
             run_sweep(setting.spec, folder, Options(tracking=False, on_progress=lambda _: None))

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from backtune.search.executors.ray_tune import RayCluster, connect_to_ray
+from backtune.search.executors.ray_tune import RayTarget, connect_to_ray
 from backtune.search.executors.ray_tune import units as tune_units
 from backtune.search.study_loop.study import Study
 from backtune.sweep import Options, SweepResult, run_sweep
@@ -51,7 +51,7 @@ def run(
         timed: whether workers time the parts of their units, which costs a per cent or two.
     """
     begin = time.perf_counter()
-    with connect_to_ray(RayCluster(workers=workers)):
+    with connect_to_ray(RayTarget(workers=workers)):
         before, started = cpu_seconds(), time.perf_counter()
         with _recorded(setting.studies(), timed=timed):
             result = run_sweep(setting.spec, runs, Options(tracking=False, on_progress=lambda _: None))

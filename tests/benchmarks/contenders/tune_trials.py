@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backtune.results.trial import Trial
-from backtune.search.executors.ray_tune import RayCluster, RayConnection, connect_to_ray
+from backtune.search.executors.ray_tune import RayConnection, RayTarget, connect_to_ray
 from backtune.search.study_loop.study import Study
 from backtune.simulation.window import BarWindow
 from backtune.validation.windows import search_window
@@ -36,7 +36,7 @@ def run(studies: Sequence[Study], *, workers: int) -> tuple[Finding, dict[int, f
     """All studies, one Tune run each, and what the numbers of open trials that were tried gave per second."""
     warnings.simplefilter("ignore")
     started = time.perf_counter()
-    with connect_to_ray(RayCluster(workers=workers)) as connection:
+    with connect_to_ray(RayTarget(workers=workers)) as connection:
         connect_seconds = time.perf_counter() - started
         # The first run starts the workers, which is not held against any number of open trials.
         fit(studies[0], 8, 2, connection)

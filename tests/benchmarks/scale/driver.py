@@ -16,7 +16,7 @@ from typing import Any
 import ray
 from contenders.processes import cpu_seconds, cpu_since, resident_bytes
 
-from backtune.search.executors.ray_tune import RayCluster, UnitResources, connect_to_ray, run_units
+from backtune.search.executors.ray_tune import RayTarget, UnitResources, connect_to_ray, run_units
 from backtune.search.executors.unit import StopFlag, UnitContext
 from backtune.search.planning.plan import plan_studies
 from backtune.spec import SweepSpec
@@ -64,7 +64,7 @@ def spec_of(market: Path) -> SweepSpec:
 def measure(market: Path, n_units: int, n_studies: int, n_slots: int) -> PerUnit:
     """Units on a private Ray with two workers."""
     spec = spec_of(market)
-    with tempfile.TemporaryDirectory() as runs, connect_to_ray(RayCluster(workers=WORKERS)) as connection:
+    with tempfile.TemporaryDirectory() as runs, connect_to_ray(RayTarget(workers=WORKERS)) as connection:
         run = run_sweep(spec, runs, Options("inline", tracking=False)).run
         place = UnitContext((run.folder / "studies").resolve(), StopFlag(Path(runs) / ".stop", None))
         studies = plan_studies(spec)

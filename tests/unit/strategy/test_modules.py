@@ -13,7 +13,7 @@ from oracles import make_bars
 
 from backtune.client.ray_job import _packed
 from backtune.errors import StrategyError
-from backtune.search.planning.identity import strategy_version
+from backtune.search.planning.identity import identify_strategy
 from backtune.spec import StrategyFile, SweepSpec
 from backtune.strategy.registry import StrategyRef, strategy_ref
 
@@ -201,11 +201,11 @@ def test_what_counts_for_the_identity(tmp_path: Path) -> None:
         "other.py": "X = 1",
     }
     path = written(tmp_path, files) / "s.py"
-    before = strategy_version(ref_of(path))
+    before = identify_strategy(ref_of(path))
 
     def with_change(file: str, text: str) -> str:
         written(tmp_path, {**files, file: text})
-        return strategy_version(ref_of(path))
+        return identify_strategy(ref_of(path))
 
     assert with_change("p/a.py", "# A remark.\nL = 0.5") == before
     assert with_change("other.py", "X = 2") == before
@@ -214,14 +214,14 @@ def test_what_counts_for_the_identity(tmp_path: Path) -> None:
     assert with_change("p/__init__.py", "M = 1") != before
     assert with_change("s.py", files["s.py"].replace("import L", "import L as L")) != before
     elsewhere_too = written(tmp_path / "copy", files) / "s.py"
-    assert strategy_version(ref_of(elsewhere_too)) == before
+    assert identify_strategy(ref_of(elsewhere_too)) == before
 
 
 def test_a_strategy_of_one_file_is_what_it_was(tmp_path: Path) -> None:
     path = written(tmp_path, {"s.py": strategy("", "0.5")}) / "s.py"
     ref = ref_of(path)
     assert (ref.modules, ref.package) == ((), "")
-    assert strategy_version(ref) == strategy_version(StrategyRef("Mine", source=ref.source))
+    assert identify_strategy(ref) == identify_strategy(StrategyRef("Mine", source=ref.source))
 
 
 def test_helpers_of_a_registered_class_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,10 +234,10 @@ def test_helpers_of_a_registered_class_count(tmp_path: Path, monkeypatch: pytest
     )
     monkeypatch.syspath_prepend(str(folder))
     cls = __import__("registered_one").Mine
-    before = strategy_version(StrategyRef("Mine", cls=cls))
+    before = identify_strategy(StrategyRef("Mine", cls=cls))
     (folder / "helper_of_one.py").write_text("L = 0.25")
-    strategy_version.cache_clear()
-    assert strategy_version(StrategyRef("Mine", cls=cls)) != before
+    identify_strategy.cache_clear()
+    assert identify_strategy(StrategyRef("Mine", cls=cls)) != before
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,10 @@ def test_what_a_job_takes_along(tmp_path: Path) -> None:
         packed = SweepSpec.load(folder / "spec.yaml")
         assert packed.id == spec.id
         versions = [
-            [strategy_version(StrategyRef.of_file("Mine", Path(entry.file))) for entry in one.grid.strategies]
+            [
+                identify_strategy(StrategyRef.of_file("Mine", Path(entry.file)))
+                for entry in one.grid.strategies
+            ]
             for one in (spec, packed)
         ]  # type: ignore[union-attr]
         assert versions[0] == versions[1]

@@ -88,7 +88,7 @@ class UnitQueue:
 
         Args:
             part: The slice.
-            is_parked: Whether its islands wait for others and must go on later.
+            is_parked: True where its islands wait for others and must go on later.
         """
         self._running.discard(part)
         self._failures.pop(part, None)

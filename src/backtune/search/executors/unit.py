@@ -58,7 +58,7 @@ class UnitContext:
         folder: The folder with a folder for each study.
         stop: A function that tells whether to stop.
         max_deaths: The number of workers that a candidate may cost.
-        keeps_trials: Whether a finished search keeps its trials, besides its summary.
+        keeps_trials: True where a finished search keeps its trials, besides its summary.
     """
 
     folder: Location
@@ -108,8 +108,12 @@ def run_unit(unit: Unit, context: UnitContext) -> bool:
     for _, islands in groupby(unit, key=lambda study: min((study.id, *study.peers))):
         if context.stop():
             return True
-        search = list(islands)
-        is_done &= _run_islands([study for study in search if not _is_at_budget(study, context)], context)
+        search, unfinished = list(islands), []
+        for study in search:
+            summary = StudySummary.read(context.study_folder(study))
+            if summary is None or not summary.covers(study.search.trials):
+                unfinished.append(study)
+        is_done &= _run_islands(unfinished, context)
         if not context.keeps_trials:
             _drop_trials(search[0], context)
     return is_done
@@ -184,8 +188,3 @@ def read_progress(unit: Unit, context: UnitContext) -> object:
     return tuple(
         (count_trials(folder), StudySummary.read(folder), DeathNote.read(folder)) for folder in folders
     )
-
-
-def _is_at_budget(study: Study, context: UnitContext) -> bool:
-    summary = StudySummary.read(context.study_folder(study))
-    return summary is not None and summary.covers(study.search.trials)

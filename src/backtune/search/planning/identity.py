@@ -17,7 +17,7 @@ from backtune.strategy.registry import BUILT_IN, StrategyRef
 
 
 @cache
-def strategy_version(ref: StrategyRef) -> str:
+def identify_strategy(ref: StrategyRef) -> str:
     """Return a text that identifies the code of a strategy.
 
     A built-in strategy has a results version. A user's strategy is a hash of the source of its file, or of the module that
@@ -51,7 +51,7 @@ def _modules_of(module: ModuleType | None) -> tuple[StrategyModule, ...]:
     return modules_beside(Path(file).resolve(), inspect.getsource(module))
 
 
-def study_seed(seed: int, *cell: str) -> int:
+def derive_study_seed(seed: int, *cell: str) -> int:
     """Return the 32-bit seed of one study of a sweep. It is the same wherever and whenever the study runs."""
     return int(hash_content([seed, *cell])[:8], 16)
 

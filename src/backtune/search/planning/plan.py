@@ -11,7 +11,7 @@ from backtune.data.catalog import Catalog
 from backtune.data.window import to_datetime, to_microseconds
 from backtune.results.runs_folder import locate_runs_folder
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
-from backtune.search.planning.identity import strategy_version, study_seed
+from backtune.search.planning.identity import derive_study_seed, identify_strategy
 from backtune.search.planning.results_version import shared_results_version
 from backtune.search.study_loop.study import Study
 from backtune.search.study_loop.warm_start import WarmStart, find_warm_start, open_earlier_sweep
@@ -64,7 +64,7 @@ def describe_study(study: Study) -> StoredStudy:
         span=(to_microseconds(study.bars.start), to_microseconds(study.bars.end)),
         known_until=study.known_until,
         sources=study.sources,
-        results_version=hash_content([shared_results_version(), strategy_version(study.strategy)])[:12],
+        results_version=hash_content([shared_results_version(), identify_strategy(study.strategy)])[:12],
     )
 
 
@@ -87,7 +87,7 @@ def _plan_study(
 ) -> Study:
     ref, space = found.strategy, found.space
     cell = (ref.name, bars.asset, bars.timeframe)
-    seed = study_seed(spec.search.seed, *cell, fold.name)
+    seed = derive_study_seed(spec.search.seed, *cell, fold.name)
     # Raises an error here, before any work, where the sampler cannot search this space.
     batch_size = make_suggester(spec.search, space, seed).batch_size
     start = WarmStart()
@@ -104,7 +104,7 @@ def _plan_study(
         search=spec.search,
         seed=seed,
         n_bars=catalog.rows(bars.asset, bars.timeframe, *train),
-        first=start.candidates,
+        first_candidates=start.candidates,
         known_until=start.known_until,
         sources=start.sources,
     )
@@ -120,7 +120,7 @@ def _split_into_islands(study: Study) -> list[Study]:
         replace(
             study,
             id=own,
-            seed=study_seed(study.seed, "island", str(k)),
+            seed=derive_study_seed(study.seed, "island", str(k)),
             search=study.search.model_copy(update={"trials": trials // n + (k < trials % n)}),
             peers=tuple(other for other in ids if other != own),
         )
@@ -134,7 +134,7 @@ def _make_study_id(
     search = spec.search.model_dump(mode="json", exclude={"trials", "backend", "warm_start"})
     content = [
         shared_results_version(),
-        strategy_version(ref),
+        identify_strategy(ref),
         describe_backend(spec.search),
         ref.name,
         bars.asset,

@@ -12,8 +12,10 @@ _CLOSES_A_TRADE = Constraint(metric="total_trades", at_least=True, limit=1.0)
 
 def measure_violations(metrics: Metrics, constraints: Sequence[Constraint]) -> tuple[float, ...]:
     """Return one number per condition, 0 where it is kept: ruin, no closed trade, then the constraints."""
+    total_return = metrics["total_return"]
+    ruin = 1.0 if total_return is None or total_return <= -1.0 else 0.0
     conditions = (_CLOSES_A_TRADE, *constraints)
-    return (_measure_ruin(metrics), *[each.violation(metrics[each.metric]) for each in conditions])
+    return (ruin, *[each.violation(metrics[each.metric]) for each in conditions])
 
 
 def describe_infeasibility(metrics: Metrics, constraints: Sequence[Constraint]) -> str:
@@ -34,8 +36,3 @@ def name_violations(metrics: Metrics, constraints: Sequence[Constraint]) -> dict
     names = ["ruin", *map(str, (_CLOSES_A_TRADE, *constraints))]
     violations = measure_violations(metrics, constraints)
     return {f"{k}: {name}": size for k, (name, size) in enumerate(zip(names, violations, strict=True))}
-
-
-def _measure_ruin(metrics: Metrics) -> float:
-    total_return = metrics["total_return"]
-    return 1.0 if total_return is None or total_return <= -1.0 else 0.0

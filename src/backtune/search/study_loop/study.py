@@ -24,7 +24,7 @@ from backtune.search.study_loop.plateau_probes import sample_neighbours
 from backtune.search.study_loop.segment_writer import SegmentWriter
 from backtune.search.study_loop.trial_feedback import make_feedback
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
-from backtune.search.study_loop.winners import Windows, evaluate_winners
+from backtune.search.study_loop.winners import evaluate_winners
 from backtune.search.suggesters.samplers import make_suggester
 from backtune.simulation.window import BarWindow
 from backtune.space import Params, Space
@@ -47,7 +47,7 @@ class Study:
         n_bars: An estimate of the number of bars of its train window, for planning.
         seed: The seed of its suggester.
         peers: The ids of the other islands of the same search.
-        first: The candidates that the search begins with.
+        first_candidates: The candidates that the search begins with.
         known_until: The end of the latest bar that these were found on, in microseconds since the epoch.
         sources: The studies whose trials found these, as in :class:`~backtune.results.stored_sweep.StoredStudy`.
     """
@@ -62,7 +62,7 @@ class Study:
     seed: int
     n_bars: int
     peers: tuple[str, ...] = ()
-    first: tuple[Params, ...] = ()
+    first_candidates: tuple[Params, ...] = ()
     known_until: int | None = None
     sources: tuple[dict[str, Any], ...] = ()
 
@@ -122,7 +122,7 @@ def run_study(study: Study, folder: Location, stop: Stop, max_deaths: int = 1) -
     watch.end()
     test = validation_window(bars, fold.test) if fold.test is not None else None
     best = select_best_trials(trials, study.search.objectives)
-    winners = evaluate_winners(best, on_window.scorer, Windows(window, test), study.seed)
+    winners = evaluate_winners(best, on_window.scorer, window, test, study.seed)
     if is_complete:
         log.merge()
         write_probes(folder, probes or [])
@@ -148,7 +148,7 @@ class _StudyLoop:
         """Run to the end of the budget; return whether the space was exhausted before."""
         search, space = self.study.search, self.study.space
         suggester = make_suggester(search, space, self.study.seed)
-        suggester.enqueue(self.study.first)
+        suggester.enqueue(self.study.first_candidates)
         peers = [studies / peer for peer in self.study.peers]
         exchange = IslandExchange(peers, space, search, suggester.batch_size)
         number = 0
@@ -157,7 +157,9 @@ class _StudyLoop:
                 if exchange.is_due(number):
                     if not (yield from self._wait_for_peers(exchange, number, stop)):
                         break
-                    suggester.enqueue(self._find_migrants(exchange, number))
+                    own = {candidate_key(trial.params) for trial in self.trials[:number]}
+                    migrants = exchange.read_migrants(number)
+                    suggester.enqueue([params for params in migrants if candidate_key(params) not in own])
                 # Batches are asked whole whatever the budget, so that a larger one finds the same trials first.
                 candidates = suggester.ask(suggester.batch_size)
                 if not candidates:
@@ -185,11 +187,6 @@ class _StudyLoop:
             yield has_advanced
             has_advanced = False
         return True
-
-    def _find_migrants(self, exchange: IslandExchange, number: int) -> list[Params]:
-        """Return the best candidates of the peers that this island has not evaluated yet."""
-        own = {candidate_key(trial.params) for trial in self.trials[:number]}
-        return [params for params in exchange.read_migrants(number) if candidate_key(params) not in own]
 
     def _evaluate_batch(self, candidates: Sequence[Params], first: int, stop: Stop) -> list[Trial]:
         """Return the trials of a batch: fewer than candidates where the budget ends or the search is stopped."""

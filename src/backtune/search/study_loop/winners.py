@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,15 +19,12 @@ from backtune.validation.return_moments import compute_bar_returns
 from backtune.validation.timing import TimingTest, measure_timing, shift_targets
 
 
-class Windows(NamedTuple):
-    """The window of the search and the test window of its winners, which is None without validation."""
-
-    search: BarWindow
-    test: BarWindow | None
-
-
 def evaluate_winners(
-    best: Sequence[Trial], scorer: CandidateScorer, windows: Windows, seed: int
+    best: Sequence[Trial],
+    scorer: CandidateScorer,
+    searched: BarWindow,
+    test: BarWindow | None,
+    seed: int,
 ) -> list[Winner]:
     """Return the winners of a study, with the statistics of their bar returns in and out of sample.
 
@@ -36,13 +32,13 @@ def evaluate_winners(
         best: The best trial, or the Pareto front, sorted by the first objective, best first. Only the first trial is tested
             for timing, which costs as much as some two hundred candidates.
         scorer: The scorer of the study's candidates.
-        windows: The windows of the search and of the test.
+        searched: The window of the search.
+        test: The test window, which no other candidate meets; None without validation.
         seed: The seed of the bootstrap and of the test of timing.
 
     Raises:
         Exception: Any error of a strategy on these windows.
     """
-    test = windows.test
     held = scorer.score_holding(test).metrics if test is not None and best else None
     winners = []
     for place, trial in enumerate(best):
@@ -52,7 +48,7 @@ def evaluate_winners(
             values=trial.values or (),
             is_metrics=trial.metrics,
             oos_metrics=None,
-            is_shape=ReturnShape.of(_simulate_returns(scorer, trial.params, windows.search)),
+            is_shape=ReturnShape.of(_simulate_returns(scorer, trial.params, searched)),
         )
         if test is not None:
             returns = _simulate_returns(scorer, trial.params, test)

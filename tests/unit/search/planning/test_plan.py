@@ -115,8 +115,8 @@ def test_comments_and_docstrings_are_not_code():
 
 
 def test_seeds_differ_by_cell_and_are_stable():
-    assert identity.study_seed(7, "RSIStrategy", "BTCUSD", "1h", "holdout") == 818355120
-    seeds = {identity.study_seed(s, a, t) for s in (1, 2) for a in ("A", "B") for t in ("1h", "4h")}
+    assert identity.derive_study_seed(7, "RSIStrategy", "BTCUSD", "1h", "holdout") == 818355120
+    seeds = {identity.derive_study_seed(s, a, t) for s in (1, 2) for a in ("A", "B") for t in ("1h", "4h")}
     assert len(seeds) == 8
 
 

@@ -28,8 +28,8 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class RayCluster:
-    """The Ray cluster that a sweep runs on.
+class RayTarget:
+    """The cluster that a sweep runs on: a running one or a private one.
 
     Attributes:
         address: The address of a running cluster; None for a private one on this machine.
@@ -54,7 +54,7 @@ class RayConnection:
 
 
 @contextmanager
-def connect_to_ray(cluster: RayCluster) -> Iterator[RayConnection]:
+def connect_to_ray(target: RayTarget) -> Iterator[RayConnection]:
     """Connect to Ray, or start a private cluster, which is stopped when the block ends.
 
     Raises:
@@ -70,12 +70,12 @@ def connect_to_ray(cluster: RayCluster) -> Iterator[RayConnection]:
             return
         # A private cluster has a token of its own. Ray by itself would leave one in the home directory, which changes how
         # this user's later clusters authenticate.
-        address = cluster.address
+        address = target.address
         with environment(private_variables() if address is None else client_variables(address)):
             import ray
 
             try:
-                _start_ray(ray, cluster, scratch)
+                _start_ray(ray, target, scratch)
                 yield RayConnection(_count_cpus(ray), scratch)
             finally:
                 ray.shutdown()
@@ -85,15 +85,15 @@ def _count_cpus(ray: Any) -> int:
     return int(ray.cluster_resources().get("CPU", 1))
 
 
-def _start_ray(ray: Any, cluster: RayCluster, scratch: Path) -> None:
+def _start_ray(ray: Any, target: RayTarget, scratch: Path) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        if cluster.address is not None:
-            ray.init(address=cluster.address, **quiet)
+        if target.address is not None:
+            ray.init(address=target.address, **quiet)
         else:
             ray.init(
                 address="local",
-                num_cpus=cluster.slots,
+                num_cpus=target.slots,
                 include_dashboard=False,
                 object_store_memory=_STORE_BYTES,
                 # Ray's sockets there are open to every user; the folder around them is not.
@@ -108,10 +108,10 @@ def _start_ray(ray: Any, cluster: RayCluster, scratch: Path) -> None:
         TimeoutError,
         ray.exceptions.RayError,
     ) as error:
-        if cluster.address is None:
+        if target.address is None:
             raise ClusterError(f"Ray on this machine cannot be used: {last_line(error)}") from error
         raise ClusterError(
-            f"Ray at {cluster.address} cannot be used: {last_line(error)} (where it asks for a token: {describe_token()})"
+            f"Ray at {target.address} cannot be used: {last_line(error)} (where it asks for a token: {describe_token()})"
         ) from error
 
 

@@ -16,7 +16,7 @@ from backtune.results.permuted_searches.permuted_folder import (
     write_permuted_plan,
 )
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
-from backtune.search.planning.identity import study_seed
+from backtune.search.planning.identity import derive_study_seed
 from backtune.search.study_loop.study import Stop, Study
 from backtune.validation.folds import TimeWindow, purge_fold
 
@@ -95,7 +95,7 @@ def _permute_search(
     """Return one search on permuted bars. All its islands have the same bars, so that they can exchange candidates."""
     first = originals[0]
     cell = (first.strategy.name, first.bars.asset, first.bars.timeframe, first.fold.name)
-    seed = study_seed(first.search.seed, *cell, "permutation", str(number))
+    seed = derive_study_seed(first.search.seed, *cell, "permutation", str(number))
     # A search with another budget is another search, so the id contains the budget.
     suffix = f".{sum(budgets.values())}.{number}"
     studies = tuple(
