@@ -112,16 +112,16 @@ def _print_simulation(
         f"reading bars: {1e9 * measured.prices.loading:.2f} ns for each second of market time\n"
         f"longest study {max(plan.seconds.values()):.0f} s; no schedule ends before {bound:.0f} s\n"
     )
-    _head("pool", "seconds", "times the bound", "slots at work", "pieces", "preempted", "deaths", "given up",
-          "driver occupied", "queue, us a piece")  # fmt: skip
+    _head("pool", "seconds", "times the bound", "slots at work", "slices", "preempted", "deaths", "given up",
+          "driver occupied", "queue, us per slice")  # fmt: skip
     for name, found in simulation.run(
         plan, measured.prices, chosen.slots, driver_seconds, chosen.seed
     ).items():
         _row(
             name, f"{found.makespan:.0f}", f"{found.makespan / bound:.2f}",
-            f"{found.busy / chosen.slots / found.makespan:.0%}", f"{found.n_pieces:,}", found.n_preempted,
+            f"{found.busy / chosen.slots / found.makespan:.0%}", f"{found.n_slices:,}", found.n_preempted,
             found.n_deaths, len(found.lost), f"{found.driver_seconds / found.makespan:.0%}",
-            f"{1e6 * found.queue_seconds / found.n_pieces:.1f}",
+            f"{1e6 * found.queue_seconds / found.n_slices:.1f}",
         )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def _print_workers(root: Path, folder: Path, counts: list[int]) -> None:
     print("\nLocal workers, real: rows equal to the run in one process\n")
     _head(
         "workers",
-        "seen at a time",
+        "observed at a time",
         "studies",
         "rows",
         "seconds",

@@ -52,13 +52,13 @@ def test_rows_are_equal_when_islands_wait_for_each_other(market, tmp_path, toget
     monkeypatch.setattr("backtune.search.executors.unit._PATIENCE_SECONDS", 0.0)
     studies = plan_studies(with_islands(market))
     queue = UnitQueue([[studies[k]] for k in order], 0)
-    place = UnitContext(tmp_path, lambda: False)
+    context = UnitContext(tmp_path, lambda: False)
     n_parked = 0
     while not queue.is_finished:
-        piece = queue.take()
-        parked = not run_unit(queue.studies(piece), place)
+        part = queue.take()
+        parked = not run_unit(queue.studies(part), context)
         n_parked += parked
-        queue.mark_done(piece, is_parked=parked)
+        queue.mark_done(part, is_parked=parked)
     assert n_parked > 0
     expected = rows_of(together.run)
     assert_same_rows({s.id: read_log(tmp_path / s.id).drop("duration_seconds") for s in studies}, expected)

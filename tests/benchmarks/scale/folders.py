@@ -36,27 +36,27 @@ def timed(model: StoredSweep, studies: Sequence[Study], runs: Path) -> dict[str,
     run = replace(model, folder=runs / "many", studies=entries)
     seconds = {"write sweep.json": _cpu(run.write)}
     reader = ProgressReader(run)
-    seconds["a look, nothing started"] = _cpu(reader.read)
+    seconds["read progress, nothing started"] = _cpu(reader.read)
     for study in studies:
         folder = run.study_folder(study.id)
         folder.mkdir(parents=True)
         files.put("*.parquet", folder)
     for study in studies[N_RUNNING:]:
         files.put("summary.json", run.study_folder(study.id))
-    seconds["the first look, all started and all but 1,000 done"] = _cpu(reader.read)
+    seconds["read progress for the first time, all started and all but 1,000 finished"] = _cpu(reader.read)
     time.sleep(1.5)
     reader.read()
     for study in studies[:N_CHANGED]:
         files.put("summary.json", run.study_folder(study.id))
-    seconds["a look, 500 studies further"] = _cpu(reader.read)
-    seconds["a look, nothing new"] = min(_cpu(reader.read) for _ in range(3))
+    seconds["read progress, 500 studies further"] = _cpu(reader.read)
+    seconds["read progress, nothing new"] = min(_cpu(reader.read) for _ in range(3))
     assert reader.read().n_studies == len(studies)
-    seconds["what earlier sweeps have (at the start)"] = _cpu(lambda: adopt_repeated_studies(run))
-    seconds["which studies are unfinished (start, end)"] = _cpu(lambda: list_unfinished_studies(run))
-    seconds["trials in every log (start)"] = _cpu(
+    seconds["find repeated studies of earlier sweeps (at the start)"] = _cpu(lambda: adopt_repeated_studies(run))
+    seconds["list unfinished studies (at the start and the end)"] = _cpu(lambda: list_unfinished_studies(run))
+    seconds["count the trials of every log (at the start)"] = _cpu(
         lambda: [count_trials(run.study_folder(study.id)) for study in studies]
     )
-    seconds["what failed (end)"] = _cpu(lambda: SweepResult(run).failures())
+    seconds["list failed studies (at the end)"] = _cpu(lambda: SweepResult(run).failures())
     return seconds
 
 

@@ -1,6 +1,6 @@
 """A pool of simulated slots on a virtual clock, fed by the real queue.
 
-A slot takes a piece, spends the time of its studies and reports to the queue as the real adapter does. What a study has
+A slot takes a slice, spends the time of its studies and reports to the queue as the real adapter does. What a study has
 in its log survives its worker, to the last whole second, as segments do. Slots are preempted, and some studies end
 every worker that tries them.
 """
@@ -22,7 +22,7 @@ from backtune.search.study_loop.study import Study
 
 Answer = TypeVar("Answer")
 
-# Between the end of a piece and the start of the next on the same slot, beside the driver's own time: the way to the
+# Between the end of a slice and the start of the next on the same slot, beside the driver's own time: the way to the
 # worker and back.
 DISPATCH_SECONDS = 0.1
 # Until there is another machine in the place of one that was taken away.
@@ -34,12 +34,12 @@ class World:
     """What a pool meets.
 
     Attributes:
-        slots: how many pieces run at a time.
+        slots: how many slices run at a time.
         seconds: what every study really takes, by id.
-        reading: seconds to read a study's bars, once for each piece.
+        reading: seconds to read a study's bars, once for each slice.
         preemptions_per_hour: of every slot.
         deadly: ids of studies that end any worker, halfway.
-        driver_seconds: of the driver for every piece, one after the other.
+        driver_seconds: of the driver for every slice, one after the other.
     """
 
     slots: int
@@ -57,16 +57,16 @@ class Outcome:
     Attributes:
         makespan: seconds until nothing was left.
         busy: seconds that slots spent on studies and on reading bars, the work that was lost included.
-        n_pieces: how often a piece was handed out.
-        n_preempted, n_deaths: pieces that ended with their slot, and that were ended by a study.
+        n_slices: how often a slice was handed out.
+        n_preempted, n_deaths: slices that ended with their slot, and that were ended by a study.
         n_finished: how often each study was brought to its end.
         queue_seconds: of this process for all calls of the queue.
-        driver_seconds: on the virtual clock, for all pieces.
+        driver_seconds: on the virtual clock, for all slices.
     """
 
     makespan: float = 0.0
     busy: float = 0.0
-    n_pieces: int = 0
+    n_slices: int = 0
     n_preempted: int = 0
     n_deaths: int = 0
     n_finished: Counter[str] = field(default_factory=Counter)
@@ -82,9 +82,9 @@ def simulate(units: Sequence[Unit], world: World, max_failures: int, seed: int) 
 
 @dataclass
 class _Run:
-    """A piece on a slot: how it will end, and for each study that is not finished, seconds of reading and of searching."""
+    """A slice on a slot: how it will end, and for each study that is not finished, seconds of reading and of searching."""
 
-    piece: UnitSlice
+    part: UnitSlice
     start: float
     ends: str
     steps: list[tuple[str, float, float]]
@@ -119,8 +119,8 @@ class _Pool:
 
     def _hand_out(self) -> None:
         while self.idle:
-            piece = self._called(self.queue.take)
-            if piece is None:
+            part = self._called(self.queue.take)
+            if part is None:
                 if not self.events and not self.queue.is_finished:
                     # Nothing runs and all wait for another try; Tune asks again all the time.
                     self._later(1.0, None)
@@ -129,11 +129,11 @@ class _Pool:
             self.idle -= 1
             self.driver_free = max(self.driver_free, self.now) + self.world.driver_seconds
             self.outcome.driver_seconds += self.world.driver_seconds
-            self.outcome.n_pieces += 1
-            self._start(piece, self.driver_free + DISPATCH_SECONDS)
+            self.outcome.n_slices += 1
+            self._start(part, self.driver_free + DISPATCH_SECONDS)
 
-    def _start(self, piece: UnitSlice, at: float) -> None:
-        unit = self.queue.studies(piece)
+    def _start(self, part: UnitSlice, at: float) -> None:
+        unit = self.queue.studies(part)
         ids = {study.id for study in unit}
         assert not ids & self.running, f"{ids & self.running} run twice at a time"
         self.running |= ids
@@ -143,7 +143,7 @@ class _Pool:
         lives = self._life()
         if lives < length:
             length, ends = lives, "preempted"
-        self._later(at + length - self.now, _Run(piece, at, ends, steps))
+        self._later(at + length - self.now, _Run(part, at, ends, steps))
 
     def _steps(self, unit: Unit) -> list[tuple[str, float, float]]:
         steps: list[tuple[str, float, float]] = []
@@ -170,15 +170,15 @@ class _Pool:
         return float(self.rng.exponential(3600 / rate)) if rate else float("inf")
 
     def _end(self, run: _Run) -> None:
-        unit = self.queue.studies(run.piece)
+        unit = self.queue.studies(run.part)
         self.running -= {study.id for study in unit}
         self.outcome.busy += self.now - run.start
         self._log(run)
         if run.ends == "done":
-            self._called(lambda: self.queue.mark_done(run.piece))
+            self._called(lambda: self.queue.mark_done(run.part))
         else:
             state = tuple(self.logged.get(study.id, 0.0) for study in unit)
-            self._called(lambda: self.queue.mark_failed(run.piece, run.ends, state))
+            self._called(lambda: self.queue.mark_failed(run.part, run.ends, state))
         if run.ends == "preempted":
             self.outcome.n_preempted += 1
             self._later(REPLACEMENT_SECONDS, None)
