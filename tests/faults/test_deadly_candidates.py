@@ -57,7 +57,7 @@ def test_a_deadly_candidate(disturbed, market, tmp_path, death, reason):
 
 @pytest.mark.slow
 def test_deadly_candidates_while_workers_are_killed(disturbed, market, tmp_path):
-    """Who is killed from outside is not deadly: no other candidate is blamed."""
+    """A worker that is killed from outside does not make its candidate deadly, nor any other."""
     document = deadly_document(market, trials=120)
     expected = rows_of(run_sweep(SweepSpec.parse(document), tmp_path / "raises", INLINE).run)
     sweep = disturbed("--workers", "2", document=document, pace=0.05, variables={"FAULTS_DEATH": "killed"})

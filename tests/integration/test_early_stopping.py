@@ -90,7 +90,7 @@ def test_cut_off_anywhere_and_resumed_the_rows_are_the_same(market, tmp_path, st
 
 
 def test_islands_meet_with_early_stopping(market, tmp_path):
-    """What they read of each other has rungs too; cut off and resumed they exchange the same."""
+    """The trials that islands read of each other have rungs too; interrupted and resumed islands exchange the same."""
     spec = spec_of(market, {"islands": 2}, trials=440)
     at_once = run_sweep(spec, tmp_path / "once", INLINE)
     assert at_once.exit_status == 0

@@ -123,7 +123,7 @@ def leaderboard_of(result: subprocess.CompletedProcess[str]) -> list[dict[str, A
 
 
 def wait_for(condition: Any, seconds: float) -> bool:
-    """Whether ``condition()`` came true in time."""
+    """Return whether ``condition()`` came true in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if condition():

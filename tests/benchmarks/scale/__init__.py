@@ -1,1 +1,1 @@
-"""What `bench_scale.py` measures and simulates."""
+"""The measurements and simulations of `bench_scale.py`."""

@@ -1,4 +1,4 @@
-"""What the driver spends on a unit, in a process of its own: ``driver.py MARKET UNITS STUDIES PENDING``.
+"""The time that the driver spends on a unit, in a process of its own: ``driver.py MARKET UNITS STUDIES PENDING``.
 
 The units' studies are done already, so that the workers return at once and the driver is what is measured. Writes a
 line of JSON, per unit.
@@ -27,7 +27,7 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class PerUnit:
-    """What one unit costs.
+    """The cost of one unit.
 
     Attributes:
         n_units, n_studies, n_slots: of the run, studies in a unit, and slots for which the driver asks; its workers are 2.

@@ -1,4 +1,4 @@
-"""What the driver reads from a sweep's folder with many studies: the progress every second, and all at its start and end.
+"""The time to read the folder of a sweep with many studies: the progress every second, and everything at the start and end.
 
 Every study's folder has the files of one that was really run.
 """
@@ -51,7 +51,9 @@ def timed(model: StoredSweep, studies: Sequence[Study], runs: Path) -> dict[str,
     seconds["read progress, 500 studies further"] = _cpu(reader.read)
     seconds["read progress, nothing new"] = min(_cpu(reader.read) for _ in range(3))
     assert reader.read().n_studies == len(studies)
-    seconds["find repeated studies of earlier sweeps (at the start)"] = _cpu(lambda: adopt_repeated_studies(run))
+    seconds["find repeated studies of earlier sweeps (at the start)"] = _cpu(
+        lambda: adopt_repeated_studies(run)
+    )
     seconds["list unfinished studies (at the start and the end)"] = _cpu(lambda: list_unfinished_studies(run))
     seconds["count the trials of every log (at the start)"] = _cpu(
         lambda: [count_trials(run.study_folder(study.id)) for study in studies]
@@ -69,7 +71,7 @@ class _Files:
         self._n_links = 0
 
     def put(self, pattern: str, folder: Path) -> None:
-        """What matches in the model, in the folder."""
+        """Link the files of the model that match a pattern into a folder."""
         original = self._originals / str(self._n_links // _LINKS)
         if not original.exists():
             shutil.copytree(self.model, original)

@@ -1,4 +1,4 @@
-"""What a small real sweep says about evaluations: a price for every strategy, and how single ones spread around it."""
+"""The evaluation times of a small real sweep: a price for every strategy, and the spread of single evaluations around it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ REPLACEMENT_SECONDS = 90.0
 
 @dataclass(frozen=True)
 class World:
-    """What a pool meets.
+    """The studies and disturbances that a pool meets.
 
     Attributes:
         slots: how many slices run at a time.
@@ -52,7 +52,7 @@ class World:
 
 @dataclass
 class Outcome:
-    """What happened.
+    """The result of a simulated pool.
 
     Attributes:
         makespan: seconds until nothing was left.
@@ -187,7 +187,7 @@ class _Pool:
             self.idle += 1
 
     def _log(self, run: _Run) -> None:
-        """What the log has of the run's studies now that it has ended."""
+        """Record the logged time of the run's studies, now that it has ended."""
         spent = self.now - run.start
         for name, reading, seconds in run.steps:
             searched = max(spent - reading, 0.0)

@@ -68,7 +68,7 @@ def lower_bound(plan: Plan, slots: int) -> float:
 
 
 def bytes_per_study(spec: SweepSpec) -> float:
-    """Of the driver, for the studies of a real plan."""
+    """Return the memory of the driver for the studies of a real plan."""
     plan_studies(spec)
     tracemalloc.start()
     studies = plan_studies(spec)

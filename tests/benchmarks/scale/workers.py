@@ -21,7 +21,7 @@ _LOOK_AGAIN_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Crowd:
-    """What so many workers took.
+    """The memory and time of a number of workers.
 
     Attributes:
         n_workers, n_studies, n_rows: that ran at a time; searched; compared.

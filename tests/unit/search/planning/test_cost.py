@@ -1,4 +1,4 @@
-"""What a study is taken to cost."""
+"""The estimated cost of a study."""
 
 from dataclasses import replace
 

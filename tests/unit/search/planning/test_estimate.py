@@ -1,4 +1,4 @@
-"""What is left of a sweep, from prices that are given."""
+"""Estimates of the work that is left of a sweep, from given prices."""
 
 import polars as pl
 import pytest

@@ -1,4 +1,4 @@
-"""Studies' ids, and how they are packed into units."""
+"""The ids of studies, and their packing into units."""
 
 import heapq
 from itertools import pairwise
@@ -133,7 +133,7 @@ def packed(sizes, unit_seconds, slots):
 
 
 def makespan(costs, slots):
-    """When the last slot is done, where each takes the next unit as soon as it is free."""
+    """Return the time at which the last slot is done, where each slot takes the next unit as soon as it is free."""
     free = [0.0] * slots
     for cost in costs:
         heapq.heapreplace(free, free[0] + cost)
