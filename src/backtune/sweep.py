@@ -32,7 +32,7 @@ from backtune.search.planning.plan import describe_sweep, plan_studies
 from backtune.search.study_loop.permuted_searches import run_permuted_searches
 from backtune.search.study_loop.study import Study
 from backtune.spec import SweepSpec
-from backtune.storage.location import Location, S3Path, location
+from backtune.storage.location import Location, get_local_path, parse_location
 
 if TYPE_CHECKING:
     import polars as pl
@@ -150,7 +150,7 @@ def run_sweep(
     """
     options = options or Options()
     started = time.time()
-    root = location(runs if runs is not None else locate_runs_folder())
+    root = parse_location(runs if runs is not None else locate_runs_folder())
     studies = plan_studies(spec, root)
     run = describe_sweep(spec, root, studies, version=backtune.__version__)
     with run.lock():
@@ -314,7 +314,7 @@ def _report_progress(run: StoredSweep, options: Options) -> Iterator[None]:
     reader = ProgressReader(run)
 
     def report_regularly() -> None:
-        while not is_over.wait(_S3_PROGRESS_SECONDS if isinstance(run.folder, S3Path) else _PROGRESS_SECONDS):
+        while not is_over.wait(_PROGRESS_SECONDS if get_local_path(run.folder) else _S3_PROGRESS_SECONDS):
             report(reader.read())
 
     thread = threading.Thread(target=report_regularly, name="backtune-progress", daemon=True)

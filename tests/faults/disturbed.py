@@ -21,7 +21,7 @@ from backtune.errors import ResultsError
 from backtune.results.log.segments import count_trials, read_log
 from backtune.results.runs_folder import list_sweeps
 from backtune.results.stored_sweep import StoredSweep
-from backtune.storage.location import Location, joined
+from backtune.storage.location import Location, resolve_location
 from faults.traces import KEEPS_ENVIRONMENT, MARK, Process, Traces, processes
 
 Rows = dict[str, pl.DataFrame]
@@ -55,7 +55,7 @@ class Disturbed:
     drivers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.runs = joined(self.folder, self.runs)
+        self.runs = resolve_location(self.folder, self.runs)
         for name in ("home", "temporary", "journal"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.traces = Traces(self.mark, own=(self.folder / "home", self.folder / "temporary"))

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from buckets import empty_bucket, s3_server, s3_variables
 
-from backtune.storage.store import open_store
+from backtune.storage.storage import open_storage
 from faults.s3_faults import BusyS3, a_share
 from faults.small import make_bars, paced_document
 from faults.unharmed import assert_unharmed
@@ -57,9 +57,9 @@ def test_a_file_that_is_shorter_than_the_refusals_is_written_and_read(server, ro
     s3 = BusyS3(server, chain([True, False, True, True], repeat(False)))
     with s3.serving() as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        store = open_store(root)
-        store.write("short.txt", b"short")
-        assert store.read("short.txt") == b"short"
+        storage = open_storage(root)
+        storage.write("short.txt", b"short")
+        assert storage.read("short.txt") == b"short"
     assert s3.n_refused == 3
 
 
@@ -68,7 +68,7 @@ def test_a_read_outlasts_four_refusals_in_a_row(server, root, monkeypatch):
     s3 = BusyS3(server, chain(repeat(True, 4), repeat(False)))
     with s3.serving() as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        assert open_store(root).read("manifest.json")
+        assert open_storage(root).read("manifest.json")
     assert (s3.n_refused, s3.n_passed) == (4, 2)
 
 

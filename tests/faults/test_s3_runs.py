@@ -1,10 +1,11 @@
 """A sweep of which nothing is on the disk: market data and results are in S3."""
 
 import pytest
-from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
+from buckets import SECRET, empty_bucket, files_below, s3_server, s3_variables
 from sweeps import backtune_process, wait_for
 
 from backtune.results.stored_sweep import is_driven
+from backtune.storage.files import read_bytes
 from faults.small import make_bars, paced_document
 from faults.unharmed import assert_unharmed
 
@@ -48,7 +49,7 @@ def test_kill_9_of_the_driver_of_a_sweep_in_s3(disturbed, expected, s3, argument
     assert_unharmed(sweep, expected)
     assert not is_driven(sweep.run.folder), "the lease outlives its driver"
     for file in files_below(sweep.runs):
-        assert SECRET.encode() not in content_of(file), f"{file} holds the secret"
+        assert SECRET.encode() not in read_bytes(file), f"{file} holds the secret"
 
 
 def test_a_second_driver_is_told_to_wait(disturbed, s3, tmp_path):

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 
 import polars as pl
-from buckets import content_of, files_below
+from buckets import files_below
 from sweeps import assert_same_rows, rows_of, wait_for
 
+from backtune.storage.files import read_bytes
 from backtune.storage.location import Location
 from faults.disturbed import Disturbed, Rows
 
@@ -46,7 +47,7 @@ def assert_unharmed(
 def _numbers(folder: Location) -> list[int]:
     """The numbers of the rows in all files of a study, as they lie there: the reader would hide doubles."""
     segments = [file for file in files_below(folder) if file.name.endswith(".parquet")]
-    return [n for file in segments for n in pl.read_parquet(content_of(file))["number"]]
+    return [n for file in segments for n in pl.read_parquet(read_bytes(file))["number"]]
 
 
 def _without(rows: Rows, columns: Collection[str]) -> Rows:

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
+from buckets import SECRET, empty_bucket, files_below, s3_server, s3_variables
 from heads import PATH, RAY, ray_head
 from sweeps import INLINE, assert_same_rows, rows_of
 
 from backtune.data.synthetic import make_market
 from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import SweepSpec
-from backtune.storage.location import location
+from backtune.storage.files import read_bytes
+from backtune.storage.location import parse_location
 from backtune.sweep import run_sweep
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -92,7 +93,7 @@ def test_the_overnight_grid(cluster, tmp_path):
     alone = rows_of(run_sweep(SweepSpec.parse(document), tmp_path / "runs", INLINE).run)
     assert_same_rows(alone, {name: rows[name] for name in alone})
     for secret in (SECRET, TOKEN):
-        for file in files_below(location(HOME)):
-            assert secret.encode() not in content_of(file), file
+        for file in files_below(parse_location(HOME)):
+            assert secret.encode() not in read_bytes(file), file
         assert secret not in done.stdout + done.stderr
     assert list((tmp_path / "home" / "elsewhere").iterdir()) == []

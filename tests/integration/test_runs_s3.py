@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from buckets import SECRET, content_of, empty_bucket, files_below, s3_server, s3_variables
+from buckets import SECRET, empty_bucket, files_below, s3_server, s3_variables
 from stored_sweeps import minimal_spec
 from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, wait_for, written
 
@@ -23,8 +23,8 @@ from backtune.results.runs_folder import list_sweeps
 from backtune.results.stored_sweep import StoredSweep, is_driven
 from backtune.search.export import export_study
 from backtune.storage import lease
-from backtune.storage.files import exists, names_in, read_bytes, read_json
-from backtune.storage.location import location
+from backtune.storage.files import is_file, list_names, read_bytes, read_json
+from backtune.storage.location import parse_location
 from backtune.sweep import run_sweep
 from backtune.tracking.sync import sync
 
@@ -75,7 +75,7 @@ def test_progress_is_read_there(run):
     progress = reader.read()
     assert (progress.n_studies, progress.n_studies_done, progress.n_trials) == (4, 4, 160)
     assert progress == reader.read()
-    assert [entry.sweep_id for entry in list_sweeps(location(RUNS))] == [run.sweep_id]
+    assert [entry.sweep_id for entry in list_sweeps(parse_location(RUNS))] == [run.sweep_id]
 
 
 @pytest.mark.parametrize("report_format", ["json", "html", "xlsx"])
@@ -122,7 +122,7 @@ def test_repeats_of_another_sweep_there_are_not_run_again(s3, run, market):
     assert renamed.exit_status == 0
     assert_same_rows(rows_of(renamed.run), rows_of(run))
     durations = [
-        pl.read_parquet(content_of(file))["duration_seconds"].to_list()
+        pl.read_parquet(read_bytes(file))["duration_seconds"].to_list()
         for folder in (run.folder, renamed.run.folder)
         for file in [
             one
@@ -137,7 +137,7 @@ def test_results_in_s3_and_a_database_elsewhere(run, tmp_path):
     """Artifacts of a store without a server go where the results are."""
     report = sync(run, f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert (report.n_written, report.problems) == (4, ())
-    artifacts = [str(file) for file in files_below(location(f"{RUNS}/mlartifacts"))]
+    artifacts = [str(file) for file in files_below(parse_location(f"{RUNS}/mlartifacts"))]
     assert sum(name.endswith("trials.parquet") for name in artifacts) == 4
     assert sum(name.endswith("report.html") for name in artifacts) == 1
     assert SECRET.encode() not in (tmp_path / "mlflow.db").read_bytes()
@@ -154,10 +154,10 @@ def test_without_a_tracker_that_is_said_and_the_sweep_runs(s3, market):
 
 
 def test_no_secret_is_in_the_bucket(run):
-    files = files_below(location(BUCKET))
+    files = files_below(parse_location(BUCKET))
     assert len(files) > 20
     for file in files:
-        assert SECRET.encode() not in content_of(file), file
+        assert SECRET.encode() not in read_bytes(file), file
 
 
 def test_the_command_line_takes_the_address(s3, run, market, tmp_path):
@@ -193,11 +193,13 @@ class TestLease:
     def short(self, s3, monkeypatch):
         monkeypatch.setattr(lease, "LEASE_SECONDS", 1.0)
         monkeypatch.setattr(lease, "_RENEWAL_SECONDS", 0.2)
-        monkeypatch.setattr(lease, "_LOOK_SECONDS", 0.1)
+        monkeypatch.setattr(lease, "_POLL_SECONDS", 0.1)
 
     @pytest.fixture
     def held(self, run, request):
-        return StoredSweep(location(f"{RUNS}/{request.node.name}"), "id", "name", minimal_spec(), (), "0")
+        return StoredSweep(
+            parse_location(f"{RUNS}/{request.node.name}"), "id", "name", minimal_spec(), (), "0"
+        )
 
     def test_it_is_held_and_let_go(self, held, monkeypatch):
         # S3 tells whole seconds of when a file was written.
@@ -206,7 +208,7 @@ class TestLease:
             assert is_driven(held.folder)
             assert read_json(held.folder / ".lock").keys() == {"host", "pid", "token"}
         assert not is_driven(held.folder)
-        assert names_in(held.folder) == []
+        assert list_names(held.folder) == []
         with held.lock():
             pass
 
@@ -226,17 +228,17 @@ class TestLease:
             assert wait_for(lambda: is_driven(held.folder), 20)
 
     def test_that_of_a_driver_that_is_gone_is_taken_over(self, held):
-        gone = lease._Lease(held.folder / ".lock")
+        gone = lease._FileLease(held.folder / ".lock", ResultsError)
         gone.take()
         started = time.monotonic()
         with held.lock():
             assert time.monotonic() - started > 0.9
             assert not gone.renew(), "the one before can still renew it"
-            gone.let_go()
-            assert exists(held.folder / ".lock"), "the one before has removed what is not its own"
+            gone.release()
+            assert is_file(held.folder / ".lock"), "the one before has removed what is not its own"
 
     def test_a_renewal_whose_answer_was_lost_holds(self, held, monkeypatch):
-        mine = lease._Lease(held.folder / ".lock")
+        mine = lease._FileLease(held.folder / ".lock", ResultsError)
         mine.take()
         put = mine._client.put_object
 
@@ -248,13 +250,13 @@ class TestLease:
             patched.setattr(mine._client, "put_object", retried)
             assert mine.renew()
         assert mine.renew(), "it does not know what it has written"
-        mine.let_go()
-        assert not exists(held.folder / ".lock")
+        mine.release()
+        assert not is_file(held.folder / ".lock")
 
     def test_of_many_drivers_one_has_it(self, held, monkeypatch):
         # On a busy machine a renewal may come late by more than the second of the other tests.
         monkeypatch.setattr(lease, "LEASE_SECONDS", 4.0)
-        gone = lease._Lease(held.folder / ".lock")
+        gone = lease._FileLease(held.folder / ".lock", ResultsError)
         gone.take()
         over, taken, refused = threading.Event(), [], []
 

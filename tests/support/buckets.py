@@ -3,12 +3,11 @@
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from moto.server import ThreadedMotoServer
 
-from backtune.storage.location import Location, S3Path
-from backtune.storage.store import open_store
+from backtune.storage.files import list_files
+from backtune.storage.location import Location
 
 SECRET = "nowhere-in-the-results"  # noqa: S105
 
@@ -41,13 +40,5 @@ def empty_bucket(address: str, name: str) -> str:
 
 
 def files_below(folder: Location) -> list[Location]:
-    """All files, sorted."""
-    if isinstance(folder, Path):
-        return sorted(path for path in folder.rglob("*") if path.is_file())
-    return [folder / path for path in open_store(str(folder)).list()]
-
-
-def content_of(file: Location) -> bytes:
-    if isinstance(file, S3Path):
-        return open_store(str(file.parent)).read(file.name) or b""
-    return file.read_bytes()
+    """Return the locations of all files, sorted."""
+    return [folder / path for path in list_files(folder)]

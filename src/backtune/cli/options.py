@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from backtune.errors import SpecError
-from backtune.storage.location import S3Path, joined
+from backtune.storage.location import get_local_path, resolve_location
 
 _WIDTH_OF_A_FILE = 120
 
@@ -49,12 +49,14 @@ def runs_on_disk(runs: str | None) -> Path:
     from backtune.results.runs_folder import locate_runs_folder
     from backtune.spec import base_folder
 
-    folder = joined(base_folder(), locate_runs_folder() if runs is None else runs).resolve()
-    if isinstance(folder, S3Path):
+    location = resolve_location(base_folder(), locate_runs_folder() if runs is None else runs).resolve()
+    folder = get_local_path(location)
+    if folder is None:
         raise SpecError(
-            "--runs", f"{folder}: a gateway needs a folder, which the cluster sees too; it keeps its records there",
-            value=str(folder),
-        )  # fmt: skip
+            "--runs",
+            f"{location}: a gateway needs a folder, which the cluster sees too; it keeps its records there",
+            value=str(location),
+        )
     return folder
 
 

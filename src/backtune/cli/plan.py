@@ -18,7 +18,7 @@ import backtune
 from backtune.cli.options import Json, Runs, SpecPath, print_json, stdout_console
 from backtune.errors import SpecError
 from backtune.spec import SweepSpec
-from backtune.storage.location import location
+from backtune.storage.location import parse_location
 
 if TYPE_CHECKING:
     from backtune.data.calendar import Annualisation
@@ -64,7 +64,7 @@ def plan(
     from backtune.search.planning.luck import PlannedLuck
     from backtune.search.planning.plan import describe_sweep, plan_studies
 
-    studies = plan_studies(sweep_spec, location(runs) if runs is not None else None)
+    studies = plan_studies(sweep_spec, parse_location(runs) if runs is not None else None)
     run = describe_sweep(sweep_spec, runs, studies, version=backtune.__version__)
     prices = calibrate(studies)
     n_cpus = workers or (offer.cpus if offer else len(os.sched_getaffinity(0)))

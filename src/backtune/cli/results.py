@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backtune.cli.options import Json, RunPath, Runs, print_json, stdout_console
-from backtune.storage.location import location
+from backtune.storage.location import parse_location
 
 
 def leaderboard(
@@ -52,7 +52,9 @@ def status(
     from backtune.results.stored_sweep import StoredSweep
 
     found = (
-        [StoredSweep.open(run)] if run is not None else list_sweeps(location(runs or locate_runs_folder()))
+        [StoredSweep.open(run)]
+        if run is not None
+        else list_sweeps(parse_location(runs or locate_runs_folder()))
     )
     counts = [(entry, ProgressReader(entry).read()) for entry in found]
     if json:
@@ -112,7 +114,7 @@ def ui(
     from backtune.tracking.sync import experiment_of
 
     opened = StoredSweep.open(run) if run is not None else None
-    folder = opened.folder.parent if opened is not None else location(runs or locate_runs_folder())
+    folder = opened.folder.parent if opened is not None else parse_location(runs or locate_runs_folder())
     uri = tracking_uri(opened) if opened is not None else None
     served = uri if uri is not None and is_server(uri) else f"http://{host}:{port}"
     page = link(served, experiment_of(opened) if opened is not None else None)

@@ -13,7 +13,7 @@ from backtune.gateway.jobs import Job, RayJobs
 from backtune.results.runs_folder import locate_runs_folder
 from backtune.spec import StrategyFile, SweepSpec, base_folder
 from backtune.spec.documents import to_yaml
-from backtune.storage.location import joined
+from backtune.storage.location import resolve_location
 from backtune.strategy.registry import file_ref
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -34,7 +34,7 @@ def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: str | None 
         home = base_folder()
         environment |= {
             "BACKTUNE_HOME": str(home),
-            "BACKTUNE_RUNS": str(joined(home, runs or locate_runs_folder()).resolve()),
+            "BACKTUNE_RUNS": str(resolve_location(home, runs or locate_runs_folder()).resolve()),
         }
     elif runs is not None:
         environment["BACKTUNE_RUNS"] = runs

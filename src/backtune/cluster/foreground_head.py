@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Final
 
 from backtune.cluster.local_head import LOOPBACK, Ports, head_answers, head_command, head_environment, is_free
@@ -17,6 +16,7 @@ from backtune.cluster.signals import answer_signals
 from backtune.cluster.temporary_folder import temporary_folder
 from backtune.errors import ClusterError
 from backtune.spec import base_folder
+from backtune.storage.location import get_local_path
 
 _START_SECONDS: Final = 120.0
 _END_SECONDS: Final = 15.0
@@ -53,7 +53,7 @@ def run_head(ports: Ports, *, cpus: int | None = None, with_parent: bool = False
             head = subprocess.Popen(  # noqa: S603
                 head_command(folder, ports, *options),
                 env=head_environment(home, access),
-                cwd=home if isinstance(home, Path) else None,
+                cwd=get_local_path(home),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

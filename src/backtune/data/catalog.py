@@ -31,7 +31,7 @@ from backtune.errors import CatalogError, FingerprintError
 from backtune.spec import hash_content
 from backtune.spec.origin import UTC_MIDNIGHT, Origin
 from backtune.spec.timeframe import Timeframe
-from backtune.storage.store import Store, open_store
+from backtune.storage.storage import Storage, open_storage
 
 _MEND: Final = "restore it from a copy, or import its source again with --replace"
 
@@ -57,8 +57,8 @@ class Catalog:
     and ``write`` touch other files.
     """
 
-    def __init__(self, store: Store, manifest: Manifest) -> None:
-        self.store = store
+    def __init__(self, storage: Storage, manifest: Manifest) -> None:
+        self.storage = storage
         self._take(manifest)
 
     @classmethod
@@ -68,21 +68,21 @@ class Catalog:
         Raises:
             CatalogError: there is no manifest, or it cannot be read.
         """
-        store = open_store(root)
-        manifest = _read_manifest(store)
+        storage = open_storage(root)
+        manifest = _read_manifest(storage)
         if manifest is None:
             raise CatalogError(
-                f"{store.describe()}: holds no market data (no {MANIFEST}); bring some in with "
+                f"{storage.describe()}: holds no market data (no {MANIFEST}); bring some in with "
                 f"`backtune data import FILE --root {root}`, or make a synthetic market with "
                 f"`backtune data make --root {root}`"
             )
-        return cls(store, manifest)
+        return cls(storage, manifest)
 
     @classmethod
     def open_or_create(cls, root: str | Path) -> Catalog:
         """Open what is there, or an empty catalog to write to. Nothing is created before the first write."""
-        store = open_store(root)
-        return cls(store, _read_manifest(store) or Manifest())
+        storage = open_storage(root)
+        return cls(storage, _read_manifest(storage) or Manifest())
 
     def assets(self) -> list[str]:
         """Names of those with bars, sorted."""
@@ -103,7 +103,7 @@ class Catalog:
             close = difflib.get_close_matches(asset, self.assets(), n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             known = ", ".join(self.assets()) or "none"
-            raise CatalogError(f"{self.store.describe()}: no asset {asset!r}{hint}; there are: {known}")
+            raise CatalogError(f"{self.storage.describe()}: no asset {asset!r}{hint}; there are: {known}")
         return sorted(stored)
 
     def source_timeframe(self, asset: str, timeframe: Timeframe | str) -> Timeframe:
@@ -123,7 +123,7 @@ class Catalog:
         if target.months:
             possible = "months can be built from bars that divide a day, or from months that divide them"
         raise CatalogError(
-            f"{self.store.describe()}: {asset} has no bars of {target}, and they cannot be built; stored: "
+            f"{self.storage.describe()}: {asset} has no bars of {target}, and they cannot be built; stored: "
             f"{', '.join(map(str, stored))}; {possible}"
         )
 
@@ -149,7 +149,7 @@ class Catalog:
         """
         found = self.series(asset, None)
         if not found:
-            root = self.store.describe()
+            root = self.storage.describe()
             raise CatalogError(
                 f"{root}: {asset} has no funding payments; bring some in with "
                 f"`backtune data import FILE --funding --asset {asset} --root {root}`"
@@ -165,7 +165,7 @@ class Catalog:
         series = self.funding(asset)
         if not window.overlaps(series[0].start, series[-1].end + 1):
             raise CatalogError(
-                f"{self.store.describe()}: {asset} has no funding payments in {window}; there are some from "
+                f"{self.storage.describe()}: {asset} has no funding payments in {window}; there are some from "
                 f"{iso(series[0].start)} to {iso(series[-1].end)}"
             )
         return [p for p in series if window.overlaps(p.start, p.end + 1)]
@@ -268,8 +268,8 @@ class Catalog:
             FingerprintError: the file is not the one that the manifest describes.
             CatalogError: the file is not there, or cannot be read.
         """
-        name = self.store.describe(partition.path)
-        content = self.store.read(partition.path)
+        name = self.storage.describe(partition.path)
+        content = self.storage.read(partition.path)
         if content is None:
             raise CatalogError(f"{name}: is in the manifest but not there; {_MEND}")
         found = digest(content)
@@ -328,19 +328,19 @@ class Catalog:
 
     def settle(self) -> None:
         """Finish in the manifest what an interrupted write left, and remove its temporary files."""
-        if self.store.exists(MANIFEST):
-            with self.store.exclusive():
+        if self.storage.exists(MANIFEST):
+            with self.storage.lock():
                 self._settle()
 
     def _settle(self) -> None:
-        self.store.tidy(MANIFEST)
-        manifest = _stored_manifest(self.store) or Manifest()
-        settled = _sorted_out(self.store, manifest)
+        self.storage.remove_leftovers()
+        manifest = _stored_manifest(self.storage) or Manifest()
+        settled = _sorted_out(self.storage, manifest)
         self._take(settled)
         for path in manifest.pending:
-            self.store.tidy(path)
+            self.storage.remove_leftovers(path.rpartition("/")[0])
         if manifest.pending:
-            self.store.write(MANIFEST, settled.to_bytes())
+            self.storage.write(MANIFEST, settled.to_bytes(), is_durable=True)
 
     def _write(
         self,
@@ -353,7 +353,7 @@ class Catalog:
         provenance: Provenance | None,
     ) -> list[Partition]:
         year_of = frame["timestamp"].dt.year()
-        with self.store.exclusive():
+        with self.storage.lock():
             self._settle()
             contents: dict[Partition, bytes] = {}
             for year in year_of.unique().sort():
@@ -361,7 +361,7 @@ class Catalog:
                 stored = self._stored(path, replace=replace)
                 merged = merge(stored, frame.filter(year_of == year), replace=replace, source=source)
                 if timeframe is not None:
-                    check_spacing(merged, timeframe, source=self.store.describe(path))
+                    check_spacing(merged, timeframe, source=self.storage.describe(path))
                 if stored is None or not merged.equals(stored):
                     content = encode(merged, SCHEMA if timeframe else RATES)
                     contents[Partition.of(path, merged, content)] = content
@@ -377,7 +377,9 @@ class Catalog:
         if partition is None:
             return None
         try:
-            return decode(self.read_partition(partition), partition.schema, source=self.store.describe(path))
+            return decode(
+                self.read_partition(partition), partition.schema, source=self.storage.describe(path)
+            )
         except (CatalogError, FingerprintError):
             if replace:
                 return None
@@ -391,12 +393,14 @@ class Catalog:
         if not contents:
             return
         pending = {partition.path: partition for partition in contents}
-        self.store.write(MANIFEST, Manifest(self._partitions, pending, self._sources).to_bytes())
+        self.storage.write(
+            MANIFEST, Manifest(self._partitions, pending, self._sources).to_bytes(), is_durable=True
+        )
         for partition, content in contents.items():
-            self.store.write(partition.path, content)
+            self.storage.write(partition.path, content, is_durable=True)
         done = Manifest({**self._partitions, **pending}, {}, self._sources)
         self._take(done)
-        self.store.write(MANIFEST, done.to_bytes())
+        self.storage.write(MANIFEST, done.to_bytes(), is_durable=True)
 
     def _take(self, manifest: Manifest) -> None:
         """Keep the files of the catalog, by path, and by asset and timeframe in time order."""
@@ -408,22 +412,22 @@ class Catalog:
             self._series.setdefault(partition.asset, {}).setdefault(partition.timeframe, []).append(partition)
 
 
-def _read_manifest(store: Store) -> Manifest | None:
+def _read_manifest(storage: Storage) -> Manifest | None:
     """The manifest of the catalog, or None without one. What an interrupted write left is sorted out."""
-    manifest = _stored_manifest(store)
-    return None if manifest is None else _sorted_out(store, manifest)
+    manifest = _stored_manifest(storage)
+    return None if manifest is None else _sorted_out(storage, manifest)
 
 
-def _stored_manifest(store: Store) -> Manifest | None:
-    content = store.read(MANIFEST)
-    return None if content is None else Manifest.from_bytes(content, source=store.describe(MANIFEST))
+def _stored_manifest(storage: Storage) -> Manifest | None:
+    content = storage.read(MANIFEST)
+    return None if content is None else Manifest.from_bytes(content, source=storage.describe(MANIFEST))
 
 
-def _sorted_out(store: Store, manifest: Manifest) -> Manifest:
+def _sorted_out(storage: Storage, manifest: Manifest) -> Manifest:
     """The manifest with the files as they are: those of a write that was cut off are as before, or as it announced them."""
     partitions = dict(manifest.files)
     for path, announced in manifest.pending.items():
-        written = store.read(path)
+        written = storage.read(path)
         if written is not None and digest(written) == announced.sha256:
             partitions[path] = announced
     return Manifest(partitions, {}, manifest.sources)

@@ -74,14 +74,14 @@ def check_catalog(root: str | Path) -> list[FileReport]:
     catalog = Catalog.open(root)
     partitions = catalog.all_partitions()
     known = {MANIFEST, *(partition.path for partition in partitions)}
-    strays = [path for path in catalog.store.list() if path not in known]
+    strays = [path for path in catalog.storage.list_files() if path not in known]
     reports: list[FileReport] = []
     for (_, timeframe), series in groupby(partitions, key=lambda p: (p.asset, p.timeframe)):
         checked = [_check(catalog, partition) for partition in series]
         reports += [report for report, _ in checked] if timeframe is None else _judge(checked, timeframe)
     problem = "is not in the manifest and is never read; import it, or remove it"
     return reports + [
-        FileReport(path, problem=f"{catalog.store.describe(path)}: {problem}") for path in strays
+        FileReport(path, problem=f"{catalog.storage.describe(path)}: {problem}") for path in strays
     ]
 
 
@@ -106,7 +106,7 @@ def _judge(
 
 def _check(catalog: Catalog, partition: Partition) -> tuple[FileReport, pl.DataFrame | None]:
     """The report of a file without a judgement, and its rows where it can be used."""
-    name = catalog.store.describe(partition.path)
+    name = catalog.storage.describe(partition.path)
     report = FileReport(
         partition.path, partition.rows, to_datetime(partition.start), to_datetime(partition.end)
     )

@@ -96,7 +96,7 @@ def cached_bars(
     found = catalog.fingerprint(asset, timeframe, start, end, funding=funding, origin=begins)
     if found != fingerprint:
         raise FingerprintError(
-            f"{catalog.store.describe()}: the bars of {asset} {timeframe} have fingerprint {found[:12]}, "
+            f"{catalog.storage.describe()}: the bars of {asset} {timeframe} have fingerprint {found[:12]}, "
             f"the work was planned with {fingerprint[:12]}: the data changed meanwhile, or this machine "
             "sees other data; bring the same data here, or start the sweep again"
         )
@@ -126,7 +126,7 @@ def _load(catalog: Catalog, request: _Request, *, keep: bool) -> Bars:
     if frame.is_empty():
         first, end = (iso(to_microseconds(moment)) for moment in catalog.span(asset, source))
         raise CatalogError(
-            f"{catalog.store.describe()}: {asset} has no whole bars of {target} in {window}; there are bars of "
+            f"{catalog.storage.describe()}: {asset} has no whole bars of {target} in {window}; there are bars of "
             f"{source} from {first} to {end}"
         )
     if target != source:
@@ -169,7 +169,7 @@ def _read_stored(catalog: Catalog, asset: str, source: Timeframe, opens: TimeRan
 def _identify_stored(catalog: Catalog, asset: str, source: Timeframe, opens: TimeRange) -> tuple[str, ...]:
     """Return the key under which the stored bars of a window are cached: their catalog, window and files."""
     partitions = catalog.partitions_in(asset, source, opens)
-    return catalog.store.describe(), str(opens), *(f"{p.path} {p.sha256}" for p in partitions)
+    return catalog.storage.describe(), str(opens), *(f"{p.path} {p.sha256}" for p in partitions)
 
 
 # Every timeframe of an asset is built from the same stored bars, which are therefore kept for the latest assets.
@@ -188,7 +188,7 @@ def _funding(catalog: Catalog, bars: Bars) -> np.ndarray:
 
 
 def _rows_of(catalog: Catalog, partition: Partition, window: TimeRange) -> pl.DataFrame:
-    name = catalog.store.describe(partition.path)
+    name = catalog.storage.describe(partition.path)
     content = catalog.read_partition(partition)
     frame = decode(content, partition.schema, source=name, where=window.contains("timestamp"))
     try:

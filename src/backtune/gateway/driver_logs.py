@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from backtune.gateway.problems import without_paths
-from backtune.storage.files import write_atomically
+from backtune.storage.files import write_bytes
 
 _KEPT_BYTES: Final = 1 << 20
 
@@ -32,7 +32,7 @@ class DriverLogs:
             ResultsError: it cannot be written.
         """
         text = self._fetch(submission_id).encode()[-_KEPT_BYTES:]
-        write_atomically(self._path(submission_id), lambda file: file.write(text))
+        write_bytes(self._path(submission_id), text)
         return text.decode(errors="replace")
 
     def read(self, submission_id: str) -> str:

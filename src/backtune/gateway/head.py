@@ -29,6 +29,7 @@ from backtune.errors import ClusterError
 from backtune.gateway.observing.logs import log
 from backtune.spec import base_folder
 from backtune.storage.files import read_json
+from backtune.storage.location import get_local_path
 
 _STORE_BYTES: Final = 128 * 2**20
 _START_SECONDS: Final = 60.0
@@ -169,7 +170,7 @@ class LocalHead:
         with self._log.open("ab") as output:
             # In a session of its own: Ctrl-C is for the gateway, which ends the jobs in order first.
             return subprocess.Popen(  # noqa: S603
-                command, env=environment, cwd=home if isinstance(home, Path) else None, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                command, env=environment, cwd=get_local_path(home), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,
             )  # fmt: skip
 

@@ -17,7 +17,7 @@ from backtune.gateway.problems import Problem, without_paths
 from backtune.gateway.records.values import JobRecord
 from backtune.gateway.settings import Settings
 from backtune.spec import base_folder
-from backtune.storage.files import write_atomically
+from backtune.storage.files import write_bytes
 
 MEDIA_TYPES: Final[dict[str, str]] = {
     "json": "application/json",
@@ -138,4 +138,4 @@ def _taken(path: Path) -> bytes:
 
 
 def _keep(path: Path, content: bytes) -> None:
-    write_atomically(path, lambda file: file.write(content))
+    write_bytes(path, content)

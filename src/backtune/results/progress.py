@@ -15,8 +15,9 @@ from backtune.results.permuted_searches.permuted_folder import PermutedSearchCou
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.space import Params
 from backtune.spec import Objective
-from backtune.storage.files import Stamp, names_in, read_bytes, stamps_below
+from backtune.storage.files import list_names, list_stamps, read_bytes
 from backtune.storage.location import Location
+from backtune.storage.storage import Stamp
 
 _SEGMENT = re.compile(r"\d+-\d+\.parquet")
 
@@ -63,7 +64,7 @@ class ProgressReader:
 
     def read(self) -> Progress:
         """The progress now."""
-        for name, stamp in stamps_below(self._run.folder / "studies", self._waiting.keys()):
+        for name, stamp in list_stamps(self._run.folder / "studies", self._waiting.keys()):
             seen = self._waiting[name]
             if seen.has_changed(stamp) and self._is_done(seen):
                 del self._waiting[name]
@@ -83,7 +84,9 @@ class ProgressReader:
 
     def _is_done(self, seen: _Seen) -> bool:
         folder = self._run.study_folder(seen.study.id)
-        fresh = [name for name in names_in(folder) if _SEGMENT.fullmatch(name) and name not in seen.segments]
+        fresh = [
+            name for name in list_names(folder) if _SEGMENT.fullmatch(name) and name not in seen.segments
+        ]
         self._count(seen, fresh)
         summary = self._run.read_summary(seen.study)
         if summary is not None and summary.winners and summary.n_trials >= seen.n_trials:

@@ -9,8 +9,8 @@ from backtune.errors import ResultsError
 from backtune.results.log.segments import count_trials, read_log, write_segment
 from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import base_folder
-from backtune.storage.files import names_in, written_at
-from backtune.storage.location import Location, joined
+from backtune.storage.files import list_names, read_write_time
+from backtune.storage.location import Location, resolve_location
 
 # A part of the path of the copy of a job's working directory that Ray makes and deletes.
 _RAY_COPY = "working_dir_files"
@@ -22,7 +22,7 @@ def locate_runs_folder() -> Location:
     Raises:
         ResultsError: that would be inside a Ray job's temporary copy of its working directory.
     """
-    runs = joined(base_folder(), os.environ.get("BACKTUNE_RUNS") or "runs")
+    runs = resolve_location(base_folder(), os.environ.get("BACKTUNE_RUNS") or "runs")
     if _RAY_COPY in runs.parts:
         raise ResultsError(
             f"{runs}: Ray deletes this copy of the working directory; set BACKTUNE_RUNS for the job or the cluster, "
@@ -47,9 +47,9 @@ def adopt_repeated_studies(run: StoredSweep) -> None:
 def find_study_folders(runs: Location, names: Collection[str]) -> dict[str, Location]:
     """The folders of these studies in all sweeps of a runs folder; of each the one with the most trials."""
     found: dict[str, Location] = {}
-    for sweep in names_in(runs) if names else ():
+    for sweep in list_names(runs) if names else ():
         studies = runs / sweep / "studies"
-        for name in set(names).intersection(names_in(studies)):
+        for name in set(names).intersection(list_names(studies)):
             if name not in found or count_trials(studies / name) > count_trials(found[name]):
                 found[name] = studies / name
     return found
@@ -57,6 +57,6 @@ def find_study_folders(runs: Location, names: Collection[str]) -> dict[str, Loca
 
 def list_sweeps(root: Location) -> list[StoredSweep]:
     """All sweeps in a runs folder, latest first."""
-    written = {name: written_at(root / name / "sweep.json") for name in names_in(root)}
+    written = {name: read_write_time(root / name / "sweep.json") for name in list_names(root)}
     found = sorted((moment, name) for name, moment in written.items() if moment is not None)
     return [StoredSweep.open(root / name) for _, name in reversed(found)]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -17,13 +15,18 @@ from backtune.results.log.segments import read_log
 from backtune.results.log.summary import StudySummary
 from backtune.space import Space, parse_space
 from backtune.spec import Objective, SweepSpec
-from backtune.storage.files import names_in, read_json, remove_leftovers, write_atomically
-from backtune.storage.location import Location, S3Path, location
+from backtune.storage.files import (
+    hold_file,
+    is_file_held,
+    list_names,
+    read_json,
+    remove_leftovers,
+    write_bytes,
+)
+from backtune.storage.location import Location, parse_location
 from backtune.validation.folds import Fold
 
 _LOCK = ".lock"
-_TRIES_TO_HOLD: Final = 5
-_BETWEEN_TRIES_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ class StoredSweep:
         Raises:
             ResultsError: There is no sweep in the folder.
         """
-        folder = location(folder)
+        folder = parse_location(folder)
         content = read_json(folder / "sweep.json")
         if content is None:
             raise ResultsError(
@@ -164,11 +167,11 @@ class StoredSweep:
         text = (
             f'{json.dumps(head, indent=2, allow_nan=False)[:-2]},\n  "studies": [\n    {studies}\n  ]\n}}\n'
         )
-        write_atomically(self.folder / "sweep.json", lambda file: file.write(text.encode()))
+        write_bytes(self.folder / "sweep.json", text.encode())
 
     def list_started_studies(self) -> list[str]:
         """Return the ids of all studies that were started, of this plan or an earlier one."""
-        return names_in(self.folder / "studies")
+        return list_names(self.folder / "studies")
 
     def study_folder(self, study_id: str) -> Location:
         """Return the folder of a study."""
@@ -197,7 +200,7 @@ class StoredSweep:
             ResultsError: Another driver holds the folder, or it cannot be written.
         """
         try:
-            with _held(self.folder):
+            with hold_file(self.folder / _LOCK):
                 remove_leftovers(self.folder)
                 yield
         except BlockingIOError:
@@ -210,43 +213,6 @@ class StoredSweep:
             ) from error
 
 
-@contextmanager
-def _held(folder: Location) -> Iterator[None]:
-    if isinstance(folder, S3Path):
-        from backtune.storage.lease import leased
-
-        with leased(folder / _LOCK):
-            yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("w") as file:
-        _hold(file)
-        yield
-
-
-def _hold(file: IO[str]) -> None:
-    """Lock a file, trying for a moment: :func:`is_driven` of another process locks it for the time of its question."""
-    for _ in range(_TRIES_TO_HOLD):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_BETWEEN_TRIES_SECONDS)
-        else:
-            return
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 def is_driven(folder: Location) -> bool:
-    """Tell whether a driver holds a sweep's folder now; in S3, now or a moment ago."""
-    if isinstance(folder, S3Path):
-        from backtune.storage.lease import is_leased
-
-        return is_leased(folder / _LOCK)
-    try:
-        with (folder / _LOCK).open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    """Return whether a driver holds a sweep's folder; in S3 also if it did until a moment ago."""
+    return is_file_held(folder / _LOCK)

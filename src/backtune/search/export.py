@@ -13,7 +13,7 @@ from backtune.search.study_loop.feasibility import name_violations
 from backtune.search.suggesters.optuna import ExportedStudy, ExportedTrial, write_study
 from backtune.space import Space
 from backtune.spec import Constraint
-from backtune.storage.files import names_in, written_at
+from backtune.storage.files import list_names, read_write_time
 from backtune.storage.location import Location
 
 
@@ -78,8 +78,8 @@ def _export_trial(
 def _estimate_ends(folder: Location, durations: Sequence[float]) -> list[datetime]:
     """Return the local time at which each trial ended, from the duration of each trial and the time of the last file."""
     try:
-        segments = [name for name in names_in(folder) if name.endswith(".parquet")]
-        written = max(written_at(folder / name) or 0 for name in segments) * 1e-9
+        segments = [name for name in list_names(folder) if name.endswith(".parquet")]
+        written = max(read_write_time(folder / name) or 0 for name in segments) * 1e-9
     except (OSError, ValueError) as error:
         raise ResultsError(f"{folder}: cannot be read: {error}") from error
     ends: list[datetime] = []

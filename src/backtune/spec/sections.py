@@ -36,7 +36,7 @@ from backtune.space import (
 )
 from backtune.spec.origin import UTC_MIDNIGHT, Origin
 from backtune.spec.timeframe import Timeframe
-from backtune.storage.location import Location, joined, location
+from backtune.storage.location import Location, parse_location, resolve_location
 
 SamplerName = Literal["tpe", "cma-es", "nsga2", "random", "grid", "qmc", "gp"]
 BackendName = Literal["auto", "optuna", "rustuna"]
@@ -139,7 +139,7 @@ class Data(Section):
     @field_validator("root")
     @classmethod
     def _check_root(cls, root: str) -> str:
-        location(root, key="data.root")
+        parse_location(root, key="data.root")
         return root
 
     @field_validator("calendar")
@@ -151,7 +151,7 @@ class Data(Section):
     @property
     def location(self) -> str:
         """The root as an address that holds in any process of this machine; see :func:`base_folder`."""
-        return self.root if "://" in self.root else str(joined(base_folder(), self.root))
+        return self.root if "://" in self.root else str(resolve_location(base_folder(), self.root))
 
     @model_validator(mode="after")
     def _check_order(self) -> Data:
@@ -532,4 +532,4 @@ def base_folder() -> Location:
 
     Ray runs a job in a temporary copy of its working directory, where neither would be found again.
     """
-    return location(os.environ.get("BACKTUNE_HOME") or Path.cwd()).resolve()
+    return parse_location(os.environ.get("BACKTUNE_HOME") or Path.cwd()).resolve()

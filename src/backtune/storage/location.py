@@ -1,4 +1,4 @@
-"""Where data and results live: a path on a disk, or one in a bucket of S3. Names alone; nothing is read or written."""
+"""The name of a place for data and results: a path on a disk, or one in a bucket of S3. Nothing is read or written."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class S3Path:
     """``s3://bucket/key``, joined and taken apart as paths of :mod:`pathlib` are.
 
     Attributes:
-        bucket: its name.
-        parts: of the key, the text between its slashes; empty for the bucket itself.
+        bucket: The name of the bucket.
+        parts: The parts of the key between its slashes; empty for the bucket itself.
     """
 
     bucket: str
@@ -26,13 +26,14 @@ class S3Path:
 
     @classmethod
     def parse(cls, text: str, *, key: str = "") -> Self:
-        """From ``s3://bucket/key``.
+        """Parse ``s3://bucket/key``.
 
         Args:
-            key: where it stands, for messages.
+            text: The address.
+            key: The key of the spec that holds the address, for messages.
 
         Raises:
-            SpecError: it names no bucket, or has keys in it.
+            SpecError: The address names no bucket, or holds an access key.
         """
         bucket, *parts = text.removeprefix(_SCHEME).split("/")
         if "@" in bucket:
@@ -64,28 +65,38 @@ class S3Path:
         return S3Path(self.bucket, self.parts[:-1])
 
     def resolve(self) -> S3Path:
-        """The path itself, which means the same everywhere."""
+        """Return the path itself, which means the same everywhere."""
         return self
 
 
 Location = Path | S3Path
 
 
-def location(text: str | Location, *, key: str = "") -> Location:
-    """A folder or file by the name that a user gives.
+def parse_location(text: str | Location, *, key: str = "") -> Location:
+    """Return the location of a folder or file by the name that a user gives.
 
     Args:
-        key: where it stands, for messages.
+        text: A path, or ``s3://bucket/key``; a location is returned as it is.
+        key: The key of the spec that holds the name, for messages.
 
     Raises:
-        SpecError: it is neither a path nor ``s3://bucket/key``.
+        SpecError: The name is neither.
     """
     if isinstance(text, str):
         return S3Path.parse(text, key=key) if "://" in text else Path(text)
     return text
 
 
-def joined(base: Location, text: str | Location) -> Location:
-    """The same, where a relative path starts at ``base``."""
-    found = location(text)
+def resolve_location(base: Location, text: str | Location) -> Location:
+    """Return the location that a name stands for, where a relative path starts at ``base``.
+
+    Raises:
+        SpecError: The name is neither a path nor ``s3://bucket/key``.
+    """
+    found = parse_location(text)
     return found if isinstance(found, S3Path) or found.is_absolute() else base / found
+
+
+def get_local_path(parse_location: Location) -> Path | None:
+    """Return the path of a location on a disk, or None where the location is in a bucket."""
+    return parse_location if isinstance(parse_location, Path) else None

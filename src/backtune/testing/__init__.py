@@ -10,9 +10,12 @@ A suite is a class of tests. Subclass it in a test module and say what is tested
 
 import pytest
 
-pytest.register_assert_rewrite("backtune.testing.strategies", "backtune.testing.suggesters")
+pytest.register_assert_rewrite(
+    "backtune.testing.storages", "backtune.testing.strategies", "backtune.testing.suggesters"
+)
 
+from backtune.testing.storages import StorageSuite  # noqa: E402 - asserts are rewritten on import
 from backtune.testing.strategies import StrategySuite  # noqa: E402 - asserts are rewritten on import
 from backtune.testing.suggesters import SuggesterSuite  # noqa: E402
 
-__all__ = ["StrategySuite", "SuggesterSuite"]
+__all__ = ["StorageSuite", "StrategySuite", "SuggesterSuite"]

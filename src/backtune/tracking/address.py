@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from backtune.errors import TrackingError
 from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import hash_content
-from backtune.storage.location import Location, S3Path
+from backtune.storage.location import Location, get_local_path
 
 _SQLITE = "sqlite:///"
 _LOCK_SECONDS = 5.0
@@ -40,7 +40,7 @@ def sqlite_uri(runs: Location) -> str:
     Raises:
         TrackingError: that is in S3.
     """
-    if isinstance(runs, S3Path):
+    if get_local_path(runs) is None:
         raise TrackingError(
             f"{runs}: a bucket holds no tracking database; name an MLflow server in tracking.uri of the spec or "
             "in MLFLOW_TRACKING_URI, or run with --no-tracking"
@@ -57,8 +57,9 @@ def scratch(folder: Location, name: str) -> Path:
     """A place on this machine's disk for what a projection keeps while it works: in ``folder``, or where that is in S3 beside
     other temporary files. Always the same one.
     """
-    if isinstance(folder, Path):
-        return folder / name
+    local = get_local_path(folder)
+    if local is not None:
+        return local / name
     return Path(tempfile.gettempdir()) / f"backtune-{os.getuid()}-{hash_content(str(folder))[:12]}{name}"
 
 

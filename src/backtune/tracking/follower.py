@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from backtune.errors import BacktuneError
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
-from backtune.storage.files import stamp_of
+from backtune.storage.files import read_stamp
 from backtune.tracking.sync import Tracker
 
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -83,4 +83,4 @@ def _in_short(problems: Sequence[str]) -> str | None:
 
 def _stamp(run: StoredSweep, study: StoredStudy) -> _Stamp:
     """When the study and the other islands of its search were summed up; None for one that was not."""
-    return tuple(stamp_of(run.study_folder(name) / "summary.json") for name in (study.id, *study.peers))
+    return tuple(read_stamp(run.study_folder(name) / "summary.json") for name in (study.id, *study.peers))

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from backtune.errors import TrackingError
 from backtune.results.stored_sweep import StoredSweep
-from backtune.storage.location import Location
+from backtune.storage.location import Location, get_local_path
 from backtune.tracking.address import is_server, scratch
 from backtune.tracking.leading_view import experiment_tags
 from backtune.tracking.records import Bars, Record, RefusedError
@@ -243,7 +243,10 @@ class Place:
         name, tags = self._run.name, experiment_tags(self._run)
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            address = artifacts.as_uri() if isinstance(artifacts, Path) else artifacts and str(artifacts)
+            local = None if artifacts is None else get_local_path(artifacts)
+            address = str(artifacts) if artifacts is not None else None
+            if local is not None:
+                address = local.as_uri()
             return str(self._client.create_experiment(name, address, tags))
         if experiment.lifecycle_stage != "active":
             raise TrackingError(

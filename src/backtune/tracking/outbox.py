@@ -15,7 +15,7 @@ from backtune.results.log.segments import read_log
 from backtune.results.log.summary import StudySummary
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.spec import hash_content
-from backtune.storage.files import written_at
+from backtune.storage.files import read_write_time
 from backtune.storage.location import Location
 from backtune.tracking.artifacts import put_report, put_spec, put_study_files
 from backtune.tracking.mlflow import SWEEP, Entry, Place
@@ -180,4 +180,4 @@ class Outbox:
 
 def _milliseconds(path: Location) -> int:
     """When a file was written, 0 where there is none."""
-    return (written_at(path) or 0) // 1_000_000
+    return (read_write_time(path) or 0) // 1_000_000

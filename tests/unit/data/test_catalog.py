@@ -12,7 +12,7 @@ from backtune.data.catalog import Catalog
 from backtune.data.load import load_bars
 from backtune.data.manifest import MANIFEST, Manifest
 from backtune.errors import BarsError, CatalogError, FingerprintError
-from backtune.storage.store import LocalStore
+from backtune.storage.local_folder import LocalFolder
 
 PATH_2018 = "asset=BTCUSD/timeframe=1m/year=2018/bars.parquet"
 YEAR_END = range(525_600 - 60, 525_600 + 60)  # an hour before and one after the end of 2018
@@ -223,15 +223,15 @@ def test_power_cut_leaves_a_catalog_that_reads(monkeypatch, root, make_frame, wr
     new = make_frame(YEAR_END).with_columns(volume=pl.lit(2.0))
     if not fresh:
         Catalog.open_or_create(root).write("BTCUSD", "1m", make_frame(YEAR_END))
-    writes, write = [], LocalStore.write
+    writes, write = [], LocalFolder.write
 
-    def failing(self: LocalStore, path: str, content: bytes) -> None:
+    def failing(self: LocalFolder, path: str, content: bytes, **options: bool) -> None:
         writes.append(path)
         if len(writes) > writes_that_succeed:
             raise _PowerCutError
-        write(self, path, content)
+        write(self, path, content, **options)
 
-    monkeypatch.setattr(LocalStore, "write", failing)
+    monkeypatch.setattr(LocalFolder, "write", failing)
     if writes_that_succeed < 4:
         with pytest.raises(_PowerCutError):
             Catalog.open_or_create(root).write("BTCUSD", "1m", new, replace=True)
@@ -252,20 +252,20 @@ def test_power_cut_leaves_a_catalog_that_reads(monkeypatch, root, make_frame, wr
 def test_what_a_kill_left_is_settled(monkeypatch, root, tmp_path, make_frame):
     whole = make_frame(YEAR_END)
     Catalog.open_or_create(tmp_path / "at once").write("BTCUSD", "1m", whole)
-    write = LocalStore.write
+    write = LocalFolder.write
 
-    def killed_at_the_record(self: LocalStore, path: str, content: bytes) -> None:
+    def killed_at_the_record(self: LocalFolder, path: str, content: bytes, **options: bool) -> None:
         if path == MANIFEST and b"pending" not in content:
             raise _PowerCutError
-        write(self, path, content)
+        write(self, path, content, **options)
 
-    monkeypatch.setattr(LocalStore, "write", killed_at_the_record)
+    monkeypatch.setattr(LocalFolder, "write", killed_at_the_record)
     with pytest.raises(_PowerCutError):
         Catalog.open_or_create(root).write("BTCUSD", "1m", whole)
     monkeypatch.undo()
     half_written = [
-        root / f".{MANIFEST}.0123.tmp",
-        *(f.with_name(".bars.parquet.0123.tmp") for f in root.rglob("bars.parquet")),
+        root / ".0123.part",
+        *(f.with_name(".0123.part") for f in root.rglob("bars.parquet")),
     ]
     for file in half_written:
         file.write_bytes(b"half")

@@ -7,7 +7,7 @@ import pytest
 from backtune.errors import SpecError
 from backtune.results.runs_folder import locate_runs_folder
 from backtune.spec import Data, base_folder
-from backtune.storage.location import S3Path, joined, location
+from backtune.storage.location import S3Path, parse_location, resolve_location
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from backtune.storage.location import S3Path, joined, location
     ],
 )
 def test_a_name_in_s3_has_a_bucket_and_a_key(text, bucket, key):
-    path = location(text)
+    path = parse_location(text)
     assert isinstance(path, S3Path)
     assert (path.bucket, path.key) == (bucket, key)
     assert str(path) == f"s3://{bucket}/{key}".rstrip("/")
@@ -31,7 +31,7 @@ def test_a_name_in_s3_has_a_bucket_and_a_key(text, bucket, key):
 @pytest.mark.parametrize("text", ["s3://", "s3:///key", "gs://bucket/key", "https://bucket/key", "://"])
 def test_what_is_no_place_is_refused(text):
     with pytest.raises(SpecError, match="is not a place; write a folder, or s3://bucket/prefix"):
-        location(text)
+        parse_location(text)
 
 
 def test_keys_in_an_address_are_refused_and_not_repeated():
@@ -43,13 +43,13 @@ def test_keys_in_an_address_are_refused_and_not_repeated():
 
 
 def test_it_is_taken_apart_as_a_path_is():
-    path = location("s3://bucket/runs") / "sweep" / "studies/one"
+    path = parse_location("s3://bucket/runs") / "sweep" / "studies/one"
     assert str(path) == "s3://bucket/runs/sweep/studies/one"
     assert path.name == "one"
     assert str(path.parent.parent) == "s3://bucket/runs/sweep"
-    assert location("s3://bucket").parent == location("s3://bucket")
-    assert location("s3://bucket").name == ""
-    assert hash(path) == hash(location(str(path)))
+    assert parse_location("s3://bucket").parent == parse_location("s3://bucket")
+    assert parse_location("s3://bucket").name == ""
+    assert hash(path) == hash(parse_location(str(path)))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_it_is_taken_apart_as_a_path_is():
     ],
 )
 def test_relative_places_start_at_the_base(base, text, whole):
-    assert str(joined(location(base), text)) == whole
+    assert str(resolve_location(parse_location(base), text)) == whole
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ class StoredRows:
 
     def _rows_of(self, partition: Partition, window: TimeRange) -> pl.DataFrame:
         content = self.catalog.read_partition(partition)
-        name = self.catalog.store.describe(partition.path)
+        name = self.catalog.storage.describe(partition.path)
         return decode(content, partition.schema, source=name, where=window.contains("timestamp"))
 
 

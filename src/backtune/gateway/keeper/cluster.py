@@ -11,7 +11,7 @@ from backtune.gateway.settings import Settings
 from backtune.results.start_outcome import START_VARIABLE
 from backtune.spec import base_folder
 from backtune.spec.documents import to_yaml
-from backtune.storage.files import write_atomically
+from backtune.storage.files import write_bytes
 
 REQUEST_ID: Final = "BACKTUNE_REQUEST_ID"
 _STOP_SECONDS: Final = "30"
@@ -51,7 +51,7 @@ class Cluster:
         The spec goes by a file in the runs folder: nothing of a user's gets near the shell.
         """
         name = f"specs/{record.id}.yaml"
-        write_atomically(self._settings.own_folder / name, lambda file: file.write(to_yaml(spec).encode()))
+        write_bytes(self._settings.own_folder / name, to_yaml(spec).encode())
         return self._jobs.submit(
             f'python -m backtune run "$BACKTUNE_RUNS/.gateway/{name}"',
             environment={

@@ -10,7 +10,7 @@ from backtune.results.log.segments import count_trials
 from backtune.results.log.summary import StudySummary
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.spec import Objective
-from backtune.storage.files import names_in, read_json, write_json
+from backtune.storage.files import list_names, read_json, write_json
 from backtune.storage.location import Location
 from backtune.validation.permutation import compute_permutation_p_value
 
@@ -144,7 +144,7 @@ def adopt_permuted_bests(
     """
     runs, budget = run.folder.parent, read_permuted_bests(run, islands).n_trials
     found: dict[int, float | None] = {}
-    for sweep in sorted(names_in(runs)):
+    for sweep in sorted(list_names(runs)):
         kept = PermutedBests.read(runs / sweep / "studies" / islands[0].search_id, budget).best
         found |= {number: kept[number] for number in numbers if number in kept}
     if found:

@@ -11,15 +11,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtune.errors import ResultsError
 from backtune.results.log.segments import count_trials, count_trials_below
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.spec import base_folder, hash_content
-from backtune.storage.files import names_in, read_json
-from backtune.storage.location import Location, S3Path, joined, location
+from backtune.storage.files import list_names, read_json
+from backtune.storage.location import Location, get_local_path, parse_location, resolve_location
 from backtune.validation.folds import TimeWindow
 
 _NOT_COUNTED = "the trials of the sweep that it began with are not counted"
@@ -142,7 +141,7 @@ class RelatedStudyFinder:
         missing: dict[str, None] = {}
         for island in islands:
             for source in island.sources:
-                folder = location(source["sweep"])
+                folder = parse_location(source["sweep"])
                 # Where it was, or beside this sweep, if the runs folder has moved.
                 homes = [home / "studies" for home in (folder, self._folder.parent / folder.name)]
                 name, train = source["study"], source["train"]
@@ -158,8 +157,6 @@ class RelatedStudyFinder:
         return places, list(missing)
 
     def _count_trials(self, studies: Location, name: str) -> int:
-        if not isinstance(studies, S3Path):
-            return count_trials(studies / name)
         # One listing for all studies of a sweep, instead of one for each.
         if studies not in self._counts:
             self._counts[studies] = count_trials_below(studies)
@@ -167,8 +164,8 @@ class RelatedStudyFinder:
 
     @property
     def _folder(self) -> Location:
-        folder = self._run.folder
-        return folder.absolute() if isinstance(folder, Path) else folder
+        local = get_local_path(self._run.folder)
+        return self._run.folder if local is None else local.absolute()
 
     @cached_property
     def _runs_folder(self) -> _RunsFolder:
@@ -177,7 +174,7 @@ class RelatedStudyFinder:
         runs = self._folder.parent
         root = self._run.spec.data.location
         prints = {entry.data_fingerprint for entry in self._run.studies}
-        for sweep in sorted(set(names_in(runs)) - {self._folder.name}):
+        for sweep in sorted(set(list_names(runs)) - {self._folder.name}):
             names = {
                 name: match[1]
                 for name in _study_names(runs / sweep)
@@ -190,8 +187,8 @@ class RelatedStudyFinder:
 
 def _study_names(sweep: Location) -> Iterator[str]:
     try:
-        yield from names_in(sweep / "studies")
-    except OSError:
+        yield from list_names(sweep / "studies")
+    except ResultsError:
         # A folder of somebody else, beside a sweep that lies in no runs folder.
         return
 
@@ -204,7 +201,7 @@ class _Bars(NamedTuple):
 
 
 def _catalog_of(spec: Mapping[str, Any]) -> str:
-    return str(joined(base_folder(), str(spec.get("data", {}).get("root", ""))))
+    return str(resolve_location(base_folder(), str(spec.get("data", {}).get("root", ""))))
 
 
 def _read_sweep(folder: Location, names: dict[str, str], found: _RunsFolder, bars: _Bars) -> None:

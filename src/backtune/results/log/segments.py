@@ -20,8 +20,8 @@ from backtune.results.trial import Trial
 from backtune.simulation.metrics import METRICS
 from backtune.simulation.types import N_BLOCKS
 from backtune.space import Parameter, Space, Value
-from backtune.storage.files import names_in, paths_below, read_bytes, remove, write_atomically
-from backtune.storage.location import Location, S3Path
+from backtune.storage.files import list_files, list_names, read_bytes, remove_file, write_atomically
+from backtune.storage.location import Location
 
 _NAME = re.compile(r"(\d+)-(\d+)\.parquet")
 _COLUMN_TYPES: dict[type, pl.DataType] = {
@@ -76,7 +76,7 @@ class TrialLog:
         whole = write_segment(self._folder, frame)
         for piece in pieces:
             if piece != whole:
-                remove(piece)
+                remove_file(piece)
 
     def _trials(self, frame: pl.DataFrame) -> list[Trial]:
         blocks = extract_block_moments(frame)
@@ -148,7 +148,7 @@ def write_segment(folder: Location, frame: pl.DataFrame) -> Location:
 
 def count_trials(folder: Location) -> int:
     """How many trials there are, from the names of the segments alone."""
-    found = map(_NAME.fullmatch, names_in(folder))
+    found = map(_NAME.fullmatch, list_names(folder))
     return max((int(match[2]) + 1 for match in found if match), default=0)
 
 
@@ -159,8 +159,9 @@ def count_trials_below(studies: Location) -> dict[str, int]:
         ResultsError: S3 does not answer.
     """
     counts: dict[str, int] = {}
-    for name, files in paths_below(studies):
-        match = _NAME.fullmatch(files)
+    for path in list_files(studies):
+        name, _, file = path.partition("/")
+        match = _NAME.fullmatch(file)
         if match:
             counts[name] = max(counts.get(name, 0), int(match[2]) + 1)
     return counts
@@ -205,13 +206,11 @@ def decode_param_columns(log: pl.DataFrame, space: Space) -> dict[str, list[Valu
 
 
 def _segments(folder: Location) -> list[Location]:
-    found = [match for name in names_in(folder) if (match := _NAME.fullmatch(name))]
+    found = [match for name in list_names(folder) if (match := _NAME.fullmatch(name))]
     return [folder / match[0] for match in sorted(found, key=lambda match: (int(match[1]), -int(match[2])))]
 
 
 def _frame(path: Location) -> pl.DataFrame:
-    if not isinstance(path, S3Path):
-        return pl.read_parquet(path)
     content = read_bytes(path)
     if content is None:
         raise FileNotFoundError

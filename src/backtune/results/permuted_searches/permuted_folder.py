@@ -15,13 +15,13 @@ from backtune.results.log.summary import StudySummary
 from backtune.results.permuted_searches.missing_permutations import list_missing_permutations
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.storage.files import (
-    names_in,
+    list_names,
+    list_stamps,
     read_json,
-    remove,
+    read_stamp,
+    remove_file,
     remove_folder,
-    stamp_of,
-    stamps_below,
-    write_atomically,
+    write_bytes,
 )
 from backtune.storage.location import Location
 
@@ -56,7 +56,7 @@ def write_permuted_plan(run: StoredSweep, entries: Sequence[StoredPermutedSearch
         ResultsError: The folder cannot be written.
     """
     text = json.dumps([entry.studies for entry in entries])
-    write_atomically(locate_permuted_folder(run) / _PLAN, lambda file: file.write(text.encode()))
+    write_bytes(locate_permuted_folder(run) / _PLAN, text.encode())
 
 
 def remove_permuted_plan(run: StoredSweep) -> None:
@@ -66,7 +66,7 @@ def remove_permuted_plan(run: StoredSweep) -> None:
         ResultsError: S3 refuses it.
         OSError: The disk does.
     """
-    remove(locate_permuted_folder(run) / _PLAN)
+    remove_file(locate_permuted_folder(run) / _PLAN)
 
 
 def save_finished_searches(
@@ -78,7 +78,7 @@ def save_finished_searches(
         ResultsError: A file cannot be read or written.
     """
     folder = locate_permuted_folder(run)
-    started = set(names_in(folder))
+    started = set(list_names(folder))
     found: dict[str, dict[int, float | None]] = {}
     islands: dict[str, Sequence[StoredStudy]] = {}
     finished, left = [], []
@@ -107,8 +107,8 @@ def remove_permuted_folder(run: StoredSweep) -> None:
     """
     folder = locate_permuted_folder(run)
     if not list_missing_permutations(run):
-        remove(folder / _PLAN)
-        for name in names_in(folder):
+        remove_file(folder / _PLAN)
+        for name in list_names(folder):
             remove_folder(folder / name)
         remove_folder(folder)
 
@@ -120,7 +120,9 @@ def list_failed_permutations(run: StoredSweep) -> dict[str, str]:
         ResultsError: A file cannot be read.
     """
     folder = locate_permuted_folder(run)
-    summaries = {name: StudySummary.read(folder / name) for name in sorted(names_in(folder)) if name != _PLAN}
+    summaries = {
+        name: StudySummary.read(folder / name) for name in sorted(list_names(folder)) if name != _PLAN
+    }
     return {name: summary.failure for name, summary in summaries.items() if summary and summary.failure}
 
 
@@ -137,7 +139,7 @@ class PermutedSearchCounter:
     def count(self) -> tuple[int, int]:
         """Return how many permuted searches of this start are finished, and how many there are; zeros before they are planned."""
         self._read_plan()
-        for name, _ in list(stamps_below(self._folder, self._waiting)) if self._waiting else ():
+        for name, _ in list(list_stamps(self._folder, self._waiting)) if self._waiting else ():
             summary = StudySummary.read(self._folder / name)
             if summary is not None and (summary.is_over or summary.state == "failed"):
                 self._waiting.discard(name)
@@ -145,7 +147,7 @@ class PermutedSearchCounter:
         return self._left.count(0), len(self._left)
 
     def _read_plan(self) -> None:
-        stamp = stamp_of(self._folder / _PLAN)
+        stamp = read_stamp(self._folder / _PLAN)
         if stamp in (None, self._plan):
             return
         plan = read_json(self._folder / _PLAN) or []

@@ -11,9 +11,9 @@ from backtune.errors import CatalogError, ResultsError
 from backtune.results.stored_sweep import StoredSweep
 from backtune.search.planning.results_version import shared_results_version
 from backtune.spec import SweepSpec
-from backtune.storage.files import read_bytes, remove, write_atomically
+from backtune.storage.files import read_bytes, remove_file, write_bytes
 from backtune.storage.location import Location
-from backtune.storage.store import open_store
+from backtune.storage.storage import open_storage
 
 _MANIFEST, _SWEEP = "manifest.json", "sweep.json"
 _passed: set[NodeCheck] = set()
@@ -48,7 +48,7 @@ class NodeCheck:
             ResultsError: The driver cannot read the results.
         """
         data, folder = spec.data.location, run.folder.resolve()
-        manifest, sweep = open_store(data).read(_MANIFEST), read_bytes(folder / _SWEEP)
+        manifest, sweep = open_storage(data).read(_MANIFEST), read_bytes(folder / _SWEEP)
         return cls(data, _digest(manifest), folder, _digest(sweep), run.version, shared_results_version())
 
     def find_differences(self) -> list[str]:
@@ -70,7 +70,7 @@ class NodeCheck:
     def _compare_data(self) -> list[str]:
         place = f"data root {self.data}"
         try:
-            manifest = open_store(self.data).read(_MANIFEST)
+            manifest = open_storage(self.data).read(_MANIFEST)
         except CatalogError as error:
             return [f"{place}: {error}"]
         return _compare_file(place, _MANIFEST, manifest, self.manifest)
@@ -83,8 +83,8 @@ class NodeCheck:
             if not differences:
                 # The next driver removes files of such a name, in case this process is ended here.
                 probe = self.folder / f".{secrets.token_hex(8)}.part"
-                write_atomically(probe, lambda _: None)
-                remove(probe)
+                write_bytes(probe, b"")
+                remove_file(probe)
         except (ResultsError, OSError) as error:
             return [f"{place}: {error}"]
         return differences

@@ -12,8 +12,8 @@ from backtune.results.log.segments import count_trials
 from backtune.results.log.summary import SUMMARY_FILE, StudySummary
 from backtune.search.study_loop.crash_guard import DeathNote, note_death
 from backtune.search.study_loop.study import Stop, Study, run_study
-from backtune.storage.files import exists, names_in, remove, touch
-from backtune.storage.location import Location, S3Path
+from backtune.storage.files import is_file, list_names, remove_file, write_bytes
+from backtune.storage.location import Location, get_local_path
 
 Unit = Sequence[Study]
 
@@ -37,17 +37,17 @@ class StopFlag:
     deadline: float | None
 
     def __call__(self) -> bool:
-        return self.is_out_of_time or exists(self.file)
+        return self.is_out_of_time or is_file(self.file)
 
     @property
     def is_out_of_time(self) -> bool:
         return self.deadline is not None and time.time() >= self.deadline
 
     def set(self) -> None:
-        touch(self.file)
+        write_bytes(self.file, b"")
 
     def clear(self) -> None:
-        remove(self.file)
+        remove_file(self.file)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class ThrottledStop:
 
     def __init__(self, context: UnitContext) -> None:
         self._stop = context.stop
-        is_remote = isinstance(context.folder, S3Path)
+        is_remote = get_local_path(context.folder) is None
         self._seconds = _S3_STOP_CHECK_SECONDS if is_remote else _STOP_CHECK_SECONDS
         self._next = 0.0
         self._answer = False
@@ -128,9 +128,9 @@ def _drop_trials(study: Study, context: UnitContext) -> None:
     summaries = [StudySummary.read(folder) for folder in folders]
     if all(summary is not None and summary.is_over for summary in summaries):
         for folder in folders:
-            for name in names_in(folder):
+            for name in list_names(folder):
                 if name != SUMMARY_FILE:
-                    remove(folder / name)
+                    remove_file(folder / name)
 
 
 def _run_islands(islands: Unit, context: UnitContext) -> bool:

@@ -19,7 +19,7 @@ from backtune.search.suggesters.samplers import describe_backend, make_suggester
 from backtune.space import Params, Space
 from backtune.spec import SweepSpec, hash_content
 from backtune.spec.origin import Origin
-from backtune.storage.location import Location, location
+from backtune.storage.location import Location, parse_location
 from backtune.strategy.registry import StrategyRef
 from backtune.validation.folds import Fold
 
@@ -73,7 +73,7 @@ def describe_sweep(
 ) -> StoredSweep:
     """Return the folder of a sweep in the runs folder, whether it exists or not. Nothing is written."""
     return StoredSweep(
-        folder=location(runs if runs is not None else locate_runs_folder()) / spec.id,
+        folder=parse_location(runs if runs is not None else locate_runs_folder()) / spec.id,
         sweep_id=spec.id,
         name=spec.name,
         spec=spec,

@@ -16,7 +16,7 @@ from backtune.errors import StrategyError
 from backtune.results.trial import Trial
 from backtune.search.study_loop.evaluator import Evaluator, NumberedCandidate
 from backtune.search.study_loop.segment_writer import SegmentWriter
-from backtune.storage.files import read_json, remove, write_json
+from backtune.storage.files import read_json, remove_file, write_json
 from backtune.storage.location import Location
 
 _FILE = ".deaths.json"
@@ -113,7 +113,7 @@ class DeathWatch:
     def end(self) -> None:
         """Remove the note: the study is finished, or past the candidate at which a worker died."""
         self._note = None
-        remove(self._folder / _FILE)
+        remove_file(self._folder / _FILE)
 
 
 @dataclass(frozen=True)

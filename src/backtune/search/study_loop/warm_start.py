@@ -13,8 +13,8 @@ from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.search.suggesters.space_encoding import SpaceEncoding
 from backtune.space import Params, Space
 from backtune.spec import base_folder
-from backtune.storage.files import exists
-from backtune.storage.location import Location, joined
+from backtune.storage.files import is_file
+from backtune.storage.location import Location, resolve_location
 from backtune.validation.folds import Fold, TimeWindow
 
 _KEY = "search.warm_start"
@@ -27,11 +27,11 @@ def open_earlier_sweep(name: str, runs: Location | None = None) -> StoredSweep:
     Raises:
         SpecError: There is no such sweep, or it cannot be read.
     """
-    folders = [joined(base_folder(), name)]
+    folders = [resolve_location(base_folder(), name)]
     if "/" not in name:
         folders.append((runs if runs is not None else locate_runs_folder()) / name)
     for folder in folders:
-        if exists(folder / "sweep.json"):
+        if is_file(folder / "sweep.json"):
             try:
                 return StoredSweep.open(folder)
             except (ResultsError, KeyError, TypeError) as error:
