@@ -83,6 +83,8 @@ def _describe_objective(objective: Objective) -> str:
 def _data(content: Content) -> str:
     """Return the first and the last day of any study's bars."""
     spans = [entry.span for entry in content.run.studies]
+    if not spans:
+        return "no study"
     return f"{day(min(span[0] for span in spans))} to {day(max(span[1] for span in spans) - 1)}, UTC"
 
 
