@@ -16,11 +16,11 @@ from sweeps import environment
 
 from backtune.data.synthetic import make_market
 from backtune.gateway.app import create_app
-from backtune.gateway.head import LocalHead
-from backtune.gateway.records.keys import KeyRecords
-from backtune.gateway.records.values import NewJob
-from backtune.gateway.security.keys import Keys
-from backtune.gateway.security.secret import GatewaySecret
+from backtune.gateway.jobs.job_record import NewJob
+from backtune.gateway.keys.records import KeyRecords
+from backtune.gateway.keys.secret import GatewaySecret
+from backtune.gateway.keys.service import KeyService
+from backtune.gateway.local_head import LocalHead
 from backtune.gateway.settings import Limits, Settings
 
 READY = "/api/v1/ready"
@@ -59,21 +59,25 @@ def gateway(address, market, tmp_path):
     """Its address, an admin's key, and the ids of a finished job, a cancelled one and one that waits in the queue."""
     # Nothing is run: what schemathesis asks for would be, for hours.
     settings = Settings(
-        runs=tmp_path / "runs", data_root=market, address=address, guards=FREE, limits=Limits(active_jobs=0)
+        runs=tmp_path / "runs",
+        data_root=market,
+        address=address,
+        request_limits=FREE,
+        limits=Limits(active_jobs=0),
     )
     settings.own_folder.mkdir(parents=True)
     app = create_app(settings, address)
-    record, text = Keys(KeyRecords(app.state.parts.database), GatewaySecret.open(settings.own_folder)).create(
-        "admin"
-    )
+    record, text = KeyService(
+        KeyRecords(app.state.services.database), GatewaySecret.open(settings.own_folder)
+    ).create("admin")
     with listening(app, settings) as host:
-        records = app.state.parts.records
-        jobs = [finished_job(app.state.parts, record.id, tmp_path)]
-        spec = records.spec(jobs[0])
+        records = app.state.services.job_records
+        jobs = [finished_job(app.state.services, record.id, tmp_path)]
+        spec = records.read_spec(jobs[0])
         for number in range(2):
             jobs.append(records.add(_again(records.get(jobs[0]), spec, number))[0].id)
-        records.ask_cancel(jobs[1])
-        yield f"http://{host}", text.sent, jobs
+        records.request_cancel(jobs[1])
+        yield f"http://{host}", text.header_value, jobs
 
 
 def _again(record, spec, number):

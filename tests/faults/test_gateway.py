@@ -12,7 +12,7 @@ from gateway_process import Gateway, gateway_in
 from postgres_server import postgres_server
 from sweeps import INLINE, assert_same_rows, build_market, rows_of, wait_for
 
-from backtune.gateway.head import LocalHead
+from backtune.gateway.local_head import LocalHead
 from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import SweepSpec
 from backtune.sweep import run_sweep
@@ -148,7 +148,7 @@ def test_of_two_gateways_one_keeps_the_jobs_and_the_other_takes_over(gateway, tm
         assert wait_for(lambda: other.job(job_id)["n_trials"] > 0, 240), other.job(job_id)
         assert gateway.job(job_id)["status"] == "running"
         gateway.kill()
-        assert wait_for(lambda: other.get("/ready")["keeper"] == "working", RIGHT_SECONDS)
+        assert wait_for(lambda: other.get("/ready")["reconciler"] == "working", RIGHT_SECONDS)
         assert_unharmed(other, job_id, tmp_path / "again")
         assert other.submissions().keys() == {f"{job_id}-1"}
     finally:
@@ -181,7 +181,7 @@ def test_kill_of_a_cluster_s_head_and_a_new_one_at_its_address(cluster, tmp_path
         )
         assert gateway.job(job_id)["n_trials"] > 0
         waiting = gateway.post("/optimize/single", job_body("MACDStrategy", 11, trials=50))["job_id"]
-        cluster.ensure()
+        cluster.ensure_alive()
         assert_unharmed(gateway, job_id, tmp_path / "again")
         assert gateway.completed(waiting)["attempt"] == 1
         assert gateway.job(job_id)["attempt"] == 2

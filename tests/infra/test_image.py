@@ -116,7 +116,7 @@ def test_both_installs_of_the_build_have_the_files_that_they_need(tmp_path):
         with zipfile.ZipFile(wheel) as content:
             names.append({name for name in content.namelist() if name.startswith("backtune/")})
     assert names[0] == {"backtune/__init__.py"}
-    assert {"backtune/py.typed", "backtune/gateway/records/migrations/env.py"} <= names[1]
+    assert {"backtune/py.typed", "backtune/gateway/sql/migrations/env.py"} <= names[1]
 
 
 def test_every_extra_of_the_image_is_one_and_is_pinned():

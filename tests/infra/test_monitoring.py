@@ -48,7 +48,7 @@ def _selectors(expression):
 def of_the_gateway():
     """The gateway's metrics with their labels, from its real registry."""
     module = pytest.importorskip(
-        "backtune.gateway.observing.metrics", reason="the gateway's metrics are not in this version"
+        "backtune.gateway.monitoring.metrics", reason="the gateway's metrics are not in this version"
     )
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -56,7 +56,7 @@ def of_the_gateway():
     metrics.requests.labels("GET", "/", "200").inc()
     metrics.seconds.labels("/").observe(0.1)
     metrics.ended.labels("failed").inc()
-    families = text_string_to_metric_families(metrics.text().decode())
+    families = text_string_to_metric_families(metrics.render().decode())
     samples = [sample for family in families for sample in family.samples]
     labels = {}
     for sample in samples:

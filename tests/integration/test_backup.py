@@ -18,14 +18,14 @@ from tracking_runs import finished_sweep
 from tracking_store import content_of
 
 from backtune.errors import RecordsError
-from backtune.gateway.records.audit import AuditRecords
-from backtune.gateway.records.database import Database
-from backtune.gateway.records.jobs import JobRecords
-from backtune.gateway.records.keys import KeyRecords
-from backtune.gateway.records.values import NewJob
-from backtune.gateway.security.audit import AuditEntry, AuditLog
-from backtune.gateway.security.keys import Keys
-from backtune.gateway.security.secret import GatewaySecret
+from backtune.gateway.audit.records import AuditRecords
+from backtune.gateway.sql.database import Database
+from backtune.gateway.jobs.records import JobRecords
+from backtune.gateway.keys.records import KeyRecords
+from backtune.gateway.jobs.job_record import NewJob
+from backtune.gateway.audit.service import AuditEntry, AuditLog
+from backtune.gateway.keys.service import KeyService
+from backtune.gateway.keys.secret import GatewaySecret
 from backtune.tracking.address import sqlite_uri
 from backtune.tracking.sync import sync
 
@@ -89,7 +89,7 @@ def fill(database, folder):
         add_job(database, number)
     for number in range(3):
         AuditLog(AuditRecords(database), SECRET).append(AuditEntry("test", f"entry {number}"))
-    return Keys(KeyRecords(database), SECRET).create("trader", name="me", expires_seconds=None)[1]
+    return KeyService(KeyRecords(database), SECRET).create("trader", name="me", expires_seconds=None)[1]
 
 
 def content(url):
@@ -107,15 +107,15 @@ def content(url):
 def assert_works(url, key, folder):
     """Check that a gateway can go on with restored records."""
     with records_at(url) as database:
-        (found,) = KeyRecords(database).all()
-        assert Keys(KeyRecords(database), SECRET).generation_of(found, key.secret) is not None
+        (found,) = KeyRecords(database).list_all()
+        assert KeyService(KeyRecords(database), SECRET).find_generation(found, key.secret) is not None
         assert AuditLog(AuditRecords(database), SECRET).verify().fault is None
         _, is_new = add_job(database, 1)
         assert not is_new
         job, _ = add_job(database, 9)
         assert job.number == 6
         # The guard that keeps the audit log from change came along.
-        with pytest.raises(RecordsError, match="append-only"), database.writing() as connection:
+        with pytest.raises(RecordsError, match="append-only"), database.begin_write() as connection:
             connection.execute(sqlalchemy.text("DELETE FROM audit"))
 
 

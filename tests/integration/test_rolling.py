@@ -14,7 +14,7 @@ from ports import free_ports
 from sweeps import backtune, build_market, wait_for
 
 from backtune.client import RealTimeMonitor
-from backtune.gateway.head import LocalHead
+from backtune.gateway.local_head import LocalHead
 
 pytestmark = pytest.mark.timeout(300)
 # No cluster answers there: jobs wait in the queue, and a gateway is up within seconds.

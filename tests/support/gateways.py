@@ -8,14 +8,14 @@ from typing import Any
 
 import uvicorn
 
-from backtune.gateway.server import server_config
+from backtune.gateway.server import make_server_config
 from backtune.gateway.settings import Settings
 
 
 @contextmanager
 def listening(app: Any, settings: Settings) -> Iterator[str]:
     """Serves the application as ``backtune serve`` does, on a free port; gives its host and port."""
-    config = server_config(app, settings)
+    config = make_server_config(app, settings)
     config.port = 0
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

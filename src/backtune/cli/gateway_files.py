@@ -9,20 +9,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from backtune.cli.options import runs_on_disk
-from backtune.gateway.records.audit import AuditRecords
-from backtune.gateway.records.database import Database
-from backtune.gateway.records.keys import KeyRecords
-from backtune.gateway.security.audit import AuditEntry, AuditLog
-from backtune.gateway.security.keys import Keys
-from backtune.gateway.security.secret import GatewaySecret
+from backtune.gateway.audit.records import AuditRecords
+from backtune.gateway.audit.service import AuditEntry, AuditLog
+from backtune.gateway.keys.records import KeyRecords
+from backtune.gateway.keys.secret import GatewaySecret
+from backtune.gateway.keys.service import KeyService
 from backtune.gateway.settings import Settings
+from backtune.gateway.sql.database import Database
 
 
 @dataclass(frozen=True)
 class GatewayFiles:
     """Keys and audit log of one gateway."""
 
-    keys: Keys
+    keys: KeyService
     audit: AuditLog
 
     def note(self, action: str, outcome: str, key_id: str) -> None:
@@ -45,7 +45,7 @@ def gateway_files(runs: str | None, database: str | None) -> Iterator[GatewayFil
     secret = GatewaySecret.open(settings.own_folder)
     opened = Database(settings.database_url)
     try:
-        yield GatewayFiles(Keys(KeyRecords(opened), secret), AuditLog(AuditRecords(opened), secret))
+        yield GatewayFiles(KeyService(KeyRecords(opened), secret), AuditLog(AuditRecords(opened), secret))
     finally:
         opened.close()
 

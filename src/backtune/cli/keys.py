@@ -12,8 +12,8 @@ import typer
 from backtune.cli.options import DatabaseUrl, Json, Runs, print_json, stdout_console
 
 if TYPE_CHECKING:
-    from backtune.gateway.records.keys import KeyRecord
-    from backtune.gateway.security.key_text import KeyText
+    from backtune.gateway.keys.records import KeyRecord
+    from backtune.wire.api_key import ApiKey
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -47,11 +47,11 @@ def create(
 ) -> None:
     """Make a key. It is shown once, and kept nowhere."""
     from backtune.cli.gateway_files import gateway_files
-    from backtune.gateway.security.rates import check_rate
+    from backtune.gateway.rate_limits import check_rate_limit
 
     seconds = _seconds("expires", expires)
     if rate is not None:
-        check_rate("rate", rate)
+        check_rate_limit("rate", rate)
     with gateway_files(runs, database) as files:
         record, text = files.keys.create(
             role,
@@ -70,7 +70,7 @@ def list_keys(runs: Runs = None, database: DatabaseUrl = None, as_json: Json = F
     from backtune.cli.gateway_files import gateway_files
 
     with gateway_files(runs, database) as files:
-        rows = [_row(record) for record in files.keys.all()]
+        rows = [_row(record) for record in files.keys.list_all()]
     if as_json:
         print_json({"keys": rows})
         return
@@ -137,12 +137,12 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _show(record: KeyRecord, text: KeyText, *, as_json: bool) -> None:
+def _show(record: KeyRecord, text: ApiKey, *, as_json: bool) -> None:
     if as_json:
-        print_json({"api_key": text.shown, **_row(record)})
+        print_json({"api_key": text.full_text, **_row(record)})
         return
     console = stdout_console()
-    console.print(f"[bold]{text.shown}[/bold]", soft_wrap=True, highlight=False)
+    console.print(f"[bold]{text.full_text}[/bold]", soft_wrap=True, highlight=False)
     console.print(f"key {record.id}, {record.role}, {_expiry(record)}. Keep it now: it is not shown again.")
     if text.signing_secret is not None:
         console.print("It signs requests: what stands after its dot is never sent.")

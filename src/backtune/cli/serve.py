@@ -69,9 +69,8 @@ def serve(
     ] = "admin",
 ) -> None:
     """Serve sweeps over HTTP: submit, watch and fetch them. Ends with Ctrl-C."""
-    from backtune.gateway.security.guards import Guards
     from backtune.gateway.server import serve as serve_gateway
-    from backtune.gateway.settings import Limits, Settings
+    from backtune.gateway.settings import Limits, RequestLimits, Settings
 
     serve_gateway(
         Settings(
@@ -84,7 +83,7 @@ def serve(
             role_without_key=no_auth_role if no_auth else None,
             alerts=alerts,
             limits=Limits(active_jobs=active_jobs),
-            guards=Guards(
+            request_limits=RequestLimits(
                 rate=rate, work_rate=work_rate, redis=redis, trusted_proxies=tuple(trusted_proxy or ())
             ),
         ),

@@ -53,7 +53,7 @@ def submit(
 
 def _to_cluster(spec: SweepSpec, address: str, runs: str | None, *, wait: bool, json: bool) -> None:
     from backtune.client.ray_job import submit_sweep
-    from backtune.gateway.jobs import RayJobs
+    from backtune.cluster.ray_jobs import RayJobs
 
     jobs = RayJobs(address)
     job = submit_sweep(jobs, spec, address, runs)

@@ -5,7 +5,6 @@
     optimizer_async   the client for an event loop, with every route of the API
     optimizer         the client for blocking calls, made from the methods of the other one
     calls             requests and their outcomes, as values
-    answers           types of the plain data that a gateway answers
     retries           errors of failed calls, and pauses before the next try
     line              transport of requests over HTTP; the only door to httpx2
     monitor, watch    changes of jobs, over a socket
@@ -15,23 +14,23 @@
 
 from __future__ import annotations
 
-from backtune.client.answers import Job, JobLogs, JobSummary, JobUpdate, Result, Strategy
 from backtune.client.calls import OptimizationConfig
 from backtune.client.monitor import RealTimeMonitor
 from backtune.client.optimizer import HyperOptClient
 from backtune.client.optimizer_async import AsyncHyperOptClient
 from backtune.client.retries import Retries
+from backtune.wire.answers import Job, JobLogs, JobResult, JobSummary, JobUpdate, Strategy
 
 __all__ = [
     "AsyncHyperOptClient",
     "HyperOptClient",
     "Job",
     "JobLogs",
+    "JobResult",
     "JobSummary",
     "JobUpdate",
     "OptimizationConfig",
     "RealTimeMonitor",
-    "Result",
     "Retries",
     "Strategy",
 ]

@@ -8,12 +8,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from backtune.errors import SpecError
-from backtune.gateway.security.key_text import KeyText
-from backtune.gateway.security.signature import KEY_HEADER, request_headers, socket_message
+from backtune.wire.api_key import ApiKey
+from backtune.wire.protocol import API_PREFIX
+from backtune.wire.signature import KEY_HEADER, make_auth_headers, make_auth_message
 
 AGENT: Final = f"backtune/{version('backtune')}"
 
-_PREFIX: Final = "/api/v1"
 _KEY_PREFIX: Final = "bt_"
 
 
@@ -27,7 +27,7 @@ class Address:
     """
 
     base: str
-    key: KeyText | str | None = field(repr=False)
+    key: ApiKey | str | None = field(repr=False)
 
     @classmethod
     def of(cls, api_base: str, api_key: str | None) -> Address:
@@ -49,8 +49,8 @@ class Address:
                 allowed=("http://HOST:PORT", "https://HOST"),
             )
         path = parts.path.rstrip("/")
-        base = f"{parts.scheme}://{parts.netloc}{path if path.endswith(_PREFIX) else path + _PREFIX}"
-        key = KeyText.parse(api_key) if api_key else None
+        base = f"{parts.scheme}://{parts.netloc}{path if path.endswith(API_PREFIX) else path + API_PREFIX}"
+        key = ApiKey.parse(api_key) if api_key else None
         is_header = api_key is None or (api_key.isascii() and api_key.isprintable() and " " not in api_key)
         if api_key and key is None and (api_key.startswith(_KEY_PREFIX) or not is_header):
             # The message leaves the value out, because a part of it may be right.
@@ -64,12 +64,12 @@ class Address:
 
     def headers(self, method: str, path: str, query: str, body: bytes) -> dict[str, str]:
         """Return the headers that authenticate one try of a request, with a new signature where the key signs."""
-        if isinstance(self.key, KeyText):
-            return request_headers(self.key, method, path, query, body)
+        if isinstance(self.key, ApiKey):
+            return make_auth_headers(self.key, method, path, query, body)
         return {KEY_HEADER: self.key} if self.key else {}
 
     def first_message(self) -> dict[str, str]:
         """Return the message that authenticates a socket."""
-        if isinstance(self.key, KeyText):
-            return socket_message(self.key)
+        if isinstance(self.key, ApiKey):
+            return make_auth_message(self.key)
         return {"type": "auth", "api_key": self.key or ""}

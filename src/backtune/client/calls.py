@@ -10,7 +10,6 @@ from typing import Any, Final, Literal
 
 from backtune.errors import UnreachableError
 
-Format = Literal["json", "html", "pdf", "xlsx"]
 Report = dict[str, Any] | str | bytes
 
 _SEARCH_FIELDS: Final = (

@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from backtune.client.address import Address
-from backtune.client.answers import JobUpdate
 from backtune.client.retries import Retries
 from backtune.client.socket_line import open_socket, open_socket_async
 from backtune.client.watch import JobWatch
 from backtune.errors import GatewayError
+from backtune.wire.answers import JobUpdate
 
 
 class RealTimeMonitor:

@@ -12,10 +12,11 @@ from typing import Any, Final, Literal, Self, cast, overload
 from urllib.parse import quote, urlencode
 
 from backtune.client.address import Address
-from backtune.client.answers import FINAL, Asset, Health, Job, JobLogs, JobPage, JobSummary, Status, Strategy
-from backtune.client.calls import Answer, Format, GatewayRequest, OptimizationConfig, Report
+from backtune.client.calls import Answer, GatewayRequest, OptimizationConfig, Report
 from backtune.client.line import AsyncTransport, Transport
 from backtune.client.retries import Backoff, Retries, error_of_outcome, may_be_repeated
+from backtune.wire.answers import FINAL, Asset, Health, Job, JobLogs, JobPage, JobSummary, Status, Strategy
+from backtune.wire.protocol import ReportFormat
 
 _PAGE_SIZE: Final = 200
 _REPORT_SECONDS: Final = 180.0
@@ -163,9 +164,9 @@ class AsyncHyperOptClient:
     @overload
     async def get_performance_report(self, job_id: str, format: Literal["pdf", "xlsx"]) -> bytes: ...
     @overload
-    async def get_performance_report(self, job_id: str, format: Format) -> Report: ...
+    async def get_performance_report(self, job_id: str, format: ReportFormat) -> Report: ...
 
-    async def get_performance_report(self, job_id: str, format: Format = "json") -> Report:  # noqa: A002
+    async def get_performance_report(self, job_id: str, format: ReportFormat = "json") -> Report:  # noqa: A002
         """Return the report of a job: plain data for JSON, text for HTML, else the bytes of the file."""
         path, query = f"/reports/{_quote(job_id)}", f"format={_quote(format)}"
         answer = await self._send(GatewayRequest("GET", path, query, seconds=_REPORT_SECONDS))

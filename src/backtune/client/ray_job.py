@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from backtune.gateway.jobs import Job, RayJobs
+from backtune.cluster.ray_jobs import RayJob, RayJobs
 from backtune.results.runs_folder import locate_runs_folder
 from backtune.spec import StrategyFile, SweepSpec, base_folder
 from backtune.spec.documents import to_yaml
@@ -20,7 +20,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ENTRYPOINT = "python -m backtune run spec.yaml"
 
 
-def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: str | None = None) -> Job:
+def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: str | None = None) -> RayJob:
     """Start a sweep as a Ray job. The spec and its strategy files travel; data and results do not.
 
     On a cluster of this machine, relative paths mean what they mean here; elsewhere the cluster's own

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from backtune.client.address import Address
-from backtune.client.answers import FINAL, JobUpdate
 from backtune.client.retries import Backoff, Retries, error_of_status
 from backtune.errors import GatewayError, SpecError, UnreachableError
+from backtune.wire.answers import FINAL, JobUpdate
+from backtune.wire.protocol import STATUS_CLOSE_CODE
 
-# The gateway closes a socket with 4000 plus an HTTP status.
-_FIRST_OWN_CODE: Final = 4000
 # Another connection may help after these.
 _TEMPORARY: Final = (408, 429, 503)
 
@@ -90,7 +89,7 @@ class JobWatch:
 
 def error_of_close(code: int | None, reason: str) -> GatewayError:
     """Return the error that the close code of a socket stands for."""
-    status = (code or 0) - _FIRST_OWN_CODE
+    status = (code or 0) - STATUS_CLOSE_CODE
     if 400 <= status < 600:
         return error_of_status(status, reason)
     return UnreachableError(reason or "the connection was lost")

@@ -1,17 +1,23 @@
-"""Sweeps over HTTP: a thin service in front of Ray's jobs. It validates, records, submits and reports.
+"""The gateway: a thin HTTP service that submits sweeps as Ray jobs. It validates, records, submits and reports.
 
 ::
 
-    server       uvicorn and, where no cluster is given, a Ray head of its own (head)
-    app          the parts put together; middleware in order
-    routes/      one file a resource; schemas: what goes in and comes out
-    security/    who asks, and what they may
-    specs        from a request to a sweep's spec
-    records/     jobs in SQL, with migrations
-    keeper/      one loop that brings records, Ray and the sweeps' folders into agreement
-    jobs         the door to Ray's job API
-    views        what a client sees of a job
-    reports      reports and scripts, made in processes of their own
-    observing/   request ids, logs, metrics
-    problems     every refusal as problem+json
+    server          the process: uvicorn and, if no cluster is given, a Ray head of its own (local_head)
+    app             the application: routes and middleware
+    services        the objects that routes work with, built once
+    settings        settings and limits of one gateway
+    error_answers   every refusal as problem+json
+
+    jobs/           submission, state, cancellation and results of jobs; the loop that reconciles them with Ray
+    keys/           API keys, roles and authentication
+    audit/          the log of who did what
+    alerts/         messages about jobs that have ended
+    reports/        reports and Pine scripts
+    live/           changes of jobs, pushed over a socket
+    catalog/        strategies and assets that a sweep can use
+    monitoring/     health, metrics and the gateway's own log
+    middleware/     checks and headers around all routes
+    sql/            the database, its migrations, and leases
+
+A folder of a subject has its routes in ``routes``, its database rows in ``records``, and what routes call in ``service``.
 """

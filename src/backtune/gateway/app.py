@@ -1,8 +1,7 @@
-"""The application: its parts put together, and the middleware in order."""
+"""The application: its routes and the order of its middleware."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -11,140 +10,120 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
-from backtune.gateway.alerts.rules import AlertRules
-from backtune.gateway.alerts.watcher import AlertWatcher
-from backtune.gateway.draining import ClosingConnections, Draining
-from backtune.gateway.driver_logs import DriverLogs
-from backtune.gateway.keeper.cluster import Cluster
-from backtune.gateway.keeper.loop import Keeper
-from backtune.gateway.keeper.work import Work
-from backtune.gateway.observing.metrics import Metrics
-from backtune.gateway.observing.requests import ObservedRequests
-from backtune.gateway.offer import Offer
-from backtune.gateway.parts import Parts
-from backtune.gateway.problems import ProblemModel, add_handlers
-from backtune.gateway.records.database import Database
-from backtune.gateway.records.jobs import JobRecords
-from backtune.gateway.records.leases import Lease
-from backtune.gateway.reports import Reports
-from backtune.gateway.routes import health, jobs, metrics, optimize, reports, socket, strategies
-from backtune.gateway.security.assembly import add_security, declare_keys, security_of
-from backtune.gateway.security.headers import SecurityHeaders
+from backtune.gateway.catalog import routes as catalog_routes
+from backtune.gateway.draining import ClosingConnections
+from backtune.gateway.error_answers import ProblemDetails, add_error_handlers
+from backtune.gateway.jobs import routes as job_routes
+from backtune.gateway.jobs import submission_routes
+from backtune.gateway.keys.roles import ROUTES
+from backtune.gateway.live import routes as live_routes
+from backtune.gateway.middleware.access_control import AccessControl
+from backtune.gateway.middleware.body_limit import BodyLimit
+from backtune.gateway.middleware.request_log import RequestLog
+from backtune.gateway.middleware.security_headers import SecurityHeaders
+from backtune.gateway.monitoring import routes as monitoring_routes
+from backtune.gateway.reports import routes as report_routes
+from backtune.gateway.services import Services
 from backtune.gateway.settings import VERSION, Settings
-from backtune.gateway.sockets.updates import JobUpdates
-from backtune.gateway.views import JobViews
+from backtune.wire.protocol import API_PREFIX
+from backtune.wire.signature import KEY_HEADER
 
-PREFIX: Final = "/api/v1"
-# A message may take half a minute, and the lease is not renewed meanwhile.
-_ALERTS_LEASE_SECONDS: Final = 120.0
+_SECURITY_SCHEME: Final = "ApiKey"
 
 
 def create_app(
     settings: Settings,
     address: str,
     prepare: Callable[[], None] = lambda: None,
-    before_end: Callable[[Parts], None] = lambda _: None,
+    before_end: Callable[[Services], None] = lambda _: None,
 ) -> FastAPI:
-    """The gateway as an ASGI application; its loop runs from startup to shutdown.
+    """Return the gateway as an ASGI application, whose reconciler runs from startup to shutdown.
 
     Args:
-        address: of the dashboard of the cluster.
-        prepare: called before every round of the loop, such as to start a head that has died.
-        before_end: called when the loop has ended.
+        settings: The settings of the gateway.
+        address: The address of the Ray cluster's dashboard.
+        prepare: The function that is called before every round of the reconciler, such as to start a head that has died.
+        before_end: The function that is called when the reconciler has ended.
 
     Raises:
-        RecordsError: the database cannot be used.
-        SpecError: the secret, a limit or the file of alerts cannot be used.
+        RecordsError: The database cannot be used.
+        SpecError: The secret, a limit or the file of alerts cannot be used.
     """
-    parts = _parts(settings, address, prepare)
+    services = Services.build(settings, address, prepare)
     app = FastAPI(
         title="backtune gateway",
         version=VERSION,
         description="Submit, watch and fetch sweeps.",
-        openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=f"{PREFIX}/docs",
+        openapi_url=f"{API_PREFIX}/openapi.json",
+        docs_url=f"{API_PREFIX}/docs",
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
-        lifespan=_lifespan,
+        lifespan=_run_services,
     )
-    app.state.parts = parts
+    app.state.services = services
     app.state.before_end = before_end
-    for module in (health, strategies, optimize, jobs, reports, metrics, socket):
-        app.include_router(module.router, prefix=PREFIX)
-    # Where probes, scrapers and sockets look for them.
-    for module in (health, metrics, socket):
+    for module in (
+        monitoring_routes,
+        catalog_routes,
+        submission_routes,
+        job_routes,
+        report_routes,
+        live_routes,
+    ):
+        app.include_router(module.router, prefix=API_PREFIX)
+    # Probes, scrapers and sockets look for these at the root.
+    for module in (monitoring_routes, live_routes):
         app.include_router(module.router, include_in_schema=False)
-    add_handlers(app)
-    # The last one added is the outermost.
-    add_security(app, parts.security, settings)
-    app.add_middleware(ObservedRequests, metrics=parts.metrics)
+    add_error_handlers(app)
+    # The middleware that is added last is the outermost.
+    limits = settings.request_limits
+    app.add_middleware(
+        AccessControl,
+        authenticator=services.authenticator,
+        audit=services.request_audit,
+        limits=limits,
+        role_without_key=settings.role_without_key,
+    )
+    app.add_middleware(BodyLimit, n_bytes=settings.limits.body_bytes, seconds=limits.body_seconds)
+    app.add_middleware(RequestLog, metrics=services.metrics)
     app.add_middleware(SecurityHeaders, docs_path=app.docs_url or "")
-    app.add_middleware(ClosingConnections, draining=parts.draining)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.add_middleware(ClosingConnections, draining=services.draining)
+    app.openapi = lambda: _describe_api(app)  # type: ignore[method-assign]
     return app
 
 
-def _parts(settings: Settings, address: str, prepare: Callable[[], None]) -> Parts:
-    database = Database(settings.database_url)
-    records = JobRecords(database, has_alerts=settings.alerts is not None)
-    views = JobViews(records, settings.runs)
-    measured = Metrics(records.counts)
-    cluster = Cluster(settings, address)
-    driver_logs = DriverLogs(settings.own_folder / "logs", cluster.logs)
-    work = Work(settings, records, cluster, driver_logs, measured)
-    lease = Lease(database, "keeper", secrets.token_hex(8))
-    return Parts(
-        settings=settings,
-        database=database,
-        records=records,
-        views=views,
-        updates=JobUpdates(views.look),
-        cluster=cluster,
-        driver_logs=driver_logs,
-        work=work,
-        keeper=Keeper(work, lease, cluster, prepare),
-        alerts=_alerts(settings, database, records),
-        reports=Reports(settings),
-        offer=Offer(settings.data_root),
-        metrics=measured,
-        security=security_of(settings, database),
-        draining=Draining(),
-    )
-
-
-def _alerts(settings: Settings, database: Database, records: JobRecords) -> AlertWatcher | None:
-    if settings.alerts is None:
-        return None
-    rules = AlertRules.load(settings.alerts)
-    lease = Lease(database, "alerts", secrets.token_hex(8), seconds=_ALERTS_LEASE_SECONDS)
-    return AlertWatcher(rules, records, lease)
-
-
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    parts: Parts = app.state.parts
-    parts.keeper.start()
-    if parts.alerts is not None:
-        parts.alerts.start()
+async def _run_services(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    services.reconciler_loop.start()
+    if services.alert_notifier is not None:
+        services.alert_notifier.start()
     try:
         yield
     finally:
-        await run_in_threadpool(parts.keeper.stop)
-        if parts.alerts is not None:
-            await run_in_threadpool(parts.alerts.stop)
-        await run_in_threadpool(app.state.before_end, parts)
-        await parts.security.rates.close()
-        parts.database.close()
+        await run_in_threadpool(services.reconciler_loop.stop)
+        if services.alert_notifier is not None:
+            await run_in_threadpool(services.alert_notifier.stop)
+        await run_in_threadpool(app.state.before_end, services)
+        await services.rate_limiter.close()
+        services.database.close()
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """With the problem that every refusal refers to."""
+def _describe_api(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with the schema of refusals and the routes that need a key."""
     if app.openapi_schema is None:
         schema = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
-        problem = ProblemModel.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problem
-        declare_keys(schema)
+        problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+        components = schema.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = problem
+        components["securitySchemes"] = {
+            _SECURITY_SCHEME: {"type": "apiKey", "in": "header", "name": KEY_HEADER}
+        }
+        for rule in ROUTES:
+            operation = schema["paths"].get(rule.path, {}).get(rule.method.lower())
+            if operation is not None and rule.roles is not None:
+                operation["security"] = [{_SECURITY_SCHEME: []}]
         app.openapi_schema = schema
     return app.openapi_schema

@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Draining:
-    """The state of a gateway that is or is not about to end; used in the event loop's thread alone.
+    """The state of a gateway that may be about to end; used in the event loop's thread alone.
 
     Attributes:
         is_on: True from the moment at which the gateway is told to end.
@@ -35,9 +35,9 @@ class ClosingConnections:
             await self._app(scope, receive, send)
             return
 
-        async def closing(message: Message) -> None:
+        async def send_closing(message: Message) -> None:
             if message["type"] == "http.response.start" and self._draining.is_on:
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await send(message)
 
-        await self._app(scope, receive, closing)
+        await self._app(scope, receive, send_closing)

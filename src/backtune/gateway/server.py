@@ -1,4 +1,4 @@
-"""A gateway as a process: uvicorn, and a head of its own where no cluster is given. The only door to uvicorn."""
+"""The process of a gateway: uvicorn and, if no cluster is given, a Ray head of its own. The only door to uvicorn."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fastapi import FastAPI
 from backtune.errors import SpecError
 from backtune.gateway.app import create_app
 from backtune.gateway.draining import Draining
-from backtune.gateway.head import LocalHead
-from backtune.gateway.observing.logs import configure, log
-from backtune.gateway.parts import Parts
+from backtune.gateway.local_head import LocalHead
+from backtune.gateway.monitoring.logs import configure_logging, log
+from backtune.gateway.services import Services
 from backtune.gateway.settings import LOOPBACK, Settings
 
 _FRAME_BYTES: Final = 1 << 16
@@ -32,7 +32,8 @@ def serve(settings: Settings, *, drain_seconds: float = 0.0) -> None:
     """Run a gateway until it is told to stop.
 
     Args:
-        drain_seconds: Time for which it goes on answering after SIGTERM, each connection for one more request, in seconds.
+        settings: The settings of the gateway.
+        drain_seconds: The time for which it goes on answering after SIGTERM, one more request per connection, in seconds.
 
     Raises:
         SpecError: The gateway would listen to other machines without keys, or the port is taken.
@@ -41,26 +42,26 @@ def serve(settings: Settings, *, drain_seconds: float = 0.0) -> None:
     """
     if settings.role_without_key is not None and settings.host not in LOOPBACK:
         raise SpecError("--no-auth", "is for this machine alone", value=settings.host, allowed=LOOPBACK)
-    configure()
+    configure_logging()
     settings.own_folder.mkdir(parents=True, exist_ok=True)
-    with _listening(settings) as listening, _cluster(settings) as cluster:
+    with _open_listener(settings) as listener, _open_cluster(settings) as cluster:
         app = create_app(settings, cluster.address, cluster.prepare, cluster.before_end)
-        server = uvicorn.Server(server_config(app, settings))
-        log().info("serving", host=settings.host, port=settings.port, cluster=cluster.address)
-        # uvicorn raises the signal that ended it once more, when it has restored these: the head is still to be ended.
+        server = uvicorn.Server(make_server_config(app, settings))
+        log.info("serving", host=settings.host, port=settings.port, cluster=cluster.address)
+        # uvicorn restores these handlers and raises the signal that ended it again, before the head is ended.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(_serve_and_drain(server, listening, app.state.parts.draining, drain_seconds))
+            runner.run(_serve_and_drain(server, listener, app.state.services.draining, drain_seconds))
 
 
-def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """How uvicorn serves the application."""
+def make_server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Return the settings with which uvicorn serves the application."""
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        # Whatever else is installed; and strict, so that a proxy in front and this server read a request alike.
+        # h11 is strict, so that a proxy in front and this server read a request alike, whatever else is installed.
         http="h11",
         loop="asyncio",
         log_config=None,
@@ -70,8 +71,8 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         ws_max_size=_FRAME_BYTES,
         ws_per_message_deflate=False,
         limit_concurrency=_CONNECTIONS,
-        proxy_headers=bool(settings.guards.trusted_proxies),
-        forwarded_allow_ips=list(settings.guards.trusted_proxies),
+        proxy_headers=bool(settings.request_limits.trusted_proxies),
+        forwarded_allow_ips=list(settings.request_limits.trusted_proxies),
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         backlog=_BACKLOG,
@@ -79,7 +80,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 
 async def _serve_and_drain(
-    server: uvicorn.Server, listening: socket.socket, draining: Draining, drain_seconds: float
+    server: uvicorn.Server, listener: socket.socket, draining: Draining, drain_seconds: float
 ) -> None:
     """Serve until a signal ends the server; the first SIGTERM makes it drain, where there is time for that."""
     loop = asyncio.get_running_loop()
@@ -91,11 +92,11 @@ async def _serve_and_drain(
         if draining.is_on or not server.started:
             end()
             return
-        log().info("draining", seconds=drain_seconds)
+        log.info("draining", seconds=drain_seconds)
         draining.begin()
         loop.call_later(drain_seconds, end)
 
-    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     # uvicorn installs its own signal handlers in its first step, which replace what was installed before.
     await asyncio.sleep(0)
     if drain_seconds > 0:
@@ -108,17 +109,17 @@ class _Cluster:
     """The Ray cluster that a gateway submits its jobs to.
 
     Attributes:
-        address: Address of the cluster's dashboard.
-        prepare: Function that starts the cluster's head again if it has died.
-        before_end: Function that is called before the gateway ends.
+        address: The address of the cluster's dashboard.
+        prepare: The function that starts the cluster's head again if it has died.
+        before_end: The function that is called before the gateway ends.
     """
 
     address: str
     prepare: Callable[[], None] = lambda: None
-    before_end: Callable[[Parts], None] = lambda _: None
+    before_end: Callable[[Services], None] = lambda _: None
 
 
-def _listening(settings: Settings) -> socket.socket:
+def _open_listener(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
@@ -131,18 +132,18 @@ def _listening(settings: Settings) -> socket.socket:
 
 
 @contextmanager
-def _cluster(settings: Settings) -> Iterator[_Cluster]:
+def _open_cluster(settings: Settings) -> Iterator[_Cluster]:
     if settings.address is not None:
         yield _Cluster(settings.address)
         return
     head = LocalHead(settings.own_folder)
     head.start()
 
-    def stop_jobs(parts: Parts) -> None:
+    def stop_jobs(services: Services) -> None:
         if head.is_owned:
-            parts.work.stop_all(settings.limits.stop_seconds)
+            services.reconciler.stop_jobs(settings.limits.stop_seconds)
 
     try:
-        yield _Cluster(head.address, head.ensure, stop_jobs)
+        yield _Cluster(head.address, head.ensure_alive, stop_jobs)
     finally:
         head.stop()

@@ -1,4 +1,4 @@
-"""What a gateway is told when it starts."""
+"""The settings and limits of a gateway."""
 
 from __future__ import annotations
 
@@ -7,23 +7,53 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from backtune.gateway.security.guards import Guards
-from backtune.gateway.security.principal import Role
+from backtune.gateway.keys.principal import Role
 
 VERSION: Final = version("backtune")
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
-class SocketLimits:
-    """What one socket may.
+class RequestLimits:
+    """The limits that are checked before a request reaches its route. Rates are written as ``100/second;3000/minute``.
 
     Attributes:
-        auth_seconds: until the key is there.
-        send_seconds: for the client to take a message; the newest state waits meanwhile.
-        check_seconds: between two looks whether the key still holds.
-        jobs: watched at a time.
-        messages_per_second: from the client, over the seconds of a minute.
+        rate: The rate of requests of a key that has no limit of its own.
+        work_rate: The rate of a key's requests that change something or take seconds.
+        failure_rate: The rate of failed attempts to authenticate from one address.
+        refusal_rate: The rate of refusals, from all clients together, that are written to the audit log.
+        redis: The address of the Redis in which all workers count together; None if each worker counts for itself.
+        window_seconds: The greatest difference between a signed request's timestamp and the gateway's clock, in seconds.
+        header_bytes: The greatest size of all headers of a request, in bytes.
+        n_headers: The greatest number of headers of a request.
+        url_bytes: The greatest size of a path and its query, in bytes.
+        body_seconds: The longest time in which a body may arrive, in seconds.
+        trusted_proxies: The addresses whose X-Forwarded-For is believed.
+    """
+
+    rate: str = "6000/minute"
+    work_rate: str = "120/minute"
+    failure_rate: str = "30/minute"
+    refusal_rate: str = "600/minute"
+    redis: str | None = None
+    window_seconds: int = 300
+    header_bytes: int = 1 << 14
+    n_headers: int = 100
+    url_bytes: int = 1 << 13
+    body_seconds: float = 30.0
+    trusted_proxies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SocketLimits:
+    """The limits of one socket.
+
+    Attributes:
+        auth_seconds: The longest wait for the first message, which carries the key, in seconds.
+        send_seconds: The longest time that a client may take to receive a message, in seconds.
+        check_seconds: The time between two checks that the key is still valid, in seconds.
+        jobs: The greatest number of jobs that are watched at a time.
+        messages_per_second: The greatest rate of messages from the client, averaged over a minute.
     """
 
     auth_seconds: float = 10.0
@@ -35,20 +65,20 @@ class SocketLimits:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one gateway takes on.
+    """The amount of work that one gateway accepts.
 
     Attributes:
-        body_bytes: of a request.
-        trials: planned in a sweep, over all of its studies.
-        studies: cells of a grid.
-        active_jobs: sweeps at the cluster at a time; others wait in line.
-        attempts: starts of a job that may be lost in a row, with its head or by a killed driver.
-        reports: made at a time.
-        report_seconds: for one.
-        log_bytes: of a job's log, its end, in one answer.
-        stop_seconds: for jobs to write what they have when a gateway ends that started the head.
-        sockets: open at a time.
-        socket: what each of them may.
+        body_bytes: The greatest size of a request's body, in bytes.
+        trials: The greatest number of planned trials of a sweep, over all of its studies.
+        studies: The greatest number of studies of a sweep.
+        active_jobs: The greatest number of sweeps on the cluster at a time; later ones wait in the queue.
+        attempts: The number of attempts lost in a row, with the head or by a killed driver, after which a job has failed.
+        reports: The greatest number of reports that are made at a time.
+        report_seconds: The longest time for one report, in seconds.
+        log_bytes: The greatest part of a job's log in one answer, counted from its end, in characters.
+        stop_seconds: The time in which jobs may save their results when a gateway with a head of its own ends, in seconds.
+        sockets: The greatest number of sockets open at a time.
+        socket: The limits of each socket.
     """
 
     body_bytes: int = 1 << 20
@@ -66,16 +96,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one gateway.
+    """The settings of one gateway.
 
     Attributes:
-        runs: the runs folder, which the cluster sees under the same path.
-        data_root: of the market data, for every sweep; a folder that the cluster sees too, or ``s3://bucket/prefix``.
-        address: of the dashboard of a Ray cluster; None for a head of the gateway's own.
-        database: SQLAlchemy's URL of the records; None for a SQLite file in the runs folder.
-        host, port: where it listens.
-        role_without_key: what anyone may who comes without a key; None where keys are asked for.
-        alerts: file that says who is told when jobs end; None to tell nobody.
+        runs: The runs folder, which the cluster sees under the same path.
+        data_root: The root of the market data of every sweep: a folder that the cluster sees too, or ``s3://bucket/prefix``.
+        address: The address of the dashboard of a Ray cluster; None for a Ray head of the gateway's own.
+        database: The SQLAlchemy URL of the database; None for a SQLite file in the runs folder.
+        host: The address that the gateway listens on.
+        port: The port that the gateway listens on.
+        role_without_key: The role of every client that sends no key; None if keys are required.
+        alerts: The file with the rules of alerts; None to send no alerts.
+        limits: The amount of work that the gateway accepts.
+        request_limits: The limits that are checked before a request reaches its route.
     """
 
     runs: Path
@@ -87,13 +120,14 @@ class Settings:
     role_without_key: Role | None = None
     alerts: Path | None = None
     limits: Limits = field(default_factory=Limits)
-    guards: Guards = field(default_factory=Guards)
+    request_limits: RequestLimits = field(default_factory=RequestLimits)
 
     @property
     def own_folder(self) -> Path:
-        """What the gateway itself keeps in the runs folder."""
+        """The folder inside the runs folder for the gateway's own files."""
         return self.runs / ".gateway"
 
     @property
     def database_url(self) -> str:
+        """The SQLAlchemy URL of the database."""
         return self.database or f"sqlite:///{self.own_folder / 'gateway.db'}"

@@ -14,13 +14,13 @@ from scripted import scripted
 
 from backtune.client import AsyncHyperOptClient, HyperOptClient, OptimizationConfig, Retries
 from backtune.errors import AccessError, BusyError, RefusedError, SpecError, UnreachableError
-from backtune.gateway.security.key_text import KeyText
-from backtune.gateway.security.signature import SignedParts
+from backtune.wire.api_key import ApiKey
+from backtune.wire.signature import SignedContent
 
 JOB = "job-0123456789abcdef01234567"
 QUICK = Retries(tries=4, first_seconds=0.01, longest_seconds=0.02, total_seconds=3.0)
-SIGNING = KeyText("0123456789abcdef", secrets.token_bytes(32), secrets.token_bytes(32))
-PLAIN = KeyText("0123456789abcdef", secrets.token_bytes(32))
+SIGNING = ApiKey("0123456789abcdef", secrets.token_bytes(32), secrets.token_bytes(32))
+PLAIN = ApiKey("0123456789abcdef", secrets.token_bytes(32))
 CONFIG = OptimizationConfig("RSIStrategy", "AAA", "1h")
 STARTED = (202, {}, {"job_id": JOB})
 HEALTHY = (200, {}, {"status": "ok", "version": "1"})
@@ -77,11 +77,11 @@ def call(request):
 )  # fmt: skip
 def test_every_call_asks_for_its_route_and_reads_the_answer(call, method, arguments, answer, asked, read):
     with scripted((200, {}, answer)) as script:
-        assert call(script.url, PLAIN.shown, method, *arguments) == read
+        assert call(script.url, PLAIN.full_text, method, *arguments) == read
     (one,) = script.asked
     verb, _, target = asked.partition(" ")
     assert (one.method, one.target) == (verb, f"/api/v1{target}")
-    assert one.headers["x-api-key"] == PLAIN.sent
+    assert one.headers["x-api-key"] == PLAIN.header_value
     assert "x-signature" not in one.headers
 
 
@@ -101,7 +101,7 @@ def test_the_address_may_have_the_path_of_the_api(base):
         ("http://", None, "api_base"),
         ("http://gateway?x=1", None, "api_base"),
         ("http://gateway", "bt_0123456789abcdef_00", "api_key"),
-        ("http://gateway", PLAIN.sent + "." + "0" * 63, "api_key"),
+        ("http://gateway", PLAIN.header_value + "." + "0" * 63, "api_key"),
         ("http://gateway", "a\r\nX-Other: b", "api_key"),
     ],
 )
@@ -132,18 +132,18 @@ def test_the_body_of_a_start_has_what_was_given_and_nothing_else(call):
 
 def test_each_try_of_a_start_has_the_same_idempotency_key_and_a_signature_of_its_own(call):
     with scripted((503, {}, {}), (0, {}, b""), STARTED) as script:
-        assert call(script.url, SIGNING.shown, "start_optimization", CONFIG) == JOB
+        assert call(script.url, SIGNING.full_text, "start_optimization", CONFIG) == JOB
     tries = script.asked
     assert len(tries) == 3
     assert len({one.headers["idempotency-key"] for one in tries}) == 1
     assert len({one.headers["x-nonce"] for one in tries}) == 3
     for one in tries:
         path, _, query = one.target.partition("?")
-        parts = SignedParts(
+        parts = SignedContent(
             one.headers["x-timestamp"], one.headers["x-nonce"], one.method, path, query, one.body
         )
-        assert parts.is_signed(SIGNING.signing_secret, one.headers["x-signature"])
-        assert one.headers["x-api-key"] == SIGNING.sent
+        assert parts.is_signature(SIGNING.signing_secret, one.headers["x-signature"])
+        assert one.headers["x-api-key"] == SIGNING.header_value
         assert SIGNING.signing_secret.hex() not in str(one)
 
 
@@ -159,12 +159,12 @@ def test_two_starts_are_two_jobs_and_a_key_of_ones_own_is_kept(call):
 
 def test_a_signature_covers_the_query_as_it_is_sent(call):
     with scripted((200, {}, {"jobs": [], "next_cursor": None})) as script:
-        call(script.url, SIGNING.shown, "list_optimizations", ["failed"], 7)
+        call(script.url, SIGNING.full_text, "list_optimizations", ["failed"], 7)
     one = script.asked[0]
     path, _, query = one.target.partition("?")
-    parts = SignedParts(one.headers["x-timestamp"], one.headers["x-nonce"], "GET", path, query)
+    parts = SignedContent(one.headers["x-timestamp"], one.headers["x-nonce"], "GET", path, query)
     assert query == "status=failed&limit=7"
-    assert parts.is_signed(SIGNING.signing_secret, one.headers["x-signature"])
+    assert parts.is_signature(SIGNING.signing_secret, one.headers["x-signature"])
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -10,12 +10,12 @@ from websockets.sync.server import serve
 
 from backtune.client import RealTimeMonitor, Retries
 from backtune.errors import AccessError, RefusedError, SpecError, UnreachableError
-from backtune.gateway.security.key_text import KeyText
-from backtune.gateway.security.signature import SOCKET_METHOD, SOCKET_PATH, SignedParts
+from backtune.wire.api_key import ApiKey
+from backtune.wire.signature import SOCKET_METHOD, SOCKET_PATH, SignedContent
 
 ONE, TWO = "job-0123456789abcdef01234567", "job-0123456789abcdef01234568"
 QUICK = Retries(tries=3, first_seconds=0.02, longest_seconds=0.02)
-KEY = KeyText("0123456789abcdef", bytes(32), bytes(range(32)))
+KEY = ApiKey("0123456789abcdef", bytes(32), bytes(range(32)))
 
 
 def update(job_id, status, progress=0.0):
@@ -105,13 +105,13 @@ def test_what_has_ended_is_not_subscribed_again(updates):
 
 def test_a_key_that_signs_signs_every_connection_anew(updates):
     with gateway(([RUNNING], 1012), ([DONE], 1000)) as (url, heard):
-        updates(url, ONE, key=KEY.shown)
+        updates(url, ONE, key=KEY.full_text)
     first, second = (messages[0] for messages in heard)
     assert first["nonce"] != second["nonce"]
     for message in (first, second):
-        parts = SignedParts(message["timestamp"], message["nonce"], SOCKET_METHOD, SOCKET_PATH)
-        assert parts.is_signed(KEY.signing_secret, message["signature"])
-        assert message["api_key"] == KEY.sent
+        parts = SignedContent(message["timestamp"], message["nonce"], SOCKET_METHOD, SOCKET_PATH)
+        assert parts.is_signature(KEY.signing_secret, message["signature"])
+        assert message["api_key"] == KEY.header_value
 
 
 @pytest.mark.parametrize(

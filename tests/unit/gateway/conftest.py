@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from postgres_server import postgres_server
 
-from backtune.gateway.records.database import Database
-from backtune.gateway.records.jobs import JobRecords
-from backtune.gateway.records.values import NewJob
+from backtune.gateway.jobs.job_record import NewJob
+from backtune.gateway.jobs.records import JobRecords
+from backtune.gateway.sql.database import Database
 
 
 @pytest.fixture(scope="session")

@@ -16,24 +16,25 @@ from sqlalchemy import func, select
 
 from backtune.errors import SpecError
 from backtune.gateway.alerts.delivery import Delivery
+from backtune.gateway.alerts.messages import AlertMessage, combine_messages, compose_message
+from backtune.gateway.alerts.notifier import AlertNotifier
 from backtune.gateway.alerts.rules import AlertRules, Target
-from backtune.gateway.alerts.watcher import AlertWatcher
-from backtune.gateway.alerts.wording import AlertMessage, combine_messages, compose_message
-from backtune.gateway.records.jobs import JobRecords
-from backtune.gateway.records.leases import Lease
-from backtune.gateway.records.tables import JOBS
-from backtune.gateway.records.values import End, JobRecord
+from backtune.gateway.jobs.job_record import JobEnd, JobRecord
+from backtune.gateway.jobs.records import JobRecords
+from backtune.gateway.jobs.tables import JOBS
+from backtune.gateway.sql.leases import Lease
 
 BEST = {
     "study": "s", "strategy": "RSIStrategy", "asset": "AAA", "timeframe": "1h", "params": {"period": 14},
     "trial": 3, "n_trials": 1500, "values": [1.0], "warnings": ["few trades", "b", "c", "d"],
     "is_sharpe_ratio": 2.0, "is_total_return": 0.5, "is_max_drawdown": 0.1,
     "oos_sharpe_ratio": 0.4, "oos_total_return": 0.05, "oos_max_drawdown": 0.35,
+    "family_p": None, "haircut_sharpe_ratio": None,
 }  # fmt: skip
 RECORD = JobRecord(
     number=1, id="job-0123456789abcdef01234567", owner="k", request_id="r", name="small", sweep_id="small-1",
     state="completed", attempt=1, submission_id="x", is_cancel_requested=False, n_lost=0, created_at=1.0,
-    not_before=0.0, started_at=2.0, ended_at=3.0, message=None, error=None, end=End(BEST, 1500, 1500),
+    not_before=0.0, started_at=2.0, ended_at=3.0, message=None, error=None, end=JobEnd(BEST, 1500, 1500),
 )  # fmt: skip
 OK = (200, {}, {})
 HIDDEN = "sEcReT-word"
@@ -73,9 +74,9 @@ def compose(record, **limits):
         ({}, {"min_sharpe": 0.4}, "completed"),
         ({}, {"min_sharpe": 0.5}, "completed, Sharpe ratio 0.40 under 0.5"),
         ({}, {"max_drawdown": 0.3, "min_sharpe": 0.5}, "completed, drawdown 35% over 30%, Sharpe ratio 0.40 under 0.5"),
-        ({"end": End({**BEST, "oos_sharpe_ratio": None})}, {"min_sharpe": 0.5}, "completed, Sharpe ratio undefined under 0.5"),
-        ({"end": End({**BEST, "oos_max_drawdown": None})}, {"max_drawdown": 0.1}, "completed"),
-        ({"end": End(None)}, {"max_drawdown": 0.1, "min_sharpe": 9.0}, "completed"),
+        ({"end": JobEnd({**BEST, "oos_sharpe_ratio": None})}, {"min_sharpe": 0.5}, "completed, Sharpe ratio undefined under 0.5"),
+        ({"end": JobEnd({**BEST, "oos_max_drawdown": None})}, {"max_drawdown": 0.1}, "completed"),
+        ({"end": JobEnd(None)}, {"max_drawdown": 0.1, "min_sharpe": 9.0}, "completed"),
     ],
 )  # fmt: skip
 def test_a_message_names_the_events_of_an_end(changes, limits, events):
@@ -168,7 +169,7 @@ def start_watcher(database, records, clock):
 
     def make(*targets, holder="me", **limits):
         lease = Lease(database, "alerts", holder)
-        return AlertWatcher(rules(*targets, **limits), records, lease, clock, round_seconds=0.05)
+        return AlertNotifier(rules(*targets, **limits), records, lease, clock, round_seconds=0.05)
 
     return make
 
@@ -179,7 +180,7 @@ def end_job(records, new_job):
 
     def end(state="completed", error=None, best=BEST):
         record, _ = records.add(new_job())
-        assert records.end(record, state, End(best, 40, 40), error)
+        assert records.record_end(record, state, JobEnd(best, 40, 40), error)
         return record.id
 
     return end
@@ -215,7 +216,7 @@ def test_the_end_of_a_resumed_job_is_an_end_of_its_own(start_watcher, end_job, r
         assert records.resume(job_id)
         watcher.notify_targets()
         assert titles(web) == ["failed"]
-        assert records.end(records.get(job_id), "completed", End(BEST, 40, 40))
+        assert records.record_end(records.get(job_id), "completed", JobEnd(BEST, 40, 40))
         watcher.notify_targets()
     assert titles(web) == ["failed", "completed"]
 
@@ -223,7 +224,7 @@ def test_the_end_of_a_resumed_job_is_an_end_of_its_own(start_watcher, end_job, r
 def test_nobody_is_notified_of_what_ended_while_alerts_were_off(start_watcher, database, new_job):
     without_alerts = JobRecords(database, has_alerts=False)
     record, _ = without_alerts.add(new_job())
-    assert without_alerts.end(record, "failed", End())
+    assert without_alerts.record_end(record, "failed", JobEnd())
     with scripted(OK) as web:
         start_watcher(target(web.url)).notify_targets()
         assert web.asked == []
@@ -313,7 +314,7 @@ def test_a_target_that_was_removed_from_the_file_is_waited_for_no_longer(start_w
 
 def _count_open_notifications(database):
     is_open = JOBS.c.ended_at.is_not(None) & JOBS.c.notified_at.is_(None)
-    with database.reading() as connection:
+    with database.begin_read() as connection:
         return connection.execute(select(func.count()).select_from(JOBS).where(is_open)).scalar()
 
 

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from backtune.data.synthetic import make_market
 from backtune.gateway.app import create_app
-from backtune.gateway.records.values import End
+from backtune.gateway.jobs.job_record import JobEnd
 from backtune.gateway.settings import Limits, Settings
 
 API = "/api/v1"
@@ -41,7 +41,7 @@ def client(app):
 
 @pytest.fixture
 def records(app):
-    return app.state.parts.records
+    return app.state.services.job_records
 
 
 def submitted(client, **changes):
@@ -138,12 +138,12 @@ def test_a_waiting_job_is_cancelled_at_once_and_can_be_resumed(client):
 def test_what_is_completed_cannot_be_cancelled_or_resumed(client, records):
     record = records.get(submitted(client, optimization_config={"seed": 201}))
     assert records.claim(record)
-    assert records.end(record, "completed", End(n_trials=9, n_trials_planned=9))
+    assert records.record_end(record, "completed", JobEnd(n_trials=9, n_trials_planned=9))
     for verb in ("cancel", "resume"):
         answer = client.post(f"{API}/jobs/{record.id}/{verb}")
         assert answer.status_code == 409
         assert "the job is completed" in answer.json()["detail"]
-    client.app.state.parts.views.forget(record.id)
+    client.app.state.services.jobs.forget(record.id)
     job = client.get(f"{API}/jobs/{record.id}").json()
     assert (job["status"], job["progress"], job["n_trials"]) == ("completed", 100.0, 9)
 
@@ -237,7 +237,7 @@ def test_what_nobody_expected_is_a_problem_without_its_text(app, client, monkeyp
     def broken():
         raise ValueError("secret in /etc/passwd")
 
-    monkeypatch.setattr(app.state.parts.offer, "assets", broken)
+    monkeypatch.setattr(app.state.services.catalog, "list_assets", broken)
     answer = client.get(f"{API}/assets", headers={"X-Request-ID": "mine-1"})
     assert (answer.status_code, answer.json()["detail"]) == (500, "an internal error")
     assert answer.headers["x-request-id"] == "mine-1"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from backtune.cli import app
 from backtune.errors import SpecError
-from backtune.gateway.security.key_text import KeyText
+from backtune.wire.api_key import ApiKey
 
 KEY = re.compile(r"bt_[0-9a-f]{16}_[0-9a-f]{64}(\.[0-9a-f]{64})?")
 
@@ -38,7 +38,7 @@ def test_a_key_is_made_shown_once_and_listed_without_its_secret(run, asked, role
         "keys", "create", "--role", role, "--name", "desk 1", "--expires", "12h", "--rate", "5/second"
     )
     assert KEY.fullmatch(made["api_key"])
-    key = KeyText.parse(made["api_key"])
+    key = ApiKey.parse(made["api_key"])
     assert (made["key_id"], made["role"], made["name"], made["signing"], made["rate"], made["state"]) == (
         key.key_id, role, "desk 1", "off", "5/second", "active",
     )  # fmt: skip
@@ -54,7 +54,7 @@ def test_a_key_is_made_shown_once_and_listed_without_its_secret(run, asked, role
 def test_a_key_that_signs_has_a_second_half(asked, options, signing):
     made = asked("keys", "create", "--role", "trader", *options)
     assert made["signing"] == signing
-    assert (KeyText.parse(made["api_key"]).signing_secret is None) is (signing == "off")
+    assert (ApiKey.parse(made["api_key"]).signing_secret is None) is (signing == "off")
 
 
 def test_people_are_shown_the_key_alone_on_its_line(run):

@@ -4,9 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from backtune.gateway.jobs import Job
-from backtune.gateway.keeper.decision import Again, Finish, Note, Seen, Stop, Submit, Wait, decide
-from backtune.gateway.records.values import JobRecord
+from backtune.cluster.ray_jobs import RayJob
+from backtune.gateway.jobs.job_record import JobRecord
+from backtune.gateway.jobs.reconciliation.decision import (
+    Finish,
+    Observation,
+    RecordState,
+    StartAgain,
+    Stop,
+    Submit,
+    Wait,
+    decide_step,
+)
 from backtune.results.start_outcome import StartOutcome
 
 RECORD = JobRecord(
@@ -17,12 +26,12 @@ RECORD = JobRecord(
 CLAIMED = replace(RECORD, state="queued")
 CANCELLED = replace(RECORD, is_cancel_requested=True)
 
-LOST_HEAD = Again("the cluster lost it with its head", lost=True)
-TOLD = Again("its driver was told to stop", lost=False)
+LOST_HEAD = StartAgain("the cluster lost it with its head", is_lost=True)
+TOLD = StartAgain("its driver was told to stop", is_lost=False)
 
 
 def ray(state, exit_code=None, message="killed"):
-    return Job("job-1-1", state, message, exit_code)
+    return RayJob("job-1-1", state, message, exit_code)
 
 
 def ended(status, stopped_by="", **failures):
@@ -30,16 +39,16 @@ def ended(status, stopped_by="", **failures):
 
 
 def seen(outcome=None, job=None, *, silent=False, driven=False):
-    return Seen(outcome, job, has_answer=not silent, is_driver_alive=driven)
+    return Observation(outcome, job, has_answer=not silent, is_driver_alive=driven)
 
 
 @pytest.mark.parametrize(
     ("record", "what", "step"),
     [
         # Ray and its driver at work.
-        (CLAIMED, seen(job=ray("PENDING")), Note("submitted")),
-        (CLAIMED, seen(job=ray("RUNNING")), Note("running")),
-        (RECORD, seen(job=ray("RUNNING")), Note("running")),
+        (CLAIMED, seen(job=ray("PENDING")), RecordState("submitted")),
+        (CLAIMED, seen(job=ray("RUNNING")), RecordState("running")),
+        (RECORD, seen(job=ray("RUNNING")), RecordState("running")),
         (CANCELLED, seen(job=ray("PENDING")), Stop()),
         (CANCELLED, seen(job=ray("RUNNING")), Stop()),
         # The driver has told how it ended; Ray may say anything or nothing.
@@ -63,8 +72,8 @@ def seen(outcome=None, job=None, *, silent=False, driven=False):
         (CLAIMED, seen(silent=True), Wait("the cluster does not answer")),
         (CANCELLED, seen(silent=True, driven=True), Wait("the cluster does not answer")),
         # No driver lives: it is not running.
-        (RECORD, seen(silent=True), Note("submitted")),
-        (CANCELLED, seen(silent=True), Note("submitted")),
+        (RECORD, seen(silent=True), RecordState("submitted")),
+        (CANCELLED, seen(silent=True), RecordState("submitted")),
         # Ray has never heard of it.
         (CLAIMED, seen(), Submit()),
         (replace(CLAIMED, is_cancel_requested=True), seen(), Finish("cancelled")),
@@ -74,12 +83,12 @@ def seen(outcome=None, job=None, *, silent=False, driven=False):
         (RECORD, seen(driven=True), Wait("a driver that Ray no longer knows still works on this sweep")),
         (CLAIMED, seen(driven=True), Wait("a driver that Ray no longer knows still works on this sweep")),
         # Ray takes it for over.
-        (RECORD, seen(job=ray("FAILED"), driven=True), Note("running")),
+        (RECORD, seen(job=ray("FAILED"), driven=True), RecordState("running")),
         (CANCELLED, seen(job=ray("FAILED"), driven=True), Stop()),
-        (RECORD, seen(job=ray("FAILED", -9)), Again("its driver was lost: killed", lost=True)),
-        (RECORD, seen(job=ray("FAILED", 1)), Again("its driver was lost: killed", lost=True)),
-        (RECORD, seen(job=ray("FAILED", message="")), Again("its driver was lost: no reason given", lost=True)),
-        (RECORD, seen(job=ray("FAILED", 2)), Finish("failed", asks_log=True)),
+        (RECORD, seen(job=ray("FAILED", -9)), StartAgain("its driver was lost: killed", is_lost=True)),
+        (RECORD, seen(job=ray("FAILED", 1)), StartAgain("its driver was lost: killed", is_lost=True)),
+        (RECORD, seen(job=ray("FAILED", message="")), StartAgain("its driver was lost: no reason given", is_lost=True)),
+        (RECORD, seen(job=ray("FAILED", 2)), Finish("failed", has_error_in_log=True)),
         (RECORD, seen(job=ray("STOPPED")), Finish("cancelled")),
         (CANCELLED, seen(job=ray("FAILED", -9)), Finish("cancelled")),
         (
@@ -90,4 +99,4 @@ def seen(outcome=None, job=None, *, silent=False, driven=False):
     ],
 )  # fmt: skip
 def test_the_next_step(record, what, step):
-    assert decide(record, what) == step
+    assert decide_step(record, what) == step

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backtune.gateway.records.leases import Lease
+from backtune.gateway.sql.leases import Lease
 
 
 class Clock:
@@ -22,7 +22,7 @@ def clock():
 
 @pytest.fixture
 def lease(database, clock):
-    return lambda holder: Lease(database, "keeper", holder, seconds=4.0, clock=clock)
+    return lambda holder: Lease(database, "reconciler", holder, seconds=4.0, clock=clock)
 
 
 def test_the_first_holds_it_and_keeps_it_by_beating(lease, clock):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backtune.gateway.problems import without_paths
+from backtune.gateway.error_answers import hide_paths
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ from backtune.gateway.problems import without_paths
     ],
 )
 def test_a_text_without_paths(text, shown):
-    assert without_paths(text) == shown
+    assert hide_paths(text) == shown

@@ -10,9 +10,9 @@ import pytest
 from ports import free_port
 from scripted import scripted
 
+from backtune.cluster import ray_jobs as ray_jobs_module
+from backtune.cluster.ray_jobs import RayJob, RayJobs
 from backtune.errors import ClusterError
-from backtune.gateway import jobs
-from backtune.gateway.jobs import Job, RayJobs
 
 RUNNING = (200, {}, {"status": "RUNNING", "message": None, "driver_exit_code": None, "type": "SUBMISSION"})
 FAILED = (200, {}, {"status": "FAILED", "message": "exit status 1", "driver_exit_code": 1})
@@ -30,13 +30,13 @@ def home(monkeypatch, tmp_path):
 
 @pytest.fixture
 def short_wait(monkeypatch):
-    monkeypatch.setattr(jobs, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(ray_jobs_module, "_ANSWER_SECONDS", 0.3)
 
 
 def test_where_nothing_listens():
     port = free_port()
     with pytest.raises(ClusterError, match=f"127.0.0.1:{port}: .*refused"):
-        RayJobs(f"http://127.0.0.1:{port}").version()
+        RayJobs(f"http://127.0.0.1:{port}").read_version()
 
 
 def test_a_head_that_takes_connections_and_never_answers_is_given_up(short_wait):
@@ -44,7 +44,7 @@ def test_a_head_that_takes_connections_and_never_answers_is_given_up(short_wait)
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         started = time.monotonic()
         with pytest.raises(ClusterError, match="timed out"):
-            RayJobs(address).version()
+            RayJobs(address).read_version()
         assert time.monotonic() - started < 30
 
 
@@ -57,7 +57,7 @@ def test_an_address_that_is_no_dashboard_is_refused(address):
 def test_a_job_is_described_in_one_request():
     with scripted(TAKEN, RUNNING) as script:
         job = RayJobs(f"{script.url}/").submit("run it", environment={"A": "b"}, submission_id="one")
-    assert job == Job("one", "RUNNING", "")
+    assert job == RayJob("one", "RUNNING", "")
     submission, question = script.asked
     assert (submission.method, submission.target) == ("POST", "/api/jobs/")
     assert json.loads(submission.body) == {
@@ -96,17 +96,17 @@ def test_a_job_that_is_not_there_was_not_taken(answer):
 def test_a_job_that_ended_has_its_exit_status_and_one_that_is_missing_is_none():
     with scripted(FAILED, MISSING) as script:
         ray_jobs = RayJobs(script.url)
-        assert ray_jobs.find("one") == Job("one", "FAILED", "exit status 1", 1)
+        assert ray_jobs.find("one") == RayJob("one", "FAILED", "exit status 1", 1)
         assert ray_jobs.find("one") is None
         with pytest.raises(ClusterError, match="there is no job one"):
-            ray_jobs.job("one")
+            ray_jobs.get("one")
 
 
 def test_the_other_requests():
     with scripted((200, {}, {"version": "4", "ray_version": "2.60.0"})) as script:
-        assert RayJobs(script.url).version() == "2.60.0"
+        assert RayJobs(script.url).read_version() == "2.60.0"
     with scripted((200, {}, {"logs": "printed"}), (200, {}, {"stopped": True})) as script:
-        assert RayJobs(script.url).logs("one") == "printed"
+        assert RayJobs(script.url).read_logs("one") == "printed"
         RayJobs(script.url).stop("one")
     assert [(one.method, one.target) for one in script.asked] == [
         ("GET", "/api/jobs/one/logs"),
@@ -128,7 +128,7 @@ def test_the_other_requests():
 )
 def test_an_error_is_told_in_a_line(answer, message):
     with scripted(answer) as script, pytest.raises(ClusterError, match=message) as error:
-        RayJobs(script.url).logs("one")
+        RayJobs(script.url).read_logs("one")
     assert str(error.value).startswith(f"{script.url}: ")
     assert "\n" not in str(error.value)
 

@@ -8,16 +8,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from backtune.errors import RecordsError
-from backtune.gateway.records.database import Database
-from backtune.gateway.records.jobs import JobRecords, OtherRequestError
-from backtune.gateway.records.tables import METADATA
-from backtune.gateway.records.values import End
+from backtune.gateway.jobs.job_record import JobEnd
+from backtune.gateway.jobs.records import IdempotencyKeyError, JobRecords
+from backtune.gateway.sql.database import METADATA, Database
 
-END = End(best={"params": {"a": 1}, "values": [0.5]}, n_trials=40, n_trials_planned=40, warnings=("slow",))
+END = JobEnd(best={"params": {"a": 1}, "values": [0.5]}, n_trials=40, n_trials_planned=40, warnings=("slow",))
 
 
 def test_the_migrations_make_the_tables_that_the_code_expects(database):
-    with database.reading() as connection:
+    with database.begin_read() as connection:
         context = MigrationContext.configure(connection, opts={"include_name": _is_ours})
         assert compare_metadata(context, METADATA) == []
 
@@ -42,7 +41,7 @@ def test_a_job_is_recorded_as_it_was_given(records, new_job):
         "queued", 1, None, False,
     )  # fmt: skip
     assert record.next_submission_id == f"{record.id}-1"
-    assert records.spec(record.id) == {"grid": {"assets": ["A"]}, "name": "Ä \u2192"}
+    assert records.read_spec(record.id) == {"grid": {"assets": ["A"]}, "name": "Ä \u2192"}
     assert records.get("job-000000000000000000000000") is None
 
 
@@ -59,7 +58,7 @@ def test_a_job_is_recorded_as_it_was_given(records, new_job):
 def test_a_repeated_request_gets_its_job(records, new_job, second, expected):
     first, _ = records.add(new_job(idempotency_key="k"))
     if expected == "refused":
-        with pytest.raises(OtherRequestError, match=first.id):
+        with pytest.raises(IdempotencyKeyError, match=first.id):
             records.add(new_job(**second))
         return
     again, is_new = records.add(new_job(**second))
@@ -71,7 +70,7 @@ def test_fifty_equal_requests_at_once_make_one_job(records, new_job):
         added = list(pool.map(lambda _: records.add(new_job(idempotency_key="k")), range(50)))
     assert len({record.id for record, _ in added}) == 1
     assert sum(is_new for _, is_new in added) == 1
-    assert len(records.open_jobs()) == 1
+    assert len(records.list_open()) == 1
 
 
 def test_of_many_that_claim_a_job_one_gets_it(records, new_job):
@@ -83,11 +82,11 @@ def test_of_many_that_claim_a_job_one_gets_it(records, new_job):
 def test_pages_are_the_latest_first_and_lose_nothing(records, new_job):
     ids = [records.add(new_job(owner=f"key-{n % 2}"))[0].id for n in range(7)]
     seen, before = [], None
-    while page := records.page(owner=None, statuses=[], before=before, limit=3):
+    while page := records.list_page(owner=None, statuses=[], before=before, limit=3):
         seen += [record.id for record in page]
         before = page[-1].number
     assert seen == ids[::-1]
-    mine = records.page(owner="key-1", statuses=[], before=None, limit=10)
+    mine = records.list_page(owner="key-1", statuses=[], before=None, limit=10)
     assert [record.id for record in mine] == ids[1::2][::-1]
 
 
@@ -95,16 +94,16 @@ def test_pages_by_status(records, new_job):
     waiting, at_ray, working, done = (records.add(new_job())[0] for _ in range(4))
     for record, state in ((at_ray, "submitted"), (working, "running"), (done, "running")):
         assert records.claim(record)
-        assert records.note_state(record, state)
-    assert records.end(done, "completed", END)
+        assert records.record_state(record, state)
+    assert records.record_end(done, "completed", END)
 
     def page(*statuses):
-        return {r.id for r in records.page(owner=None, statuses=list(statuses), before=None, limit=9)}
+        return {r.id for r in records.list_page(owner=None, statuses=list(statuses), before=None, limit=9)}
 
     assert page("queued") == {waiting.id, at_ray.id}
     assert page("running") == {working.id}
     assert page("completed", "running") == {working.id, done.id}
-    assert records.counts() == {
+    assert records.count_by_status() == {
         "queued": 2, "running": 1, "completed": 1, "failed": 0, "cancelled": 0, "partial": 0,
     }  # fmt: skip
 
@@ -113,40 +112,40 @@ def test_the_life_of_a_job(records, new_job):
     record, _ = records.add(new_job())
     assert records.claim(record)
     assert not records.claim(record)
-    assert records.note_state(record, "running")
-    assert records.next_attempt(record, message="lost", lost=True, delay=30.0)
+    assert records.record_state(record, "running")
+    assert records.requeue(record, message="lost", is_lost=True, delay=30.0)
     again = records.get(record.id)
     assert (again.state, again.attempt, again.submission_id, again.n_lost) == ("queued", 2, None, 1)
     assert again.not_before > again.created_at + 29
     assert again.message == "lost"
     assert records.claim(again)
-    assert records.end(again, "completed", END)
+    assert records.record_end(again, "completed", END)
     done = records.get(record.id)
     assert (done.status, done.end, done.is_open) == ("completed", END, False)
     assert done.ended_at >= done.started_at >= done.created_at
-    assert records.open_jobs() == []
+    assert records.list_open() == []
 
 
 def test_who_acts_on_an_earlier_attempt_changes_nothing(records, new_job):
     stale, _ = records.add(new_job())
     assert records.claim(stale)
-    assert records.next_attempt(stale, message="lost", lost=True, delay=0.0)
+    assert records.requeue(stale, message="lost", is_lost=True, delay=0.0)
     now = records.get(stale.id)
     assert not records.claim(stale)
-    assert not records.note_state(stale, "running")
-    assert not records.next_attempt(stale, message="lost", lost=True, delay=0.0)
-    assert not records.end(stale, "failed", End(), "stale")
+    assert not records.record_state(stale, "running")
+    assert not records.requeue(stale, message="lost", is_lost=True, delay=0.0)
+    assert not records.record_end(stale, "failed", JobEnd(), "stale")
     assert records.get(stale.id) == now
 
 
 def test_a_job_that_ended_stays_ended(records, new_job):
     record, _ = records.add(new_job())
     assert records.claim(record)
-    assert records.end(record, "completed", END)
+    assert records.record_end(record, "completed", END)
     done = records.get(record.id)
-    assert not records.end(record, "failed", End(), "late")
-    assert not records.note_state(record, "running")
-    records.ask_cancel(record.id)
+    assert not records.record_end(record, "failed", JobEnd(), "late")
+    assert not records.record_state(record, "running")
+    records.request_cancel(record.id)
     assert not records.resume(record.id)
     assert records.get(record.id) == done
 
@@ -155,7 +154,7 @@ def test_a_job_in_the_queue_is_cancelled_at_once_and_a_claimed_one_by_ray(record
     waiting, claimed = records.add(new_job())[0], records.add(new_job())[0]
     assert records.claim(claimed)
     for record in (waiting, claimed):
-        records.ask_cancel(record.id)
+        records.request_cancel(record.id)
     assert records.get(waiting.id).status == "cancelled"
     assert records.get(claimed.id) == replace(
         claimed, submission_id=claimed.next_submission_id, is_cancel_requested=True
@@ -167,7 +166,7 @@ def test_a_job_in_the_queue_is_cancelled_at_once_and_a_claimed_one_by_ray(record
 def test_what_is_not_complete_can_be_resumed(records, new_job, state):
     record, _ = records.add(new_job())
     assert records.claim(record)
-    assert records.end(record, state, END, "why")
+    assert records.record_end(record, state, END, "why")
     assert records.resume(record.id)
     again = records.get(record.id)
     assert (again.status, again.attempt, again.submission_id, again.error, again.end, again.n_lost) == (

@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -16,26 +15,26 @@ from websockets.sync.client import connect
 
 from backtune.data.synthetic import make_market
 from backtune.gateway.app import create_app
-from backtune.gateway.problems import Problem
-from backtune.gateway.schemas import Best, Job
-from backtune.gateway.security.principal import Principal
+from backtune.gateway.error_answers import ErrorAnswer
+from backtune.gateway.keys.principal import Principal
+from backtune.gateway.live.broadcaster import UpdateBroadcaster
+from backtune.gateway.live.messages import format_message, parse_message
+from backtune.gateway.live.session import LiveSession, SessionServices
+from backtune.gateway.live.update_queue import UpdateQueue
 from backtune.gateway.settings import Limits, Settings, SocketLimits
-from backtune.gateway.sockets.messages import read, written
-from backtune.gateway.sockets.outbound import Outbound
-from backtune.gateway.sockets.session import Doors, Session
-from backtune.gateway.sockets.updates import JobUpdates
+from backtune.wire.answers import BestCandidate, Job
 
 NOWHERE = "http://127.0.0.1:9"
 UNKNOWN = "job-0123456789abcdef01234567"
 AUTH = {"type": "auth", "api_key": "k"}
-NOW = datetime(2021, 1, 1, tzinfo=UTC)
+NOW = "2021-01-01T00:00:00Z"
 
 
 def job(number=0, **changes):
     values = {
         "job_id": UNKNOWN, "name": "small", "sweep_id": "small-1", "owner": "key-1", "status": "running",
         "progress": float(number), "n_trials": number, "n_trials_planned": 100, "attempt": 1, "created_at": NOW,
-        "started_at": NOW, "ended_at": None, "best_so_far": Best(value=1.5, parameters={"period": 7}),
+        "started_at": NOW, "ended_at": None, "best_so_far": BestCandidate(value=1.5, parameters={"period": 7}),
         "result": None, "error": None, "message": None, "warnings": [], **changes,
     }  # fmt: skip
     return Job(**values)
@@ -76,13 +75,13 @@ def gateway(tmp_path_factory):
     )
     app = create_app(settings, NOWHERE)
     with listening(app, settings) as host:
-        yield app.state.parts, host
+        yield app.state.services, host
 
 
 @pytest.fixture
 def job_ids(gateway, new_job):
-    parts, _ = gateway
-    return [parts.records.add(new_job())[0].id for _ in range(3)]
+    services, _ = gateway
+    return [services.job_records.add(new_job())[0].id for _ in range(3)]
 
 
 @pytest.fixture
@@ -125,26 +124,26 @@ def test_a_socket_without_a_key_is_closed_in_time(opened):
 
 
 def test_a_job_is_pushed_as_it_is_and_whenever_it_changes(gateway, socket, job_ids):
-    parts, _ = gateway
+    services, _ = gateway
     send(socket, type="subscribe", job_id=job_ids[0])
     assert receive(socket) == {"type": "subscribed", "job_id": job_ids[0]}
     update = receive(socket)
     assert {name: update[name] for name in ("type", "job_id", "status", "progress", "best_params")} == {
         "type": "job_update", "job_id": job_ids[0], "status": "queued", "progress": 0.0, "best_params": None,
     }  # fmt: skip
-    parts.records.ask_cancel(job_ids[0])
+    services.job_records.request_cancel(job_ids[0])
     assert receive(socket)["status"] == "cancelled"
 
 
 def test_what_is_unsubscribed_is_pushed_no_more(gateway, socket, job_ids):
-    parts, _ = gateway
+    services, _ = gateway
     for job_id in job_ids[:2]:
         send(socket, type="subscribe", job_id=job_id)
         assert [receive(socket)["type"] for _ in range(2)] == ["subscribed", "job_update"]
     send(socket, type="unsubscribe", job_id=job_ids[0])
     assert receive(socket) == {"type": "unsubscribed", "job_id": job_ids[0]}
     for job_id in job_ids[:2]:
-        parts.records.ask_cancel(job_id)
+        services.job_records.request_cancel(job_id)
     update = receive(socket)
     assert (update["job_id"], update["status"]) == (job_ids[1], "cancelled")
     with pytest.raises(TimeoutError):
@@ -192,14 +191,14 @@ def test_frames_that_are_not_taken(socket, frame, code):
 
 
 def test_sockets_are_counted_and_limited(gateway):
-    parts, host = gateway
+    services, host = gateway
     until = time.monotonic() + 10
-    while parts.metrics.sockets_open and time.monotonic() < until:
+    while services.metrics.n_sockets and time.monotonic() < until:
         time.sleep(0.02)
     with ExitStack() as stack:
         sockets = [stack.enter_context(connect(f"ws://{host}/api/v1/ws")) for _ in range(7)]
         assert ended(sockets[6])[1] == 1013
-        assert b"backtune_sockets 6.0" in parts.metrics.text()
+        assert b"backtune_sockets 6.0" in services.metrics.render()
 
 
 def test_a_page_of_another_site_gets_no_socket(gateway):
@@ -221,14 +220,14 @@ class Growing:
         self.looks = 0
         self._message = "x" * length
 
-    def look(self, job_id):
+    def find(self, job_id):
         self.looks += 1
         return job(self.looks, job_id=job_id, progress=0, message=self._message)
 
 
-async def admit(auth):
-    if auth.api_key != "k":
-        raise Problem(401, "no such API key")
+async def admit_anyone(message):
+    if message.api_key != "k":
+        raise ErrorAnswer(401, "no such API key")
     return Principal("key-1", "someone", "trader")
 
 
@@ -240,14 +239,14 @@ async def never(_):
     return False
 
 
-def watched(growing, limits, tmp_path, *, still_admits=always, admits=admit):
+def watched(growing, limits, tmp_path, *, is_still_authenticated=always, authenticate=admit_anyone):
     """The sockets of the gateway, watching such a job; looked at fifty times a second."""
-    updates = JobUpdates(growing.look, 0.02)
-    doors = Doors(admits, still_admits, growing.look, updates)
+    broadcaster = UpdateBroadcaster(growing.find, 0.02)
+    services = SessionServices(authenticate, is_still_authenticated, growing.find, broadcaster)
 
     async def endpoint(websocket):
         await websocket.accept()
-        await Session(websocket, doors, limits).run()
+        await LiveSession(websocket, services, limits).run()
 
     app = Starlette(routes=[WebSocketRoute("/ws", endpoint)])
     return listening(app, Settings(runs=tmp_path, data_root="unused"))
@@ -311,7 +310,10 @@ def test_who_reads_nothing_is_ended(tmp_path):
 
 def test_a_key_that_no_longer_holds_ends_the_socket(tmp_path):
     limits = SocketLimits(check_seconds=0.2)
-    with watched(Growing(), limits, tmp_path, still_admits=never) as host, subscribed(host) as socket:
+    with (
+        watched(Growing(), limits, tmp_path, is_still_authenticated=never) as host,
+        subscribed(host) as socket,
+    ):
         told, code = ended(socket)
         assert (told[-1]["status"], code) == (401, 4401)
 
@@ -327,16 +329,18 @@ def test_a_key_that_is_not_known_opens_nothing(tmp_path):
 
 def test_the_newest_text_of_a_job_waits_in_the_place_of_the_oldest():
     async def order():
-        outbound = Outbound()
+        queue = UpdateQueue()
         for job_id, text in [("a", "a1"), ("b", "b1"), ("a", "a2"), ("c", "c1")]:
-            outbound.put(job_id, text)
-        outbound.drop("c")
-        return [await outbound.next(), await outbound.next()]
+            queue.put(job_id, text)
+        queue.drop("c")
+        return [await queue.get(), await queue.get()]
 
     assert asyncio.run(order()) == ["a2", "b1"]
 
 
 def test_messages_are_read_by_their_type():
-    assert read(written("subscribe", job_id=UNKNOWN)).job_id == UNKNOWN
-    assert read("[]").startswith("must be")
-    assert read(written("auth", api_key="k" * 300)) == ("auth.api_key: must have at most 256 characters")
+    assert parse_message(format_message("subscribe", job_id=UNKNOWN)).job_id == UNKNOWN
+    assert parse_message("[]").startswith("must be")
+    assert parse_message(format_message("auth", api_key="k" * 300)) == (
+        "auth.api_key: must have at most 256 characters"
+    )

@@ -5,9 +5,9 @@ from pydantic import ValidationError
 
 from backtune.data.synthetic import make_market
 from backtune.errors import CatalogError, SpecError
-from backtune.gateway.schemas import OptimizeSingle
+from backtune.gateway.jobs.schemas import SingleRequest
+from backtune.gateway.jobs.specs import build_batch_spec, build_single_spec
 from backtune.gateway.settings import Limits
-from backtune.gateway.specs import batch_spec, single_spec
 
 LIMITS = Limits(trials=1_000, studies=4)
 
@@ -24,7 +24,7 @@ def market(tmp_path_factory):
 def single(**changes):
     config = changes.pop("config", {})
     document = {"strategy_name": "RSIStrategy", "asset": "AAA", "timeframe": "1h", **changes}
-    return OptimizeSingle(**document, optimization_config=config)
+    return SingleRequest(**document, optimization_config=config)
 
 
 def batch(**changes):
@@ -42,13 +42,13 @@ def test_a_single_cell_becomes_a_whole_spec(market):
             "execution": {"fee_bps": 1}, "validation": {"method": "none"},
         },
     )  # fmt: skip
-    spec = single_spec(request, market, LIMITS)
+    spec = build_single_spec(request, market, LIMITS)
     assert spec.name == "RSIStrategy AAA 1h"
     assert (spec.data.root, f"{spec.data.start:%Y-%m-%d}", f"{spec.data.end:%Y-%m-%d}") == (
         market, "2021-02-01", "2021-06-01",
     )  # fmt: skip
     assert (spec.search.trials, spec.search.sampler, spec.search.seed) == (60, "nsga2", 4)
-    assert spec.search.objectives == ("sharpe_ratio", "-max_drawdown")
+    assert spec.to_json()["search"]["objectives"] == ["sharpe_ratio", "-max_drawdown"]
     assert spec.search.constraints == {"total_trades": ">= 3"}
     assert spec.compute.time_budget == 1800.0
     assert spec.space == {"RSIStrategy": {"period": {"type": "int", "low": 5, "high": 9}}}
@@ -56,10 +56,10 @@ def test_a_single_cell_becomes_a_whole_spec(market):
 
 
 def test_a_whole_spec_is_taken_on_the_gateways_data(market):
-    assert batch_spec(batch(data={"start": "2021-02-01"}), market, LIMITS).data.root == market
-    assert batch_spec(batch(data={"root": market}), market, LIMITS).data.root == market
+    assert build_batch_spec(batch(data={"start": "2021-02-01"}), market, LIMITS).data.root == market
+    assert build_batch_spec(batch(data={"root": market}), market, LIMITS).data.root == market
     short = {"strategy_name": "RSIStrategy", "asset": "AAA", "timeframe": "1h"}
-    assert batch_spec(short, market, LIMITS).grid.assets == ("AAA",)
+    assert build_batch_spec(short, market, LIMITS).grid.assets == ("AAA",)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_whole_spec_is_taken_on_the_gateways_data(market):
 )  # fmt: skip
 def test_a_single_cell_is_refused_with_the_key_of_the_request(market, changes, key, allowed):
     with pytest.raises(SpecError) as refused:
-        single_spec(single(**changes), market, LIMITS)
+        build_single_spec(single(**changes), market, LIMITS)
     assert refused.value.key == key
     assert allowed is None or allowed in refused.value.allowed
     assert str(refused.value).count("did you mean") <= 1
@@ -115,7 +115,7 @@ def test_a_single_cell_is_refused_with_the_key_of_the_request(market, changes, k
 )  # fmt: skip
 def test_a_whole_spec_that_reaches_too_far_is_refused(market, changes, key):
     with pytest.raises(SpecError) as refused:
-        batch_spec(batch(**changes), market, LIMITS)
+        build_batch_spec(batch(**changes), market, LIMITS)
     assert refused.value.key == key
 
 
@@ -124,13 +124,13 @@ def test_nesting_without_end_is_refused(market):
     for _ in range(500):
         deep = {"a": deep}
     with pytest.raises(SpecError, match="nested more than 32 deep"):
-        batch_spec(batch(space=deep), market, LIMITS)
+        build_batch_spec(batch(space=deep), market, LIMITS)
 
 
 def test_a_window_without_bars_is_refused(market):
     for window in ({"start": "2030-01-01"}, {"end": "2001-01-01"}):
         with pytest.raises(CatalogError, match="it has bars of 15m from 2021-01-01"):
-            batch_spec(batch(data=window), market, LIMITS)
+            build_batch_spec(batch(data=window), market, LIMITS)
 
 
 @pytest.mark.parametrize(

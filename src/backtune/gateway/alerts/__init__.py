@@ -3,7 +3,7 @@
 ::
 
     rules      the file of alerts: the targets, and the events that each is notified of
-    wording    the text of an alert
+    messages   the text of an alert
     delivery   sending a message to one target; the only door to Apprise
-    watcher    the thread that looks for jobs that have ended and notifies the targets
+    notifier   the thread that looks for jobs that have ended and notifies the targets
 """

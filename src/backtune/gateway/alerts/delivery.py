@@ -7,8 +7,8 @@ import warnings
 from typing import Any, Final
 
 from backtune.errors import SpecError
+from backtune.gateway.alerts.messages import AlertMessage
 from backtune.gateway.alerts.rules import Target
-from backtune.gateway.alerts.wording import AlertMessage
 
 _TIMEOUT_SECONDS: Final = 30.0
 _SLACK: Final = "https://hooks.slack.com/"

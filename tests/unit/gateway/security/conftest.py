@@ -7,7 +7,7 @@ import pytest
 from secured import ROLES, Secured, secured
 
 from backtune.data.synthetic import make_market
-from backtune.gateway.security.key_text import KeyText
+from backtune.wire.api_key import ApiKey
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def gateway(aaa_market: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def keys(gateway: Secured) -> dict[str, KeyText]:
+def keys(gateway: Secured) -> dict[str, ApiKey]:
     return {role: gateway.key(role) for role in ROLES}
 
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
 from backtune.gateway.app import create_app
-from backtune.gateway.security.body import BodyLimit
+from backtune.gateway.middleware.body_limit import BodyLimit
 from backtune.gateway.settings import Settings
 
 JOBS = f"{API}/jobs"
@@ -42,7 +42,7 @@ def test_a_body_too_large_is_refused_whether_or_not_it_says_so(gateway, signed):
     large = b" " * 30_000
     answer = gateway.ask(key, "POST", f"{API}/optimize/batch", content=large)
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
-    headers = {"X-API-Key": key.sent}
+    headers = {"X-API-Key": key.header_value}
     if signed:
         # What was signed does not matter: it is not read to its end.
         headers |= {"X-Timestamp": str(int(time.time())), "X-Nonce": "n" * 32, "X-Signature": "0" * 64}
@@ -143,7 +143,7 @@ def test_what_nobody_expected_has_them_too(gateway, keys, monkeypatch):
     def broken():
         raise ValueError("secret in /etc/passwd")
 
-    monkeypatch.setattr(gateway.client.app.state.parts.offer, "assets", broken)
+    monkeypatch.setattr(gateway.client.app.state.services.catalog, "list_assets", broken)
     answer = gateway.ask(keys["viewer"], "GET", f"{API}/assets")
     assert (answer.status_code, answer.json()["detail"]) == (500, "an internal error")
     assert {name: answer.headers[name] for name in ALWAYS} == ALWAYS
@@ -167,14 +167,14 @@ def test_what_nobody_expected_has_them_too(gateway, keys, monkeypatch):
     ids=str,
 )
 def test_where_a_key_is_looked_for(gateway, keys, headers, status):
-    sent = {name: value.format(key=keys["viewer"].sent) for name, value in headers.items()}
+    sent = {name: value.format(key=keys["viewer"].header_value) for name, value in headers.items()}
     assert gateway.client.get(JOBS, headers=sent).status_code == status
 
 
 def test_a_key_in_the_url_is_none(gateway, keys):
     assert (
         gateway.client.get(
-            f"{JOBS}?api_key={keys['viewer'].sent}&X-API-Key={keys['viewer'].sent}"
+            f"{JOBS}?api_key={keys['viewer'].header_value}&X-API-Key={keys['viewer'].header_value}"
         ).status_code
         == 401
     )
@@ -207,7 +207,7 @@ def test_when_a_key_was_last_used_is_kept(gateway):
     gateway.ask(key, "GET", JOBS)
     gateway.forget_keys()
     gateway.ask(key, "GET", JOBS)
-    record = next(record for record in gateway.keys.all() if record.id == key.key_id)
+    record = next(record for record in gateway.keys.list_all() if record.id == key.key_id)
     assert 0 <= record.last_used_at - record.created_at < 60
 
 
@@ -215,8 +215,8 @@ def test_the_log_has_no_secret(gateway, caplog):
     key = gateway.key("trader", signing="optional")
     with caplog.at_level(logging.DEBUG):
         gateway.ask(key, "POST", f"{API}/optimize/single", json=SINGLE)
-        gateway.client.get(f"{JOBS}?key={key.shown}", headers={"X-API-Key": key.shown})
-        gateway.client.get(JOBS, headers={"X-API-Key": key.sent + "0"})
+        gateway.client.get(f"{JOBS}?key={key.full_text}", headers={"X-API-Key": key.full_text})
+        gateway.client.get(JOBS, headers={"X-API-Key": key.header_value + "0"})
     # The client here has a log too, with what it asked for.
     records = [record for record in caplog.records if not record.name.startswith("httpx")]
     assert records
@@ -262,7 +262,7 @@ def test_without_keys_pages_of_others_get_nothing(open_gateway, host, origin, st
 
 def test_without_keys_a_role_is_still_a_role(open_gateway):
     assert open_gateway.get(f"{API}/nothing").status_code == 404
-    settings = open_gateway.app.state.parts.settings
+    settings = open_gateway.app.state.services.settings
     assert settings.role_without_key == "trader"
     job_id = open_gateway.post(f"{API}/optimize/single", json=SINGLE).json()["job_id"]
     assert open_gateway.post(f"{JOBS}/{job_id}/cancel").status_code == 202

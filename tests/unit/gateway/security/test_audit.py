@@ -12,10 +12,10 @@ from secured import API, SINGLE
 from sqlalchemy import text
 
 from backtune.errors import RecordsError, SpecError
-from backtune.gateway.records.audit import AuditRecords
-from backtune.gateway.records.database import Database
-from backtune.gateway.security.audit import AuditEntry, AuditLog
-from backtune.gateway.security.secret import GatewaySecret
+from backtune.gateway.audit.records import AuditRecords
+from backtune.gateway.audit.service import AuditEntry, AuditLog
+from backtune.gateway.keys.secret import GatewaySecret
+from backtune.gateway.sql.database import Database
 
 SECRET = GatewaySecret(b"s" * 32)
 OTHER = GatewaySecret(b"t" * 32)
@@ -145,17 +145,17 @@ def test_another_secret_verifies_nothing(filled, database):
     "statement", ["UPDATE audit SET entry = '{}'", "DELETE FROM audit", "DELETE FROM audit WHERE number = 10"]
 )
 def test_the_database_itself_keeps_it_append_only(filled, database, statement):
-    with pytest.raises(RecordsError, match="append-only"), database.writing() as connection:
+    with pytest.raises(RecordsError, match="append-only"), database.begin_write() as connection:
         connection.execute(text(statement))
     assert filled.verify().fault is None
 
 
 _WRITER = """
 import sys
-from backtune.gateway.records.audit import AuditRecords
-from backtune.gateway.records.database import Database
-from backtune.gateway.security.audit import AuditEntry, AuditLog
-from backtune.gateway.security.secret import GatewaySecret
+from backtune.gateway.audit.records import AuditRecords
+from backtune.gateway.sql.database import Database
+from backtune.gateway.audit.service import AuditEntry, AuditLog
+from backtune.gateway.keys.secret import GatewaySecret
 
 url, worker = sys.argv[1:]
 log = AuditLog(AuditRecords(Database(url)), GatewaySecret(b"s" * 32))
@@ -214,7 +214,7 @@ def test_what_a_gateway_writes_down(gateway):
     gateway.ask(key, "POST", f"{API}/jobs/{job_id}/cancel")
     gateway.ask(viewer, "POST", f"{API}/jobs/{job_id}/cancel")
     gateway.ask(key, "POST", f"{API}/optimize/single", json={})
-    gateway.client.get(f"{API}/jobs?api_key={key.sent}")
+    gateway.client.get(f"{API}/jobs?api_key={key.header_value}")
     cancel = "POST /api/v1/jobs/{job_id}/cancel"
     single = "POST /api/v1/optimize/single"
     assert entries() == [
@@ -236,8 +236,8 @@ def test_what_a_gateway_writes_down(gateway):
 
 
 def test_what_cannot_be_written_down_is_not_done(gateway, keys):
-    database = gateway.client.app.state.parts.database
-    with database.reading() as connection:
+    database = gateway.client.app.state.services.database
+    with database.begin_read() as connection:
         n_before = connection.execute(text("SELECT count(*) FROM jobs")).scalar()
     _alter(database, "ALTER TABLE audit RENAME TO audit_gone")
     try:
@@ -247,18 +247,18 @@ def test_what_cannot_be_written_down_is_not_done(gateway, keys):
         _alter(database, "ALTER TABLE audit_gone RENAME TO audit")
     assert (answer.status_code, answer.json()["detail"]) == (503, "the database does not answer")
     assert looked.status_code == 200
-    with database.reading() as connection:
+    with database.begin_read() as connection:
         assert connection.execute(text("SELECT count(*) FROM jobs")).scalar() == n_before
 
 
 def _alter(database: Database, statement: str) -> None:
-    with database.writing() as connection:
+    with database.begin_write() as connection:
         connection.execute(text(statement))
 
 
 def _tamper(database: Database, *statements: str) -> None:
     """As one who may change the schema too."""
-    with database.writing() as connection:
+    with database.begin_write() as connection:
         if connection.dialect.name == "postgresql":
             drop: list[str] = ["DROP TRIGGER audit_append_only ON audit"]
         else:

@@ -16,7 +16,7 @@ from hostile import TEXTS, TOLD, VALUES
 from secured import API, SINGLE, Secured
 from sweeps import wait_for
 
-from backtune.gateway.specs import batch_spec
+from backtune.gateway.jobs.specs import build_batch_spec
 
 JSON = {"content-type": "application/json"}
 HEADERS = (
@@ -54,23 +54,23 @@ def schema(gateway) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def job_id(gateway, key, tmp_path_factory) -> str:
-    return finished_job(gateway.client.app.state.parts, key.key_id, tmp_path_factory.mktemp("spec"))
+    return finished_job(gateway.client.app.state.services, key.key_id, tmp_path_factory.mktemp("spec"))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def untouched(gateway, job_id):
     """Whatever is sent: the records, the finished job, the audit log and all files but the gateway's own are as before."""
-    parts = gateway.client.app.state.parts
-    folder = parts.settings.runs
+    services = gateway.client.app.state.services
+    folder = services.settings.runs
 
     def files() -> dict[str, int]:
         found = (path for path in folder.rglob("*") if ".gateway" not in path.parts and path.is_file())
         return {str(path): path.stat().st_mtime_ns for path in found}
 
-    before, end = files(), parts.records.get(job_id).end
+    before, end = files(), services.job_records.get(job_id).end
     yield
     assert files() == before
-    assert parts.records.get(job_id).end == end
+    assert services.job_records.get(job_id).end == end
     assert gateway.audit.verify().fault is None
     assert not list(folder.parent.rglob("*pwned*"))
 
@@ -95,7 +95,11 @@ def assert_refused_as_declared(answer, operation: dict[str, Any], settings, sent
 
 def asked(gateway: Secured, key, method: str, path: str, **how: Any):
     return gateway.client.request(
-        method, path, headers={**how.pop("headers", {}), "X-API-Key": key.sent}, follow_redirects=False, **how
+        method,
+        path,
+        headers={**how.pop("headers", {}), "X-API-Key": key.header_value},
+        follow_redirects=False,
+        **how,
     )
 
 
@@ -114,22 +118,22 @@ def some(values: Iterable[Any], share: int) -> list[Any]:
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("encoded", [True, False], ids=["encoded", "as it is"])
 def test_paths(gateway, key, schema, encoded, share):
-    settings = gateway.client.app.state.parts.settings
+    settings = gateway.client.app.state.services.settings
     nowhere = {"operationId": "nowhere", "responses": {"401": {}, "404": {}, "405": {}, "414": {}}}
     texts = [text for text in TEXTS if encoded or (text.isprintable() and not set("?#") & set(text))]
     for method, path, operation in operations(schema):
         for text in some(texts, share) if "{job_id}" in path else ():
             url = path.replace("{job_id}", quote(text, safe="") if encoded else text)
             answer = asked(gateway, key, method, url)
-            declared = operation if answer.status_code == 422 else nowhere
+            declare_errors = operation if answer.status_code == 422 else nowhere
             # Without a name it is the path of all jobs, with another method.
             if answer.status_code != 200 or text.strip("/.%"):
-                assert_refused_as_declared(answer, declared, settings, text)
+                assert_refused_as_declared(answer, declare_errors, settings, text)
 
 
 @pytest.mark.parametrize("share", SHARES)
 def test_query_parameters(gateway, key, schema, job_id, share):
-    settings = gateway.client.app.state.parts.settings
+    settings = gateway.client.app.state.services.settings
     tried = 0
     for method, path, operation in operations(schema):
         names = [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"]
@@ -144,13 +148,13 @@ def test_query_parameters(gateway, key, schema, job_id, share):
 
 @pytest.mark.parametrize("share", SHARES)
 def test_headers(gateway, key, schema, share):
-    settings = gateway.client.app.state.parts.settings
+    settings = gateway.client.app.state.services.settings
     for name in HEADERS:
         is_of_bodies = name.startswith(("Idempotency", "Content"))
         method, path = ("POST", f"{API}/optimize/single") if is_of_bodies else ("GET", f"{API}/jobs")
         operation = schema["paths"][path][method.lower()]
         for text in some(TEXTS, share):
-            headers = {"X-API-Key": key.sent, **JSON, name: text.encode()}
+            headers = {"X-API-Key": key.header_value, **JSON, name: text.encode()}
             content = json.dumps(SINGLE) if is_of_bodies else None
             answer = gateway.client.request(method, path, content=content, headers=headers)
             assert_refused_as_declared(answer, operation, settings, text)
@@ -200,18 +204,18 @@ BODY_SHARES = [pytest.param(67, id="a share"), SHARES[1]]
 @pytest.mark.parametrize("share", BODY_SHARES)
 @pytest.mark.parametrize("kind", ["single", "batch"])
 def test_bodies(gateway, key, schema, kind, share):
-    parts = gateway.client.app.state.parts
+    services = gateway.client.app.state.services
     path = f"{API}/optimize/{kind}"
     whole = WHOLE_SINGLE
     if kind == "batch":
-        spec = batch_spec(A_BATCH, parts.settings.data_root, parts.settings.limits)
+        spec = build_batch_spec(A_BATCH, services.settings.data_root, services.settings.limits)
         whole = spec.model_dump(mode="json", by_alias=True)
         # The whole of it is taken, so that what is refused is refused for what was changed.
     assert gateway.ask(key, "POST", path, json=whole).status_code == 202
     tried = 0
     for body, value in bodies(whole, share):
         answer = asked(gateway, key, "POST", path, content=json.dumps(body).encode(), headers=JSON)
-        assert_refused_as_declared(answer, schema["paths"][path]["post"], parts.settings, value)
+        assert_refused_as_declared(answer, schema["paths"][path]["post"], services.settings, value)
         tried += 1
     assert (tried + 1) * share > 1_500
 
@@ -237,7 +241,7 @@ def test_later_messages_of_a_socket(gateway, key, kind):
     sent += [{"type": value, "job_id": "job-" + "0" * 24} for value in (*TEXTS, *VALUES)]
     for some in (sent[:90], sent[90:]):
         with gateway.client.websocket_connect("/ws") as socket:
-            socket.send_json({"type": "auth", "api_key": key.sent})
+            socket.send_json({"type": "auth", "api_key": key.header_value})
             assert socket.receive_json()["type"] == "authenticated"
             for message in some:
                 socket.send_text(json.dumps(message))
@@ -249,7 +253,7 @@ def test_later_messages_of_a_socket(gateway, key, kind):
 
 def test_what_is_no_json_at_all(gateway, key, schema):
     """Of bodies; what is no HTTP at all is in test_malformed."""
-    settings = gateway.client.app.state.parts.settings
+    settings = gateway.client.app.state.services.settings
     path = f"{API}/optimize/batch"
     for body in (
         b"",
@@ -281,7 +285,7 @@ def test_what_is_no_json_at_all(gateway, key, schema):
     ["json", "pine", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("html", "pdf", "xlsx"))],
 )
 def test_no_report_tells_where_things_are(gateway, key, job_id, kind):
-    settings = gateway.client.app.state.parts.settings
+    settings = gateway.client.app.state.services.settings
     if kind == "pine":
         answer = gateway.ask(key, "POST", f"{API}/export/pine-script/{job_id}")
     else:

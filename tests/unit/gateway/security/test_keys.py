@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import text
 
 from backtune.errors import SpecError
-from backtune.gateway.records.keys import KeyRecords
-from backtune.gateway.security.keys import Keys
-from backtune.gateway.security.secret import GatewaySecret
+from backtune.gateway.keys.records import KeyRecords
+from backtune.gateway.keys.secret import GatewaySecret
+from backtune.gateway.keys.service import KeyService
 
 SECRET = GatewaySecret(b"s" * 32)
 
@@ -27,24 +27,24 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def keys(database, clock: Callable[[], float]) -> Keys:
-    return Keys(KeyRecords(database), SECRET, clock)
+def keys(database, clock: Callable[[], float]) -> KeyService:
+    return KeyService(KeyRecords(database), SECRET, clock)
 
 
 def test_a_key_is_known_again_by_its_secret_alone(keys, database):
     record, shown = keys.create("trader", name="desk 1", expires_seconds=60)
-    assert keys.all() == [record]
-    assert keys.generation_of(record, shown.secret) == 1
+    assert keys.list_all() == [record]
+    assert keys.find_generation(record, shown.secret) == 1
     assert (record.role, record.name, record.expires_at - record.created_at) == ("trader", "desk 1", 60)
     for wrong in (bytes(32), shown.secret[:-1] + bytes([shown.secret[-1] ^ 1]), b"", shown.secret + b"0"):
-        assert keys.generation_of(record, wrong) is None
-    other = Keys(KeyRecords(database), GatewaySecret(b"t" * 32))
-    assert other.generation_of(record, shown.secret) is None
+        assert keys.find_generation(record, wrong) is None
+    other = KeyService(KeyRecords(database), GatewaySecret(b"t" * 32))
+    assert other.find_generation(record, shown.secret) is None
 
 
 def test_nothing_that_is_kept_is_a_secret(keys, database):
     shown = [keys.create(role, signing="required")[1] for role in ("viewer", "admin")]
-    with database.reading() as connection:
+    with database.begin_read() as connection:
         kept = str(connection.execute(text("SELECT * FROM api_keys")).all()).encode()
         blobs = b"".join(connection.execute(text("SELECT secret_hash FROM api_keys")).scalars())
     for key in shown:
@@ -62,17 +62,17 @@ def test_secrets_are_never_the_same(keys):
 def test_a_rotated_key_has_two_secrets_for_a_while(keys, clock):
     record, before = keys.create("trader", signing="required")
     rotated, after = keys.rotate(record.id, grace_seconds=100)
-    assert [rotated] == keys.all()
+    assert [rotated] == keys.list_all()
     assert (rotated.id, rotated.role, rotated.created_at) == (record.id, "trader", record.created_at)
-    assert keys.generation_of(rotated, after.secret) == 2
-    assert keys.generation_of(rotated, before.secret) == 1
-    assert keys.signing_secret(record.id, 1) == before.signing_secret != after.signing_secret
-    assert keys.signing_secret(record.id, 2) == after.signing_secret
+    assert keys.find_generation(rotated, after.secret) == 2
+    assert keys.find_generation(rotated, before.secret) == 1
+    assert keys.derive_signing_secret(record.id, 1) == before.signing_secret != after.signing_secret
+    assert keys.derive_signing_secret(record.id, 2) == after.signing_secret
     clock.now += 100
-    assert keys.generation_of(rotated, before.secret) is None
-    assert keys.generation_of(rotated, after.secret) == 2
+    assert keys.find_generation(rotated, before.secret) is None
+    assert keys.find_generation(rotated, after.secret) == 2
     again, _ = keys.rotate(record.id, grace_seconds=0)
-    assert keys.generation_of(again, after.secret) is None
+    assert keys.find_generation(again, after.secret) is None
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_states(keys, clock, seconds, revoked, state):
     if revoked:
         keys.revoke(record.id)
     clock.now += 10
-    assert keys.all()[0].state(clock.now) == state
+    assert keys.list_all()[0].state(clock.now) == state
 
 
 @pytest.mark.parametrize("change", ["revoke", "rotate"])
@@ -104,4 +104,4 @@ def test_two_rotations_at_once_cannot_both_succeed(keys, database):
     records = KeyRecords(database)
     assert records.rotate(record, b"1" * 32, 0.0)
     assert not records.rotate(record, b"2" * 32, 0.0)
-    assert records.all()[0].secret_hash == b"1" * 32
+    assert records.list_all()[0].secret_hash == b"1" * 32

@@ -10,11 +10,10 @@ from hostile import TOLD
 from secured import NOWHERE, SINGLE
 
 from backtune.gateway.app import create_app
-from backtune.gateway.records.keys import KeyRecords
-from backtune.gateway.security.guards import Guards
-from backtune.gateway.security.keys import Keys
-from backtune.gateway.security.secret import GatewaySecret
-from backtune.gateway.settings import Limits, Settings
+from backtune.gateway.keys.records import KeyRecords
+from backtune.gateway.keys.secret import GatewaySecret
+from backtune.gateway.keys.service import KeyService
+from backtune.gateway.settings import Limits, RequestLimits, Settings
 
 BODY = json.dumps(SINGLE).encode()
 
@@ -24,11 +23,11 @@ def server(aaa_market, tmp_path_factory):
     """Its port, and a key."""
     settings = Settings(
         runs=tmp_path_factory.mktemp("runs"), data_root=aaa_market, address=NOWHERE,
-        guards=Guards(body_seconds=0.5, failure_rate="100000/second"), limits=Limits(body_bytes=20_000),
+        request_limits=RequestLimits(body_seconds=0.5, failure_rate="100000/second"), limits=Limits(body_bytes=20_000),
     )  # fmt: skip
     app = create_app(settings, NOWHERE)
-    keys = Keys(KeyRecords(app.state.parts.database), GatewaySecret.open(settings.own_folder))
-    key = keys.create("trader")[1].sent
+    keys = KeyService(KeyRecords(app.state.services.database), GatewaySecret.open(settings.own_folder))
+    key = keys.create("trader")[1].header_value
     with listening(app, settings) as host:
         yield int(host.rpartition(":")[2]), key.encode()
 

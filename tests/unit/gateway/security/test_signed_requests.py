@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 import pytest
 from secured import API, secured
 
-from backtune.gateway.security.key_text import KeyText
-from backtune.gateway.security.signature import SignedParts, request_headers
+from backtune.wire.api_key import ApiKey
+from backtune.wire.signature import SignedContent, make_auth_headers
 
 JOBS = f"{API}/jobs"
 
 
 @pytest.fixture(scope="module")
-def key(gateway) -> KeyText:
+def key(gateway) -> ApiKey:
     return gateway.key("trader", signing="required")
 
 
@@ -23,7 +23,7 @@ def key(gateway) -> KeyText:
     [(0, 200), (-295, 200), (295, 200), (-305, 401), (305, 401), (-86_400, 401), (10**9, 401)],
 )
 def test_skew(gateway, key, offset, status):
-    headers = request_headers(key, "GET", JOBS, now=time.time() + offset)
+    headers = make_auth_headers(key, "GET", JOBS, now=time.time() + offset)
     answer = gateway.client.get(JOBS, headers=headers)
     assert answer.status_code == status
     if status == 401:
@@ -96,7 +96,7 @@ def test_what_was_changed_on_the_way_is_not(gateway, key, signed_method, signed,
     ids=lambda value: str(value)[:20],
 )
 def test_headers_that_are_missing_malformed_or_another_request_s(gateway, key, header, value, told):
-    headers = request_headers(key, "GET", JOBS, now=time.time() - 5)
+    headers = make_auth_headers(key, "GET", JOBS, now=time.time() - 5)
     del headers[header]
     if value is not None:
         headers[header] = value
@@ -106,21 +106,21 @@ def test_headers_that_are_missing_malformed_or_another_request_s(gateway, key, h
 
 
 def test_another_second_s_signature_does_not_fit(gateway, key):
-    headers = request_headers(key, "GET", JOBS, now=time.time() - 5)
+    headers = make_auth_headers(key, "GET", JOBS, now=time.time() - 5)
     answer = gateway.client.get(JOBS, headers=headers | {"X-Timestamp": str(int(time.time()))})
     assert (answer.status_code, answer.json()["detail"]) == (401, "the signature does not fit the request")
 
 
 def test_another_key_s_signature_does_not_fit(gateway, key):
     other = gateway.key("trader", signing="required")
-    mixed = KeyText(key.key_id, key.secret, other.signing_secret)
+    mixed = ApiKey(key.key_id, key.secret, other.signing_secret)
     assert gateway.ask(mixed, "GET", JOBS).status_code == 401
     assert gateway.ask(key, "GET", JOBS).status_code == 200
 
 
 def test_the_hash_that_is_stored_signs_nothing(gateway, key):
-    stored = next(record for record in gateway.keys.all() if record.id == key.key_id).secret_hash
-    assert gateway.ask(KeyText(key.key_id, key.secret, stored), "GET", JOBS).status_code == 401
+    stored = next(record for record in gateway.keys.list_all() if record.id == key.key_id).secret_hash
+    assert gateway.ask(ApiKey(key.key_id, key.secret, stored), "GET", JOBS).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -131,17 +131,17 @@ def test_the_hash_that_is_stored_signs_nothing(gateway, key):
 def test_keys_that_do_not_may_or_must_sign(gateway, signing, is_signed, status):
     key = gateway.key("viewer", signing=signing)
     secret = (key.signing_secret or bytes(32)) if is_signed else None
-    assert gateway.ask(KeyText(key.key_id, key.secret, secret), "GET", JOBS).status_code == status
+    assert gateway.ask(ApiKey(key.key_id, key.secret, secret), "GET", JOBS).status_code == status
 
 
 def test_a_wrong_signature_is_not_let_in_because_it_is_optional(gateway):
     key = gateway.key("viewer", signing="optional")
-    wrong = KeyText(key.key_id, key.secret, bytes(32))
+    wrong = ApiKey(key.key_id, key.secret, bytes(32))
     assert gateway.ask(wrong, "GET", JOBS).status_code == 401
 
 
 def test_the_part_for_signing_is_refused_when_it_is_sent(gateway, key):
-    answer = gateway.client.get(JOBS, headers={"X-API-Key": key.shown})
+    answer = gateway.client.get(JOBS, headers={"X-API-Key": key.full_text})
     assert answer.status_code == 401
     assert "must not be sent" in answer.json()["detail"]
 
@@ -153,13 +153,13 @@ def test_a_rotated_key_signs_with_either_secret_for_a_while(gateway):
     for key, status in (
         (before, 200),
         (after, 200),
-        (KeyText(after.key_id, after.secret, before.signing_secret), 401),
+        (ApiKey(after.key_id, after.secret, before.signing_secret), 401),
     ):
         assert gateway.ask(key, "GET", JOBS).status_code == status
 
 
 def test_a_request_is_let_in_once(gateway, key):
-    headers = request_headers(key, "POST", PATH, body=BODY)
+    headers = make_auth_headers(key, "POST", PATH, body=BODY)
     answers = [gateway.client.post(PATH, content=BODY, headers=headers | JSON) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [202, 401, 401]
     assert answers[1].json()["detail"] == "the nonce was used before"
@@ -192,7 +192,7 @@ def shared_database(request, tmp_path) -> str:
 def test_replay_is_refused_at_another_worker_and_after_a_restart(aaa_market, tmp_path, shared_database):
     with secured(tmp_path, aaa_market, database=shared_database) as one:
         key = one.key("viewer", signing="required")
-        headers = [request_headers(key, "GET", JOBS) for _ in range(8)]
+        headers = [make_auth_headers(key, "GET", JOBS) for _ in range(8)]
         with secured(tmp_path, aaa_market, database=shared_database) as two:
             # Both at once, again and again: of each pair one is let in.
             def both(sent):
@@ -213,7 +213,7 @@ def test_without_its_database_nobody_is_let_in(aaa_market, tmp_path, monkeypatch
         key = gateway.key("viewer", signing="required")
         assert gateway.ask(key, "GET", f"{API}/strategies").status_code == 200
         # Keys are known for a second, nonces are not: a file that is no database any more.
-        database = gateway.client.app.state.parts.database
+        database = gateway.client.app.state.services.database
         database.close()
         for name in ("gateway.db", "gateway.db-wal", "gateway.db-shm"):
             (tmp_path / ".gateway" / name).unlink(missing_ok=True)
@@ -221,22 +221,27 @@ def test_without_its_database_nobody_is_let_in(aaa_market, tmp_path, monkeypatch
         answer = gateway.ask(key, "GET", f"{API}/strategies")
         assert (answer.status_code, answer.json()["detail"]) == (503, "the database does not answer")
         gateway.forget_keys()
-        plain = KeyText(key.key_id, key.secret)
+        plain = ApiKey(key.key_id, key.secret)
         assert gateway.ask(plain, "GET", f"{API}/strategies").status_code == 503
-        gateway.client.app.state.parts.keeper.stop()
+        gateway.client.app.state.services.reconciler_loop.stop()
 
 
 JSON = {"content-type": "application/json"}
 
 
-def _headers(key: KeyText, nonce: str, path: str) -> dict[str, str]:
+def _headers(key: ApiKey, nonce: str, path: str) -> dict[str, str]:
     timestamp = str(int(time.time()))
-    signature = SignedParts(timestamp, nonce, "GET", path).sign(key.signing_secret)
-    return {"X-API-Key": key.sent, "X-Timestamp": timestamp, "X-Nonce": nonce, "X-Signature": signature}
+    signature = SignedContent(timestamp, nonce, "GET", path).sign(key.signing_secret)
+    return {
+        "X-API-Key": key.header_value,
+        "X-Timestamp": timestamp,
+        "X-Nonce": nonce,
+        "X-Signature": signature,
+    }
 
 
 def _send(gateway, key, method, signed, sent, signed_method=None):
-    headers = request_headers(key, signed_method or method, *signed)
+    headers = make_auth_headers(key, signed_method or method, *signed)
     path, query, body = sent
     url = f"{path}?{query}" if query else path
     answer = gateway.client.request(method, url, content=body, headers=headers | JSON)

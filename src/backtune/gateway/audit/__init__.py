@@ -1,0 +1,1 @@
+"""The audit log, in which every entry is bound to all entries before it."""

@@ -1,0 +1,1 @@
+"""The strategies and assets that a sweep can use."""

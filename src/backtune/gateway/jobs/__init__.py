@@ -1,0 +1,1 @@
+"""Jobs: submission, state, cancellation, resumption and results, and their reconciliation with Ray."""

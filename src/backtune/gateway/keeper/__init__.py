@@ -1,1 +1,0 @@
-"""Keeps records, Ray and the sweeps' folders in agreement."""

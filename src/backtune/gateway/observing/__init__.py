@@ -1,1 +1,0 @@
-"""Request ids, logs and metrics."""

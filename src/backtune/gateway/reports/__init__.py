@@ -1,0 +1,1 @@
+"""Reports and Pine scripts of sweeps."""

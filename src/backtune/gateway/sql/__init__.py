@@ -1,0 +1,1 @@
+"""The database of the gateway, its migrations, and leases. The records of each subject are in the subject's folder."""
