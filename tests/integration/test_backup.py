@@ -19,13 +19,13 @@ from tracking_store import content_of
 
 from backtune.errors import RecordsError
 from backtune.gateway.audit.records import AuditRecords
-from backtune.gateway.sql.database import Database
+from backtune.gateway.audit.service import AuditEntry, AuditLog
+from backtune.gateway.jobs.job_record import NewJob
 from backtune.gateway.jobs.records import JobRecords
 from backtune.gateway.keys.records import KeyRecords
-from backtune.gateway.jobs.job_record import NewJob
-from backtune.gateway.audit.service import AuditEntry, AuditLog
-from backtune.gateway.keys.service import KeyService
 from backtune.gateway.keys.secret import GatewaySecret
+from backtune.gateway.keys.service import KeyService
+from backtune.gateway.sql.database import Database
 from backtune.tracking.address import sqlite_uri
 from backtune.tracking.sync import sync
 
