@@ -29,8 +29,8 @@ from backtune.data.catalog import Catalog
 from backtune.data.check import check_catalog
 from backtune.data.download.downloader import DownloadReport, download_bars, download_funding
 from backtune.data.download.exchange import Exchange
-from backtune.data.download.retries import Retries
-from backtune.data.download.stopping import Stop
+from backtune.data.download.retries import RetryPolicy
+from backtune.data.download.stopping import StopRequest
 from backtune.data.funding import RATES
 from backtune.data.load import load_bars
 from backtune.data.schema import SCHEMA
@@ -38,7 +38,7 @@ from backtune.errors import DownloadError, SpecError
 
 pytest.importorskip("ccxt", reason="ccxt is not installed: pip install 'backtune[download]'")
 
-QUICK = Retries(tries=4, first_seconds=0.01, longest_seconds=0.02)
+QUICK = RetryPolicy(tries=4, first_seconds=0.01, longest_seconds=0.02)
 SPOT, SWAP = "BTC/USDT", "BTC/USDT:USDT"
 NOON = seconds("2024-03-01") + 12 * HOUR
 
@@ -61,8 +61,8 @@ def _opened(server: Server, name: str = "binance", **options: Any) -> Exchange:
 
 def _get(
     server: Server, root: Path, name: str = "binance", symbol: str = SPOT, timeframe: str = "1h",
-    start: str = "2024-01-01", *, stop: Stop | None = None, on_progress: Callable[[Any], None] | None = None,
-    timeout_seconds: float = 20, retries: Retries = QUICK, **options: Any,
+    start: str = "2024-01-01", *, stop: StopRequest | None = None, on_progress: Callable[[Any], None] | None = None,
+    timeout_seconds: float = 20, retries: RetryPolicy = QUICK, **options: Any,
 ) -> DownloadReport:  # fmt: skip
     with closing(
         _opened(server, name, stop=stop, timeout_seconds=timeout_seconds, retries=retries)
@@ -575,7 +575,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(server, root,
 
 
 def test_a_stop_stores_what_has_come(server, root, undisturbed):
-    stop = Stop()
+    stop = StopRequest()
 
     def stop_after_a_page(progress: Any) -> None:
         if progress.rows == 1000:

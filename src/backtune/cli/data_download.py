@@ -89,16 +89,18 @@ def download(
     timeframes = [name.strip() for name in (timeframe or "").split(",") if name.strip()]
     from backtune.data.download import download_bars
     from backtune.data.download.exchange import Exchange
-    from backtune.data.download.retries import Retries
-    from backtune.data.download.stopping import Stop
+    from backtune.data.download.retries import RetryPolicy
+    from backtune.data.download.stopping import StopRequest
     from backtune.errors import DownloadError
 
-    stop = Stop()
+    stop = StopRequest()
     err = Console(stderr=True, markup=False, highlight=False)
     with answer_signals(stop.request, signal.SIGINT, signal.SIGTERM), _shown(err, quiet=json) as show:
         try:
             with closing(
-                Exchange(exchange, url=url, retries=Retries(tries=tries), timeout_seconds=timeout, stop=stop)
+                Exchange(
+                    exchange, url=url, retries=RetryPolicy(tries=tries), timeout_seconds=timeout, stop=stop
+                )
             ) as opened:
                 opened.on_pause = lambda reason: err.print(reason, soft_wrap=True)
                 reports = download_bars(

@@ -1,4 +1,4 @@
-"""Where bars that are built open and end."""
+"""The opens and ends of bars that are built from finer ones."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class BarGrid:
         return _UtcDays(self.origin) if self.origin.zone == "UTC" else _ZonedDays(self.origin)
 
     def _first_days(self, days: np.ndarray) -> np.ndarray:
-        """Of the bars that hold (n,) days, days by their number."""
+        """Return the bars that hold (n,) days, given by their number."""
         if self.timeframe.months:
             months = _months_of(days)
             return _first_days(months - months % self.timeframe.months)
@@ -148,7 +148,7 @@ class _UtcDays:
 
 @dataclass(frozen=True)
 class _ZonedDays:
-    """As :class:`_UtcDays`, in a zone with changes of clocks."""
+    """The days of a zone whose clocks change, with the interface of :class:`_UtcDays`."""
 
     origin: Origin
 
@@ -166,7 +166,7 @@ class _ZonedDays:
 
 
 def _opening(origin: Origin) -> int:
-    """From midnight of a date to where its day begins, in microseconds."""
+    """Return the time from midnight of a date to the begin of its day, in microseconds."""
     return origin.minutes * _MINUTE - (_DAY if origin.opens_the_evening_before else 0)
 
 

@@ -22,7 +22,7 @@ class Bars:
         open, high, low, close: (n_bars,) float64, finite and positive, low <= open, close <= high.
         volume: (n_bars,) float64, finite and not negative.
         timeframe: the length of a bar. Bars may be absent (gaps); none overlap.
-        bars_per_year: how many bars a year has; annualises means and deviations.
+        bars_per_year: The number of bars in a year, which annualises means and deviations.
         asset: the asset's name, empty where unknown.
         funding: (n_bars,) float64, the fraction of its notional that a long pays at each open and a short
             receives (the other way round where negative); None where none is paid.

@@ -56,13 +56,13 @@ class Annualisation:
 
     @classmethod
     def of_json(cls, content: dict[str, Any]) -> Annualisation:
-        """From the plain data of :func:`dataclasses.asdict`."""
+        """Build a calendar from the plain data of :func:`dataclasses.asdict`."""
         stated = content["stated"]
         return cls(**{**content, "stated": tuple(stated) if stated is not None else None})
 
     @property
     def disagrees(self) -> bool:
-        """Whether the bars show a number that is more than 5 % away from every one that the calendar allows."""
+        """Return whether the bars show a number that is more than 5 % away from every number that the calendar allows."""
         if self.stated is None or self.assumed:
             return False
         least, most = self.stated
@@ -203,7 +203,7 @@ def _shown(timestamp: np.ndarray, length: int) -> tuple[float, str]:
 
 
 def _shown_by_days(timestamp: np.ndarray, elapsed: int, closures: np.ndarray) -> tuple[float, str]:
-    """As :func:`_shown`, for less than a week of bars that are not longer than a day."""
+    """Return what :func:`_shown` does, for less than a week of bars that are not longer than a day."""
     n_closed = closures // _DAY
     opens = (timestamp - timestamp[0]) - np.concatenate([[0], np.cumsum(n_closed)]) * _DAY
     left = elapsed - int(n_closed.sum()) * _DAY
@@ -224,7 +224,7 @@ def _never_closes(elapsed: int) -> str:
 
 
 def _has_weekend(start: int, elapsed: int) -> bool:
-    """Whether a whole weekend, in UTC, lies inside."""
+    """Return whether a whole weekend, in UTC, lies inside."""
     return bool((_FIRST_SATURDAY - start) % _WEEK + 2 * _DAY <= elapsed)
 
 

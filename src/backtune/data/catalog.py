@@ -171,7 +171,7 @@ class Catalog:
         return [p for p in series if window.overlaps(p.start, p.end + 1)]
 
     def sources(self, asset: str, timeframe: Timeframe | None) -> tuple[Provenance, ...]:
-        """Where the rows of a stored timeframe come from, or without one the funding payments; the oldest import first."""
+        """Return the sources of the rows of a stored timeframe, or without one of the funding payments; the oldest import first."""
         return self._sources.get(series_key(asset, timeframe), ())
 
     def stored_bars(self, asset: str, timeframe: Timeframe, frame: pl.DataFrame) -> StoredBars | None:
@@ -298,13 +298,13 @@ class Catalog:
             frame: columns of the schema, sorted.
             replace: take the new values where a row is there with other values, and write anew a file that
                 is damaged or lost.
-            source: what stands for the frame in messages.
-            provenance: where the rows come from, kept in the manifest if they change anything.
+            source: The name of the frame in messages.
+            provenance: The source of the rows, kept in the manifest if they change anything.
 
         Raises:
             BarsError: a bar breaks the schema, bars overlap, or (without ``replace``) a row is there with
                 other values.
-            CatalogError: the asset's name is not usable, or the store cannot be written.
+            CatalogError: the asset's name is not usable, or the storage cannot be written.
             FingerprintError: a file to merge into is damaged.
         """
         target = _parsed(timeframe)
@@ -321,7 +321,7 @@ class Catalog:
         source: str = "the new payments",
         provenance: Provenance | None = None,
     ) -> list[Partition]:
-        """As :meth:`write`, for funding payments in the columns of ``RATES``."""
+        """Merge funding payments, in the columns of ``RATES``, as :meth:`write` does bars."""
         check_rates(frame, source=source)
         new = frame.select(RATES.names())
         return self._write(asset, None, new, replace=replace, source=source, provenance=provenance)

@@ -25,7 +25,7 @@ from backtune.spec.timeframe import Timeframe
 
 @dataclass(frozen=True)
 class FileReport:
-    """What was found in one file.
+    """The result of the check of one file.
 
     Attributes:
         path: below the catalog's root.
@@ -35,7 +35,7 @@ class FileReport:
         absent: share of the bars of a full grid that are absent, in [0, 1).
         problem: why the file cannot be used, or None.
         extremes: the largest step and range, absent volume and equal closes; None where the file holds no bars.
-        findings: what may be wrong with sound bars. The series of all files is judged; a finding stands with the file
+        findings: The suspicions about sound bars. The series of all files is judged; a finding stands with the file
             that holds its first bar.
     """
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from backtune.data.schema import SCHEMA, Rule, check_rows, time_rules
+from backtune.data.schema import SCHEMA, RowRule, check_rows, time_rules
 
 FUNDING: Final = "funding"  # stands for the timeframe where a series is one of payments
 
@@ -18,12 +18,12 @@ RATES: Final = pl.Schema({"timestamp": SCHEMA["timestamp"], "rate": pl.Float64()
 
 
 def check_rates(frame: pl.DataFrame, *, source: str | Path, rows: pl.Series | None = None) -> pl.DataFrame:
-    """As :func:`backtune.data.schema.check_bars`, for payments in the columns of ``RATES``."""
+    """Check payments in the columns of ``RATES``, as :func:`backtune.data.schema.check_bars` does bars."""
     return check_rows(frame, _rules(), source=source, rows=rows)
 
 
 def rates_at_opens(rates: pl.DataFrame, opens: np.ndarray) -> np.ndarray:
-    """What a long pays at each open, as a fraction of its notional.
+    """Return the payment of a long position at each open, as a fraction of its notional.
 
     A payment falls to the first bar that opens at or after it; several to one open add up. Payments before the
     first open or after the last are left out.
@@ -45,7 +45,7 @@ def rates_at_opens(rates: pl.DataFrame, opens: np.ndarray) -> np.ndarray:
     return funding
 
 
-def _rules() -> Iterator[Rule]:
+def _rules() -> Iterator[RowRule]:
     yield from time_rules()
-    yield Rule("rate", "is not a finite number", ~pl.col("rate").is_finite())
-    yield Rule("rate", "a rate must be a fraction above -1 and below 1", pl.col("rate").abs() >= 1)
+    yield RowRule("rate", "is not a finite number", ~pl.col("rate").is_finite())
+    yield RowRule("rate", "a rate must be a fraction above -1 and below 1", pl.col("rate").abs() >= 1)

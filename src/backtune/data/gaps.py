@@ -13,7 +13,7 @@ _MICROSECONDS = 1_000_000
 
 @dataclass(frozen=True)
 class Gaps:
-    """What is missing between the first bar and the last.
+    """The bars that are missing between the first bar and the last.
 
     Attributes:
         count: places where one or more bars are absent.

@@ -62,7 +62,7 @@ def load_bars(
     window = TimeRange.of(start, end)
     catalog = Catalog.open(root)
     target = Timeframe.parse(str(timeframe))
-    request = _Request(asset, target, window, calendar, Origin.parse(origin), funding)
+    request = _LoadRequest(asset, target, window, calendar, Origin.parse(origin), funding)
     return _load(catalog, request, keep=False)
 
 
@@ -84,10 +84,10 @@ def cached_bars(
     funding: bool = False,
     origin: str = str(UTC_MIDNIGHT),
 ) -> Bars:
-    """As :func:`load_bars`, kept in this process up to ``CACHE_BYTES``, the least used given up first.
+    """Load bars as :func:`load_bars` does, through a cache of this process that keeps up to ``CACHE_BYTES`` of recently used bars.
 
     Args:
-        fingerprint: what :meth:`Catalog.fingerprint` said for this window when the work was planned.
+        fingerprint: The result of :meth:`Catalog.fingerprint` for this window when the work was planned.
 
     Raises:
         FingerprintError: the catalog holds other data now than the fingerprint stands for.
@@ -102,11 +102,11 @@ def cached_bars(
         )
     window = TimeRange.of(start, end)
     target = Timeframe.parse(str(timeframe))
-    return _load(catalog, _Request(asset, target, window, calendar, begins, funding), keep=True)
+    return _load(catalog, _LoadRequest(asset, target, window, calendar, begins, funding), keep=True)
 
 
 @dataclass(frozen=True)
-class _Request:
+class _LoadRequest:
     """The bars that were asked for."""
 
     asset: str
@@ -117,7 +117,7 @@ class _Request:
     funding: bool
 
 
-def _load(catalog: Catalog, request: _Request, *, keep: bool) -> Bars:
+def _load(catalog: Catalog, request: _LoadRequest, *, keep: bool) -> Bars:
     asset, target, window, origin = request.asset, request.target, request.window, request.origin
     source = catalog.source_timeframe(asset, target)
     opens = window.opens(target, source, origin)

@@ -34,8 +34,8 @@ class Partition:
     Attributes:
         path: below the catalog's root.
         start: open time of the first bar, or time of the first payment; microseconds since the epoch.
-        end: where the last bar ends, or time of the last payment.
-        sha256, n_bytes: of the file's content.
+        end: The end of the last bar, or the time of the last payment.
+        sha256, n_bytes: The digest and the size of the file's content.
     """
 
     path: str
@@ -65,12 +65,12 @@ class Partition:
 
     @property
     def timeframe(self) -> Timeframe | None:
-        """None for funding payments."""
+        """Return the timeframe of the bars; None for funding payments."""
         return _timeframe_in(self.path)
 
     @property
     def schema(self) -> pl.Schema:
-        """Of the file."""
+        """Return the schema of the file."""
         return RATES if self.timeframe is None else SCHEMA
 
     def check(self, frame: pl.DataFrame, *, source: str) -> pl.DataFrame:
@@ -102,10 +102,10 @@ class Manifest:
     """The files of a catalog by path.
 
     Attributes:
-        files: as they were when the last write ended.
-        pending: as a write that has begun will leave them. Both are recorded before a file changes, so that
+        files: The files as they were when the last write ended.
+        pending: The files as a write that has begun will leave them. Both are recorded before a file changes, so that
             a crash at any moment leaves files that match one of the two.
-        sources: where the rows of each series come from, by :func:`backtune.data.provenance.series_key`.
+        sources: The sources of the rows of each series, by :func:`backtune.data.provenance.series_key`.
     """
 
     files: Mapping[str, Partition] = field(default_factory=dict)
@@ -159,7 +159,7 @@ def is_asset_name(text: str) -> bool:
 
 
 def partition_path(asset: str, timeframe: Timeframe | None, year: int) -> str:
-    """Where the bars of a year belong, or without a timeframe its funding payments, below a catalog's root.
+    """Return the path, below a catalog's root, of the bars of a year, or without a timeframe of its funding payments.
 
     Raises:
         CatalogError: the name cannot be that of an asset.

@@ -1,4 +1,4 @@
-"""Where the rows of a series come from, and under which assumptions they were read."""
+"""The sources of the rows of a series, and the assumptions under which they were read."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ SCHEMA = pl.Schema(
 
 
 @dataclass(frozen=True)
-class Rule:
+class RowRule:
     """A rule that every row obeys.
 
     Attributes:
@@ -48,7 +48,7 @@ def check_bars(frame: pl.DataFrame, *, source: str | Path, rows: pl.Series | Non
 
 def check_rows(
     frame: pl.DataFrame,
-    rules: Iterable[Rule],
+    rules: Iterable[RowRule],
     *,
     source: str | Path,
     rows: pl.Series | None = None,
@@ -56,7 +56,7 @@ def check_rows(
     """Return ``frame`` unchanged if no row breaks a rule.
 
     Args:
-        rows: as in :func:`check_bars`.
+        rows: The row numbers to report, as in :func:`check_bars`.
 
     Raises:
         BarsError: names the first violation's row and column.
@@ -80,31 +80,31 @@ def check_rows(
     return frame
 
 
-def time_rules() -> Iterator[Rule]:
+def time_rules() -> Iterator[RowRule]:
     """Yield the rules that every row has a time, after that of the row before."""
     time = pl.col("timestamp")
     none = pl.duration(microseconds=0)
-    yield Rule("timestamp", "the time is missing", time.is_null())
-    yield Rule(
+    yield RowRule("timestamp", "the time is missing", time.is_null())
+    yield RowRule(
         "timestamp",
         "the time is that of the row before (duplicate)",
         (time.diff() == none).fill_null(value=False),
     )
-    yield Rule(
+    yield RowRule(
         "timestamp",
         "the time is before that of the row before (unsorted)",
         (time.diff() < none).fill_null(value=False),
     )
 
 
-def _rules(*, with_funding: bool) -> Iterator[Rule]:
+def _rules(*, with_funding: bool) -> Iterator[RowRule]:
     yield from time_rules()
     for name in (*PRICES, "volume", *(["funding"] if with_funding else [])):
-        yield Rule(name, "is not a finite number", ~pl.col(name).is_finite())
+        yield RowRule(name, "is not a finite number", ~pl.col(name).is_finite())
     for name in PRICES:
-        yield Rule(name, "a price must be above 0", pl.col(name) <= 0)
-    yield Rule("volume", "a volume must not be negative", pl.col("volume") < 0)
-    yield Rule("high", "high is below low", pl.col("high") < pl.col("low"), "low")
+        yield RowRule(name, "a price must be above 0", pl.col(name) <= 0)
+    yield RowRule("volume", "a volume must not be negative", pl.col("volume") < 0)
+    yield RowRule("high", "high is below low", pl.col("high") < pl.col("low"), "low")
     for name in ("open", "close"):
-        yield Rule(name, f"{name} is below low", pl.col(name) < pl.col("low"), "low")
-        yield Rule(name, f"{name} is above high", pl.col(name) > pl.col("high"), "high")
+        yield RowRule(name, f"{name} is below low", pl.col(name) < pl.col("low"), "low")
+        yield RowRule(name, f"{name} is above high", pl.col(name) > pl.col("high"), "high")

@@ -25,8 +25,8 @@ class UnfinishedBar:
     """A bar in which the data of a window begins or ends.
 
     Attributes:
-        place: of the bar among those of its window.
-        opens_at, ends_at: of the bar, microseconds since the epoch.
+        place: The position of the bar among those of its window.
+        opens_at, ends_at: The open and the end of the bar, in microseconds since the epoch.
         filled_seconds: the part of its time in which the data lies.
     """
 
@@ -39,7 +39,7 @@ class UnfinishedBar:
 
     @property
     def seconds(self) -> int:
-        """From its open to its end."""
+        """Return the time from the bar's open to its end."""
         return (self.ends_at - self.opens_at) // 1_000_000
 
     @property

@@ -41,7 +41,7 @@ class TimeRange:
         """The open times of those ``source`` bars that make up the ``target`` bars lying wholly inside.
 
         Args:
-            origin: of bars that are built; where ``target`` is ``source`` it does nothing.
+            origin: The origin of bars that are built; it has no effect where ``target`` is ``source``.
         """
         if target == source:
             return TimeRange(self.start, None if self.end is None else target.latest_open(self.end) + 1)
@@ -53,11 +53,11 @@ class TimeRange:
 
     @property
     def is_empty(self) -> bool:
-        """Whether both bounds are there and no moment lies between them."""
+        """Return whether both bounds are given and no moment lies between them."""
         return self.start is not None and self.end is not None and self.start >= self.end
 
     def overlaps(self, start: int, end: int) -> bool:
-        """Whether [start, end) and the window share a moment."""
+        """Return whether [start, end) and the window share a moment."""
         return (self.end is None or start < self.end) and (self.start is None or end > self.start)
 
     def clip(self, start: int, end: int) -> tuple[int, int]:

@@ -6,8 +6,8 @@ import pytest
 
 from backtune.data.download.exchange import Exchange
 from backtune.data.download.markets import Market
-from backtune.data.download.retries import Retries
-from backtune.data.download.stopping import Stop
+from backtune.data.download.retries import RetryPolicy
+from backtune.data.download.stopping import StopRequest
 from backtune.errors import SpecError
 from backtune.spec.timeframe import Timeframe
 
@@ -35,7 +35,7 @@ def test_no_two_markets_share_a_name(symbol, kind, settle, asset):
      (1, 301, None, None)],
 )  # fmt: skip
 def test_pauses_double_and_honour_what_is_asked_for(n_failed, asked, least, most):
-    pauses = [Retries().pause(n_failed, asked) for _ in range(50)]
+    pauses = [RetryPolicy().pause(n_failed, asked) for _ in range(50)]
     if least is None:
         assert set(pauses) == {None}
     else:
@@ -44,7 +44,7 @@ def test_pauses_double_and_honour_what_is_asked_for(n_failed, asked, least, most
 
 
 def test_a_stop_interrupts_waiting_and_nothing_else():
-    stop = Stop()
+    stop = StopRequest()
     stop.request()
     assert stop.is_requested
     with pytest.raises(KeyboardInterrupt):

@@ -17,7 +17,7 @@ from backtune.data.download.exchange import Exchange
 from backtune.data.download.markets import Market
 from backtune.data.download.pages import BarSeries, Findings, PaymentSeries, Series
 from backtune.data.download.report import DownloadProgress, DownloadReport, Status
-from backtune.data.download.stopping import Stop
+from backtune.data.download.stopping import StopRequest
 from backtune.data.funding import FUNDING
 from backtune.data.gaps import find_gaps
 from backtune.data.manifest import partition_path
@@ -38,7 +38,7 @@ def download_bars(
     asset: str | None = None,
     replace: bool = False,
     on_progress: Callable[[DownloadProgress], None] | None = None,
-    stop: Stop | None = None,
+    stop: StopRequest | None = None,
 ) -> list[DownloadReport]:
     """Download the bars of symbols that lie wholly in [start, end), as far as the catalog does not hold them.
 
@@ -47,7 +47,7 @@ def download_bars(
 
     Args:
         exchange: ccxt's id, such as ``binance``, or an :class:`Exchange` to be asked.
-        symbols: as ccxt writes them: ``BTC/USDT``, and ``BTC/USDT:USDT`` for the perpetual future.
+        symbols: The symbols as ccxt writes them: ``BTC/USDT``, and ``BTC/USDT:USDT`` for the perpetual future.
         root: the catalog: a folder, or ``s3://bucket/prefix``; created where there is none.
         timeframe: one or several that the exchange has.
         start, end: dates, datetimes or ISO text, UTC where no offset is given; ``end`` is now where it is later or None.
@@ -68,7 +68,7 @@ def download_bars(
     """
     timeframes = [timeframe] if isinstance(timeframe, str | Timeframe) else list(timeframe)
     lengths = list(dict.fromkeys(Timeframe.parse(t) if isinstance(t, str) else t for t in timeframes))
-    request = _Request(_listed(symbols), lengths, start, end, funding, asset, replace)
+    request = _DownloadRequest(_listed(symbols), lengths, start, end, funding, asset, replace)
     return _download(exchange, root, request, on_progress, stop)
 
 
@@ -82,15 +82,15 @@ def download_funding(
     asset: str | None = None,
     replace: bool = False,
     on_progress: Callable[[DownloadProgress], None] | None = None,
-    stop: Stop | None = None,
+    stop: StopRequest | None = None,
 ) -> list[DownloadReport]:
     """Download the funding payments of perpetual futures alone; otherwise as :func:`download_bars`."""
-    request = _Request(_listed(symbols), [], start, end, True, asset, replace)  # noqa: FBT003
+    request = _DownloadRequest(_listed(symbols), [], start, end, True, asset, replace)  # noqa: FBT003
     return _download(exchange, root, request, on_progress, stop)
 
 
 @dataclass(frozen=True)
-class _Request:
+class _DownloadRequest:
     symbols: list[str]
     timeframes: list[Timeframe]
     start: Moment
@@ -107,9 +107,9 @@ def _listed(symbols: str | Iterable[str]) -> list[str]:
 def _download(
     exchange: str | Exchange,
     root: str | Path,
-    request: _Request,
+    request: _DownloadRequest,
     on_progress: Callable[[DownloadProgress], None] | None,
-    stop: Stop | None,
+    stop: StopRequest | None,
 ) -> list[DownloadReport]:
     opened = Exchange(exchange, stop=stop) if isinstance(exchange, str) else exchange
     try:
@@ -122,7 +122,7 @@ def _download(
         catalog = Catalog.open_or_create(root)
         catalog.settle()
         jobs = [
-            _Job(opened, market, asset, timeframe, catalog, span, request.replace)
+            _SeriesDownload(opened, market, asset, timeframe, catalog, span, request.replace)
             for timeframe in [*request.timeframes, *([None] if request.funding else [])]
             for market, asset in zip(markets, assets, strict=True)
         ]
@@ -134,7 +134,7 @@ def _download(
             opened.close()
 
 
-def _check_same_origin(jobs: list[_Job]) -> None:
+def _check_same_origin(jobs: list[_SeriesDownload]) -> None:
     """Refuse to mix a market's rows with those of another exchange, or of files, unless --asset says that it is meant.
 
     Raises:
@@ -186,7 +186,7 @@ def _assets(markets: list[Market], asset: str | None) -> list[str]:
 
 
 def _reports(
-    jobs: list[_Job], on_progress: Callable[[DownloadProgress], None], stop: Stop | None
+    jobs: list[_SeriesDownload], on_progress: Callable[[DownloadProgress], None], stop: StopRequest | None
 ) -> Iterator[DownloadReport]:
     given_up: str | None = None
     for job in jobs:
@@ -201,7 +201,7 @@ def _reports(
 
 @final
 @dataclass
-class _Job:
+class _SeriesDownload:
     """The download of one series."""
 
     exchange: Exchange
@@ -227,7 +227,9 @@ class _Job:
             ccxt_version=self.exchange.ccxt_version,
         )  # fmt: skip
 
-    def run(self, on_progress: Callable[[DownloadProgress], None], stop: Stop | None) -> DownloadReport:
+    def run(
+        self, on_progress: Callable[[DownloadProgress], None], stop: StopRequest | None
+    ) -> DownloadReport:
         """Fetch and store what is absent."""
         n_before = self.exchange.n_requests
         stored = StoredRows(self.catalog, self.asset, self.timeframe)

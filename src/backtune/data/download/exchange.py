@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar, final
 from urllib.parse import urlsplit
 
 from backtune.data.download.markets import Market
-from backtune.data.download.retries import Retries, seconds_asked
-from backtune.data.download.stopping import Stop
+from backtune.data.download.retries import RetryPolicy, parse_retry_after
+from backtune.data.download.stopping import StopRequest
 from backtune.errors import DownloadError, SpecError
 from backtune.spec.timeframe import Timeframe
 
@@ -48,17 +48,17 @@ class Exchange:
         name: str,
         *,
         url: str | None = None,
-        retries: Retries | None = None,
+        retries: RetryPolicy | None = None,
         timeout_seconds: float = 20.0,
         limit_rate: bool = True,
-        stop: Stop | None = None,
+        stop: StopRequest | None = None,
     ) -> None:
         """Take ccxt's class of that name; nothing is asked yet.
 
         Args:
             url: another server with the same interface, in the place of the exchange's hosts: a mirror, or a server
                 for tests; without it ``BACKTUNE_EXCHANGE_URL``, where it is set. ``http://`` is taken on this machine alone.
-            timeout_seconds: without a byte of an answer.
+            timeout_seconds: The longest time without a byte of an answer, in seconds.
             limit_rate: keep to the rate that ccxt knows the exchange to allow.
             stop: ends a request or a pause at once.
 
@@ -86,8 +86,8 @@ class Exchange:
         self.n_requests = 0
         self.has_funding: bool = self._api.has.get("fetchFundingRateHistory") is True
         self.on_pause: Callable[[str], None] = lambda _reason: None
-        self._retries = retries or Retries()
-        self._stop = stop or Stop()
+        self._retries = retries or RetryPolicy()
+        self._stop = stop or StopRequest()
         self._timeout_seconds = timeout_seconds
         self._status: int | None = None
         self._retry_after: str | None = None
@@ -258,7 +258,7 @@ class Exchange:
             n_failed += 1
             if not is_transient and n_failed >= n_tries:
                 raise DownloadError(f"{self.name}: {problem}", is_transient=False)
-            asked = seconds_asked(self._retry_after)
+            asked = parse_retry_after(self._retry_after)
             seconds = self._retries.pause(n_failed, asked)
             if seconds is None:
                 wish = f"asks to wait {asked:.0f} s" if asked and asked > 60 else f"after {n_failed} tries"

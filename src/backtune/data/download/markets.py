@@ -10,7 +10,7 @@ class Market:
     """A market of an exchange.
 
     Attributes:
-        symbol: as ccxt writes it, such as ``BTC/USDT`` or ``BTC/USDT:USDT``.
+        symbol: The symbol as ccxt writes it, such as ``BTC/USDT`` or ``BTC/USDT:USDT``.
         kind: ``spot``, ``swap`` (a perpetual future), ``future`` or ``option``.
         settle: the currency that a contract is settled in; None on spot.
         bars_per_page: bars in an answer at most; None where ccxt does not know.

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 
 @dataclass(frozen=True)
-class Retries:
+class RetryPolicy:
     """The patience of a download with an exchange that fails, or asks to wait.
 
     Attributes:
@@ -36,7 +36,7 @@ class Retries:
         return own if asked_seconds is None else asked_seconds + own / 4
 
 
-def seconds_asked(text: str | None) -> float | None:
+def parse_retry_after(text: str | None) -> float | None:
     """Read a header Retry-After, which holds seconds or a time; None where it holds neither."""
     if text is None:
         return None

@@ -10,7 +10,7 @@ from typing import final
 
 
 @final
-class Stop:
+class StopRequest:
     """A request to stop, made by a signal handler.
 
     Writing is never cut short: ``request`` interrupts the main thread only inside of ``interruptible``.

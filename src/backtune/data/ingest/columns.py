@@ -11,7 +11,7 @@ PARTS: Final = ("time", "open", "high", "low", "close", "volume", "symbol")
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnRoles:
     """The columns of a sheet by the part that they play; numbers are positions.
 
     Attributes:

@@ -62,8 +62,8 @@ class Named(NamedTuple):
     """The asset and the timeframe that a name tells; None where it does not tell.
 
     Attributes:
-        asset: as it is written, with blanks as ``_``; :func:`require_asset` says whether it can be used.
-        timeframe: as in ``15m``; months as in ``1mo``.
+        asset: The name as it is written, with blanks as ``_``; :func:`require_asset` says whether it can be used.
+        timeframe: The timeframe, such as ``15m``, or ``1mo`` for a month.
     """
 
     asset: str | None

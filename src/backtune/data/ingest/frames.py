@@ -9,7 +9,7 @@ import polars as pl
 from backtune.data.ingest.adjustments import Adjust
 from backtune.data.ingest.sheet import sheet_of_frame
 from backtune.data.ingest.spacing import Length, check_plausible, find_length, fit_to_length, label_by_open
-from backtune.data.ingest.table import Reading, Table, read_tables
+from backtune.data.ingest.table import Reading, SeriesTable, read_tables
 from backtune.data.schema import SCHEMA, check_bars, check_rows, time_rules
 from backtune.errors import BarsError
 from backtune.spec.timeframe import Timeframe
@@ -52,7 +52,7 @@ def read_frame(
     return check_bars(_with_funding(table, sheet.frame, sheet.names), source=source), length.timeframe
 
 
-def _with_funding(table: Table, frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+def _with_funding(table: SeriesTable, frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     bars = table.frame.select(SCHEMA.names())
     if _FUNDING not in names:
         return bars

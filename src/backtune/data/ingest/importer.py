@@ -31,7 +31,7 @@ from backtune.data.ingest.spacing import (
     fit_to_length,
     label_by_open,
 )
-from backtune.data.ingest.table import Reading, Table, read_rates, read_tables
+from backtune.data.ingest.table import Reading, SeriesTable, read_rates, read_tables
 from backtune.data.ingest.times import DateOrder
 from backtune.data.ingest.zones import Zone
 from backtune.data.provenance import Provenance
@@ -217,7 +217,7 @@ def _import_tables(
 
 
 def _import_table(
-    table: Table,
+    table: SeriesTable,
     report: ImportReport,
     source: Source,
     content: bytes,
@@ -250,7 +250,9 @@ def _import_table(
     return report if changed else replace(report, notes=(*report.notes, "the catalog has these bars already"))
 
 
-def _understand_bars(table: Table, source: Source, options: ImportOptions) -> tuple[Table, Length]:
+def _understand_bars(
+    table: SeriesTable, source: Source, options: ImportOptions
+) -> tuple[SeriesTable, Length]:
     """Return checked bars, oldest first and labelled by their opens, and their length."""
     label = source.label
     if options.repair:
@@ -275,7 +277,7 @@ def _stated_length(source: Source, options: ImportOptions) -> Length | None:
     return None if named is None else Length(Timeframe.parse(named), "from the file's name")
 
 
-def _asset_of(table: Table, source: Source, *, n_tables: int) -> str | None:
+def _asset_of(table: SeriesTable, source: Source, *, n_tables: int) -> str | None:
     """Return the asset's name: where a file holds several, the one in its rows, else the one in the file's name."""
     symbol = None if table.symbol is None else _SYMBOL_MARKS.sub("", table.symbol)
     named = read_name(source.path).asset

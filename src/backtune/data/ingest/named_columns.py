@@ -29,8 +29,8 @@ from backtune.data.ingest.column_names import (
     VOLUME_PART_NAMES,
     ZONE_NAMES,
 )
-from backtune.data.ingest.columns import PARTS, Columns
-from backtune.data.ingest.sheet import Sheet
+from backtune.data.ingest.columns import PARTS, ColumnRoles
+from backtune.data.ingest.sheet import SourceRows
 from backtune.data.ingest.times import looks_like_dates
 from backtune.data.schema import PRICES
 from backtune.errors import BarsError
@@ -40,7 +40,7 @@ _ZONE_IN_NAME = re.compile(r"\s*\((?:UTC|GMT|[A-Z]{2,5}|[A-Za-z]+/[A-Za-z_]+|[+-
 _SIDES: Final = ("mid", "bid", "ask")
 
 
-def find_rate_columns(sheet: Sheet) -> tuple[tuple[tuple[int, ...], ...], int]:
+def find_rate_columns(sheet: SourceRows) -> tuple[tuple[tuple[int, ...], ...], int]:
     """Tell the candidates for the time, and the column of the rate, of a sheet of funding payments.
 
     Raises:
@@ -50,12 +50,12 @@ def find_rate_columns(sheet: Sheet) -> tuple[tuple[tuple[int, ...], ...], int]:
     return header.times(FUNDING_TIME_NAMES), header.find("rate", RATE_NAMES)
 
 
-def find_clock_beside(sheet: Sheet, at: tuple[int, ...]) -> int | None:
+def find_clock_beside(sheet: SourceRows, at: tuple[int, ...]) -> int | None:
     """Return the column of times of day beside those that are read for the time, None where there is none."""
     return _Header(sheet).clock_beside(at)
 
 
-def find_named_columns(sheet: Sheet) -> Columns:
+def find_named_columns(sheet: SourceRows) -> ColumnRoles:
     """Tell the parts of columns by their names.
 
     Raises:
@@ -72,7 +72,7 @@ def find_named_columns(sheet: Sheet) -> Columns:
     adjusted_close = header.get(ADJUSTED_CLOSE_NAMES)
     ends = [header.positions[name] for name in END_TIME_NAMES if name in header.positions]
     only_ends = bool(ends) and not any(name in header.positions for name in TIME_NAMES if name)
-    return Columns(
+    return ColumnRoles(
         times=((ends[0],),) if only_ends else header.times(),
         prices=prices,  # type: ignore[arg-type]
         volumes=_volumes(header),
@@ -150,7 +150,7 @@ def _volume_parts(header: _Header) -> tuple[int, ...]:
     return ()
 
 
-def find_chosen_columns(sheet: Sheet, chosen: Mapping[str, str]) -> Columns:
+def find_chosen_columns(sheet: SourceRows, chosen: Mapping[str, str]) -> ColumnRoles:
     """Tell the parts of columns as the user gives them, and of the others by their names.
 
     Raises:
@@ -177,7 +177,7 @@ def find_chosen_columns(sheet: Sheet, chosen: Mapping[str, str]) -> Columns:
     prices = tuple(
         base[part] if part in base else header.find(part, names) for part, names in PRICE_NAMES.items()
     )
-    return Columns(
+    return ColumnRoles(
         times=(time,) if time is not None else header.times(),
         prices=prices,
         volumes=(base["volume"],) if "volume" in base else _volumes(header),
@@ -195,7 +195,7 @@ def plain_name(name: str) -> str:
 class _Header:
     """The named columns of a sheet."""
 
-    def __init__(self, sheet: Sheet) -> None:
+    def __init__(self, sheet: SourceRows) -> None:
         self.sheet = sheet
         self.positions: dict[str, int] = {}
         for position, name in enumerate(sheet.names):

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from backtune.data.ingest.table import Table
+from backtune.data.ingest.table import SeriesTable
 from backtune.data.ingest.words import count_of
 from backtune.data.schema import PRICES
 from backtune.errors import BarsError
@@ -20,7 +20,7 @@ _FEW: Final = 10
 _FEW_SHARE: Final = 0.01
 
 
-def sort_rows(table: Table) -> Table:
+def sort_rows(table: SeriesTable) -> SeriesTable:
     """Sort rows by time and drop those that another equals in every column."""
     columns = [name for name in table.frame.columns if name != "row"]
     notes = list(table.notes)
@@ -33,7 +33,7 @@ def sort_rows(table: Table) -> Table:
     return replace(table, frame=unique.sort("timestamp", maintain_order=True), notes=tuple(notes))
 
 
-def mend_rows(table: Table) -> Table:
+def mend_rows(table: SeriesTable) -> SeriesTable:
     """Mend bars: a bar without any price is an absent bar, an absent volume is 0, last places are evened out, and a few
     rows that break the schema are dropped. More of them than slips would be stay, for the checks to find.
     """
@@ -42,7 +42,7 @@ def mend_rows(table: Table) -> Table:
     return _drop_broken_rows(table)
 
 
-def describe_empty_rows(table: Table, *, source: str) -> None:
+def describe_empty_rows(table: SeriesTable, *, source: str) -> None:
     """Refuse rows without a price, or without a volume, with what ``--repair`` would do about them.
 
     Raises:
@@ -70,7 +70,7 @@ def _has_no_price() -> pl.Expr:
     return pl.all_horizontal(pl.col(name).is_null() for name in PRICES)
 
 
-def _drop_rows_without_price(table: Table) -> Table:
+def _drop_rows_without_price(table: SeriesTable) -> SeriesTable:
     kept = table.frame.filter(~_has_no_price())
     return _with(
         table,
@@ -80,7 +80,7 @@ def _drop_rows_without_price(table: Table) -> Table:
     )
 
 
-def _fill_volumes(table: Table) -> Table:
+def _fill_volumes(table: SeriesTable) -> SeriesTable:
     filled = table.frame.with_columns(pl.col("volume").fill_null(0.0))
     return _with(
         table,
@@ -90,7 +90,7 @@ def _fill_volumes(table: Table) -> Table:
     )
 
 
-def _even_out_last_places(table: Table) -> Table:
+def _even_out_last_places(table: SeriesTable) -> SeriesTable:
     top, bottom = pl.max_horizontal(*PRICES), pl.min_horizontal(*PRICES)
     high, low = pl.col("high"), pl.col("low")
     is_high_off = (top > high) & (top - high <= _LAST_PLACE * top)
@@ -105,7 +105,7 @@ def _even_out_last_places(table: Table) -> Table:
     )
 
 
-def _drop_broken_rows(table: Table) -> Table:
+def _drop_broken_rows(table: SeriesTable) -> SeriesTable:
     """Drop rows that break the schema: a few anywhere, and any number at the beginning of the file."""
     frame = table.frame
     broken = frame.select(_is_broken().fill_null(value=True).alias("broken"))["broken"]
@@ -144,5 +144,5 @@ def _is_broken() -> pl.Expr:
     )
 
 
-def _with(table: Table, frame: pl.DataFrame, count: int, note: Callable[[int], str]) -> Table:
+def _with(table: SeriesTable, frame: pl.DataFrame, count: int, note: Callable[[int], str]) -> SeriesTable:
     return replace(table, frame=frame, notes=(*table.notes, note(count))) if count else table

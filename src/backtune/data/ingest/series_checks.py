@@ -1,4 +1,4 @@
-"""Whether a file belongs to a series that the catalog has already: by its name, and by the level of its prices."""
+"""Checks that a file belongs to a series that the catalog has already: by its name, and by the level of its prices."""
 
 from __future__ import annotations
 

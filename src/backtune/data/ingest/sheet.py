@@ -21,7 +21,7 @@ _PAIR = re.compile(r"""\(\s*(['"])(.*?)\1\s*,\s*(['"])(.*?)\3\s*\)""")
 
 
 @dataclass(frozen=True)
-class Sheet:
+class SourceRows:
     """The rows of a file or frame below its header, if it has one.
 
     Attributes:
@@ -47,7 +47,7 @@ class Sheet:
         return repr(self.names[position]) if self.names[position].strip() else f"column {position + 1}"
 
 
-def read_sheet(source: Source) -> Sheet:
+def read_sheet(source: Source) -> SourceRows:
     """Read a file by its suffix.
 
     Raises:
@@ -56,7 +56,7 @@ def read_sheet(source: Source) -> Sheet:
     return _READERS[source.suffix](source.read(), source.label)
 
 
-def sheet_of_frame(frame: Any, source: str) -> Sheet:
+def sheet_of_frame(frame: Any, source: str) -> SourceRows:
     """Take a Polars or pandas frame; the index of a pandas frame becomes its first column, unless it merely counts rows.
 
     Raises:
@@ -69,14 +69,14 @@ def sheet_of_frame(frame: Any, source: str) -> Sheet:
     return _of_pandas(frame, source)
 
 
-def _of_polars(frame: pl.DataFrame, source: str, names: tuple[str, ...] | None = None) -> Sheet:
+def _of_polars(frame: pl.DataFrame, source: str, names: tuple[str, ...] | None = None) -> SourceRows:
     if frame.is_empty():
         raise BarsError("has no rows", source=source)
     fields, tickers = _split_pairs(names or tuple(frame.columns))
-    return Sheet(source, frame, fields, tickers)
+    return SourceRows(source, frame, fields, tickers)
 
 
-def _of_pandas(frame: Any, source: str) -> Sheet:
+def _of_pandas(frame: Any, source: str) -> SourceRows:
     import pandas as pd
 
     index = frame.index
@@ -161,7 +161,7 @@ def _zone_in_names(names: tuple[str, ...]) -> str | None:
 _PRICE_NAMES: Final = frozenset({"open", "high", "low", "close", "adj close", "volume"})
 
 
-def _read_text(content: bytes, source: str) -> Sheet:
+def _read_text(content: bytes, source: str) -> SourceRows:
     table = read_text_table(content, source)
     width = table.frame.width
     names: tuple[str, ...] = ("",) * width
@@ -171,14 +171,14 @@ def _read_text(content: bytes, source: str) -> Sheet:
     elif table.header:
         names, tickers = split_levels(table.header)
     zone = table.zone or _zone_in_names(names)
-    return Sheet(source, table.frame, names, tickers, bool(table.header), zone, table.notes)
+    return SourceRows(source, table.frame, names, tickers, bool(table.header), zone, table.notes)
 
 
-def _read_parquet(content: bytes, source: str) -> Sheet:
+def _read_parquet(content: bytes, source: str) -> SourceRows:
     return _of_polars(decode_any(content, source=source), source)
 
 
-def _read_feather(content: bytes, source: str) -> Sheet:
+def _read_feather(content: bytes, source: str) -> SourceRows:
     try:
         frame = pl.read_ipc(io.BytesIO(content))
     except UNREADABLE as error:
@@ -186,13 +186,13 @@ def _read_feather(content: bytes, source: str) -> Sheet:
     return _of_polars(frame, source)
 
 
-def _read_json(content: bytes, source: str) -> Sheet:
+def _read_json(content: bytes, source: str) -> SourceRows:
     names, frame, zone = read_json_table(content, source)
     tickers = (None,) * frame.width
-    return Sheet(source, frame, names or ("",) * frame.width, tickers, names is not None, zone=zone)
+    return SourceRows(source, frame, names or ("",) * frame.width, tickers, names is not None, zone=zone)
 
 
-_READERS: Final[Mapping[str, Callable[[bytes, str], Sheet]]] = {
+_READERS: Final[Mapping[str, Callable[[bytes, str], SourceRows]]] = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".prn", ".asc"), _read_text),
     **dict.fromkeys((".parquet", ".pq"), _read_parquet),
     **dict.fromkeys((".feather", ".arrow", ".ipc"), _read_feather),

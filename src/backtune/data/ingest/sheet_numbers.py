@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from backtune.data.ingest.columns import Columns
+from backtune.data.ingest.columns import ColumnRoles
 from backtune.data.ingest.numbers import (
     Convention,
     Decimal,
@@ -16,7 +16,7 @@ from backtune.data.ingest.numbers import (
     is_explicitly_none,
     read_numbers,
 )
-from backtune.data.ingest.sheet import Sheet
+from backtune.data.ingest.sheet import SourceRows
 from backtune.data.schema import PRICES
 
 # A second volume is taken for the first where it has so many fewer empty bars, as a share of all.
@@ -27,7 +27,7 @@ _FEWER_ZEROS: Final = 0.01
 class NumberReader:
     """The reader of a sheet's number columns."""
 
-    sheet: Sheet
+    sheet: SourceRows
     convention: Convention
 
     def read(self, at: int, role: str) -> pl.Series:
@@ -36,7 +36,7 @@ class NumberReader:
         )
 
 
-def find_sheet_convention(sheet: Sheet, columns: Columns, chosen: Decimal | None) -> Convention:
+def find_sheet_convention(sheet: SourceRows, columns: ColumnRoles, chosen: Decimal | None) -> Convention:
     """Decide the marks of the numbers from prices and volumes together, see :func:`find_convention`."""
     prices = [sheet.frame.to_series(at) for at in dict.fromkeys(columns.prices)]
     volumes = [sheet.frame.to_series(at) for at in columns.volumes]
@@ -44,7 +44,7 @@ def find_sheet_convention(sheet: Sheet, columns: Columns, chosen: Decimal | None
 
 
 def read_volume(
-    sheet: Sheet, columns: Columns, numbers: NumberReader
+    sheet: SourceRows, columns: ColumnRoles, numbers: NumberReader
 ) -> tuple[pl.Series, str, tuple[str, ...]]:
     """Return the volume with the fewest empty bars, what it is, and remarks.
 
@@ -79,7 +79,7 @@ def read_volume(
     return volume, said, ()
 
 
-def read_actions(columns: Columns, numbers: NumberReader) -> Iterator[pl.Series]:
+def read_actions(columns: ColumnRoles, numbers: NumberReader) -> Iterator[pl.Series]:
     """Yield the columns that adjust prices, as ``_adjusted_open`` and so on, ``_adjusted_volume``, ``_split`` and ``_dividend``."""
     parts = PRICES if len(columns.adjusted) > 1 else ("close",)
     named = [

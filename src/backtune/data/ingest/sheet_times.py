@@ -9,7 +9,7 @@ import polars as pl
 
 from backtune.data.ingest.clocks import join_date_and_clock
 from backtune.data.ingest.named_columns import find_clock_beside
-from backtune.data.ingest.sheet import Sheet
+from backtune.data.ingest.sheet import SourceRows
 from backtune.data.ingest.times import DateOrder, read_times
 from backtune.data.ingest.understood_times import Times
 from backtune.data.ingest.zones import Zone
@@ -17,7 +17,7 @@ from backtune.errors import BarsError, SpecError
 
 
 def read_first_times(
-    sheet: Sheet,
+    sheet: SourceRows,
     candidates: Sequence[tuple[int, ...]],
     *,
     zone: Zone | None,
@@ -62,7 +62,7 @@ def read_first_times(
     raise first_error
 
 
-def _stated_zone(sheet: Sheet, at: int | None) -> Zone | None:
+def _stated_zone(sheet: SourceRows, at: int | None) -> Zone | None:
     """Return the zone that a file states beside its times: in a column, behind the name of a column, or in its head.
 
     Raises:

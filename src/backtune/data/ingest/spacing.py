@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from backtune.data.ingest.table import Table
+from backtune.data.ingest.table import SeriesTable
 from backtune.data.ingest.words import count_of
 from backtune.data.window import iso
 from backtune.errors import BarsError
@@ -48,7 +48,7 @@ class Length:
     is_chosen: bool = False
 
 
-def find_length(table: Table, source: str) -> Length:
+def find_length(table: SeriesTable, source: str) -> Length:
     """Tell the length of bars from the rows.
 
     It is the usual step between them, or where many steps are no multiple of it, the longest length that divides all.
@@ -92,7 +92,7 @@ def find_length(table: Table, source: str) -> Length:
     return Length(Timeframe(usual // _SECOND), "the rows' usual step")
 
 
-def label_by_open(table: Table, timeframe: Timeframe, label: Label) -> Table:
+def label_by_open(table: SeriesTable, timeframe: Timeframe, label: Label) -> SeriesTable:
     """Move times to the opens of their bars.
 
     A date names a day, also where it is the last of a week or a month; other times at which bars end are moved back by a length. Dates
@@ -144,8 +144,8 @@ def _are_weekends(dates: np.ndarray, timeframe: Timeframe) -> bool:
 
 
 def fit_to_length(
-    table: Table, length: Length, *, repair: bool, source: str, way_out: str = _REPAIR
-) -> Table:
+    table: SeriesTable, length: Length, *, repair: bool, source: str, way_out: str = _REPAIR
+) -> SeriesTable:
     """Check that steps between rows are whole numbers of bars, and mend the few that are not where ``repair`` is set.
 
     Args:
@@ -191,7 +191,7 @@ def fit_to_length(
     return replace(table, frame=frame, notes=tuple(notes))
 
 
-def check_plausible(table: Table, timeframe: Timeframe, source: str) -> None:
+def check_plausible(table: SeriesTable, timeframe: Timeframe, source: str) -> None:
     """Refuse bars within a day from years in which nobody recorded any: their times were misunderstood.
 
     Raises:

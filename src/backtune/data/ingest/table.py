@@ -11,10 +11,10 @@ import polars as pl
 
 from backtune.data.funding import RATES
 from backtune.data.ingest.adjustments import Actions, Adjust, adjust_bars
-from backtune.data.ingest.columns import Columns
+from backtune.data.ingest.columns import ColumnRoles
 from backtune.data.ingest.named_columns import find_chosen_columns, find_named_columns, find_rate_columns
 from backtune.data.ingest.numbers import Decimal, find_convention, read_numbers
-from backtune.data.ingest.sheet import Sheet
+from backtune.data.ingest.sheet import SourceRows
 from backtune.data.ingest.sheet_numbers import NumberReader, find_sheet_convention, read_actions, read_volume
 from backtune.data.ingest.sheet_times import read_first_times
 from backtune.data.ingest.times import DateOrder, read_times
@@ -36,7 +36,7 @@ class Reading:
         decimal: The decimal mark of numbers.
         date_order: The order of day and month in dates that leave it open.
         adjust: The treatment of splits and dividends; None refuses where it would matter.
-        columns: Columns by the part that they play, see :func:`backtune.data.ingest.columns.parse_columns`.
+        columns: ColumnRoles by the part that they play, see :func:`backtune.data.ingest.columns.parse_columns`.
         price_scale: The factor for prices; 1e-5 reads 158611 as exactly 1.58611.
     """
 
@@ -52,7 +52,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Table:
+class SeriesTable:
     """The bars of one asset, or its funding payments, oldest first and not yet checked.
 
     Attributes:
@@ -74,7 +74,7 @@ class Table:
     length: int | None = None
 
 
-def read_tables(sheet: Sheet, reading: Reading) -> list[Table]:
+def read_tables(sheet: SourceRows, reading: Reading) -> list[SeriesTable]:
     """Read the bars of a sheet, a table for each asset in it.
 
     Raises:
@@ -83,7 +83,7 @@ def read_tables(sheet: Sheet, reading: Reading) -> list[Table]:
     return [table for part in _split_tickers(sheet) for table in _tables_of(part, reading)]
 
 
-def read_rates(sheet: Sheet, reading: Reading) -> Table:
+def read_rates(sheet: SourceRows, reading: Reading) -> SeriesTable:
     """Read the funding payments of a sheet.
 
     Raises:
@@ -99,7 +99,7 @@ def read_rates(sheet: Sheet, reading: Reading) -> Table:
         [times.utc.alias("timestamp"), read_numbers(values, convention, source=sheet.source, role="rate")],
         schema=RATES,
     )
-    return _oldest_first(Table(frame.with_row_index("row"), assumed=said, notes=sheet.notes))
+    return _oldest_first(SeriesTable(frame.with_row_index("row"), assumed=said, notes=sheet.notes))
 
 
 def check_scale(scale: float) -> None:
@@ -119,7 +119,7 @@ def scale_prices(prices: pl.Series, scale: float) -> pl.Series:
     return pl.Series(prices.name, np.divide(values, per_unit) if exact else values * scale).fill_nan(None)
 
 
-def _split_tickers(sheet: Sheet) -> Iterator[Sheet]:
+def _split_tickers(sheet: SourceRows) -> Iterator[SourceRows]:
     """Yield a sheet for each asset of those that stand side by side."""
     tickers = list(dict.fromkeys(ticker for ticker in sheet.tickers if ticker is not None))
     if not tickers:
@@ -136,7 +136,7 @@ def _split_tickers(sheet: Sheet) -> Iterator[Sheet]:
         )
 
 
-def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
+def _tables_of(sheet: SourceRows, reading: Reading) -> list[SeriesTable]:
     columns = _find_columns(sheet, reading.columns)
     _check_single_period(sheet, columns)
     times, said_of_times = read_first_times(
@@ -160,7 +160,7 @@ def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
     if columns.end_time is not None and not columns.stamps_are_ends:
         frame = frame.with_columns(_lengths(sheet, columns.end_time, times).alias("_length"))
     symbols = _read_symbols(sheet, columns)
-    table = Table(
+    table = SeriesTable(
         frame, symbol=next((t for t in sheet.tickers if t), None), assumed=assumed, is_date=times.is_date,
         notes=(*sheet.notes, *columns.notes, *notes), stamps_are_ends=columns.stamps_are_ends,
     )  # fmt: skip
@@ -168,13 +168,13 @@ def _tables_of(sheet: Sheet, reading: Reading) -> list[Table]:
     return [_finish(_oldest_first(part), columns, sheet, reading) for part in parts]
 
 
-def _find_columns(sheet: Sheet, chosen: Mapping[str, str]) -> Columns:
+def _find_columns(sheet: SourceRows, chosen: Mapping[str, str]) -> ColumnRoles:
     if chosen:
         return find_chosen_columns(sheet, chosen)
     return find_named_columns(sheet) if sheet.has_header else find_unnamed_columns(sheet)
 
 
-def _finish(table: Table, columns: Columns, sheet: Sheet, reading: Reading) -> Table:
+def _finish(table: SeriesTable, columns: ColumnRoles, sheet: SourceRows, reading: Reading) -> SeriesTable:
     """Adjust and scale prices, and keep the columns of the schema."""
     extra = [c for c in table.frame.columns if c.startswith("_")]
     actions = Actions(
@@ -212,7 +212,7 @@ def _are_billionths(frame: pl.DataFrame) -> bool:
     return bool((prices >= 1e6).all()) and bool((prices == prices.round()).all())
 
 
-def _without_empty_rows(table: Table, frame: pl.DataFrame) -> tuple[Table, pl.DataFrame]:
+def _without_empty_rows(table: SeriesTable, frame: pl.DataFrame) -> tuple[SeriesTable, pl.DataFrame]:
     """Drop the rows that only the other assets of the table have prices in."""
     kept = frame.filter(~pl.all_horizontal(pl.col(name).is_null() for name in PRICES))
     if kept.height == frame.height:
@@ -221,7 +221,7 @@ def _without_empty_rows(table: Table, frame: pl.DataFrame) -> tuple[Table, pl.Da
     return replace(table, notes=(*table.notes, note)), kept.with_columns(pl.col("volume").fill_null(0.0))
 
 
-def _check_single_period(sheet: Sheet, columns: Columns) -> None:
+def _check_single_period(sheet: SourceRows, columns: ColumnRoles) -> None:
     if columns.period is None:
         return
     periods = sheet.frame.to_series(columns.period).drop_nulls().cast(pl.String).unique().sort().to_list()
@@ -233,7 +233,7 @@ def _check_single_period(sheet: Sheet, columns: Columns) -> None:
         )
 
 
-def _lengths(sheet: Sheet, at: int, times: Times) -> pl.Series:
+def _lengths(sheet: SourceRows, at: int, times: Times) -> pl.Series:
     """Return the time from each bar's open to its end; ends such as 12:59:59.999 are those of 13:00."""
     try:
         ends = read_times(sheet.frame.to_series(at), source=sheet.source).utc
@@ -243,7 +243,7 @@ def _lengths(sheet: Sheet, at: int, times: Times) -> pl.Series:
     return seconds * 1_000_000
 
 
-def _read_symbols(sheet: Sheet, columns: Columns) -> pl.Series | None:
+def _read_symbols(sheet: SourceRows, columns: ColumnRoles) -> pl.Series | None:
     if columns.symbol is None:
         return None
     symbols = sheet.frame.to_series(columns.symbol)
@@ -253,7 +253,7 @@ def _read_symbols(sheet: Sheet, columns: Columns) -> pl.Series | None:
     return symbols.cast(pl.String).str.strip_chars()
 
 
-def _split_by_symbol(table: Table, symbols: pl.Series, source: str) -> list[Table]:
+def _split_by_symbol(table: SeriesTable, symbols: pl.Series, source: str) -> list[SeriesTable]:
     distinct = symbols.drop_nulls().unique(maintain_order=True).to_list()
     if len(distinct) > 1 and symbols.null_count():
         row = int(symbols.is_null().arg_true()[0])
@@ -268,7 +268,7 @@ def _split_by_symbol(table: Table, symbols: pl.Series, source: str) -> list[Tabl
     return [replace(table, frame=table.frame.filter(symbols == symbol), symbol=symbol) for symbol in distinct]
 
 
-def _oldest_first(table: Table) -> Table:
+def _oldest_first(table: SeriesTable) -> SeriesTable:
     """Reverse rows that run strictly backwards, as some vendors lay files out."""
     steps = table.frame["timestamp"].diff().drop_nulls().to_physical()
     if len(steps) and bool((steps < 0).all()):

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from backtune.data.ingest.clocks import looks_like_clocks
-from backtune.data.ingest.columns import Columns
-from backtune.data.ingest.sheet import Sheet
+from backtune.data.ingest.columns import ColumnRoles
+from backtune.data.ingest.sheet import SourceRows
 from backtune.data.ingest.times import looks_like_dates
 from backtune.errors import BarsError
 
@@ -21,7 +21,7 @@ _ORDERS_WITHOUT_NAMES: Final = (
 )
 
 
-def find_unnamed_columns(sheet: Sheet) -> Columns:
+def find_unnamed_columns(sheet: SourceRows) -> ColumnRoles:
     """Tell the parts of a table without names: names of assets, a time or a date and a clock, four prices, a volume.
 
     Raises:
@@ -48,7 +48,7 @@ def find_unnamed_columns(sheet: Sheet) -> Columns:
     order, prices = _find_order(columns[first : first + 4]) or _ORDERS_WITHOUT_NAMES[0]
     # Kraken's eight columns have the average price before the volume.
     volume = first + (5 if _is_average_price(columns, first) else 4)
-    return Columns(
+    return ColumnRoles(
         times=((at, at + 1),) if split else ((at,),),
         prices=tuple(first + i for i in prices),
         volumes=(volume,) if len(columns) > volume and _is_number(columns[volume]) else (),

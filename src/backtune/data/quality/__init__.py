@@ -1,4 +1,4 @@
-"""What may be wrong with bars that obey the schema."""
+"""Checks for bars that obey the schema and may still be wrong."""
 
 from backtune.data.quality.judgement import Extremes, judge_bars, measure_extremes
 

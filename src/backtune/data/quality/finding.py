@@ -28,7 +28,7 @@ class Finding:
     """One kind of fault in the bars of a series.
 
     Attributes:
-        kind: as in ``spike``; the modules ``price_faults``, ``volume_faults`` and ``time_faults`` say which.
+        kind: The kind of fault, such as ``spike``; the modules ``price_faults``, ``volume_faults`` and ``time_faults`` list them.
         confidence: ``certain`` where the numbers leave no other reading, ``likely`` where sound markets show the
             same less than once in ten series, ``possible`` where they may.
         first: open time of the first bar concerned.
@@ -49,7 +49,7 @@ class Finding:
         return {**vars(self), "first": self.first.isoformat()}
 
 
-class Columns:
+class JudgedBars:
     """The columns of sorted bars as arrays, and what several judgements need of them.
 
     Attributes:
@@ -112,7 +112,7 @@ def longest_by_chance(lengths: np.ndarray, n_bars: int) -> float:
     """Return how long the longest run gets by chance, where runs go on as often as the usual, short ones do.
 
     Args:
-        lengths: of all runs, one or more.
+        lengths: The lengths of all runs, each one or more.
     """
     short = np.sort(lengths)[:-1]  # the longest is the one to judge
     short = short[short <= 20]

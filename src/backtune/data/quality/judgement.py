@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from backtune.data.quality.finding import CONFIDENCES, Columns, Finding, factor_of, runs
+from backtune.data.quality.finding import CONFIDENCES, Finding, JudgedBars, factor_of, runs
 from backtune.data.quality.price_faults import find_frozen_prices, find_price_faults
 from backtune.data.quality.time_faults import find_time_faults
 from backtune.data.quality.volume_faults import find_volume_faults
@@ -53,7 +53,7 @@ def judge_bars(frame: pl.DataFrame, timeframe: Timeframe) -> tuple[Finding, ...]
     if frame.is_empty():
         return ()
     with np.errstate(over="ignore", invalid="ignore"):  # prices and volumes may be as large as floats get
-        columns = Columns(frame, timeframe)
+        columns = JudgedBars(frame, timeframe)
         findings = [
             *find_price_faults(columns),
             *find_frozen_prices(columns),

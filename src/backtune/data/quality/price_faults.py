@@ -1,6 +1,6 @@
 """Prices that may be wrong: spikes, steps of a split or of a unit, very wide bars, frozen prices.
 
-Kinds and rules, in units of the usual move around a bar (``scale`` of :class:`~backtune.data.quality.finding.Columns`); the
+Kinds and rules, in units of the usual move around a bar (``scale`` of :class:`~backtune.data.quality.finding.JudgedBars`); the
 numbers are calibrated on two years of one-minute bars of three crypto assets, on hourly and daily bars of currencies
 and shares with their flash crashes, and on simulated markets with Student's t of 3 degrees of freedom and GARCH:
 
@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from backtune.data.quality.finding import Columns, Confidence, Finding, factor_of, longest_by_chance, runs
+from backtune.data.quality.finding import Confidence, Finding, JudgedBars, factor_of, longest_by_chance, runs
 
 _LONGEST_SPIKE: Final = 10  # bars
 _SPLITS: Final = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
@@ -44,7 +44,7 @@ class _Step(NamedTuple):
     confidence: Confidence
 
 
-def find_price_faults(columns: Columns) -> list[Finding]:
+def find_price_faults(columns: JudgedBars) -> list[Finding]:
     """Spikes, steps and wide bars of sorted bars, in this order."""
     if len(columns) < 3:
         return []
@@ -56,7 +56,7 @@ def find_price_faults(columns: Columns) -> list[Finding]:
     return findings + _find_large_steps(columns, known) + _find_large_ranges(columns, known)
 
 
-def find_frozen_prices(columns: Columns) -> list[Finding]:
+def find_frozen_prices(columns: JudgedBars) -> list[Finding]:
     """Long runs of bars that repeat the price before, or the whole bar before."""
     n = len(columns)
     flat = (columns.high == columns.low) & (columns.returns == 0)
@@ -96,7 +96,7 @@ def find_frozen_prices(columns: Columns) -> list[Finding]:
     return findings
 
 
-def _find_spikes(columns: Columns) -> tuple[np.ndarray, list[Finding]]:
+def _find_spikes(columns: JudgedBars) -> tuple[np.ndarray, list[Finding]]:
     """The bars of spikes, and the steps into and out of them, as a mask; and what is said of them."""
     wick_rows, wick_sizes = _find_wicks(columns)
     close_rows, close_sizes, back_rows = _find_excursions(columns)
@@ -129,7 +129,7 @@ def _find_spikes(columns: Columns) -> tuple[np.ndarray, list[Finding]]:
 
 
 def _describe_spikes(
-    columns: Columns, rows: np.ndarray, sizes: np.ndarray, confidence: Confidence
+    columns: JudgedBars, rows: np.ndarray, sizes: np.ndarray, confidence: Confidence
 ) -> Finding:
     largest = int(np.abs(sizes).argmax())
     count, row, factor = len(rows), rows[largest], factor_of(sizes[largest])
@@ -141,7 +141,7 @@ def _describe_spikes(
     return Finding("spike", confidence, columns.moment(rows.min()), count, factor - 1, sentence)
 
 
-def _find_wicks(columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+def _find_wicks(columns: JudgedBars) -> tuple[np.ndarray, np.ndarray]:
     """Rows of bars that reach far beyond both of their neighbours, and how far in log terms."""
     high, low = np.log(columns.high), np.log(columns.low)
     up = high[1:-1] - np.maximum(high[:-2], high[2:])
@@ -153,7 +153,7 @@ def _find_wicks(columns: Columns) -> tuple[np.ndarray, np.ndarray]:
     return rows, size[rows - 1]
 
 
-def _find_excursions(columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _find_excursions(columns: JudgedBars) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Closes that go far out and come back within ten bars: first row out, size in log terms, first row back."""
     sizes = np.abs(columns.returns)
     jumps = np.flatnonzero((sizes >= 0.05) & (sizes >= 15 * columns.scale))
@@ -175,14 +175,14 @@ def _find_excursions(columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return rows, np.array([size for _, size, _ in found]), np.array([b for _, _, b in found], dtype=np.int64)
 
 
-def _traded_more(columns: Columns, rows: np.ndarray) -> np.ndarray:
+def _traded_more(columns: JudgedBars, rows: np.ndarray) -> np.ndarray:
     """Tell for each row whether its volume is more than five times that of the bars around it."""
     around = [columns.volume[max(0, row - _AROUND) : row + _AROUND + 1] for row in rows]
     usual = np.array([np.median(volumes) for volumes in around])
     return np.asarray((usual > 0) & (columns.volume[rows] > 5 * usual))
 
 
-def _find_steps(columns: Columns, spiked: np.ndarray) -> list[_Step]:
+def _find_steps(columns: JudgedBars, spiked: np.ndarray) -> list[_Step]:
     """Opens at a round multiple of the close before, where the level stays."""
     gap = np.log(columns.open[1:]) - np.log(columns.close[:-1])
     usual = columns.scale[1:] * np.sqrt(columns.elapsed[1:])
@@ -206,7 +206,7 @@ def _round_ratio(size: float, tolerance: float) -> float | None:
     return ratio if abs(np.log(ratio) - size) <= tolerance else None
 
 
-def _stays(columns: Columns, row: int, size: float) -> bool:
+def _stays(columns: JudgedBars, row: int, size: float) -> bool:
     """Tell whether three bars or more of both sides lie where the step leads from and to."""
     before = np.log(columns.close[max(0, row - _AROUND) : row])
     after = np.log(columns.close[row : row + _AROUND])
@@ -214,13 +214,13 @@ def _stays(columns: Columns, row: int, size: float) -> bool:
     return enough and abs(float(np.median(after) - np.median(before)) - size) <= 0.25 * abs(size)
 
 
-def _volume_jumps(columns: Columns, row: int, ratio: float) -> bool:
+def _volume_jumps(columns: JudgedBars, row: int, ratio: float) -> bool:
     """Tell whether the volume of the day rises far more than a split makes it rise: then it was traded."""
     before = float(np.median(columns.volume[max(0, row - _AROUND) : row]))
     return before > 0 and float(columns.volume[row]) > 4 * ratio * before
 
 
-def _describe_steps(columns: Columns, steps: list[_Step]) -> list[Finding]:
+def _describe_steps(columns: JudgedBars, steps: list[_Step]) -> list[Finding]:
     findings = []
     for ratio, is_rise, confidence in dict.fromkeys(step[1:] for step in steps):
         rows = [step.row for step in steps if step[1:] == (ratio, is_rise, confidence)]
@@ -243,7 +243,7 @@ def _split(ratio: float, *, is_rise: bool) -> str:
     return f"{old} for {new}" if is_rise else f"{new} for {old}"
 
 
-def _find_large_steps(columns: Columns, known: np.ndarray) -> list[Finding]:
+def _find_large_steps(columns: JudgedBars, known: np.ndarray) -> list[Finding]:
     size = columns.returns
     usual = columns.scale * np.sqrt(columns.elapsed)
     a_third = ((size <= _A_THIRD_DOWN) | (size >= _A_THIRD_UP)) & (
@@ -264,7 +264,7 @@ def _find_large_steps(columns: Columns, known: np.ndarray) -> list[Finding]:
     return [Finding("large-step", confidence, columns.moment(rows[0]), len(rows), factor - 1, sentence)]
 
 
-def _find_large_ranges(columns: Columns, known: np.ndarray) -> list[Finding]:
+def _find_large_ranges(columns: JudgedBars, known: np.ndarray) -> list[Finding]:
     wide = np.log(columns.high) - np.log(columns.low)
     rows = np.flatnonzero((wide >= 0.05) & (wide >= 100 * columns.scale) & ~known)
     rows = rows[~columns.is_coarse(rows, wide[rows])]

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from backtune.data.quality.finding import DAY, Columns, Confidence, Finding
+from backtune.data.quality.finding import DAY, Confidence, Finding, JudgedBars
 
 _WINDOW: Final = 10  # bars that have to be the same
 _DIFFERENT: Final = 6  # of them that have to differ from the bar before
@@ -28,12 +28,12 @@ _BASE: Final = 0x9E3779B97F4A7C15
 _MIXERS: Final = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
 
 
-def find_time_faults(columns: Columns) -> list[Finding]:
+def find_time_faults(columns: JudgedBars) -> list[Finding]:
     """Bars off the grid, long gaps and repeated stretches of sorted bars."""
     return _find_off_grid(columns) + _find_long_gaps(columns) + _find_repeated(columns)
 
 
-def _find_off_grid(columns: Columns) -> list[Finding]:
+def _find_off_grid(columns: JudgedBars) -> list[Finding]:
     if columns.step > 7 * DAY or len(columns) < 10:
         return []
     # Days and longer bars follow a local clock: with summer time their opens have two usual parts.
@@ -50,7 +50,7 @@ def _find_off_grid(columns: Columns) -> list[Finding]:
     return [Finding("off-grid", "likely", columns.moment(row), count, count / len(columns), sentence)]
 
 
-def _find_long_gaps(columns: Columns) -> list[Finding]:
+def _find_long_gaps(columns: JudgedBars) -> list[Finding]:
     absent = np.diff(columns.time) - columns.step
     if not len(absent):
         return []
@@ -73,7 +73,7 @@ def _find_long_gaps(columns: Columns) -> list[Finding]:
     return [Finding("long-gap", confidence, columns.moment(long[0]), len(long), longest / 1e6, sentence)]
 
 
-def _find_repeated(columns: Columns) -> list[Finding]:
+def _find_repeated(columns: JudgedBars) -> list[Finding]:
     """Stretches whose prices have been there before, by the hashes of all windows of ten bars."""
     n = len(columns) - _WINDOW + 1
     if n < _WINDOW:

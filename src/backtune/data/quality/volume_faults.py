@@ -14,12 +14,12 @@ from typing import Final
 
 import numpy as np
 
-from backtune.data.quality.finding import Columns, Confidence, Finding, factor_of, longest_by_chance, runs
+from backtune.data.quality.finding import Confidence, Finding, JudgedBars, factor_of, longest_by_chance, runs
 
 _SHORT: Final = 15  # bars on each side that show whether a change is sudden
 
 
-def find_volume_faults(columns: Columns) -> list[Finding]:
+def find_volume_faults(columns: JudgedBars) -> list[Finding]:
     """Absent volumes and changes of unit of sorted bars."""
     if not columns.volume.any():
         n = len(columns)
@@ -28,7 +28,7 @@ def find_volume_faults(columns: Columns) -> list[Finding]:
     return _find_absent_volume(columns) + _find_unit_change(columns)
 
 
-def _find_absent_volume(columns: Columns) -> list[Finding]:
+def _find_absent_volume(columns: JudgedBars) -> list[Finding]:
     moves = (columns.high > columns.low) | (columns.returns != 0)
     absent = moves & (columns.volume == 0)
     if not absent.any():
@@ -45,7 +45,7 @@ def _find_absent_volume(columns: Columns) -> list[Finding]:
     return [Finding("no-volume", confidence, columns.moment(starts[0]), count, share, sentence)]
 
 
-def _find_unit_change(columns: Columns) -> list[Finding]:
+def _find_unit_change(columns: JudgedBars) -> list[Finding]:
     rows = np.flatnonzero(columns.volume)
     size = np.log(columns.volume[rows])
     window = int(max(100, 2 * columns.bars_per_day)) if columns.bars_per_day > 1 else 40
@@ -71,7 +71,7 @@ def _find_unit_change(columns: Columns) -> list[Finding]:
     return []
 
 
-def _describe(columns: Columns, row: int, change: float) -> Finding:
+def _describe(columns: JudgedBars, row: int, change: float) -> Finding:
     factor = factor_of(abs(change))
     confidence: Confidence = "likely" if factor >= 30 else "possible"
     sentence = (
