@@ -112,6 +112,8 @@ lock:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
 	$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-annotate --no-header --no-emit-index-url \
 	  --no-emit-find-links --no-emit-trusted-host --no-emit-options --output-file requirements.lock pyproject.toml
+	# The extra "dev" contains "all", so that backtune itself is listed, with the path of this folder.
+	sed -i '/^backtune @ /d' requirements.lock
 
 wheel: $(READY)
 	$(BIN)/python -m build --no-isolation --outdir dist

@@ -16,6 +16,7 @@
     |-- TrackingError      the experiment tracker refuses or does not answer
     |-- RecordsError       the gateway's database cannot be used
     |-- ClusterError       the cluster cannot be started or reached
+    |-- MissingPackageError   a package of an extra is not installed; also an ImportError
     `-- GatewayError       a gateway did not do what a client asked
         |-- AccessError      the key is not known, or may not do this
         |-- RefusedError     the request is not one that can be honoured
@@ -145,6 +146,19 @@ class RecordsError(BacktuneError):
 
 class ClusterError(BacktuneError):
     """Raised when the cluster cannot be started or reached."""
+
+
+class MissingPackageError(BacktuneError, ImportError):
+    """Raised when the package that a task needs is not installed, because it belongs to an extra.
+
+    Args:
+        task: Name of the task, such as ``a PDF report``.
+        package: Name of the missing package.
+        extra: Extra of backtune that brings the package.
+    """
+
+    def __init__(self, task: str, package: str, extra: str) -> None:
+        super().__init__(f"{task} needs {package}, which is not installed: pip install 'backtune[{extra}]'")
 
 
 class GatewayError(BacktuneError):

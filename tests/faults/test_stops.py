@@ -36,7 +36,7 @@ def test_a_time_budget(disturbed, market, expected, arguments, budget):
         started, before = time.time(), sweep.n_trials()
         ended = sweep.finish()
         assert ended.returncode == 3, ended.stderr
-        assert "not finished: the same command goes on" in ended.stderr
+        assert "not finished: the same command continues the sweep" in ended.stderr
         assert time.time() - started < budget + 2.5 * _DRAIN_SECONDS
         assert sweep.n_trials() > before, f"start {start} got nothing done"
         assert sweep.n_trials() == sweep.n_evaluated(), "evaluated trials were not written"

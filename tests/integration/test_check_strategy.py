@@ -114,7 +114,7 @@ def test_cheats_and_failures(cheats: str) -> None:
     window, bar, cut, reach = map(int, found.groups())
     assert 0 < cut - bar == reach <= window // 2
     assert "Fails: positions are NaN at every bar, bars 0 to " in result.stdout
-    assert "Fails: 1 more failures; --json has all" in result.stdout
+    assert "Fails: 1 more failures; --json lists all of them" in result.stdout
     assert "Fails: the position never changed with" in result.stdout
     assert result.stdout.splitlines()[-1] == "not clean: Centred, Fails"
 

@@ -669,7 +669,7 @@ def test_json_of_a_partial_download(server, root):
     (report,) = json.loads(out)
     assert (status, report["status"], report["rows"]) == (3, "partial", 1000)
     assert (report["exchange"], report["symbol"], report["market"]) == ("binance", "BTC/USDT", "spot")
-    assert "not finished: the same command goes on" in err
+    assert "not finished: the same command continues the download" in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
@@ -683,7 +683,7 @@ def test_signals_store_what_has_come(server, root, number):
     status, _, err = _end(process)
     assert status == 3
     assert "interrupted" in err
-    assert "not finished: the same command goes on" in err
+    assert "not finished: the same command continues the download" in err
     kept = _stored(root, timeframe="1m").height
     assert kept >= 2000
     assert _stored(root, timeframe="1m").equals(_made(server, 60, "2024-02-19")[:kept])

@@ -184,13 +184,13 @@ def test_the_documented_programs_run(url, gateway):
 @pytest.mark.parametrize(
     ("options", "changes", "status", "message"),
     [
-        ((), {}, 2, "error: --address, --gateway: give one of the two\n"),
-        (("--gateway", "URL", "--address", "http://127.0.0.1:9"), {}, 2, "error: --address, --gateway: give one of the two\n"),
+        ((), {}, 2, "error: --address, --gateway: exactly one of the two is needed\n"),
+        (("--gateway", "URL", "--address", "http://127.0.0.1:9"), {}, 2, "error: --address, --gateway: exactly one of the two is needed\n"),
         (("--gateway", "URL", "--runs", "x"), {}, 2, "error: --runs: is the gateway's own; leave it out with --gateway\n"),
         (("--gateway", "nowhere"), {}, 2, "error: api_base: must be a URL"),
         (("--gateway", "URL"), {"tracking": {"uri": "http://mlflow"}}, 2, "error: tracking.uri: is the gateway's; leave it out"),
         (("--gateway", "URL"), {"grid": {"strategies": [{"file": "my.py", "class": "Mine"}]}}, 2,
-         "error: grid.strategies: a gateway runs no files; name a strategy that is installed there\n"),
+         "error: grid.strategies: a gateway runs no strategy files; name a strategy that is installed there\n"),
     ],
 )  # fmt: skip
 def test_a_wrong_submit_is_told_in_a_line(gateway, market, tmp_path, options, changes, status, message):

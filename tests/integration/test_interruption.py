@@ -92,7 +92,7 @@ def test_a_signal_drains_and_exits_3(market, tmp_path, long_rows, executor, numb
     _, errors = driver.communicate(timeout=60)
     assert driver.returncode == 3, errors
     assert time.monotonic() - signalled < 30
-    assert "the same command goes on" in errors
+    assert "the same command continues the sweep" in errors
     assert backtune_process(*arguments, cwd=tmp_path).returncode == 0
     assert_same_rows(rows_of(_run(tmp_path)), long_rows)
 

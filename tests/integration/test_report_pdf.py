@@ -11,7 +11,7 @@ import typst
 from paper import margins
 from sweeps import INLINE, backtune, parsed
 
-from backtune.errors import ReportError
+from backtune.errors import MissingPackageError
 from backtune.report import pdf, typesetting
 from backtune.report.content import Content
 from backtune.report.pdf import document, pdf_report
@@ -150,6 +150,6 @@ def test_of_many_studies_the_best_are_there_and_a_sweep_without_winners_is_said(
 
 def test_without_typst_it_says_what_to_install(undisturbed, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "typst", None)
-    with pytest.raises(ReportError, match=r"needs typst.*pip install 'backtune\[report\]'"):
+    with pytest.raises(MissingPackageError, match=r"needs typst.*pip install 'backtune\[report\]'"):
         written_report(Content(undisturbed.run), "pdf", tmp_path / "a.pdf")
     assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -34,11 +35,26 @@ from backtune.errors import (
     BacktuneError,
     BusyError,
     ClusterError,
+    MissingPackageError,
     TrackingError,
     UnreachableError,
 )
 
 _MACHINE_FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+# Errors of the machine or of another service; the others are errors of the command or the spec.
+_FAILURES = (ClusterError, TrackingError, BusyError, UnreachableError)
+# The packages of the extra `server` that the gateway and its commands import.
+_SERVER_PACKAGES = {
+    "alembic",
+    "cryptography",
+    "fastapi",
+    "limits",
+    "prometheus_client",
+    "sqlalchemy",
+    "starlette",
+    "structlog",
+    "uvicorn",
+}
 
 app = typer.Typer(
     name="backtune",
@@ -78,12 +94,17 @@ def main() -> None:
     try:
         app()
     except BacktuneError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(1 if _is_the_machines(error) else 2)
+        cause = error.__cause__
+        is_disk_failure = isinstance(cause, OSError) and cause.errno in _MACHINE_FAILED
+        has_failed = is_disk_failure or isinstance(error, _FAILURES)
+        _exit_with_error(error, 1 if has_failed else 2)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _SERVER_PACKAGES:
+            raise
+        _exit_with_error(MissingPackageError("this command", package, "server"), 2)
 
 
-def _is_the_machines(error: BacktuneError) -> bool:
-    """Whether the machine failed, and not what was asked of it."""
-    cause = error.__cause__
-    full = isinstance(cause, OSError) and cause.errno in _MACHINE_FAILED
-    return full or isinstance(error, ClusterError | TrackingError | BusyError | UnreachableError)
+def _exit_with_error(error: BacktuneError, status: int) -> NoReturn:
+    sys.stderr.write(f"error: {error}\n")
+    sys.exit(status)

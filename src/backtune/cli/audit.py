@@ -1,4 +1,4 @@
-"""``backtune audit``: the log of what was done through a gateway, and its verification."""
+"""The command ``backtune audit``: show and verify the audit log of a gateway."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from backtune.cli.options import DatabaseUrl, Json, Runs, print_json, stdout_console
+from backtune.cli.options import DatabaseUrl, Json, Runs, make_stdout_console, print_json
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -18,7 +18,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="NUMBER:DIGEST",
-            help="An entry that must still be there, as `verify` or the gateway's log printed it earlier.",
+            help="An entry that must still be in the log, as `verify` or the gateway's own log printed it earlier.",
             show_default=False,
         ),
     ] = None,
@@ -26,13 +26,13 @@ def verify(
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Check that no entry was changed, removed, inserted or reordered. Exit status 1 if one was.
+    """Check that no entry was changed, removed, inserted or reordered. The exit status is 1 if one was.
 
-    Entries that were cut off at the end are found only with --noted.
+    Only --noted reveals that entries were cut off at the end of the log.
     """
-    from backtune.cli.gateway_files import gateway_files
+    from backtune.cli.gateway_files import open_gateway_files
 
-    with gateway_files(runs, database) as files:
+    with open_gateway_files(runs, database) as files:
         verdict = files.audit.verify(noted)
     if as_json:
         print_json({"is_whole": verdict.fault is None, **asdict(verdict)})
@@ -45,19 +45,19 @@ def verify(
 
 @app.command("list")
 def list_entries(
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="Number of entries.")] = 50,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="The number of entries to show.")] = 50,
     runs: Runs = None,
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Show the latest entries."""
+    """Show the latest entries of the audit log."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    from backtune.cli.gateway_files import gateway_files
+    from backtune.cli.gateway_files import open_gateway_files
 
-    with gateway_files(runs, database) as files:
+    with open_gateway_files(runs, database) as files:
         entries = files.audit.read_last(last)
     if as_json:
         print_json({"entries": entries})
@@ -67,4 +67,4 @@ def list_entries(
     for entry in entries:
         # As text: the values that clients send are no markup.
         table.add_row(*(Text(str(entry.get(column, ""))) for column in columns))
-    stdout_console().print(table)
+    make_stdout_console().print(table)

@@ -1,4 +1,4 @@
-"""``backtune backtest``."""
+"""The command ``backtune backtest``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from backtune.cli.options import Json, SpecPath, print_json, stdout_console
+from backtune.cli.options import Json, SpecPath, make_stdout_console, print_json
 
 if TYPE_CHECKING:
     from backtune.report.export.parameters import Evaluation
@@ -20,11 +20,13 @@ def backtest(
     spec: SpecPath,
     params: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="Parameters, as `backtune best` prints them.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="A file with parameters, as `backtune best` prints them.", show_default=False
+        ),
     ],
     json: Json = False,
 ) -> None:
-    """Backtest given parameters on a spec's bars, under its execution: what the search saw, and what it did not."""
+    """Backtest given parameters on the bars of a spec, under its execution rules, in sample and out of sample."""
     from backtune.report.export.parameters import Parameters, evaluate
     from backtune.spec import SweepSpec
 
@@ -32,26 +34,28 @@ def backtest(
     if json:
         print_json(evaluation.to_json())
     else:
-        _print(evaluation)
+        _print_evaluation(evaluation)
 
 
-def _print(evaluation: Evaluation) -> None:
+def _print_evaluation(evaluation: Evaluation) -> None:
     from backtune.data.calendar import describe
     from backtune.data.unfinished import describe_unfinished
 
     values = " ".join(f"{name}={value}" for name, value in evaluation.params.items())
     table = Table(
         title=f"{evaluation.strategy} {evaluation.asset} {evaluation.timeframe} {values}",
-        title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
-    )  # fmt: skip
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("metric")
     table.add_column("in sample", justify="right")
     if evaluation.oos_metrics is not None:
         table.add_column("out of sample", justify="right")
     for name, inside in evaluation.is_metrics.items():
-        outside = () if evaluation.oos_metrics is None else (_number(evaluation.oos_metrics[name]),)
-        table.add_row(name, _number(inside), *outside)
-    out = stdout_console()
+        outside = () if evaluation.oos_metrics is None else (_format_metric(evaluation.oos_metrics[name]),)
+        table.add_row(name, _format_metric(inside), *outside)
+    out = make_stdout_console()
     out.print(table)
     for sentence in describe_unfinished(evaluation.unfinished):
         out.print(Text(sentence, style="dim"), soft_wrap=True)
@@ -62,5 +66,5 @@ def _print(evaluation: Evaluation) -> None:
         out.print(f"! {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
-def _number(value: float | None) -> str:
+def _format_metric(value: float | None) -> str:
     return "-" if value is None else f"{value:,.6g}"

@@ -1,4 +1,4 @@
-"""``backtune best``."""
+"""The command ``backtune best``."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from backtune.cli.options import RunPath, print_json
 def best(
     run: RunPath,
     study: Annotated[
-        str | None, typer.Option(help="Of this study.  [default: the leaderboard's best]")
+        str | None, typer.Option(help="The study.  [default: the first row of the leaderboard]")
     ] = None,
     centre: Annotated[
         bool,
         typer.Option(
-            "--centre", help="Those at the centre of its plateau instead, with what they did in sample."
+            "--centre",
+            help="Print the parameters at the centre of the plateau instead, with their metrics in sample.",
         ),
     ] = False,
-    output_format: Annotated[
-        Literal["yaml", "json"], typer.Option("--format", help="How to write them.")
-    ] = "yaml",
+    output_format: Annotated[Literal["yaml", "json"], typer.Option("--format", help="The format.")] = "yaml",
 ) -> None:
-    """Print the best parameters, for `backtune backtest SPEC --params FILE` to read."""
+    """Print the best parameters of a sweep. `backtune backtest SPEC --params FILE` reads them."""
     from backtune.report.chosen import chosen_row
     from backtune.report.export.parameters import Parameters
     from backtune.results.stored_sweep import StoredSweep

@@ -1,4 +1,4 @@
-"""``backtune check-strategy``."""
+"""The command ``backtune check-strategy``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from backtune.cli.options import Json, print_json, stdout_console
+from backtune.cli.options import Json, make_stdout_console, print_json
 from backtune.errors import SpecError, StrategyError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SYNTHETIC = "SYNTHETIC"
 _SYNTHETIC_TIMEFRAME = "1h"
 _SYNTHETIC_START = datetime(2020, 1, 1, tzinfo=UTC)
-# In all of a strategy's parameter sets together, and in each at least.
+# The number of cuts for all parameter sets of a strategy together, and the least number for each of them.
 _CUTS, _LEAST_CUTS = 100, 4
 
 
@@ -34,35 +34,42 @@ def check_strategy(
         str, typer.Argument(help="A Python file, or the name of a strategy.", show_default=False)
     ],
     class_name: Annotated[
-        str | None, typer.Option("--class", help="Only this class of the file.  [default: every strategy]")
+        str | None, typer.Option("--class", help="The class of the file.  [default: every strategy in it]")
     ] = None,
-    data: Annotated[str | None, typer.Option(metavar="ROOT", help="A catalog to take bars from.")] = None,
-    asset: Annotated[str | None, typer.Option(help="With --data: whose bars.")] = None,
-    timeframe: Annotated[str | None, typer.Option(help="Length of a bar, as in 15m.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="ROOT", help="A catalog with bars.  [default: a synthetic market]")
+    ] = None,
+    asset: Annotated[
+        str | None, typer.Option(help="The asset of the catalog whose bars are used; needs --data.")
+    ] = None,
+    timeframe: Annotated[str | None, typer.Option(help="The timeframe of the bars, such as 15m.")] = None,
     bars: Annotated[
-        int, typer.Option(min=2, max=100_000, help="How many bars to try on; of --data, the last ones.")
+        int,
+        typer.Option(min=2, max=100_000, help="The number of bars; of a catalog, the last ones are used."),
     ] = 1_500,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other bars and other cases.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The seed of the synthetic bars and of the cases that are tried.")
+    ] = 0,
     json: Json = False,
 ) -> None:
-    """Find out whether strategies look into the future: change later bars, and watch earlier positions."""
+    """Check that strategies do not look ahead: change later bars, and compare the earlier positions."""
     from backtune.checks.lookahead import candidates, check_lookahead, space_of
 
-    market = _bars(data, asset, timeframe, bars, seed)
+    market = _load_market(data, asset, timeframe, bars, seed)
     reports = []
-    for found in _strategies(strategy, class_name):
-        tried = candidates(space_of(found), seed=seed)
-        n_cuts = max(_LEAST_CUTS, _CUTS // len(tried))
-        reports.append(check_lookahead(found, tried, market, n_cuts=n_cuts, seed=seed))
+    for found in _find_strategies(strategy, class_name):
+        params = candidates(space_of(found), seed=seed)
+        n_cuts = max(_LEAST_CUTS, _CUTS // len(params))
+        reports.append(check_lookahead(found, params, market, n_cuts=n_cuts, seed=seed))
     if json:
-        print_json({"bars": _described(market), "strategies": [report.to_json() for report in reports]})
+        print_json({"bars": _describe_market(market), "strategies": [report.to_json() for report in reports]})
     else:
-        _print(reports, market)
+        _print_reports(reports, market)
     if not all(report.clean for report in reports):
         raise typer.Exit(1)
 
 
-def _bars(data: str | None, asset: str | None, timeframe: str | None, n_bars: int, seed: int) -> Bars:
+def _load_market(data: str | None, asset: str | None, timeframe: str | None, n_bars: int, seed: int) -> Bars:
     from backtune.data.load import load_bars
     from backtune.data.synthetic import synthetic_bars
     from backtune.spec.timeframe import Timeframe
@@ -83,11 +90,11 @@ def _bars(data: str | None, asset: str | None, timeframe: str | None, n_bars: in
     return synthetic_bars(_SYNTHETIC, length, _SYNTHETIC_START, end, seed=seed)[:n_bars]
 
 
-def _strategies(strategy: str, class_name: str | None) -> list[type[BaseStrategy]]:
+def _find_strategies(strategy: str, class_name: str | None) -> list[type[BaseStrategy]]:
     from backtune.strategy.registry import StrategyFactory
 
     if strategy.endswith(".py") or os.sep in strategy:
-        return _in_file(Path(strategy), class_name)
+        return _load_classes(Path(strategy), class_name)
     names = StrategyFactory.names()
     if strategy not in names:
         problem = f"{strategy!r} is neither a Python file nor a strategy"
@@ -97,8 +104,8 @@ def _strategies(strategy: str, class_name: str | None) -> list[type[BaseStrategy
     return [StrategyFactory.get(strategy)]
 
 
-def _in_file(path: Path, class_name: str | None) -> list[type[BaseStrategy]]:
-    """The class of that name, or all classes written in the file that are strategies."""
+def _load_classes(path: Path, class_name: str | None) -> list[type[BaseStrategy]]:
+    """Return the class of that name, or all strategies that are defined in the file."""
     from backtune.strategy.registry import StrategyRef
 
     try:
@@ -125,38 +132,47 @@ def _in_file(path: Path, class_name: str | None) -> list[type[BaseStrategy]]:
     return usable
 
 
-def _print(reports: list[LookaheadReport], market: Bars) -> None:
-    out = stdout_console()
+def _print_reports(reports: list[LookaheadReport], market: Bars) -> None:
+    out = make_stdout_console()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("strategy", overflow="fold")
-    for heading in ("parameter\nsets", "changed\nfutures", "looked\nahead", "failed"):
+    for heading in ("parameter\nsets", "changed\nlater bars", "looked\nahead", "failed"):
         table.add_column(heading, justify="right")
     table.add_column("depends on the start\nof the data, up to")
     for report in reports:
         failed = sum(bool(candidate.problems) for candidate in report.candidates)
         table.add_row(
-            report.strategy, str(len(report.candidates)), f"{report.n_cases:,}",
-            f"{len(report.violations):,}", str(failed), _dependence(report),
-        )  # fmt: skip
+            report.strategy,
+            str(len(report.candidates)),
+            f"{report.n_cases:,}",
+            f"{len(report.violations):,}",
+            str(failed),
+            "all of the bars"
+            if report.start_dependence_bars is None
+            else f"{report.start_dependence_bars:,} bars",
+        )
     out.print(table)
-    for line in [*(line for report in reports for line in _findings(report)), *_notes(reports, market)]:
+    for line in [
+        *(line for report in reports for line in _describe_findings(report)),
+        *_describe_check(reports, market),
+    ]:
         out.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def _findings(report: LookaheadReport) -> list[str]:
-    """What is wrong with a strategy, with the farthest look ahead and the first failure as examples."""
+def _describe_findings(report: LookaheadReport) -> list[str]:
+    """Describe what is wrong with a strategy, with the farthest look ahead and the first failure as examples."""
     lines = []
     if report.violations:
         farthest = max(report.violations, key=lambda violation: violation.cut - violation.bar)
         reach = farthest.cut - farthest.bar
         lines.append(
-            f"{report.strategy} {_params(farthest.params)}: {farthest.in_words()}, {reach} "
+            f"{report.strategy} {_format_params(farthest.params)}: {farthest.in_words()}, {reach} "
             f"bar{'s' if reach > 1 else ''} ahead or more"
         )
     problems = [(c.params, problem) for c in report.candidates for problem in c.problems]
-    lines += [f"{problem}; with {_params(params)}" for params, problem in problems[:1]]
+    lines += [f"{problem}; with {_format_params(params)}" for params, problem in problems[:1]]
     if len(problems) > 1:
-        lines.append(f"{report.strategy}: {len(problems) - 1:,} more failures; --json has all")
+        lines.append(f"{report.strategy}: {len(problems) - 1:,} more failures; --json lists all of them")
     if report.n_idle:
         lines.append(
             f"{report.strategy}: the position never changed with {report.n_idle} of {len(report.candidates)} "
@@ -165,9 +181,9 @@ def _findings(report: LookaheadReport) -> list[str]:
     return lines
 
 
-def _notes(reports: list[LookaheadReport], market: Bars) -> list[str]:
+def _describe_check(reports: list[LookaheadReport], market: Bars) -> list[str]:
     lines = [
-        f"Tried on {_described(market)}. From a cut on, bars were taken away, scaled, replaced, reversed and delayed;",
+        f"Tried on {_describe_market(market)}. From a cut on, bars were taken away, scaled, replaced, reversed and delayed;",
         "every position before the cut must stay as it was.",
     ]
     if any(report.start_dependence_bars != 0 for report in reports):
@@ -178,16 +194,17 @@ def _notes(reports: list[LookaheadReport], market: Bars) -> list[str]:
     return [*lines, f"not clean: {', '.join(bad)}" if bad else "clean: no position depends on a later bar"]
 
 
-def _dependence(report: LookaheadReport) -> str:
-    bars = report.start_dependence_bars
-    return f"{bars:,} bars" if bars is not None else "all of the bars"
-
-
-def _described(market: Bars) -> str:
+def _describe_market(market: Bars) -> str:
     kind = "synthetic" if market.asset == _SYNTHETIC else market.asset
     return f"{len(market):,} {kind} bars of {market.timeframe}"
 
 
-def _params(params: Params) -> str:
-    return "(" + ", ".join(f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
-                           for name, value in params.items()) + ")"  # fmt: skip
+def _format_params(params: Params) -> str:
+    return (
+        "("
+        + ", ".join(
+            f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in params.items()
+        )
+        + ")"
+    )

@@ -1,4 +1,4 @@
-"""``backtune cluster``."""
+"""The commands ``backtune cluster``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backtune.cli.options import Json, print_json
 app = typer.Typer(no_args_is_help=True)
 
 LauncherFile = Annotated[Path, typer.Argument(help="A launcher file of Ray.", show_default=False)]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 @app.callback()
@@ -24,11 +24,11 @@ def cluster() -> None:
 @app.command("check")
 def check(
     files: Annotated[
-        list[Path], typer.Argument(help="Launcher files of Ray, manifests of KubeRay.", show_default=False)
+        list[Path], typer.Argument(help="Launcher files of Ray or manifests of KubeRay.", show_default=False)
     ],
     json: Json = False,
 ) -> None:
-    """Find what is wrong in a cluster file, to the last key, without asking a cloud."""
+    """Check every key of cluster files, without asking a cloud."""
     from backtune.cluster.check import check_file
 
     checked = [check_file(path) for path in files]
@@ -43,18 +43,26 @@ def check(
 
 @app.command("head")
 def head(
-    port: Annotated[int, typer.Option(help="For drivers: backtune run --address 127.0.0.1:PORT.")] = 6379,
-    dashboard_port: Annotated[int, typer.Option(help="For jobs: backtune submit.")] = 8265,
-    client_port: Annotated[int, typer.Option(help="For Ray's client: ray://127.0.0.1:PORT.")] = 10001,
+    port: Annotated[
+        int, typer.Option(help="The port for drivers: backtune run --address 127.0.0.1:PORT.")
+    ] = 6379,
+    dashboard_port: Annotated[
+        int, typer.Option(help="The port of the dashboard: backtune submit --address http://127.0.0.1:PORT.")
+    ] = 8265,
+    client_port: Annotated[
+        int, typer.Option(help="The port for Ray's client: ray://127.0.0.1:PORT.")
+    ] = 10001,
     cpus: Annotated[
         int | None,
-        typer.Option(help="For jobs and units; all of them by default.", min=0, show_default=False),
+        typer.Option(
+            help="The number of cpus for jobs and units.  [default: all]", min=0, show_default=False
+        ),
     ] = None,
     with_parent: Annotated[
-        bool, typer.Option("--with-parent", help="End also when the program that started this one does.")
+        bool, typer.Option("--with-parent", help="Also end when the program that started this one ends.")
     ] = False,
 ) -> None:
-    """Run a Ray head for jobs, here and for this machine alone, until Ctrl-C; makes its token if there is none."""
+    """Run a Ray head for jobs until Ctrl-C. It serves this machine alone; its token is made if there is none."""
     from backtune.cluster.foreground_head import run_head
     from backtune.cluster.local_head import Ports
 
@@ -63,7 +71,7 @@ def head(
 
 @app.command("token")
 def token() -> None:
-    """Make the token that clusters ask for, readable by its user alone, or keep the one that is there."""
+    """Make the token that clusters ask for, readable by its user alone, or keep the one that exists."""
     from backtune.cluster.ray_access import make_token_file
 
     sys.stdout.write(f"{make_token_file()}\n")
@@ -79,7 +87,7 @@ def up(file: LauncherFile, yes: Yes = False) -> None:
 
 @app.command("status")
 def status(file: LauncherFile) -> None:
-    """Show the machines of a cluster, and the work that waits for more: `ray status` on its head."""
+    """Show the machines of a cluster and the work that waits for more machines: `ray status` on its head."""
     from backtune.cluster.launch import show_cluster
 
     show_cluster(file)

@@ -1,4 +1,4 @@
-"""``backtune data``: bring market data in, make some, list and check it."""
+"""The commands ``backtune data``: import, download, make, list and check market data."""
 
 from __future__ import annotations
 
@@ -35,23 +35,36 @@ app.command("import")(import_)
 app.command("download")(download)
 
 _CHECK_COLUMNS = (
-    "file", "rows", "start", "end", "gaps", "absent", "largest step", "largest range", "no volume", "equal closes",
-)  # fmt: skip
+    "file",
+    "rows",
+    "start",
+    "end",
+    "gaps",
+    "absent",
+    "largest step",
+    "largest range",
+    "no volume",
+    "equal closes",
+)
 _CHECK_NUMBERS = ("rows", *_CHECK_COLUMNS[5:])
 
 
 @app.command()
 def make(
     root: Root = DEFAULT_ROOT,
-    assets: Annotated[str, typer.Option(help="Names, separated by commas.")] = "BTCUSD,ETHUSD",
-    timeframe: Annotated[str, typer.Option(help="Length of a bar.")] = "15m",
-    start: Annotated[str, typer.Option(help="First day, UTC.")] = "2018-01-01",
-    end: Annotated[str, typer.Option(help="The day after the last, UTC.")] = "2020-01-01",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another market.")] = 0,
+    assets: Annotated[
+        str, typer.Option(help="The names of the assets, separated by commas.")
+    ] = "BTCUSD,ETHUSD",
+    timeframe: Annotated[str, typer.Option(help="The timeframe of the bars.")] = "15m",
+    start: Annotated[str, typer.Option(help="The first day, in UTC.")] = "2018-01-01",
+    end: Annotated[str, typer.Option(help="The day after the last one, in UTC.")] = "2020-01-01",
+    seed: Annotated[
+        int, typer.Option(min=0, help="The seed of the market; another seed makes another market.")
+    ] = 0,
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Make a synthetic market, to try things out without data."""
+    """Make a synthetic market, for a first try without data."""
     from backtune.data.synthetic import make_market
 
     names = [name.strip() for name in assets.split(",") if name.strip()]
@@ -66,18 +79,22 @@ def list_(
     root: Root = DEFAULT_ROOT,
     sources: Annotated[
         bool,
-        typer.Option("--sources", help="Show the files of each, and under which assumptions they were read."),
+        typer.Option(
+            "--sources", help="Show the files of each series, and the assumptions under which they were read."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List assets, stored timeframes and funding, and spans."""
+    """List the assets of a catalog, with their stored timeframes, funding payments and time spans."""
     from backtune.data.catalog import Catalog
     from backtune.spec.timeframe import Timeframe
 
     catalog = Catalog.open(root)
     rows = [
-        _stored(catalog, asset, length) for asset in catalog.assets() for length in catalog.timeframes(asset)
-    ] + [_stored_funding(catalog, asset) for asset in catalog.assets_with_funding()]
+        _describe_series(catalog, asset, length)
+        for asset in catalog.assets()
+        for length in catalog.timeframes(asset)
+    ] + [_describe_funding(catalog, asset) for asset in catalog.assets_with_funding()]
     rows.sort(key=itemgetter("asset"))
     if sources:
         for row in rows:
@@ -105,12 +122,12 @@ def _print_sources(row: dict[str, Any]) -> None:
 def check(
     root: Root = DEFAULT_ROOT,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 on certain and likely findings too.")
+        bool, typer.Option("--strict", help="Exit with status 1 on certain and likely findings too.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read every file, check it against the manifest and the schema, and judge its bars: spikes, splits, frozen prices,
-    absent volumes, changes of unit, gaps. Exits with 1 if a file is not sound.
+    """Read every file, check it against the manifest and the schema, and look for spikes, splits, frozen prices, absent
+    volumes, changes of unit and gaps in its bars. The exit status is 1 if a file breaks the manifest or the schema.
     """
     from backtune.data.check import check_catalog
 
@@ -118,7 +135,7 @@ def check(
     if as_json:
         print_json([report.to_json() for report in reports])
     else:
-        print_table(_CHECK_COLUMNS, [_check_row(report) for report in reports], numbers=_CHECK_NUMBERS)
+        print_table(_CHECK_COLUMNS, [_make_check_row(report) for report in reports], numbers=_CHECK_NUMBERS)
         _print_findings(reports)
         print_problems([report.problem for report in reports if report.problem])
         sound = sum(not report.problem for report in reports)
@@ -127,7 +144,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _stored(catalog: Catalog, asset: str, timeframe: Timeframe) -> dict[str, Any]:
+def _describe_series(catalog: Catalog, asset: str, timeframe: Timeframe) -> dict[str, Any]:
     start, end = catalog.span(asset, timeframe)
     return {
         "asset": asset,
@@ -138,7 +155,7 @@ def _stored(catalog: Catalog, asset: str, timeframe: Timeframe) -> dict[str, Any
     }
 
 
-def _stored_funding(catalog: Catalog, asset: str) -> dict[str, Any]:
+def _describe_funding(catalog: Catalog, asset: str) -> dict[str, Any]:
     from backtune.data.window import to_datetime
 
     series = catalog.funding(asset)
@@ -151,7 +168,7 @@ def _stored_funding(catalog: Catalog, asset: str) -> dict[str, Any]:
     }
 
 
-def _check_row(report: FileReport) -> tuple[str, ...]:
+def _make_check_row(report: FileReport) -> tuple[str, ...]:
     return (
         report.path,
         f"{report.rows:,}",
@@ -159,11 +176,11 @@ def _check_row(report: FileReport) -> tuple[str, ...]:
         format_moment(report.end),
         "" if report.problem else describe_gaps(report.gaps, report.longest_gap_seconds),
         "bad" if report.problem else f"{report.absent:.1%}",
-        *_extremes(report.extremes),
+        *_format_extremes(report.extremes),
     )
 
 
-def _extremes(found: Extremes | None) -> tuple[str, ...]:
+def _format_extremes(found: Extremes | None) -> tuple[str, ...]:
     if found is None:
         return ("",) * 4
     step = "" if found.largest_step is None else f"{found.largest_step:+,.1%}"

@@ -1,4 +1,4 @@
-"""``backtune data download``."""
+"""The command ``backtune data download``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from backtune.cli.data_tables import DEFAULT_ROOT, Root, describe_gaps, format_moment, print_table
 from backtune.cli.options import Json, print_json
-from backtune.cluster.signals import answer_signals
+from backtune.cluster.signals import handle_signals
 
 if TYPE_CHECKING:
     from backtune.data.download.report import DownloadProgress, DownloadReport
@@ -25,63 +25,72 @@ _PLAIN_SECONDS = 10.0
 
 def download(
     exchange: Annotated[
-        str, typer.Argument(help="ccxt's name of the exchange, as in binance.", show_default=False)
+        str, typer.Argument(help="The exchange, by its name in ccxt, such as binance.", show_default=False)
     ],
     symbols: Annotated[
         list[str],
         typer.Argument(
             metavar="SYMBOL...",
-            help="As in BTC/USDT; BTC/USDT:USDT is the perpetual future.",
+            help="Symbols such as BTC/USDT; BTC/USDT:USDT is the perpetual future.",
             show_default=False,
         ),
     ],
     timeframe: Annotated[
         str | None,
         typer.Option(
-            help="One that the exchange has, as in 1h; several separated by commas.", show_default=False
+            help="A timeframe that the exchange has, such as 1h, or several, separated by commas.",
+            show_default=False,
         ),
     ] = None,
-    start: Annotated[str | None, typer.Option(help="First day or time, UTC.", show_default=False)] = None,
+    start: Annotated[
+        str | None, typer.Option(help="The first day or time, in UTC.", show_default=False)
+    ] = None,
     end: Annotated[
         str | None,
-        typer.Option(help="The day or time after the last, UTC; else now.", show_default=False),
+        typer.Option(help="The day or time after the last bar, in UTC.  [default: now]", show_default=False),
     ] = None,
     root: Root = DEFAULT_ROOT,
     funding: Annotated[
         bool,
-        typer.Option("--funding", help="Funding payments of perpetual futures; alone without --timeframe."),
+        typer.Option(
+            "--funding",
+            help="Download funding payments of perpetual futures; without --timeframe, nothing else.",
+        ),
     ] = False,
     asset: Annotated[
         str | None,
         typer.Option(
-            help="Name in the catalog, for one symbol; else as in BTCUSDT, BTCUSDT.P.",
+            help="The name in the catalog, for a single symbol.  [default: such as BTCUSDT or BTCUSDT.P]",
             show_default=False,
         ),
     ] = None,
     replace: Annotated[
         bool,
         typer.Option(
-            "--replace", help="Fetch all again, and take the new values where the catalog has others."
+            "--replace", help="Download everything again, and replace values of the catalog that differ."
         ),
     ] = False,
     url: Annotated[
         str | None,
         typer.Option(
             envvar="BACKTUNE_EXCHANGE_URL",
-            help="A mirror of the exchange, in the place of its hosts.",
+            help="The URL of a mirror, used instead of the exchange's own hosts.",
             show_default=False,
         ),
     ] = None,
     tries: Annotated[
-        int, typer.Option(min=1, help="Tries of one request, before the rest is left for later.")
+        int, typer.Option(min=1, help="The number of tries of one request before the download stops.")
     ] = 8,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 20.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="The longest wait for an answer, in seconds.")
+    ] = 20.0,
     json: Json = False,
 ) -> None:
-    """Download bars or funding from an exchange; the same command goes on where it was left.
+    """Download bars or funding payments from an exchange. The same command continues a download that was stopped.
 
-    No API key is needed. Exit status 3: interrupted, or the exchange did not answer; what came is stored.
-    """  # fmt: skip
+    No API key is needed. The exit status is 3 if the download was interrupted or the exchange did not answer; the bars
+    that arrived are stored.
+    """
     if timeframe is None and not funding:
         raise typer.BadParameter("one of --timeframe and --funding is needed, as in --timeframe 1h")
     if start is None:
@@ -95,7 +104,7 @@ def download(
 
     stop = StopRequest()
     err = Console(stderr=True, markup=False, highlight=False)
-    with answer_signals(stop.request, signal.SIGINT, signal.SIGTERM), _shown(err, quiet=json) as show:
+    with handle_signals(stop.request, signal.SIGINT, signal.SIGTERM), _show_progress(err, quiet=json) as show:
         try:
             with closing(
                 Exchange(
@@ -104,46 +113,54 @@ def download(
             ) as opened:
                 opened.on_pause = lambda reason: err.print(reason, soft_wrap=True)
                 reports = download_bars(
-                    opened, symbols, root, timeframe=timeframes, start=start, end=end, funding=funding, asset=asset,
-                    replace=replace, on_progress=show, stop=stop,
-                )  # fmt: skip
+                    opened,
+                    symbols,
+                    root,
+                    timeframe=timeframes,
+                    start=start,
+                    end=end,
+                    funding=funding,
+                    asset=asset,
+                    replace=replace,
+                    on_progress=show,
+                    stop=stop,
+                )
         except KeyboardInterrupt:
-            err.print("interrupted before the first answer; the same command begins again")
+            err.print("interrupted before the first answer; the same command starts again")
             raise typer.Exit(3) from None
         except DownloadError as error:
             err.print(f"error: {error}; nothing was stored", soft_wrap=True)
             raise typer.Exit(3 if error.is_transient else 1) from None
-    _print(reports, as_json=json)
+    _print_reports(reports, as_json=json)
     for report in reports:
         if report.error:
             err.print(report.error, soft_wrap=True)
-    status = _exit_status(reports)
+    statuses = {report.status for report in reports}
+    status = 1 if "failed" in statuses else 3 if "partial" in statuses else 0
     if status == 3:
-        err.print("not finished: the same command goes on")
+        err.print("not finished: the same command continues the download")
     raise typer.Exit(status)
 
 
-def _exit_status(reports: Sequence[DownloadReport]) -> int:
-    found = {report.status for report in reports}
-    return 1 if "failed" in found else 3 if "partial" in found else 0
-
-
 @contextmanager
-def _shown(console: Console, *, quiet: bool) -> Iterator[Callable[[DownloadProgress], None]]:
-    """A function to be called with every new progress: a live line in a terminal, a plain one now and then elsewhere."""
+def _show_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[DownloadProgress], None]]:
+    """Yield a function that shows progress: a live line in a terminal, elsewhere a plain line every ten seconds."""
     if quiet:
         yield lambda _progress: None
         return
     if not console.is_terminal:
-        yield _plain(console)
+        yield _print_plain_progress(console)
         return
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
-        TextColumn("{task.fields[rows]}", markup=False), TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]}", markup=False),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[pause]}", markup=False),
-    )  # fmt: skip
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         tasks = {}
 
@@ -151,14 +168,16 @@ def _shown(console: Console, *, quiet: bool) -> Iterator[Callable[[DownloadProgr
             if progress.source not in tasks:
                 tasks[progress.source] = bar.add_task(progress.source, total=1.0, rows="", pause="")
             bar.update(
-                tasks[progress.source], completed=_share(progress), rows=f"{progress.rows:,} rows",
+                tasks[progress.source],
+                completed=_compute_share(progress),
+                rows=f"{progress.rows:,} rows",
                 pause=progress.pause or "",
-            )  # fmt: skip
+            )
 
         yield show
 
 
-def _plain(console: Console) -> Callable[[DownloadProgress], None]:
+def _print_plain_progress(console: Console) -> Callable[[DownloadProgress], None]:
     shown_at = time.monotonic()
 
     def show(progress: DownloadProgress) -> None:
@@ -168,25 +187,25 @@ def _plain(console: Console) -> Callable[[DownloadProgress], None]:
         elif time.monotonic() - shown_at >= _PLAIN_SECONDS:
             shown_at = time.monotonic()
             console.print(
-                f"{progress.source}  {progress.rows:,} rows  to {format_moment(progress.reached)}  {_share(progress):.0%}",
+                f"{progress.source}  {progress.rows:,} rows  to {format_moment(progress.reached)}  {_compute_share(progress):.0%}",
                 soft_wrap=True,
             )
 
     return show
 
 
-def _share(progress: DownloadProgress) -> float:
+def _compute_share(progress: DownloadProgress) -> float:
     return min(1.0, (progress.reached - progress.start) / (progress.end - progress.start))
 
 
-def _print(reports: Sequence[DownloadReport], *, as_json: bool) -> None:
+def _print_reports(reports: Sequence[DownloadReport], *, as_json: bool) -> None:
     if as_json:
         print_json([report.to_json() for report in reports])
         return
-    print_table(_COLUMNS, [_row(report) for report in reports], numbers=_NUMBERS)
+    print_table(_COLUMNS, [_make_row(report) for report in reports], numbers=_NUMBERS)
 
 
-def _row(report: DownloadReport) -> tuple[str, ...]:
+def _make_row(report: DownloadReport) -> tuple[str, ...]:
     notes = [*([] if report.status == "complete" else [report.status]), *report.notes]
     return (
         f"{report.exchange} {report.symbol}",

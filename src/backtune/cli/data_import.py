@@ -1,4 +1,4 @@
-"""``backtune data import``."""
+"""The command ``backtune data import``."""
 
 from __future__ import annotations
 
@@ -31,64 +31,75 @@ def import_(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SOURCE...", help="Files (CSV, Parquet, Feather, JSON, also zipped), or folders."
+            metavar="SOURCE...",
+            help="Files (CSV, Parquet, Feather or JSON, zipped or not), or folders of them.",
         ),
     ],
     root: Root = DEFAULT_ROOT,
-    asset: Annotated[str | None, typer.Option(help="Name of the asset; else the file's name tells.")] = None,
+    asset: Annotated[
+        str | None, typer.Option(help="The name of the asset.  [default: taken from the file's name]")
+    ] = None,
     funding: Annotated[
-        bool, typer.Option("--funding", help="The files hold funding payments: a time and a rate.")
+        bool, typer.Option("--funding", help="The files hold funding payments, each with a time and a rate.")
     ] = False,
     timeframe: Annotated[
         str | None,
-        typer.Option(help="Length of a bar, as in 15m or 1mo; else the file's name or its rows tell."),
+        typer.Option(
+            help="The timeframe, such as 15m or 1mo.  [default: taken from the file's name or its rows]"
+        ),
     ] = None,
     timezone: Annotated[
         str | None,
         typer.Option(
-            help="Zone of times without an offset, as in America/New_York or UTC-5; else they are taken as UTC."
+            help="The time zone of times without an offset, such as America/New_York or UTC-5.  [default: UTC]"
         ),
     ] = None,
     label: Annotated[
-        Literal["open", "close"], typer.Option(help="The moment of a bar that its time names.")
+        Literal["open", "close"], typer.Option(help="Whether the time of a bar is its open or its close.")
     ] = "open",
     adjust: Annotated[
         Literal["all", "splits", "none"],
         typer.Option(
-            help="Splits and dividends that a file tells of: adjust prices for all, for splits, or for none."
+            help="Adjust prices for all splits and dividends in a file, for splits alone, or for none."
         ),
     ] = "all",
     decimal: Annotated[
-        Literal["point", "comma"] | None, typer.Option(help="Decimal mark; else the numbers tell.")
+        Literal["point", "comma"] | None,
+        typer.Option(help="The decimal mark.  [default: found from the numbers]"),
     ] = None,
     date_order: Annotated[
         Literal["dmy", "mdy", "ymd"] | None,
-        typer.Option(help="Order of day and month in dates such as 01/02/2020; else they tell."),
+        typer.Option(
+            help="The order of day, month and year in dates such as 01/02/2020.  [default: found from the dates]"
+        ),
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
-            help="Columns by name or number, as in time=Date+Clock,open=First; else their names tell."
+            help="The columns by name or number, such as time=Date+Clock,open=First.  [default: found from their names]"
         ),
     ] = None,
-    price_scale: Annotated[float, typer.Option(help="Multiplies prices, as 1e-5 for points.")] = 1.0,
+    price_scale: Annotated[
+        float, typer.Option(help="A factor for all prices, such as 1e-5 for prices in points.")
+    ] = 1.0,
     repair: Annotated[
         bool,
         typer.Option(
-            "--repair", help="Sort rows, drop duplicates and rows without prices, mend slips; each is said."
+            "--repair",
+            help="Sort rows, drop duplicates and rows without prices, correct small errors, and report each change.",
         ),
     ] = False,
     replace: Replace = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Show how files are understood, with their first bars; write nothing."
+            "--dry-run", help="Show the interpretation of each file and its first bars, and write nothing."
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Import bars, or funding. Layouts of the usual vendors are recognised; every assumption is said, and every file is
-    either imported or listed with the reason why not.
+    """Import bars or funding payments. The layouts of the usual vendors are recognised. Every assumption is printed, and
+    every file is either imported or listed with the reason why not.
     """
     from backtune.data.ingest.importer import ImportOptions, import_bars, import_funding
 
@@ -115,23 +126,23 @@ def import_(
 
 
 def show_imports(reports: Sequence[ImportReport], *, as_json: bool) -> None:
-    """Print what became of each file; end with status 1 where one was not imported.
+    """Print the result of each file, and exit with status 1 if one was not imported.
 
     Raises:
-        Exit: a file was not imported.
+        Exit: A file was not imported.
     """
     if as_json:
         print_json([report.to_json() for report in reports])
     else:
         imported = [report for report in reports if not report.error and not report.unread]
         columns = ("source", "asset", "timeframe", "rows", "start", "end", "gaps", "notes")
-        print_table(columns, [_import_row(report) for report in imported])
+        print_table(columns, [_make_row(report) for report in imported])
         for report in imported:
             if report.preview is not None:
                 _print_preview(report)
         _print_assumptions(imported)
-        _print_doubts(imported)
-        _print_unread([report for report in reports if report.unread])
+        _print_findings(imported)
+        _print_unread_files([report for report in reports if report.unread])
         print_problems([f"error: {report.error}" for report in reports if report.error])
         failed = sum(report.error is not None for report in reports)
         if failed:
@@ -160,7 +171,7 @@ def _print_preview(report: ImportReport) -> None:
 
 
 def _print_assumptions(reports: Sequence[ImportReport]) -> None:
-    """Print under which assumptions files were read, once for all files that share them."""
+    """Print the assumptions under which files were read, once for all files that share them."""
     groups: dict[tuple[tuple[str, str], ...], list[ImportReport]] = {}
     for report in reports:
         if report.assumed:
@@ -177,8 +188,8 @@ def _print_assumptions(reports: Sequence[ImportReport]) -> None:
         print_assumptions(dict(assumed), indent=2)
 
 
-def _print_doubts(reports: Sequence[ImportReport]) -> None:
-    """Print what looks wrong with bars that obey the schema."""
+def _print_findings(reports: Sequence[ImportReport]) -> None:
+    """Print the findings on bars that obey the schema."""
     doubtful = [report for report in reports if report.findings]
     for report in doubtful[:_MOST_GROUPS]:
         typer.echo(f"\nlooks wrong: {report.asset} {report.timeframe} ({Path(report.source).name})")
@@ -188,7 +199,7 @@ def _print_doubts(reports: Sequence[ImportReport]) -> None:
         typer.echo(f"\n... and {len(doubtful) - _MOST_GROUPS} more files; `backtune data check` lists all")
 
 
-def _print_unread(reports: Sequence[ImportReport]) -> None:
+def _print_unread_files(reports: Sequence[ImportReport]) -> None:
     if not reports:
         return
     typer.echo(f"\nnot read: {len(reports)} file{'' if len(reports) == 1 else 's'}")
@@ -196,7 +207,7 @@ def _print_unread(reports: Sequence[ImportReport]) -> None:
         typer.echo(f"  {report.source}: {report.unread}")
 
 
-def _import_row(report: ImportReport) -> tuple[str, ...]:
+def _make_row(report: ImportReport) -> tuple[str, ...]:
     return (
         Path(report.source).name,
         report.asset or "",

@@ -1,4 +1,4 @@
-"""Tables and words that the commands on market data share."""
+"""Options, tables and lines of text that the commands on market data share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-_WIDTH_OF_A_PIPE = 200
+_PIPE_WIDTH = 200
 _SUBJECTS = ("time", "zone", "label", "timeframe", "prices", "numbers", "scale", "volume", "calendar")
 
 Root = Annotated[str, typer.Option(help="The catalog: a folder, or s3://bucket/prefix.")]
@@ -33,7 +33,7 @@ def print_table(
         table.add_row(*row)
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
-        console.width = max(console.width, _WIDTH_OF_A_PIPE)
+        console.width = max(console.width, _PIPE_WIDTH)
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""``backtune export`` and ``backtune export-optuna``."""
+"""The commands ``backtune export`` and ``backtune export-optuna``."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Annotated, Literal
 
 import typer
 
-from backtune.cli.options import Json, RunPath, print_json, stdout_console
+from backtune.cli.options import Json, RunPath, make_stdout_console, print_json
 
 
 def export(
     run: RunPath,
     study: Annotated[
-        str | None, typer.Option(help="Only this study.  [default: all]", show_default=False)
+        str | None, typer.Option(help="The study.  [default: all studies]", show_default=False)
     ] = None,
     export_format: Annotated[
-        Literal["csv", "parquet"], typer.Option("--format", help="How to write it.")
+        Literal["csv", "parquet"], typer.Option("--format", help="The format of the tables.")
     ] = "parquet",
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder to write to.  [default: export in the sweep's folder]", show_default=False),
+        typer.Option(
+            help="The folder for the tables.  [default: export in the sweep's folder]", show_default=False
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write all that a sweep found as tables: leaderboard; trials, equity and trades of each study.
+    """Write the results of a sweep as tables: the leaderboard, and the trials, equity and trades of each study.
 
-    Exit status 3 where equity and trades are missing because a winner could not be run again.
+    The exit status is 3 if equity and trades are missing because a winner could not be run again.
     """
     from backtune.report.content import Content
     from backtune.report.export.exporting import export as export_content
@@ -50,13 +52,14 @@ def export_optuna(
     storage: Annotated[
         str,
         typer.Option(
-            help="An address such as sqlite:///trials.db, or the path of a journal file.", show_default=False
+            help="The URL of a database, such as sqlite:///trials.db, or the path of a journal file.",
+            show_default=False,
         ),
     ],
-    study: Annotated[str | None, typer.Option(help="Only this study.")] = None,
+    study: Annotated[str | None, typer.Option(help="The study.  [default: all studies]")] = None,
     json: Json = False,
 ) -> None:
-    """Write the trials into an Optuna storage, for optuna-dashboard. What is there already is not written again."""
+    """Write the trials of a sweep into an Optuna storage, for optuna-dashboard. Trials that are there are not written again."""
     from backtune.errors import SpecError
     from backtune.results.stored_sweep import StoredSweep
     from backtune.search.export import export_study
@@ -74,6 +77,6 @@ def export_optuna(
         print_json({"storage": storage, "written": written})
     else:
         total = sum(written.values())
-        stdout_console().print(
+        make_stdout_console().print(
             f"{total:,} trials of {len(written)} studies written to {storage}", highlight=False, markup=False
         )

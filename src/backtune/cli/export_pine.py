@@ -1,4 +1,4 @@
-"""``backtune export-pine``."""
+"""The command ``backtune export-pine``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from backtune.errors import ReportError
 def export_pine(
     run: RunPath,
     study: Annotated[
-        str | None, typer.Option(help="Of this study.  [default: the leaderboard's best]")
+        str | None, typer.Option(help="The study.  [default: the first row of the leaderboard]")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Write the script here.  [default: stdout]", show_default=False)
+        Path | None,
+        typer.Option(help="The file for the script.  [default: standard output]", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a Pine v6 strategy of a study's best parameters, for TradingView."""
+    """Write a Pine v6 strategy with the best parameters of a study, for TradingView."""
     from backtune.report.chosen import chosen_row
     from backtune.report.export.pine import pine_script
     from backtune.report.export.pine_export import pine_source
@@ -32,19 +33,24 @@ def export_pine(
     row = chosen_row(opened, study)
     script = pine_script(pine_source(opened, row))
     if output is not None:
-        _write(output, script)
+        _write_script(output, script)
     if json:
         print_json(
             {
-                "study": row.study, "strategy": row.strategy, "asset": row.asset, "timeframe": row.timeframe,
-                "params": row.params, "file": None if output is None else str(output), "script": script,
+                "study": row.study,
+                "strategy": row.strategy,
+                "asset": row.asset,
+                "timeframe": row.timeframe,
+                "params": row.params,
+                "file": None if output is None else str(output),
+                "script": script,
             }
-        )  # fmt: skip
+        )
     else:
         sys.stdout.write(script if output is None else f"{output}\n")
 
 
-def _write(path: Path, script: str) -> None:
+def _write_script(path: Path, script: str) -> None:
     try:
         path.write_text(script, encoding="utf-8")
     except OSError as error:

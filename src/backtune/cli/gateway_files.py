@@ -1,4 +1,4 @@
-"""Where a gateway keeps what its commands work on."""
+"""The keys and the audit log of a gateway, opened for a command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from backtune.cli.options import runs_on_disk
+from backtune.cli.options import locate_gateway_runs
 from backtune.gateway.audit.records import AuditRecords
 from backtune.gateway.audit.service import AuditEntry, AuditLog
 from backtune.gateway.keys.records import KeyRecords
@@ -20,27 +20,27 @@ from backtune.gateway.sql.database import Database
 
 @dataclass(frozen=True)
 class GatewayFiles:
-    """Keys and audit log of one gateway."""
+    """The keys and the audit log of one gateway."""
 
     keys: KeyService
     audit: AuditLog
 
-    def note(self, action: str, outcome: str, key_id: str) -> None:
-        """Write down what was done on the command line, and by which user of this machine."""
+    def log_action(self, action: str, outcome: str, key_id: str) -> None:
+        """Append an action of the command line to the audit log, with the user of this machine."""
         self.audit.append(
-            AuditEntry(action, f"{outcome} {key_id}".strip(), name=_user(), role="command line")
+            AuditEntry(action, f"{outcome} {key_id}".strip(), name=_get_user(), role="command line")
         )
 
 
 @contextmanager
-def gateway_files(runs: str | None, database: str | None) -> Iterator[GatewayFiles]:
-    """Those of the gateway that serves these runs.
+def open_gateway_files(runs: str | None, database: str | None) -> Iterator[GatewayFiles]:
+    """Open the keys and the audit log of the gateway that serves a runs folder.
 
     Raises:
-        RecordsError: the database cannot be used.
-        SpecError: its secret cannot be used.
+        RecordsError: The database cannot be used.
+        SpecError: The gateway's secret cannot be used.
     """
-    settings = Settings(runs=runs_on_disk(runs), data_root="", database=database)
+    settings = Settings(runs=locate_gateway_runs(runs), data_root="", database=database)
     settings.own_folder.mkdir(parents=True, exist_ok=True)
     secret = GatewaySecret.open(settings.own_folder)
     opened = Database(settings.database_url)
@@ -50,7 +50,7 @@ def gateway_files(runs: str | None, database: str | None) -> Iterator[GatewayFil
         opened.close()
 
 
-def _user() -> str:
+def _get_user() -> str:
     try:
         return getpass.getuser()
     except OSError:

@@ -14,18 +14,20 @@ from rich.console import Console
 from backtune.errors import SpecError
 from backtune.storage.location import get_local_path, resolve_location
 
-_WIDTH_OF_A_FILE = 120
+_FILE_WIDTH = 120
 
-SpecPath = Annotated[Path, typer.Argument(help="The spec, YAML or JSON.", show_default=False)]
+SpecPath = Annotated[Path, typer.Argument(help="The spec, a YAML or JSON file.", show_default=False)]
 RunPath = Annotated[
     str,
-    typer.Argument(help="A sweep's folder, as `backtune run` printed it.", metavar="RUN", show_default=False),
+    typer.Argument(
+        help="The folder of a sweep, as `backtune run` printed it.", metavar="RUN", show_default=False
+    ),
 ]
 Runs = Annotated[
     str | None,
     typer.Option(
         metavar="FOLDER",
-        help="Where results live: a folder, or s3://bucket/prefix.  [default: $BACKTUNE_RUNS, or runs]",
+        help="The folder of all results, or s3://bucket/prefix.  [default: $BACKTUNE_RUNS, or runs]",
         show_default=False,
     ),
 ]
@@ -33,18 +35,18 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option(
         envvar="BACKTUNE_DATABASE",
-        help="SQLAlchemy's URL of the gateway's records.  [default: a SQLite file in the runs folder]",
+        help="The SQLAlchemy URL of the gateway's records.  [default: a SQLite file in the runs folder]",
         show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-def runs_on_disk(runs: str | None) -> Path:
-    """The runs folder of a gateway, which keeps files of its own there.
+def locate_gateway_runs(runs: str | None) -> Path:
+    """Return the runs folder of a gateway, which keeps files of its own there.
 
     Raises:
-        SpecError: it is in S3.
+        SpecError: The folder is in S3.
     """
     from backtune.results.runs_folder import locate_runs_folder
     from backtune.spec import base_folder
@@ -54,17 +56,17 @@ def runs_on_disk(runs: str | None) -> Path:
     if folder is None:
         raise SpecError(
             "--runs",
-            f"{location}: a gateway needs a folder, which the cluster sees too; it keeps its records there",
+            f"{location}: a gateway keeps its records in this folder, so it must be on a disk that the cluster sees too",
             value=str(location),
         )
     return folder
 
 
-def stdout_console() -> Console:
-    """A console for results: as wide as the terminal, and wide enough for a table in a file or a job's log."""
+def make_stdout_console() -> Console:
+    """Return a console for results: as wide as the terminal, and wide enough for a table in a file or a job's log."""
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _WIDTH_OF_A_FILE
+        console.width = _FILE_WIDTH
     return console
 
 

@@ -1,4 +1,4 @@
-"""``backtune plan``."""
+"""The command ``backtune plan``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 import backtune
-from backtune.cli.options import Json, Runs, SpecPath, print_json, stdout_console
+from backtune.cli.options import Json, Runs, SpecPath, make_stdout_console, print_json
 from backtune.errors import SpecError
 from backtune.spec import SweepSpec
 from backtune.storage.location import parse_location
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from backtune.search.planning.estimate import Estimate
     from backtune.search.planning.luck import PlannedLuck
 
-# Of a grid of thousands of assets, so many kinds of market are listed, with so many of their assets.
+# The largest number of kinds of market to list, and of assets to name for each.
 _MOST_ANNUALISATIONS = 8
 _NAMED_ASSETS = 4
 
@@ -41,20 +41,22 @@ def plan(
         int | None,
         typer.Option(
             min=1,
-            help="Cpus to plan for.  [default: those of one machine with the price, or of this one]",
+            help="The number of cpus to plan for.  [default: --cpus, or those of this machine]",
             show_default=False,
         ),
     ] = None,
     price: Annotated[
         float | None,
-        typer.Option(min=0, help="An hour of one machine, in your currency, from your provider's list."),
+        typer.Option(min=0, help="The price of one machine for an hour, in your currency."),
     ] = None,
-    cpus: Annotated[int | None, typer.Option(min=1, help="How many cpus that machine has.")] = None,
-    machine: Annotated[str | None, typer.Option(help="Its name, to be shown beside the cost.")] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="The number of cpus of that machine.")] = None,
+    machine: Annotated[
+        str | None, typer.Option(help="The name of that machine, to be shown beside the cost.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """What a sweep would take, from where it is. Nothing is run or written."""
-    offer = _Offer.of(price, cpus, machine)
+    """Estimate the work, time and cost that is left of a sweep. Nothing is run or written."""
+    offer = _MachineOffer.of(price, cpus, machine)
     sweep_spec = SweepSpec.load(spec)
     from backtune.data.catalog import Catalog
     from backtune.data.unfinished import unfinished_bars
@@ -73,29 +75,43 @@ def plan(
     catalog = Catalog.open(sweep_spec.data.location)
     windows = dict.fromkeys(study.bars for study in studies)
     unfinished = tuple(bar for window in windows for bar in unfinished_bars(window, catalog))
-    outlook = _Outlook(
-        sweep_spec, run, found, read_annualisations(studies), PlannedLuck.of(studies), n_cpus, guessed, unfinished, offer
-    )  # fmt: skip
+    outlook = _SweepOutlook(
+        sweep_spec,
+        run,
+        found,
+        read_annualisations(studies),
+        PlannedLuck.of(studies),
+        n_cpus,
+        guessed,
+        unfinished,
+        offer,
+    )
     if json:
         print_json(outlook.to_json())
     else:
-        _print(stdout_console(), outlook)
+        _print_outlook(make_stdout_console(), outlook)
 
 
 @dataclass(frozen=True)
-class _Offer:
-    """A machine as a provider sells it."""
+class _MachineOffer:
+    """A machine as a provider sells it.
+
+    Attributes:
+        price: Price of one machine for an hour.
+        cpus: Number of cpus of one machine.
+        machine: Name of the machine.
+    """
 
     price: float
     cpus: int
     machine: str | None
 
     @classmethod
-    def of(cls, price: float | None, cpus: int | None, machine: str | None) -> _Offer | None:
-        """None where nothing is given.
+    def of(cls, price: float | None, cpus: int | None, machine: str | None) -> _MachineOffer | None:
+        """Return the offer that the options describe, or None where no option is given.
 
         Raises:
-            SpecError: a price without cpus, or the other way round, or one that is not a number.
+            SpecError: One of price and cpus is missing, or the price is not a number.
         """
         if price is not None and not math.isfinite(price):
             raise SpecError("--price", f"{price} is not an amount of money", value=price)
@@ -108,22 +124,23 @@ class _Offer:
                 raise SpecError(option, f"a cost needs {missing} as well", value=value)
         return None
 
-    def n_machines(self, n_cpus: int) -> int:
+    def count_machines(self, n_cpus: int) -> int:
         return math.ceil(n_cpus / self.cpus)
 
-    def cost(self, n_cpus: int, seconds: float) -> float:
-        """Of the machines that so many cpus need, for so long."""
-        return self.n_machines(n_cpus) * self.price * seconds / 3600
+    def compute_cost(self, n_cpus: int, seconds: float) -> float:
+        """Return the cost of the machines that provide ``n_cpus`` for ``seconds``."""
+        return self.count_machines(n_cpus) * self.price * seconds / 3600
 
 
 @dataclass(frozen=True)
-class _Outlook:
-    """What is printed.
+class _SweepOutlook:
+    """The content of the plan of a sweep.
 
     Attributes:
-        n_cpus: that the estimate is for.
-        guessed: strategies that could not be timed.
-        unfinished: bars at the ends of the windows that are built from a part of their time.
+        found: Estimate of the work that is left.
+        n_cpus: Number of cpus that the estimate is for.
+        guessed: Names of the strategies that could not be timed.
+        unfinished: Bars at the ends of the windows that are built from a part of their time.
     """
 
     spec: SweepSpec
@@ -134,34 +151,41 @@ class _Outlook:
     n_cpus: int
     guessed: tuple[str, ...]
     unfinished: tuple[UnfinishedBar, ...]
-    offer: _Offer | None
+    offer: _MachineOffer | None
 
     @property
     def n_looking_ahead(self) -> int:
-        """Studies that begin with parameters found on bars of their own test."""
+        """Number of studies that begin with parameters found on bars of their own test."""
         return sum(study.has_seen_test for study in self.run.studies)
 
     def to_json(self) -> dict[str, Any]:
         found = asdict(self.found)
         content: dict[str, Any] = {
-            "sweep_id": self.run.sweep_id, "folder": str(self.run.folder), "n_units": len(found.pop("unit_seconds")),
-            "longest_unit_seconds": max(self.found.unit_seconds, default=0.0), "core_hours": self.found.core_seconds / 3600,
-            "n_cpus": self.n_cpus, "guessed": list(self.guessed), "n_looking_ahead": self.n_looking_ahead,
+            "sweep_id": self.run.sweep_id,
+            "folder": str(self.run.folder),
+            "n_units": len(found.pop("unit_seconds")),
+            "longest_unit_seconds": max(self.found.unit_seconds, default=0.0),
+            "core_hours": self.found.core_seconds / 3600,
+            "n_cpus": self.n_cpus,
+            "guessed": list(self.guessed),
+            "n_looking_ahead": self.n_looking_ahead,
             "unfinished_bars": [bar.to_json() for bar in self.unfinished],
             "annualisations": [found.to_json(*series) for series, found in self.annualisations.found.items()],
-            "n_series_unread": self.annualisations.n_unread, "luck": self.luck.to_json(), **found,
-        }  # fmt: skip
+            "n_series_unread": self.annualisations.n_unread,
+            "luck": self.luck.to_json(),
+            **found,
+        }
         if self.offer is not None:
             seconds = self.found.wall_seconds
             content["cost"] = {
                 **asdict(self.offer),
-                "n_machines": self.offer.n_machines(self.n_cpus),
-                "total": self.offer.cost(self.n_cpus, seconds),
+                "n_machines": self.offer.count_machines(self.n_cpus),
+                "total": self.offer.compute_cost(self.n_cpus, seconds),
             }
         return content
 
 
-def _print(out: Console, outlook: _Outlook) -> None:
+def _print_outlook(out: Console, outlook: _SweepOutlook) -> None:
     search, found = outlook.spec.search, outlook.found
     finished = found.n_studies - found.n_open
     studies = f"{found.n_studies:,} {'study' if found.n_studies == 1 else 'studies'}"
@@ -170,16 +194,16 @@ def _print(out: Console, outlook: _Outlook) -> None:
     backend = outlook.run.studies[0].backend
     title = f"{outlook.run.name}: {studies}, {search.sampler} ({backend}) on {', '.join(map(str, search.objectives))}"
     if found.shares or found.permuted:
-        table = _table(found)
+        table = _tabulate_work(found)
         table.title = Text(title)
         out.print(table)
     else:
         out.print(title, highlight=False, soft_wrap=True, markup=False)
-    for heading, text in _lines(outlook):
+    for heading, text in _describe_outlook(outlook):
         out.print(Text.assemble((f"{heading:<8}", "dim"), text), soft_wrap=True)
 
 
-def _table(found: Estimate) -> Table:
+def _tabulate_work(found: Estimate) -> Table:
     total = found.cost
     table = Table(
         title_justify="left",
@@ -194,9 +218,11 @@ def _table(found: Estimate) -> Table:
     table.add_column("studies", footer=f"{found.n_open + found.n_permuted:,}", justify="right")
     table.add_column("bars", justify="right")
     table.add_column("candidates\nleft", footer=f"{found.n_left:,}", justify="right")
-    table.add_column("ms\neach", footer=_each(total.seconds, total), justify="right")
-    table.add_column("of which\nsampler", footer=_each(total.sampler_seconds, total), justify="right")
-    table.add_column("core\ntime", footer=_duration(total.seconds), justify="right")
+    table.add_column("ms\neach", footer=_format_milliseconds(total.seconds, total), justify="right")
+    table.add_column(
+        "of which\nsampler", footer=_format_milliseconds(total.sampler_seconds, total), justify="right"
+    )
+    table.add_column("core\ntime", footer=_format_duration(total.seconds), justify="right")
     named = [
         *((share.strategy, share) for share in found.shares),
         *((f"{share.strategy}, permuted", share) for share in found.permuted),
@@ -204,15 +230,20 @@ def _table(found: Estimate) -> Table:
     before = ""
     for name, share in named:
         table.add_row(
-            "" if name == before else name, share.timeframe, f"{share.n_studies:,}", f"{share.n_bars:,}",
-            f"{share.cost.n_left:,}", _each(share.cost.seconds, share.cost),
-            _each(share.cost.sampler_seconds, share.cost), _duration(share.cost.seconds),
-        )  # fmt: skip
+            "" if name == before else name,
+            share.timeframe,
+            f"{share.n_studies:,}",
+            f"{share.n_bars:,}",
+            f"{share.cost.n_left:,}",
+            _format_milliseconds(share.cost.seconds, share.cost),
+            _format_milliseconds(share.cost.sampler_seconds, share.cost),
+            _format_duration(share.cost.seconds),
+        )
         before = name
     return table
 
 
-def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
+def _describe_outlook(outlook: _SweepOutlook) -> Iterator[tuple[str, str]]:
     from backtune.data.unfinished import describe_unfinished
 
     found, folder = outlook.found, outlook.run.folder
@@ -225,7 +256,7 @@ def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
         yield "ahead", f"{studies} with {found_by}"
     for sentence in describe_unfinished(outlook.unfinished):
         yield "bars", sentence
-    yield from _annualisation_lines(outlook.annualisations)
+    yield from _describe_annualisations(outlook.annualisations)
     for heading, sentence in zip(("luck", ""), outlook.luck.describe(), strict=False):
         yield heading, sentence
     if not found.n_open and not found.permuted:
@@ -235,26 +266,33 @@ def _lines(outlook: _Outlook) -> Iterator[tuple[str, str]]:
         validation = outlook.spec.validation
         repeats = f"up to {validation.permutations:,} of each of the first {validation.permuted_rows:,} searches, on permuted bars"
         yield "repeats", repeats + (": at most what is shown" if found.n_open else "")
-    n_units, longest = len(found.unit_seconds), _duration(found.unit_seconds[0])
+    n_units, longest = len(found.unit_seconds), _format_duration(found.unit_seconds[0])
     yield "units", f"{n_units:,}, the longest of {longest}" if n_units > 1 else f"1, of {longest}"
-    reading = f", {_duration(found.loading_seconds)} of it to read bars" if found.loading_seconds >= 1 else ""
+    reading = (
+        f", {_format_duration(found.loading_seconds)} of it to read bars"
+        if found.loading_seconds >= 1
+        else ""
+    )
     yield "work", f"{found.core_seconds / 3600:,.3g} core-hours{reading}"
-    yield "time", f"about {_duration(found.wall_seconds)} on {outlook.n_cpus:,} cpus, once Ray has started"
+    yield (
+        "time",
+        f"about {_format_duration(found.wall_seconds)} on {outlook.n_cpus:,} cpus, once Ray has started",
+    )
     budget = outlook.spec.compute.time_budget
     if budget is not None and found.wall_seconds > budget:
-        yield "", f"longer than the time budget of {_duration(budget)}: start the sweep again to go on"
+        yield "", f"longer than the time budget of {_format_duration(budget)}: start the sweep again to go on"
     if outlook.offer is not None:
         yield (
             "cost",
-            f"{_cost(outlook.offer, outlook.n_cpus, found.wall_seconds)}, if those cpus are as fast as this one",
+            f"{_describe_cost(outlook.offer, outlook.n_cpus, found.wall_seconds)}, if those cpus are as fast as this one",
         )
     if outlook.guessed:
         yield "guessed", f"{', '.join(outlook.guessed)}: could not be timed, so the cost is a rough one"
 
 
-def _annualisation_lines(annualisations: Annualisations) -> Iterator[tuple[str, str]]:
-    """The numbers of bars a year, assets with the same sessions together, and where calendars and bars differ."""
-    from backtune.cli.tables import disagreement_lines
+def _describe_annualisations(annualisations: Annualisations) -> Iterator[tuple[str, str]]:
+    """Describe the bars a year, assets with the same sessions together, and the differences between calendars and bars."""
+    from backtune.cli.tables import list_disagreements
     from backtune.data.calendar import describe
 
     alike: dict[tuple[str, ...], dict[str, Annualisation]] = {}
@@ -270,30 +308,30 @@ def _annualisation_lines(annualisations: Annualisations) -> Iterator[tuple[str, 
         heading = ""
     n_more = len(alike) - _MOST_ANNUALISATIONS
     if n_more > 0:
-        yield "", f"{n_more:,} more kinds of market, see --json"
+        yield "", f"{n_more:,} more kinds of market; --json lists all of them"
     if annualisations.n_unread:
         yield (
             heading,
-            f"not read for this: {annualisations.n_unread:,} series, which the leaderboard tells of",
+            f"not read for this: {annualisations.n_unread:,} series; the leaderboard shows their bars a year",
         )
     every = annualisations.found.items()
-    for line in disagreement_lines(found.disagreement(" ".join(series)) for series, found in every):
+    for line in list_disagreements(found.disagreement(" ".join(series)) for series, found in every):
         yield "warning", line
 
 
-def _cost(offer: _Offer, n_cpus: int, seconds: float) -> str:
-    amount = offer.cost(n_cpus, seconds)
+def _describe_cost(offer: _MachineOffer, n_cpus: int, seconds: float) -> str:
+    amount = offer.compute_cost(n_cpus, seconds)
     shown = f"{amount:,.2f}" if amount >= 0.01 or amount == 0 else "less than 0.01"
-    machines = f"{offer.n_machines(n_cpus):,} x {offer.machine or 'machine'} of {offer.cpus:,} cpus"
+    machines = f"{offer.count_machines(n_cpus):,} x {offer.machine or 'machine'} of {offer.cpus:,} cpus"
     return f"{shown} for {machines} at {offer.price:g} an hour"
 
 
-def _each(seconds: float, cost: ComputeCost) -> str:
+def _format_milliseconds(seconds: float, cost: ComputeCost) -> str:
     return f"{1000 * seconds / cost.n_left:,.2f}" if cost.n_left else "-"
 
 
-def _duration(seconds: float) -> str:
-    """Two digits or so, in the unit that a person would choose."""
+def _format_duration(seconds: float) -> str:
+    """Return a duration with about two digits, in the unit that a person would choose."""
     for limit, unit, size in ((100, "s", 1), (100 * 60, "min", 60), (100 * 3600, "h", 3600)):
         if seconds < limit:
             amount = seconds / size

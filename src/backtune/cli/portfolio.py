@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from backtune.cli.options import Json, RunPath, print_json, stdout_console
+from backtune.cli.options import Json, RunPath, make_stdout_console, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,7 @@ def portfolio(
     if json:
         print_json(found.to_json())
     else:
-        print_portfolio(stdout_console(), opened.name, found)
+        print_portfolio(make_stdout_console(), opened.name, found)
 
 
 def print_portfolio(out: Console, name: str, found: SweepPortfolio) -> None:

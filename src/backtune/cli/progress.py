@@ -17,61 +17,72 @@ _PLAIN_SECONDS = 10.0
 
 
 @contextmanager
-def shown_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """A function to be called with every new progress."""
+def show_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """Yield a function that shows the progress it is called with."""
     if quiet:
         yield lambda _progress: None
         return
-    rate = _Rate()
+    rate = _WorkRate()
     if not console.is_terminal:
-        yield _plain(console, rate)
+        yield _print_plain_progress(console, rate)
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[counted]}"),
-        TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[best]}"), TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[counted]}"),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[best]}"),
+        TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
-    )  # fmt: skip
+    )
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None, counted="trials", rate="", best="", left="")
 
         def show(progress: Progress) -> None:
-            count = _count(progress)
-            rate.note(count)
+            count = _count_work(progress)
+            rate.add(count)
             bar.update(
-                task, description=_studies(progress), total=count.n_planned, completed=count.n_done, counted=count.counted,
-                rate=rate.text(), best=_best(progress), left=rate.left(),
-            )  # fmt: skip
+                task,
+                description=_describe_studies(progress),
+                total=count.n_planned,
+                completed=count.n_done,
+                counted=count.counted,
+                rate=rate.describe(),
+                best=_describe_best(progress),
+                left=rate.describe_time_left(),
+            )
 
         yield show
 
 
-class _Count(NamedTuple):
-    """What a progress bar shows: first trials, and when the studies are done, permuted searches."""
+class _WorkCount(NamedTuple):
+    """The work that a progress bar shows: trials, and when the studies are done, permuted searches."""
 
     counted: str
     unit: str
     n_done: int
     n_planned: int
 
-    def text(self) -> str:
+    def describe(self) -> str:
         return f"{self.n_done:,}/{self.n_planned:,} {self.counted}"
 
 
-def _count(progress: Progress) -> _Count:
+def _count_work(progress: Progress) -> _WorkCount:
     if progress.n_permuted:
-        return _Count("permuted searches", "searches", progress.n_permuted_done, progress.n_permuted)
-    return _Count("trials", "candidates", progress.n_trials, progress.n_trials_planned)
+        return _WorkCount("permuted searches", "searches", progress.n_permuted_done, progress.n_permuted)
+    return _WorkCount("trials", "candidates", progress.n_trials, progress.n_trials_planned)
 
 
-class _Rate:
-    """Candidates or permuted searches per second since the first that this start of the sweep finished."""
+class _WorkRate:
+    """The candidates or permuted searches per second since this start of the sweep finished its first one."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, _Count] | None = None
-        self._last: _Count | None = None
+        self._first: tuple[float, _WorkCount] | None = None
+        self._last: _WorkCount | None = None
         self._per_second = 0.0
 
-    def note(self, count: _Count) -> None:
+    def add(self, count: _WorkCount) -> None:
         now = time.monotonic()
         if self._last is not None and self._last.unit != count.unit:
             self._first, self._per_second = None, 0.0
@@ -81,36 +92,42 @@ class _Rate:
         else:
             self._per_second = (count.n_done - self._first[1].n_done) / max(now - self._first[0], 1e-9)
 
-    def text(self) -> str:
+    def describe(self) -> str:
         if not self._per_second or self._last is None:
             return ""
         return f"{self._per_second:,.{0 if self._per_second >= 10 else 1}f} {self._last.unit}/s"
 
-    def left(self) -> str:
+    def describe_time_left(self) -> str:
         if not self._per_second or self._last is None:
             return ""
         seconds = (self._last.n_planned - self._last.n_done) / self._per_second
         return f"{seconds // 60:.0f}:{seconds % 60:02.0f} left"
 
 
-def _plain(console: Console, rate: _Rate) -> Callable[[Progress], None]:
+def _print_plain_progress(console: Console, rate: _WorkRate) -> Callable[[Progress], None]:
     shown_at = time.monotonic()
 
     def show(progress: Progress) -> None:
         nonlocal shown_at
-        count = _count(progress)
-        rate.note(count)
+        count = _count_work(progress)
+        rate.add(count)
         if time.monotonic() - shown_at >= _PLAIN_SECONDS:
             shown_at = time.monotonic()
-            parts = (_studies(progress), count.text(), rate.text(), _best(progress), rate.left())
+            parts = (
+                _describe_studies(progress),
+                count.describe(),
+                rate.describe(),
+                _describe_best(progress),
+                rate.describe_time_left(),
+            )
             console.print("  ".join(part for part in parts if part), soft_wrap=True)
 
     return show
 
 
-def _studies(progress: Progress) -> str:
+def _describe_studies(progress: Progress) -> str:
     return f"{progress.n_studies_done}/{progress.n_studies} studies"
 
 
-def _best(progress: Progress) -> str:
+def _describe_best(progress: Progress) -> str:
     return f"best {progress.best:.3f}" if progress.best is not None else ""

@@ -1,4 +1,4 @@
-"""``backtune report``."""
+"""The command ``backtune report``."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from backtune.cli.options import RunPath
 def report(
     run: RunPath,
     study: Annotated[
-        str | None, typer.Option(help="Only of this study.  [default: all]", show_default=False)
+        str | None, typer.Option(help="The study.  [default: all studies]", show_default=False)
     ] = None,
     report_format: Annotated[
-        Literal["html", "json", "md", "pdf", "xlsx"], typer.Option("--format", help="How to write it.")
+        Literal["html", "json", "md", "pdf", "xlsx"],
+        typer.Option("--format", help="The format of the report."),
     ] = "html",
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Write it here.  [default: report.FORMAT in the sweep's folder]", show_default=False
+            help="The file for the report.  [default: report.FORMAT in the sweep's folder]",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Write what a sweep found: for people as a page that needs no network, PDF or Excel, for programs as JSON."""
+    """Write a report on a sweep: an HTML page that needs no network, PDF, Excel, Markdown, or JSON for programs."""
     from backtune.report.content import Content
     from backtune.report.writing import written_report
     from backtune.results.stored_sweep import StoredSweep

@@ -1,4 +1,4 @@
-"""Commands that look at results: ``leaderboard``, ``status``, ``sync``, ``ui``."""
+"""The commands on the results of sweeps: ``leaderboard``, ``status``, ``sync`` and ``ui``."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from backtune.cli.options import Json, RunPath, Runs, print_json, stdout_console
+from backtune.cli.options import Json, RunPath, Runs, make_stdout_console, print_json
 from backtune.storage.location import parse_location
 
 
 def leaderboard(
     run: RunPath,
-    top: Annotated[int, typer.Option(min=0, help="How many rows; 0 for all.")] = 20,
-    study: Annotated[str | None, typer.Option(help="Only this study: all of its Pareto front.")] = None,
-    folds: Annotated[bool, typer.Option("--folds", help="The folds of each walk-forward as well.")] = False,
+    top: Annotated[int, typer.Option(min=0, help="The number of rows; 0 shows all.")] = 20,
+    study: Annotated[
+        str | None, typer.Option(help="Show this study alone, with its whole Pareto front.")
+    ] = None,
+    folds: Annotated[
+        bool, typer.Option("--folds", help="Show the folds of each walk-forward as well.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """What every study found: in-sample beside out-of-sample, and how many trials it took."""
+    """Show the best of every study, in sample beside out of sample, with the number of trials it was picked from."""
     from backtune.cli.tables import print_folds, print_leaderboard
     from backtune.errors import SpecError
     from backtune.results.leaderboard.ranking import build_leaderboard as rows_of
@@ -35,18 +39,18 @@ def leaderboard(
     if json:
         print_json([row.to_json() for row in rows])
         return
-    out = stdout_console()
+    out = make_stdout_console()
     print_leaderboard(out, opened, rows, top)
     if folds:
         print_folds(out, opened, rows[: top or None])
 
 
 def status(
-    run: Annotated[str | None, typer.Argument(help="A sweep's folder; without it, all sweeps.")] = None,
+    run: Annotated[str | None, typer.Argument(help="The folder of a sweep.  [default: all sweeps]")] = None,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """How far sweeps are."""
+    """Show the progress of sweeps."""
     from backtune.results.progress import ProgressReader
     from backtune.results.runs_folder import list_sweeps, locate_runs_folder
     from backtune.results.stored_sweep import StoredSweep
@@ -61,32 +65,39 @@ def status(
         print_json(
             [
                 {
-                    "sweep_id": entry.sweep_id, "folder": str(entry.folder), "n_studies": progress.n_studies,
-                    "n_studies_done": progress.n_studies_done, "n_trials": progress.n_trials,
-                    "n_trials_planned": progress.n_trials_planned, "best": progress.best,
+                    "sweep_id": entry.sweep_id,
+                    "folder": str(entry.folder),
+                    "n_studies": progress.n_studies,
+                    "n_studies_done": progress.n_studies_done,
+                    "n_trials": progress.n_trials,
+                    "n_trials_planned": progress.n_trials_planned,
+                    "best": progress.best,
                 }
                 for entry, progress in counts
             ]
-        )  # fmt: skip
+        )
         return
     table = Table("sweep", "studies", "trials", "best", "folder")
     for entry, progress in counts:
         table.add_row(
-            entry.sweep_id, f"{progress.n_studies_done}/{progress.n_studies}",
+            entry.sweep_id,
+            f"{progress.n_studies_done}/{progress.n_studies}",
             f"{progress.n_trials:,}/{progress.n_trials_planned:,}",
-            "-" if progress.best is None else f"{progress.best:.3f}", str(entry.folder),
-        )  # fmt: skip
-    stdout_console().print(table)
+            "-" if progress.best is None else f"{progress.best:.3f}",
+            str(entry.folder),
+        )
+    make_stdout_console().print(table)
 
 
 def sync(
     run: RunPath,
     uri: Annotated[
-        str | None, typer.Option(help="MLflow's address.  [default: the spec's]", show_default=False)
+        str | None,
+        typer.Option(help="The address of MLflow.  [default: that of the spec]", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Bring MLflow up to date with a sweep's results."""
+    """Bring MLflow up to date with the results of a sweep."""
     from dataclasses import asdict
 
     from backtune.results.stored_sweep import StoredSweep
@@ -96,23 +107,26 @@ def sync(
     if json:
         print_json(asdict(report))
     else:
-        stdout_console().print(report.in_words(), highlight=False, soft_wrap=True, markup=False)
+        make_stdout_console().print(report.in_words(), highlight=False, soft_wrap=True, markup=False)
     raise typer.Exit(1 if report.problems else 0)
 
 
 def ui(
-    run: Annotated[str | None, typer.Argument(help="A sweep's folder; without it, the runs folder.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="The folder of a sweep.  [default: the runs folder]")
+    ] = None,
     runs: Runs = None,
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 5000,
 ) -> None:
-    """Show the results in MLflow's own pages; where a server tracks the sweep, tell the address. Ends with Ctrl-C."""
+    """Serve MLflow's pages on the results until Ctrl-C, or print their address where an MLflow server tracks the sweep."""
     from backtune.results.runs_folder import locate_runs_folder
     from backtune.results.stored_sweep import StoredSweep
-    from backtune.tracking.address import is_server, tracking_uri, ui_command
+    from backtune.tracking.address import check_mlflow, is_server, tracking_uri, ui_command
     from backtune.tracking.leading_view import link
     from backtune.tracking.sync import experiment_of
 
+    check_mlflow()
     opened = StoredSweep.open(run) if run is not None else None
     folder = opened.folder.parent if opened is not None else parse_location(runs or locate_runs_folder())
     uri = tracking_uri(opened) if opened is not None else None
@@ -123,5 +137,5 @@ def ui(
         return
     sys.stdout.flush()
     command = ui_command(folder, uri, host=host, port=port)
-    # MLflow takes this process over, so that a signal meant for it reaches it.
+    # MLflow replaces this process, so that signals reach it.
     os.execv(command[0], command)  # noqa: S606

@@ -1,4 +1,4 @@
-"""``backtune serve``."""
+"""The command ``backtune serve``."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from backtune.cli.options import DatabaseUrl, Runs, runs_on_disk
+from backtune.cli.options import DatabaseUrl, Runs, locate_gateway_runs
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8080,
     data_root: Annotated[
-        str, typer.Option(help="Market data of all sweeps: a folder, or s3://bucket/prefix.")
+        str, typer.Option(help="The market data of all sweeps: a folder, or s3://bucket/prefix.")
     ] = "data/market",
     runs: Runs = None,
     address: Annotated[
         str | None,
         typer.Option(
-            help="The dashboard of a Ray cluster.  [default: a head of its own, on this machine]",
+            help="The URL of a Ray cluster's dashboard.  [default: a Ray head of the gateway's own, on this machine]",
             show_default=False,
         ),
     ] = None,
@@ -29,52 +29,59 @@ def serve(
         str | None,
         typer.Option(
             envvar="BACKTUNE_REDIS",
-            help="Where several gateways count requests together: redis://host:6379/0.  [default: each for itself]",
+            help="A Redis in which several gateways count requests together, such as redis://host:6379/0.",
             show_default=False,
         ),
     ] = None,
     rate: Annotated[
-        str, typer.Option(help="Requests of a key that has no limit of its own.")
+        str, typer.Option(help="The rate limit of a key that has none of its own.")
     ] = "6000/minute",
     work_rate: Annotated[
-        str, typer.Option(help="Of those, submissions, reports and the like.")
+        str, typer.Option(help="The rate limit of a key for submissions, reports and other costly requests.")
     ] = "120/minute",
     active_jobs: Annotated[
-        int, typer.Option(min=1, help="Sweeps at the cluster at a time; others wait in line.")
+        int,
+        typer.Option(
+            min=1, help="The number of sweeps that run on the cluster at a time; others wait in the queue."
+        ),
     ] = 4,
     trusted_proxy: Annotated[
         list[str] | None,
         typer.Option(
-            help="Address of a proxy in front, whose X-Forwarded-For is believed.", show_default=False
+            help="The address of a proxy whose X-Forwarded-For header is trusted.", show_default=False
         ),
     ] = None,
     alerts: Annotated[
         Path | None,
         typer.Option(
             envvar="BACKTUNE_ALERTS",
-            help="File that says who is told when jobs end.  [default: nobody]",
+            help="A file that says who receives alerts when jobs end.  [default: nobody]",
             show_default=False,
         ),
     ] = None,
     drain: Annotated[
         float,
-        typer.Option(min=0, max=3600, help="Seconds to go on answering after SIGTERM, /ready saying no."),
+        typer.Option(
+            min=0,
+            max=3600,
+            help="The seconds for which requests are answered after SIGTERM, while /ready says no.",
+        ),
     ] = 0.0,
     no_auth: Annotated[
-        bool, typer.Option("--no-auth", help="Ask for no key; on a loopback address alone.")
+        bool, typer.Option("--no-auth", help="Ask for no key. Allowed on a loopback address alone.")
     ] = False,
     no_auth_role: Annotated[
         Literal["viewer", "trader", "risk_manager", "admin"],
-        typer.Option(help="What may be done without a key, with --no-auth."),
+        typer.Option(help="The role of requests without a key, with --no-auth."),
     ] = "admin",
 ) -> None:
-    """Serve sweeps over HTTP: submit, watch and fetch them. Ends with Ctrl-C."""
+    """Run a gateway, which accepts, shows and reports sweeps over HTTP, until Ctrl-C."""
     from backtune.gateway.server import serve as serve_gateway
     from backtune.gateway.settings import Limits, RequestLimits, Settings
 
     serve_gateway(
         Settings(
-            runs=runs_on_disk(runs),
+            runs=locate_gateway_runs(runs),
             data_root=data_root,
             address=address,
             database=database,

@@ -1,4 +1,4 @@
-"""``backtune submit``."""
+"""The command ``backtune submit``."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from backtune.spec import StrategyFile, SweepSpec
 if TYPE_CHECKING:
     from backtune.client import JobUpdate
 
-_EXIT = {"completed": 0, "partial": 3}
+_EXIT_STATUSES = {"completed": 0, "partial": 3}
 
 
 def submit(
     spec: SpecPath,
     address: Annotated[
         str | None,
-        typer.Option(help="A cluster's dashboard, such as http://127.0.0.1:8265.", show_default=False),
+        typer.Option(
+            help="The dashboard of a Ray cluster, such as http://127.0.0.1:8265.", show_default=False
+        ),
     ] = None,
     gateway: Annotated[
         str | None,
-        typer.Option(help="A gateway instead, such as https://gateway.example.com.", show_default=False),
+        typer.Option(help="The URL of a gateway, such as https://gateway.example.com.", show_default=False),
     ] = None,
     api_key: Annotated[
         str | None,
         typer.Option(
             envvar="BACKTUNE_API_KEY",
-            help="For the gateway; safer in the environment than on a command line.",
+            help="The key for the gateway. The environment variable keeps it off the command line.",
             show_default=False,
         ),
     ] = None,
@@ -41,17 +43,17 @@ def submit(
 ) -> None:
     """Run a sweep as a job of a Ray cluster, or through a gateway."""
     if (address is None) == (gateway is None):
-        raise SpecError("--address, --gateway", "give one of the two")
+        raise SpecError("--address, --gateway", "exactly one of the two is needed")
     if gateway is not None and runs is not None:
         raise SpecError("--runs", "is the gateway's own; leave it out with --gateway", value=runs)
     sweep_spec = SweepSpec.load(spec)
     if gateway is not None:
-        _to_gateway(sweep_spec, gateway, api_key, wait=wait, json=json)
+        _submit_to_gateway(sweep_spec, gateway, api_key, wait=wait, json=json)
     elif address is not None:
-        _to_cluster(sweep_spec, address, runs, wait=wait, json=json)
+        _submit_to_cluster(sweep_spec, address, runs, wait=wait, json=json)
 
 
-def _to_cluster(spec: SweepSpec, address: str, runs: str | None, *, wait: bool, json: bool) -> None:
+def _submit_to_cluster(spec: SweepSpec, address: str, runs: str | None, *, wait: bool, json: bool) -> None:
     from backtune.client.ray_job import submit_sweep
     from backtune.cluster.ray_jobs import RayJobs
 
@@ -69,16 +71,16 @@ def _to_cluster(spec: SweepSpec, address: str, runs: str | None, *, wait: bool, 
         raise typer.Exit(1)
 
 
-def _to_gateway(spec: SweepSpec, url: str, api_key: str | None, *, wait: bool, json: bool) -> None:
+def _submit_to_gateway(spec: SweepSpec, url: str, api_key: str | None, *, wait: bool, json: bool) -> None:
     from backtune.client import HyperOptClient, RealTimeMonitor
 
     with HyperOptClient(url, api_key) as client:
-        job_id = client.start_batch(_document(spec))
+        job_id = client.start_batch(_make_document(spec))
         if not json:
             sys.stdout.write(f"job {job_id}\n")
             sys.stdout.flush()
         if wait:
-            RealTimeMonitor(url, api_key).follow(job_id, on_update=_Shown().show)
+            RealTimeMonitor(url, api_key).follow(job_id, on_update=_JobProgress().show)
         job = client.get_optimization_status(job_id)
     if json:
         print_json(job)
@@ -86,21 +88,21 @@ def _to_gateway(spec: SweepSpec, url: str, api_key: str | None, *, wait: bool, j
         best = job["result"]
         sys.stdout.write(
             f"{job['status']}: {best['strategy_name']} {best['asset']} {best['timeframe']}, "
-            f"Sharpe ratio {_number(best['sharpe_ratio'])} {best['sample'].replace('_', ' ')}, "
+            f"Sharpe ratio {_format_value(best['sharpe_ratio'])} {best['sample'].replace('_', ' ')}, "
             f"the best of {best['n_trials']:,} trials: {best['best_parameters']}\n"
         )
     if wait and job["status"] != "completed":
         sys.stderr.write(f"error: job {job_id} {job['status']}: {job['error'] or 'it can be resumed'}\n")
-        raise typer.Exit(_EXIT.get(job["status"], 1))
+        raise typer.Exit(_EXIT_STATUSES.get(job["status"], 1))
 
 
-def _document(spec: SweepSpec) -> dict[str, Any]:
-    """The spec as it travels: where the data is, the gateway knows."""
+def _make_document(spec: SweepSpec) -> dict[str, Any]:
+    """Return the spec as a gateway takes it: without the folder of the data, which is the gateway's."""
     for entry in spec.grid.strategies:
         if isinstance(entry, StrategyFile):
             raise SpecError(
                 "grid.strategies",
-                "a gateway runs no files; name a strategy that is installed there",
+                "a gateway runs no strategy files; name a strategy that is installed there",
                 value=entry.file,
             )
     document = spec.to_json()
@@ -108,15 +110,15 @@ def _document(spec: SweepSpec) -> dict[str, Any]:
     return document
 
 
-class _Shown:
-    """Progress on stderr: one line that changes on a terminal, else a line for every status."""
+class _JobProgress:
+    """The progress of a job on standard error: one line that changes on a terminal, elsewhere a line for every status."""
 
     def __init__(self) -> None:
         self._status = ""
 
     def show(self, update: JobUpdate) -> None:
-        """Tell how far the job is."""
-        line = f"{update['status']} {update['progress']:5.1f} %, best so far {_number(update['best_value'])}"
+        """Show an update of the job."""
+        line = f"{update['status']} {update['progress']:5.1f} %, best so far {_format_value(update['best_value'])}"
         is_new = update["status"] != self._status
         self._status = update["status"]
         if sys.stderr.isatty():
@@ -126,5 +128,5 @@ class _Shown:
         sys.stderr.flush()
 
 
-def _number(value: float | None) -> str:
+def _format_value(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"

@@ -7,9 +7,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from backtune.client.address import Address
-from backtune.client.retries import Retries
-from backtune.client.socket_line import open_socket, open_socket_async
-from backtune.client.watch import JobWatch
+from backtune.client.job_watch import JobWatch
+from backtune.client.retries import RetryPolicy
+from backtune.client.socket_connection import open_socket, open_socket_async
 from backtune.errors import GatewayError
 from backtune.wire.answers import JobUpdate
 
@@ -28,9 +28,11 @@ class RealTimeMonitor:
     All methods raise the kind of :class:`~backtune.errors.GatewayError` that fits, and ``SpecError`` without a job.
     """
 
-    def __init__(self, api_base: str, api_key: str | None = None, *, retries: Retries | None = None) -> None:
+    def __init__(
+        self, api_base: str, api_key: str | None = None, *, retries: RetryPolicy | None = None
+    ) -> None:
         self._address = Address.of(api_base, api_key)
-        self._retries = retries or Retries()
+        self._retries = retries or RetryPolicy()
 
     def updates(self, *job_ids: str) -> Iterator[JobUpdate]:
         """Yield every change as it comes."""

@@ -7,9 +7,9 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
-from backtune.client.line import BlockingTransport
 from backtune.client.optimizer_async import AsyncHyperOptClient
-from backtune.client.retries import Retries
+from backtune.client.retries import RetryPolicy
+from backtune.client.transport import BlockingTransport
 
 Arguments = ParamSpec("Arguments")
 Content = TypeVar("Content")
@@ -56,7 +56,7 @@ class HyperOptClient:
         api_base: str,
         api_key: str | None = None,
         *,
-        retries: Retries | None = None,
+        retries: RetryPolicy | None = None,
         timeout_seconds: float = 30.0,
     ) -> None:
         self._asynchronous = AsyncHyperOptClient(

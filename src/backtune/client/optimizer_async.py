@@ -12,9 +12,9 @@ from typing import Any, Final, Literal, Self, cast, overload
 from urllib.parse import quote, urlencode
 
 from backtune.client.address import Address
-from backtune.client.calls import Answer, GatewayRequest, OptimizationConfig, Report
-from backtune.client.line import AsyncTransport, Transport
-from backtune.client.retries import Backoff, Retries, error_of_outcome, may_be_repeated
+from backtune.client.http_messages import Answer, GatewayRequest, OptimizationConfig, Report
+from backtune.client.retries import Backoff, RetryPolicy, error_of_outcome, may_be_repeated
+from backtune.client.transport import AsyncTransport, Transport
 from backtune.wire.answers import FINAL, Asset, Health, Job, JobLogs, JobPage, JobSummary, Status, Strategy
 from backtune.wire.protocol import ReportFormat
 
@@ -47,12 +47,12 @@ class AsyncHyperOptClient:
         api_base: str,
         api_key: str | None = None,
         *,
-        retries: Retries | None = None,
+        retries: RetryPolicy | None = None,
         timeout_seconds: float = 30.0,
         transport: type[Transport] = AsyncTransport,
     ) -> None:
         self._transport = transport(Address.of(api_base, api_key), timeout_seconds)
-        self._retries = retries or Retries()
+        self._retries = retries or RetryPolicy()
 
     async def __aenter__(self) -> Self:
         return self
@@ -179,7 +179,7 @@ class AsyncHyperOptClient:
             "Content-Type": "application/json",
             "Idempotency-Key": idempotency_key or secrets.token_hex(16),
         }
-        body = json.dumps(document, separators=(",", ":"), default=_encode_date).encode()
+        body = json.dumps(document, separators=(",", ":"), default=date.isoformat).encode()
         return str(
             (await self._fetch_json(GatewayRequest("POST", path, body=body, headers=headers)))["job_id"]
         )
@@ -197,12 +197,6 @@ class AsyncHyperOptClient:
             if not may_be_repeated(request, outcome):
                 raise error
             await self._transport.sleep(backoff.pause_after(error))
-
-
-def _encode_date(value: object) -> str:
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} is not plain data: {value!r}")
 
 
 def _quote(text: str) -> str:

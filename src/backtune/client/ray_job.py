@@ -21,13 +21,13 @@ _ENTRYPOINT = "python -m backtune run spec.yaml"
 
 
 def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: str | None = None) -> RayJob:
-    """Start a sweep as a Ray job. The spec and its strategy files travel; data and results do not.
+    """Start a sweep as a Ray job. The spec and its strategy files are sent to the cluster; data and results are not.
 
-    On a cluster of this machine, relative paths mean what they mean here; elsewhere the cluster's own
-    ``BACKTUNE_HOME`` and ``BACKTUNE_RUNS`` say where they start.
+    On a cluster of this machine, relative paths start at the same folder as here. On another one they start at the
+    cluster's own ``BACKTUNE_HOME`` and ``BACKTUNE_RUNS``.
 
     Raises:
-        ClusterError: the job was not taken.
+        ClusterError: The cluster did not accept the job.
     """
     environment = {"RAY_JOB_STOP_WAIT_TIME_S": "30"}
     if urlsplit(address).hostname in _LOOPBACK:
@@ -38,19 +38,19 @@ def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: str | None 
         }
     elif runs is not None:
         environment["BACKTUNE_RUNS"] = runs
-    with _packed(spec) as folder:
+    with _pack_working_folder(spec) as folder:
         return jobs.submit(_ENTRYPOINT, working_dir=folder, environment=environment)
 
 
 @contextmanager
-def _packed(spec: SweepSpec) -> Iterator[Path]:
-    """A folder with the spec, the strategy files that it names and the modules that they import, and nothing else."""
+def _pack_working_folder(spec: SweepSpec) -> Iterator[Path]:
+    """Make a folder with the spec, the strategy files that it names and the modules that they import, and nothing else."""
     with tempfile.TemporaryDirectory(prefix="backtune-submit-") as name:
         folder = Path(name)
         strategies: list[str | StrategyFile] = []
         for i, entry in enumerate(spec.grid.strategies):
             if isinstance(entry, StrategyFile):
-                target = _copied(entry, folder / f"strategy_{i}")
+                target = _copy_strategy(entry, folder / f"strategy_{i}")
                 strategies.append(entry.model_copy(update={"file": str(target.relative_to(folder))}))
             else:
                 strategies.append(entry)
@@ -60,8 +60,8 @@ def _packed(spec: SweepSpec) -> Iterator[Path]:
         yield folder
 
 
-def _copied(entry: StrategyFile, folder: Path) -> Path:
-    """Copy a strategy's file and its modules, each where it is beside the others; gives the file's place."""
+def _copy_strategy(entry: StrategyFile, folder: Path) -> Path:
+    """Copy a strategy's file and its modules, with their relative places, and return the path of the copied file."""
     ref = file_ref(entry)
     file = Path(ref.path)
     top = file.parents[len(ref.package.split("."))] if ref.package else file.parent

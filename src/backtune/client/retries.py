@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from secrets import SystemRandom
 from typing import Any, Final
 
-from backtune.client.calls import Answer, Failure, GatewayRequest
+from backtune.client.http_messages import Answer, Failure, GatewayRequest
 from backtune.errors import AccessError, BusyError, GatewayError, RefusedError, UnreachableError
 
 _BUSY: Final = (429, 503)
@@ -20,8 +20,8 @@ _LOST_ON_THE_WAY: Final = (502, 504)
 
 
 @dataclass(frozen=True)
-class Retries:
-    """The patience of a client.
+class RetryPolicy:
+    """The number of tries of a request, and the pauses between them.
 
     Attributes:
         tries: Number of tries of one call, the first one included.
@@ -39,7 +39,7 @@ class Retries:
 class Backoff:
     """The pauses between the tries of one call, or between the connections of one outage."""
 
-    def __init__(self, retries: Retries) -> None:
+    def __init__(self, retries: RetryPolicy) -> None:
         self._retries = retries
         self._n_failures = 0
         self._waited = 0.0

@@ -39,7 +39,7 @@ def check_file(path: Path) -> CheckedFile:
 
     Raises:
         SpecError: The first thing that is wrong, with the file and the key.
-        ClusterError: A library that knows the keys is not installed.
+        MissingPackageError: The package that knows the keys is not installed.
     """
     documents = [document.value for document in read_documents(path)]
     if not documents:
@@ -60,7 +60,7 @@ def check_document(document: Any) -> str:
 
     Raises:
         SpecError: The first thing that is wrong, with its key.
-        ClusterError: A library that knows the keys is not installed.
+        MissingPackageError: The package that knows the keys is not installed.
     """
     if not isinstance(document, Mapping):
         raise SpecError("file", "must be a mapping of keys")

@@ -1,4 +1,4 @@
-"""Amazon's own reading of the machines in a launcher file. The door to botocore."""
+"""The check of the machines in a launcher file against Amazon's API model. The only door to botocore."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from backtune.errors import ClusterError, SpecError
+from backtune.errors import MissingPackageError, SpecError
 
 # A line of botocore's report: the place, "input" at the top; the key; and the keys that are known there.
 _UNKNOWN: Final = re.compile(
@@ -20,11 +20,11 @@ def check_machine(node_config: Mapping[str, Any], key: str) -> None:
 
     Args:
         node_config: Parameters of ``RunInstances``, and ``SubnetIds``, which Ray takes out before it asks.
-        key: The place of the machine in the file.
+        key: Key of the machine in the file.
 
     Raises:
         SpecError: A parameter is unknown, missing or of the wrong type.
-        ClusterError: botocore is not installed.
+        MissingPackageError: boto3 is not installed.
     """
     asked = {name: value for name, value in node_config.items() if name != "SubnetIds"}
     validator, shape = _run_instances()
@@ -46,7 +46,6 @@ def _run_instances() -> tuple[Any, Any]:
         from botocore.session import get_session
         from botocore.validate import ParamValidator
     except ModuleNotFoundError:
-        problem = "checking a launcher file for aws takes boto3, which is not installed"
-        raise ClusterError(f"{problem}; pip install 'backtune[cluster]'") from None
+        raise MissingPackageError("checking a launcher file for aws", "boto3", "cluster") from None
     model = get_session().get_service_model("ec2")
     return ParamValidator(), model.operation_model("RunInstances").input_shape

@@ -12,7 +12,7 @@ from typing import Final
 
 from backtune.cluster.local_head import LOOPBACK, Ports, head_answers, head_command, head_environment, is_free
 from backtune.cluster.ray_access import find_token, head_variables, token_path
-from backtune.cluster.signals import answer_signals
+from backtune.cluster.signals import handle_signals
 from backtune.cluster.temporary_folder import temporary_folder
 from backtune.errors import ClusterError
 from backtune.spec import base_folder
@@ -46,7 +46,7 @@ def run_head(ports: Ports, *, cpus: int | None = None, with_parent: bool = False
     options = [] if cpus is None else [f"--num-cpus={cpus}"]
     stop = threading.Event()
     stop_signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    with answer_signals(stop.set, *stop_signals), temporary_folder("backtune-head-") as folder:
+    with handle_signals(stop.set, *stop_signals), temporary_folder("backtune-head-") as folder:
         home = base_folder()
         with (folder / "head.log").open("wb") as output:
             # In a session of its own: Ctrl-C is for this process, which ends the head in order.

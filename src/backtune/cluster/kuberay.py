@@ -1,4 +1,4 @@
-"""KubeRay's manifests: what must hold between their parts, and in the texts that they hold."""
+"""The check of KubeRay's manifests: the relations between their parts, and the documents inside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kubernetes' own schemas. The door to kubernetes-validate."""
+"""The check of manifests against Kubernetes' own schemas. The only door to kubernetes-validate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 from backtune.cluster.schemas import check_schema, load_rules, make_registry
-from backtune.errors import ClusterError
+from backtune.errors import MissingPackageError
 
 _VERSION: Final = "1.34"
 
@@ -17,7 +17,7 @@ def check_manifest(document: Mapping[str, Any]) -> None:
 
     Raises:
         SpecError: The first thing that is wrong, with its key.
-        ClusterError: kubernetes-validate is not installed.
+        MissingPackageError: kubernetes-validate is not installed.
     """
     check_schema(document, load_rules("kubernetes"), document["kind"], _load_registry())
 
@@ -27,7 +27,6 @@ def _load_registry() -> Any:
     try:
         from kubernetes_validate.utils import schema_contents
     except ModuleNotFoundError:
-        problem = "checking a manifest takes kubernetes-validate, which is not installed"
-        raise ClusterError(f"{problem}; pip install 'backtune[cluster]'") from None
+        raise MissingPackageError("checking a manifest", "kubernetes-validate", "cluster") from None
     path = f"kubernetes-json-schema/v{_VERSION}.0-local-strict/_definitions.json"
     return make_registry(schema_contents(path, _VERSION))

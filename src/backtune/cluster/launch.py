@@ -1,4 +1,4 @@
-"""``backtune cluster up | status | down``: Ray's launcher on a file that was checked first."""
+"""Start, show and end a cluster: Ray's launcher on a file that was checked first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def start_cluster(path: Path, *, yes: bool) -> None:
     """Start a cluster, or bring a running one up to date with its file.
 
     Args:
-        yes: Ray does not ask before it starts machines.
+        yes: True if Ray starts machines without asking first.
 
     Raises:
         SpecError: The file is not one that can be started. Nothing was asked of a cloud.
@@ -49,7 +49,7 @@ def show_cluster(path: Path) -> None:
     """Print the report of Ray's autoscaler on the head: nodes, their use, and pending demand.
 
     Raises:
-        SpecError, ClusterError: as for :func:`start_cluster`.
+        SpecError, ClusterError: See :func:`start_cluster`.
     """
     _run_ray(_read_launcher_file(path), "exec", path, "ray status")
 
@@ -58,7 +58,7 @@ def end_cluster(path: Path, *, yes: bool) -> None:
     """End all machines of a cluster, the head too. Data and results stay where they are.
 
     Raises:
-        SpecError, ClusterError: as for :func:`start_cluster`.
+        SpecError, ClusterError: See :func:`start_cluster`.
     """
     _run_ray(_read_launcher_file(path), "down", path, *(["--yes"] if yes else []))
 

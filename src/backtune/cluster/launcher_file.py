@@ -1,4 +1,4 @@
-"""Launcher files of Ray: the head is safe, workers cost nothing while idle, and every name leads somewhere."""
+"""The check of Ray's launcher files: the head asks for a token, idle workers cost nothing, and every name exists."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_launcher_file(document: LauncherFile) -> str:
 
     Raises:
         SpecError: The first thing that is wrong, with its key.
-        ClusterError: A library of the provider is not installed.
+        MissingPackageError: The package of the provider is not installed.
     """
     given = document.get("provider")
     provider = given.get("type") if isinstance(given, Mapping) else None

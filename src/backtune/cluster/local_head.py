@@ -9,9 +9,11 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from backtune.errors import MissingPackageError
 from backtune.storage.location import Location
 
 LOOPBACK: Final = "127.0.0.1"
@@ -20,12 +22,12 @@ _ANSWER_SECONDS: Final = 2.0
 
 @dataclass(frozen=True)
 class Ports:
-    """Where a head listens.
+    """The ports on which a head listens.
 
     Attributes:
-        gcs: for drivers and Ray's own processes.
-        dashboard: for jobs and pages.
-        client: for Ray's client, ``ray://``.
+        gcs: Port for drivers and for Ray's own processes.
+        dashboard: Port for jobs and for the pages of the dashboard.
+        client: Port for Ray's client, ``ray://``.
     """
 
     gcs: int
@@ -41,26 +43,44 @@ def head_command(folder: Path, ports: Ports, *options: str) -> list[str]:
     """Return the command that runs a head until it gets SIGTERM.
 
     Args:
-        folder: of its own and readable by its user alone; all that Ray writes is below it, and whom the sockets there let
-            in, Ray leaves to the folder.
-        options: more of ``ray start``.
+        folder: Folder of this head alone, below which Ray writes everything. Only its user may read it, because Ray does
+            not protect the sockets in it.
+        ports: Ports on which the head listens.
+        options: Further options of ``ray start``.
+
+    Raises:
+        MissingPackageError: The packages of Ray's dashboard, which accepts jobs, are not installed.
     """
+    if find_spec("aiohttp_cors") is None:
+        raise MissingPackageError("a Ray head that accepts jobs", "ray[default]", "cluster")
     return [
-        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
-        f"--node-ip-address={LOOPBACK}", "--include-dashboard=true", f"--dashboard-host={LOOPBACK}",
-        f"--dashboard-port={ports.dashboard}", f"--port={ports.gcs}", f"--ray-client-server-port={ports.client}",
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "start",
+        "--head",
+        "--block",
+        "--disable-usage-stats",
+        f"--node-ip-address={LOOPBACK}",
+        "--include-dashboard=true",
+        f"--dashboard-host={LOOPBACK}",
+        f"--dashboard-port={ports.dashboard}",
+        f"--port={ports.gcs}",
+        f"--ray-client-server-port={ports.client}",
         f"--temp-dir={folder / 'ray'}",
         # Whichever is free when it binds them: no job is taken where the agent finds its port in use.
-        "--dashboard-agent-listen-port=0", "--metrics-export-port=0", *options,
-    ]  # fmt: skip
+        "--dashboard-agent-listen-port=0",
+        "--metrics-export-port=0",
+        *options,
+    ]
 
 
 def head_environment(home: Location, access: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a head and of its jobs.
 
     Args:
-        home: where jobs take relative paths from.
-        access: says where the head listens and which token it asks for.
+        home: Folder at which the relative paths of jobs start.
+        access: Variables with the address and the token of the head.
     """
     return {
         **os.environ,

@@ -1,4 +1,4 @@
-"""Ray's own reading of a launcher file. One of the doors to Ray."""
+"""The check of a launcher file by Ray itself. One of the doors to Ray."""
 
 from __future__ import annotations
 

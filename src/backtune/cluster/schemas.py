@@ -1,4 +1,5 @@
-"""Documents held to JSON schemas, with errors that name the key, the value and what is allowed. The door to jsonschema."""
+"""The check of documents against JSON schemas, with errors that name the key, the value and the allowed values. The only door to
+jsonschema."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Final
 from backtune.cluster.ray_launcher import start_option_names
 from backtune.errors import SpecError
 
-# A misspelt one would do nothing, and nobody would say so.
+# A misspelt variable would be ignored without a message.
 VARIABLES: Final = (
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",

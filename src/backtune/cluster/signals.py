@@ -1,4 +1,4 @@
-"""Signals, answered for the time of a block."""
+"""Handlers of signals that hold for a block."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def answer_signals(answer: Callable[[], object], *numbers: int) -> Iterator[None]:
-    """Call ``answer`` when one of the signals comes in the block, and put the handlers before it back afterwards.
+def handle_signals(handler: Callable[[], object], *numbers: int) -> Iterator[None]:
+    """Call ``handler`` when a signal arrives in the block, and restore the previous handlers afterwards.
 
-    To be used in the main thread, as Python demands of all signal handlers.
+    Python allows this in the main thread alone.
     """
-    before = {number: signal.signal(number, lambda *_: answer()) for number in numbers}
+    before = {number: signal.signal(number, lambda *_: handler()) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)

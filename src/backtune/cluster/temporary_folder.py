@@ -1,4 +1,4 @@
-"""A folder for a Ray of our own, which goes away with this process, and with it whoever writes there."""
+"""A folder for a Ray head, which is removed when this process ends, with all processes that write there."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ _PARENT: Final = Path("/tmp")  # noqa: S108
 
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
-    """Make a folder that goes away with this process, however it ends, and with it whoever writes there."""
+    """Make a folder that is removed when this process ends, even by a kill, with all processes that write there."""
     folder = make_folder(prefix)
-    # Without our output: of a job, that is a file of its head, and who ends a head ends all that write to its files.
+    # It gets no output of this process: the output of a job is a file of its head, and the end of a head kills all
+    # processes that write to its files.
     with subprocess.Popen(  # noqa: S603
-        _reaper(folder),
+        _reaper_command(folder),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -41,9 +42,9 @@ def make_folder(prefix: str) -> Path:
 
 
 def clear_folder(folder: Path) -> None:
-    """End whoever writes to a folder, and remove it."""
-    subprocess.run(_reaper(folder), stdin=subprocess.DEVNULL, check=False)  # noqa: S603
+    """End all processes that write to a folder, and remove it."""
+    subprocess.run(_reaper_command(folder), stdin=subprocess.DEVNULL, check=False)  # noqa: S603
 
 
-def _reaper(folder: Path) -> list[str]:
+def _reaper_command(folder: Path) -> list[str]:
     return [sys.executable, "-I", "-S", reaper.__file__, str(folder)]

@@ -18,6 +18,7 @@ from backtune.errors import (
     BacktuneError,
     ClusterError,
     DataError,
+    MissingPackageError,
     RecordsError,
     ResultsError,
     SpecError,
@@ -129,6 +130,8 @@ def to_error_answer(error: ErrorAnswer | HTTPException | BacktuneError) -> Error
         return _answer_spec_error(error)
     if isinstance(error, DataError | StrategyError):
         return ErrorAnswer(422, str(error))
+    if isinstance(error, MissingPackageError):
+        return ErrorAnswer(501, f"on the gateway's machine, {error}")
     log.error("behind the gateway", error=str(error), kind=type(error).__name__)
     failed_part = _FAILED_PART.get(type(error), "a part of the gateway")
     return ErrorAnswer(503, f"{failed_part} does not answer", headers={"Retry-After": str(_RETRY_SECONDS)})

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from backtune.errors import ReportError
+from backtune.errors import MissingPackageError, ReportError
 from backtune.report.markup import Markup
 
 _FOLDER = Path(__file__).parent
@@ -34,7 +34,8 @@ def pages(document: dict[str, Any], form: Literal["pdf", "png"] = "pdf") -> list
         document: plain data as ``page.typ`` reads it, figures as of :func:`picture`.
 
     Raises:
-        ReportError: typst is not installed, or cannot set the document.
+        MissingPackageError: Typst is not installed.
+        ReportError: Typst cannot set the document.
     """
     typst = typesetter()
     layout = (_FOLDER / "page.typ").read_bytes()
@@ -50,13 +51,12 @@ def typesetter() -> ModuleType:
     """Typst.
 
     Raises:
-        ReportError: it is not installed.
+        MissingPackageError: It is not installed.
     """
     try:
         import typst
     except ImportError:
-        problem = "a PDF report needs typst, which is not installed; pip install 'backtune[report]'"
-        raise ReportError(problem) from None
+        raise MissingPackageError("a PDF report", "typst", "report") from None
     return typst
 
 

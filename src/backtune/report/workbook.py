@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
 
-from backtune.errors import ReportError
+from backtune.errors import MissingPackageError
 
 # Of a sheet, its headings among them.
 MOST_LINES = 1_048_576
@@ -50,15 +50,14 @@ def write_workbook(file: IO[bytes], title: str, sheets: Iterable[Sheet]) -> None
     """Write sheets as one workbook; the same ones give the same bytes. Undefined numbers are empty fields.
 
     Raises:
-        ReportError: xlsxwriter is not installed.
+        MissingPackageError: xlsxwriter is not installed.
         OSError: the file cannot be written.
     """
     try:
         import xlsxwriter
         from xlsxwriter.exceptions import FileCreateError
     except ImportError:
-        problem = "an Excel report needs xlsxwriter, which is not installed; pip install 'backtune[report]'"
-        raise ReportError(problem) from None
+        raise MissingPackageError("an Excel report", "xlsxwriter", "report") from None
     options = {
         # Keeps one line in memory: a sheet may have a million.
         "constant_memory": True,

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import tempfile
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +28,23 @@ def tracking_uri(run: StoredSweep, uri: str | None = None) -> str:
     """
     told = uri or run.spec.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
     return told or sqlite_uri(run.folder.parent)
+
+
+def is_mlflow_installed() -> bool:
+    """Return whether the extra ``tracking`` is installed."""
+    return find_spec("mlflow") is not None
+
+
+def check_mlflow() -> None:
+    """Check that MLflow is installed.
+
+    Raises:
+        TrackingError: It is not.
+    """
+    if not is_mlflow_installed():
+        raise TrackingError(
+            "tracking is off, because MLflow is not installed; to turn it on: pip install 'backtune[tracking]'"
+        )
 
 
 def is_server(uri: str) -> bool:

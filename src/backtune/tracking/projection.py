@@ -19,7 +19,7 @@ from typing import IO
 
 from backtune.errors import TrackingError
 from backtune.results.stored_sweep import StoredSweep
-from backtune.tracking.address import tracking_uri
+from backtune.tracking.address import check_mlflow, tracking_uri
 
 # Of this machine's processors, for the projection while the search runs: it can cost the search no more.
 _SHARE = 0.01
@@ -157,6 +157,7 @@ class Projection:
 def _place(run: StoredSweep, uri: str | None) -> tuple[str | None, str | None]:
     """The address of the store, or why there is none."""
     try:
+        check_mlflow()
         return tracking_uri(run, uri), None
     except TrackingError as error:
         return None, str(error)

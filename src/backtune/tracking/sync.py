@@ -20,6 +20,7 @@ from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.storage.location import Location
 from backtune.tracking.address import (
     artifacts_folder,
+    check_mlflow,
     check_writable,
     scratch,
     tracking_uri,
@@ -97,6 +98,7 @@ class Tracker:
     """A sweep's place in MLflow, kept open so that studies can be projected as they finish. One thread at a time."""
 
     def __init__(self, run: StoredSweep, uri: str | None = None) -> None:
+        check_mlflow()
         self._run = run
         self._uri = tracking_uri(run, uri)
         self._outbox: Outbox | None = None

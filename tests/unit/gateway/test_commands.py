@@ -79,7 +79,7 @@ def test_a_key_is_rotated_and_revoked(run, asked):
     [
         (
             ("create", "--role", "trader", "--expires", "soon"),
-            "--expires: 'soon' is no duration; write 12h, 90d or never",
+            "--expires: 'soon' is not a duration; write 12h, 90d or never",
         ),
         (("create", "--role", "trader", "--rate", "often"), "rate: 'often' is no limit"),
         (("create", "--role", "trader", "--name", "a\nb"), "--name: must be at most 80 characters of text"),

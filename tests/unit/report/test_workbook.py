@@ -7,7 +7,7 @@ import sys
 import pytest
 from workbooks import Book
 
-from backtune.errors import ReportError
+from backtune.errors import MissingPackageError
 from backtune.report import workbook
 from backtune.report.workbook import MOST_LETTERS, Column, Sheet, write_workbook
 
@@ -98,5 +98,5 @@ def test_a_full_disk_is_an_error_of_the_system():
 
 def test_without_xlsxwriter_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
-    with pytest.raises(ReportError, match=r"needs xlsxwriter.*pip install 'backtune\[report\]'"):
+    with pytest.raises(MissingPackageError, match=r"needs xlsxwriter.*pip install 'backtune\[report\]'"):
         write_workbook(io.BytesIO(), "x", [])

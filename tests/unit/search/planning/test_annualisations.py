@@ -3,7 +3,7 @@
 import pytest
 from sweeps import parsed
 
-from backtune.cli.tables import disagreement_lines
+from backtune.cli.tables import list_disagreements
 from backtune.data.synthetic import make_market
 from backtune.search.planning.annualisations import read_annualisations
 from backtune.search.planning.plan import plan_studies
@@ -44,5 +44,8 @@ def test_a_damaged_file_costs_the_others_nothing(tmp_path):
 
 def test_so_many_disagreements_are_listed():
     texts = [f"calendar {n}" for n in range(12)]
-    assert disagreement_lines(["", *texts[:3], *texts[:3]]) == texts[:3]
-    assert disagreement_lines(texts) == [*texts[:10], "the same of 2 more series, see --json"]
+    assert list_disagreements(["", *texts[:3], *texts[:3]]) == texts[:3]
+    assert list_disagreements(texts) == [
+        *texts[:10],
+        "2 more series have such a disagreement; --json lists them",
+    ]

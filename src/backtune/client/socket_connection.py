@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
-from websockets.asyncio.client import connect as connect_async
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.sync.client import connect
-
 from backtune.client.address import AGENT
+from backtune.client.job_watch import error_of_close
 from backtune.client.retries import error_of_status
-from backtune.client.watch import error_of_close
-from backtune.errors import GatewayError, UnreachableError
+from backtune.errors import GatewayError, MissingPackageError, UnreachableError
+
+try:
+    from websockets.asyncio.client import connect as connect_async
+    from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+    from websockets.sync.client import connect
+except ModuleNotFoundError as error:
+    raise MissingPackageError("the client of a gateway", "websockets", "client") from error
 
 _OPTIONS: Final[dict[str, Any]] = {
     "compression": None,

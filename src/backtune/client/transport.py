@@ -6,10 +6,14 @@ import asyncio
 import time
 from typing import Final, Protocol
 
-import httpx2
-
 from backtune.client.address import AGENT, Address
-from backtune.client.calls import Answer, Failure, GatewayRequest
+from backtune.client.http_messages import Answer, Failure, GatewayRequest
+from backtune.errors import MissingPackageError
+
+try:
+    import httpx2
+except ModuleNotFoundError as error:
+    raise MissingPackageError("the client of a gateway", "httpx2", "client") from error
 
 # After these errors the gateway cannot have received the request.
 _NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
