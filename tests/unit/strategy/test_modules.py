@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from oracles import make_bars
 
-from backtune.client.ray_job import _packed
+from backtune.client.ray_job import _pack_working_folder
 from backtune.errors import StrategyError
 from backtune.search.planning.identity import identify_strategy
 from backtune.spec import StrategyFile, SweepSpec
@@ -331,7 +331,7 @@ def test_what_a_job_takes_along(tmp_path: Path) -> None:
             "assets": ["A"], "timeframes": ["1h"],
         },
     })  # fmt: skip
-    with _packed(spec) as folder:
+    with _pack_working_folder(spec) as folder:
         assert sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()) == [
             "spec.yaml", "strategy_0/p/__init__.py", "strategy_0/p/a.py", "strategy_0/s.py",
             "strategy_1/q/__init__.py", "strategy_1/q/h.py", "strategy_1/q/t.py",
