@@ -66,7 +66,7 @@ def test_rows_of_a_sweep_on_ray(name: str, market: Path, tmp_path: Path) -> None
             marks=pytest.mark.slow,
         ),
         ("data/load.py", "resample(frame, target", "resample(frame[1:], target", "data"),
-        ("strategy/rsi.py", "float(one.oversold)", "float(one.oversold + 1)", "RSIStrategy"),
+        ("strategy/rsi.py", "self.oversold * whole", "(self.oversold + 1) * whole", "RSIStrategy"),
         ("search/suggesters/samplers.py", "lambda _: 24", "lambda _: 25", "suggesters"),
     ],
 )

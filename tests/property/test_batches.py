@@ -10,7 +10,6 @@ from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.simulation.window import BarWindow
 from backtune.space import Choice, Int, Space
 from backtune.spec import Execution, Objective
-from backtune.strategy.base import BatchedStrategy
 from backtune.strategy.registry import BUILT_IN, strategy_ref
 
 OBJECTIVES = (Objective(metric="sharpe_ratio"),)
@@ -30,19 +29,6 @@ def candidates(space: Space, n: int, seed: int = 3) -> list[dict]:
         return float(rng.choice([parameter.low, parameter.high, rng.uniform(parameter.low, parameter.high)]))
 
     return [{name: draw(parameter) for name, parameter in space.items()} for _ in range(n)]
-
-
-@pytest.mark.parametrize("name", BUILT_IN)
-@pytest.mark.parametrize("n_bars", [1, 3, 8, 60, 251, 3_000])
-def test_sides_of_a_batch_are_the_positions_of_each(name, n_bars):
-    strategy = BUILT_IN[name]
-    assert issubclass(strategy, BatchedStrategy)
-    bars = synthetic_bars("A", "1h", "2021-01-01", "2022-01-01", seed=5)[:n_bars]
-    built = [strategy(**params) for params in candidates(strategy.space(), 40)]
-    window = BarWindow.of(bars)
-    for one, sides in zip(built, strategy.sides(built, window.columns), strict=True):
-        assert sides.dtype == np.int8
-        assert np.array_equal(sides, one.positions(bars))
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -1,4 +1,4 @@
-"""The built-in strategies decide in passes of their own what the indicators and a plain loop say."""
+"""The built-in strategies decide what the public indicators and a plain loop say."""
 
 import numpy as np
 import pytest

@@ -12,8 +12,6 @@ from backtune.checks.lookahead import check_lookahead
 from backtune.data.bars import Bars
 from backtune.space import Choice, Float, Parameter
 from backtune.strategy.base import BaseStrategy, check_positions
-from backtune.strategy.columns import prefix_sums
-from backtune.strategy.moving_average_crossover import compare
 from backtune.strategy.registry import BUILT_IN
 
 examples = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
@@ -107,15 +105,3 @@ def test_a_constant_price_is_not_traded(
     strategy: type[BaseStrategy], data: st.DataObject, price: float, n: int
 ) -> None:
     assert not built(data, strategy).positions(bars_of(np.full(n, price))).any()
-
-
-@examples
-@given(data=st.data(), close=paths())
-def test_the_high_parts_of_sums_decide_what_all_digits_do(data: st.DataObject, close: np.ndarray) -> None:
-    fast, slow = (data.draw(st.integers(1, 60), label=name) for name in ("fast", "slow"))
-    sums = prefix_sums(close)
-    in_doubt, decided = np.empty((2, len(close)), np.int8)
-    # With a tie as high as the sky, every bar is in doubt.
-    any_equal = compare(sums, close, np.inf, fast, slow, in_doubt)
-    assert compare(sums, close, close.max(), fast, slow, decided) == any_equal
-    assert decided.tolist() == in_doubt.tolist()

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from backtune.errors import StrategyError
+from backtune.simulation.accelerated.forms import BATCHED_FORMS
 from backtune.simulation.costs import costs_of, split_params
 from backtune.simulation.simulation import Result, Score, chained, equity, score
 from backtune.simulation.types import Costs, Moves
 from backtune.simulation.window import BarWindow
 from backtune.space import Params, Space
 from backtune.spec import DISTANCES, Execution
-from backtune.strategy.base import BaseStrategy, BatchedStrategy, check_positions
+from backtune.strategy.base import BaseStrategy, check_positions
 from backtune.strategy.registry import StrategyRef
 
 
@@ -80,13 +81,13 @@ class CandidateScorer:
             window: The bars that the candidates run on.
         """
         built = [self._build(params) for params in candidates]
-        batch: list[Any] = [each.strategy for each in built if isinstance(each, _BuiltCandidate)]
-        is_batched = batch and issubclass(self._strategy_class, BatchedStrategy)
-        all_sides = batch[0].sides(batch, window.columns) if is_batched else iter(())
+        batch = [each.strategy for each in built if isinstance(each, _BuiltCandidate)]
+        decide_batch = BATCHED_FORMS.get(self._strategy_class)
+        all_sides = iter(()) if decide_batch is None else decide_batch(batch, window.shared_columns)
         for candidate in built:
             if not isinstance(candidate, _BuiltCandidate):
                 yield candidate
-            elif is_batched:
+            elif decide_batch is not None:
                 yield self._score_sides(next(all_sides), window, candidate.costs)
             else:
                 targets = self._decide_targets(candidate, window)

@@ -9,10 +9,10 @@ import numpy as np
 
 from backtune.data.bars import Bars
 from backtune.errors import BarsError
+from backtune.simulation.accelerated.shared_columns import SharedColumns
 from backtune.simulation.marks import chunk_ranges
 from backtune.simulation.moves import moves_of, moves_of_sides
 from backtune.simulation.types import N_BLOCKS, Closes, Moves, PriceColumns
-from backtune.strategy.columns import Columns
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,6 @@ class BarWindow:
         return moves_of_sides(own, first_side, -1 if allow_short else 0)
 
     @cached_property
-    def columns(self) -> Columns:
-        """What candidates share on all of ``bars``."""
-        return Columns(self.bars)
+    def shared_columns(self) -> SharedColumns:
+        """Return the columns that all candidates on ``bars`` share."""
+        return SharedColumns(self.bars)

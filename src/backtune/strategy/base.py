@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,11 +11,6 @@ from backtune.data.bars import Bars
 from backtune.data.window import to_datetime
 from backtune.errors import StrategyError
 from backtune.space import Space
-from backtune.strategy.columns import Columns
-from backtune.strategy.lanes import N_LANES, spread
-
-# Bytes of the memory's lines: sides of every candidate begin at one.
-_LINE = 64
 
 
 class BaseStrategy(ABC):
@@ -61,57 +55,6 @@ class BaseStrategy(ABC):
         return max(
             (end for parameter in space.values() for end in parameter.ends() if type(end) is int), default=0
         )
-
-
-class BatchedStrategy(BaseStrategy):
-    """A strategy that is always long, short or flat, and decides that for many candidates at less than their price.
-
-    :meth:`positions` must say exactly the same, which :func:`positions_from_sides` sees to.
-    """
-
-    @staticmethod
-    @abstractmethod
-    def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
-        """For each candidate in order, (n_bars,) int8 in {-1, 0, 1}: its targets.
-
-        The array may be written again for the next candidate.
-        """
-
-
-def one_by_one(
-    candidates: Sequence[Any], columns: Columns, decide: Callable[[Any, np.ndarray], object]
-) -> Iterator[np.ndarray]:
-    """Sides of candidates that share columns and nothing else: ``decide`` fills the same array for each in turn."""
-    out = np.empty(len(columns.bars), np.int8)
-    for candidate in candidates:
-        decide(candidate, out)
-        yield out
-
-
-def side_by_side(
-    candidates: Sequence[Any],
-    columns: Columns,
-    decide: Callable[[Sequence[Any], np.ndarray], object],
-) -> Iterator[np.ndarray]:
-    """Sides of candidates that are decided ``N_LANES`` at a time.
-
-    Args:
-        decide: fills (n_bars * N_LANES,) int8, the sides of so many candidates bar by bar.
-    """
-    n = len(columns.bars)
-    together = np.empty(n * N_LANES, np.int8)
-    out = np.empty((N_LANES, n + -n % _LINE), np.int8)[:, :n]
-    for first in range(0, len(candidates), N_LANES):
-        group = candidates[first : first + N_LANES]
-        decide([*group, *[group[-1]] * (N_LANES - len(group))], together)
-        spread(together, out)
-        yield from out[: len(group)]
-
-
-def positions_from_sides(strategy: BatchedStrategy, bars: Bars) -> np.ndarray:
-    """The positions of one strategy, as its batched form decides them."""
-    (sides,) = strategy.sides([strategy], Columns(bars))
-    return sides.astype(np.float64)
 
 
 def lookback_of(strategy: type[BaseStrategy], space: Space) -> int:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numba import njit
 
 from backtune.data.bars import Bars
 from backtune.space import Float, Int, Space
-from backtune.strategy.base import BatchedStrategy, check_periods, one_by_one, positions_from_sides
-from backtune.strategy.columns import Columns, PrefixSums
-from backtune.strategy.indicators import EQUAL
-from backtune.strategy.lanes import N_LANES, lanes, load, parts
-
-# Blocks whose sums go on side by side, and bars that the passes over a few blocks should have at least.
-_ABREAST = 4
-_STRETCH = 1024
-
-_EVERY_BYTE, _BITS = np.uint64(0x0101010101010101), np.uint64(0x0303030303030303)
-# Beside a signed number, a word would become a float.
-_ONE, _TWO, _BYTE, _TWO_BYTES = np.uint64(1), np.uint64(2), np.uint64(8), np.uint64(16)
-_FOUR_BYTES, _SIX_BYTES, _SEVEN_BYTES = np.uint64(32), np.uint64(48), np.uint64(56)
+from backtune.strategy.base import BaseStrategy, check_periods
+from backtune.strategy.indicators import EQUAL, hold_side, rolling_squares, rolling_sum
 
 
 @dataclass(frozen=True)
-class BollingerBandsStrategy(BatchedStrategy):
+class BollingerBandsStrategy(BaseStrategy):
     """Long from a close below the lower band, short from one above the upper band, flat again at the middle."""
 
     name: ClassVar[str] = "BollingerBandsStrategy"
@@ -42,132 +29,11 @@ class BollingerBandsStrategy(BatchedStrategy):
         return Space(period=Int(10, 150, default=20), num_std=Float(1.0, 4.0, default=2.0))
 
     def positions(self, bars: Bars) -> np.ndarray:
-        return positions_from_sides(self, bars)
-
-    @staticmethod
-    def sides(candidates: Sequence[Any], columns: Columns) -> Iterator[np.ndarray]:
-        close, sums = columns.bars.close, columns.close_sums
-
-        def decide(one: BollingerBandsStrategy, out: np.ndarray) -> None:
-            _fade(close, sums, int(one.period), float(one.num_std), out)
-            _hold(out)
-
-        return one_by_one(candidates, columns, decide)
-
-
-@njit(cache=True)
-def _fade(close: np.ndarray, sums: PrefixSums, period: int, num_std: float, out: np.ndarray) -> None:
-    """What every bar says about the side, for :func:`_hold`.
-
-    Squared distances from the mean are compared with ``num_std`` squared variances: without a root. A sum of squares goes on
-    from bar to bar for a block of ``period`` bars and begins afresh in the next one, so that rounding does not grow
-    with the length of the data.
-    """
-    if period > len(close):
-        out[:] = 0
-        return
-    out[: period - 1] = 0
-    share = num_std * num_std / period
-    # Blocks that are gone through together, in passes which the vector units can take.
-    n_blocks = _ABREAST * max(1, _STRETCH // (_ABREAST * period))
-    means, squares = np.zeros(n_blocks * period), np.zeros(n_blocks * period)
-    for first in range(period - 1, len(close), n_blocks * period):
-        prices = close[first : first + n_blocks * period]
-        n = len(prices)
-        _window_means(sums.high[first + 1 - period :], sums.low[first + 1 - period :], period, means[:n])
-        _step(close[first + 1 - period :], prices, means, squares)
-        for start in range(0, n, period):
-            window = close[first + start + 1 - period : first + start + 1]
-            squares[start] = _sum_of_squares(window, means[start])
-        for block in range(0, n_blocks, _ABREAST):
-            _run_up(squares[block * period : (block + _ABREAST) * period], period)
-        _compare(prices, means, squares, share, out[first : first + n])
-
-
-@njit(cache=True)
-def _window_means(high: np.ndarray, low: np.ndarray, period: int, out: np.ndarray) -> None:
-    """Means of ``period`` values each, from their prefix sums."""
-    # Slices, because an index that might be negative keeps the loop from the vector units.
-    now, now_low = high[period:], low[period:]
-    for i in range(len(out)):
-        out[i] = ((now[i] - high[i]) + (now_low[i] - low[i])) / period
-
-
-@njit(cache=True)
-def _step(before: np.ndarray, prices: np.ndarray, means: np.ndarray, out: np.ndarray) -> None:
-    """How sums of squares around the mean change from bar to bar; ``before`` begins a window ahead of ``prices``."""
-    last, next_means, changes = prices[1:], means[1:], out[1:]
-    for i in range(len(last)):
-        new, old = last[i], before[i]
-        changes[i] = (new - old) * ((new - next_means[i]) + (old - means[i]))
-
-
-@njit(cache=True)
-def _run_up(changes: np.ndarray, period: int) -> None:
-    """Running sums of four blocks of ``period`` values, in place: side by side, so that none waits for another."""
-    first, second = changes[:period], changes[period : 2 * period]
-    third, fourth = changes[2 * period : 3 * period], changes[3 * period :]
-    a = b = c = d = 0.0
-    for i in range(period):
-        a += first[i]
-        b += second[i]
-        c += third[i]
-        d += fourth[i]
-        first[i], second[i], third[i], fourth[i] = a, b, c, d
-
-
-@njit(cache=True)
-def _compare(
-    prices: np.ndarray, means: np.ndarray, squares: np.ndarray, share: float, out: np.ndarray
-) -> None:
-    """For every bar the side to which it fades, 1 for long and 2 for short; times 5 outside of the bands, times 4
-    inside, where a position on that side is kept and none begins."""
-    for i in range(len(prices)):
-        distance, slack = prices[i] - means[i], EQUAL * prices[i]
-        outside = distance * distance > share * max(squares[i], 0.0) + slack * slack
-        side = (1.0 if distance < -slack else 0.0) + (2.0 if distance > slack else 0.0)
-        out[i] = np.int8(side * (5.0 if outside else 4.0))
-
-
-@njit(cache=True)
-def _hold(sides: np.ndarray) -> None:
-    """Sides from what bars say of them, in place, (n,) int8 that begin at a word.
-
-    A bar's side is what it begins or what it keeps of the bar before, one bit for long and one for short. Eight bars
-    are decided in a word, in three steps over one, two and four bars.
-    """
-    words = sides[: len(sides) - len(sides) % 8].view(np.uint64)
-    held = np.uint64(0)
-    for word in range(len(words)):
-        begins, keeps = words[word] & _BITS, words[word] >> _TWO & _BITS
-        begins |= keeps & begins << _BYTE
-        keeps &= keeps << _BYTE | _BITS >> _SEVEN_BYTES
-        begins |= keeps & begins << _TWO_BYTES
-        keeps &= keeps << _TWO_BYTES | _BITS >> _SIX_BYTES
-        begins |= keeps & begins << _FOUR_BYTES
-        keeps &= keeps << _FOUR_BYTES | _BITS >> _FOUR_BYTES
-        now = begins | keeps & held * _EVERY_BYTE
-        # Not from ``now``, which would let the next word wait for all of this one.
-        held = begins >> _SEVEN_BYTES | keeps >> _SEVEN_BYTES & held
-        short = now >> _ONE & _EVERY_BYTE
-        # -1 is a byte of ones.
-        words[word] = now & _EVERY_BYTE | (short << _BYTE) - short
-    last = np.int64(held)
-    for i in range(len(sides) - len(sides) % 8, len(sides)):
-        last = sides[i] & 3 | sides[i] >> 2 & last
-        sides[i] = (last & 1) - (last >> 1)
-
-
-@njit(cache=True)
-def _sum_of_squares(values: np.ndarray, center: float) -> float:
-    """Four sums at a time, so that none waits for the addition before it."""
-    sums, middle = lanes(0.0), lanes(center)
-    whole = len(values) - len(values) % N_LANES
-    for i in range(0, whole, N_LANES):
-        distance = load(values, i) - middle
-        sums = sums + distance * distance
-    a, b, c, d = parts(sums)
-    for i in range(whole, len(values)):
-        a += (values[i] - center) ** 2
-    total: float = (a + b) + (c + d)
-    return total
+        middle = rolling_sum(bars.close, self.period) / self.period
+        squares = np.maximum(rolling_squares(bars.close, middle, self.period), 0.0)
+        distance, tie = bars.close - middle, EQUAL * bars.close
+        # The squared distance against num_std squared times the variance: without a root and its rounding.
+        is_outside = distance * distance > self.num_std * self.num_std / self.period * squares + tie * tie
+        is_below, is_above = distance < -tie, distance > tie
+        positions: np.ndarray = hold_side(is_outside & is_below, is_outside & is_above, ~is_below, ~is_above)
+        return positions

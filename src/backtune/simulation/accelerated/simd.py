@@ -1,11 +1,11 @@
-"""Four numbers side by side in one vector register, for compiled code.
+"""SIMD for compiled code: four numbers, the lanes, side by side in one vector register.
 
 A recursion waits for its own last value at every bar; four of them side by side wait no longer than one. Loops over
 bars, which Numba vectorizes by itself, need none of this. A lane computes what a float64 alone would, to the last
 digit, on processors of any width.
 
-Whoever is compiled with these instructions keeps them in Numba's cache, which does not notice a change of this file: what
-an instruction does must stay.
+Functions that use these instructions are kept in Numba's cache, which does not notice a change of this file: the meaning
+of an instruction must never change.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _instruction: Any = intrinsic
 
 
 class _Lanes(types.Type):
-    """Numbers, or the answers to a comparison of them, as Numba's compiler knows them."""
+    """The type of lanes in Numba's compiler: numbers, or the truth values of a comparison."""
 
     def __init__(self, name: str, register: ir.VectorType) -> None:
         super().__init__(name)
@@ -76,7 +76,7 @@ _operator(operator.eq, lambda builder, *values: builder.fcmp_ordered("==", *valu
 
 @_instruction
 def lanes(_typing: Any, number: Any) -> Any:
-    """The same number in every lane."""
+    """Return lanes that all hold the same number."""
 
     def generate(_context: Any, builder: ir.IRBuilder, _kinds: Any, values: Any) -> Any:
         nothing = ir.Constant(_NUMBERS, ir.Undefined)
@@ -90,7 +90,7 @@ def lanes(_typing: Any, number: Any) -> Any:
 
 @_instruction
 def load(_typing: Any, array: Any, first: Any) -> Any:
-    """Lanes from the elements of a contiguous float64 array from ``first`` on."""
+    """Return the elements of a contiguous float64 array from ``first`` on as lanes."""
 
     def generate(context: Any, builder: ir.IRBuilder, kinds: Any, values: Any) -> Any:
         place = _address(context, builder, kinds, values)
@@ -100,8 +100,8 @@ def load(_typing: Any, array: Any, first: Any) -> Any:
 
 
 @_instruction
-def parts(_typing: Any, value: Any) -> Any:
-    """The number in every lane, as a tuple."""
+def unpack_lanes(_typing: Any, value: Any) -> Any:
+    """Return the numbers of the lanes as a tuple."""
 
     def generate(context: Any, builder: ir.IRBuilder, kinds: Any, values: Any) -> Any:
         numbers = [builder.extract_element(values[0], _INDEX(lane)) for lane in range(N_LANES)]
@@ -112,7 +112,7 @@ def parts(_typing: Any, value: Any) -> Any:
 
 @_instruction
 def store_sides(_typing: Any, array: Any, first: Any, value: Any) -> Any:
-    """Lanes of -1, 0 and 1 to the elements of a contiguous int8 array from ``first`` on."""
+    """Store lanes of -1, 0 and 1 in a contiguous int8 array from ``first`` on."""
 
     def generate(context: Any, builder: ir.IRBuilder, kinds: Any, values: Any) -> Any:
         sides = ir.VectorType(ir.IntType(8), N_LANES)
@@ -124,14 +124,14 @@ def store_sides(_typing: Any, array: Any, first: Any, value: Any) -> Any:
 
 
 def _address(context: Any, builder: ir.IRBuilder, kinds: Any, values: Any) -> Any:
-    """Of an element of a contiguous array."""
+    """Return the address of an element of a contiguous array."""
     array = cgutils.create_struct_proxy(kinds.args[0])(context, builder, values[0])
     return builder.gep(array.data, [values[1]])
 
 
 @_instruction
 def magnitude(_typing: Any, value: Any) -> Any:
-    """The size of every lane, without its sign."""
+    """Return the absolute value of every lane."""
 
     def generate(_context: Any, builder: ir.IRBuilder, _kinds: Any, values: Any) -> Any:
         kind = ir.FunctionType(_NUMBERS, [_NUMBERS])
@@ -142,8 +142,8 @@ def magnitude(_typing: Any, value: Any) -> Any:
 
 
 @_instruction
-def where(_typing: Any, answers: Any, yes: Any, no: Any) -> Any:
-    """In each lane one number or the other, by a comparison."""
+def select(_typing: Any, answers: Any, yes: Any, no: Any) -> Any:
+    """Return, lane by lane, one number or the other by the outcome of a comparison."""
 
     def generate(_context: Any, builder: ir.IRBuilder, _kinds: Any, values: Any) -> Any:
         return builder.select(*values)
@@ -152,8 +152,8 @@ def where(_typing: Any, answers: Any, yes: Any, no: Any) -> Any:
 
 
 @njit(cache=True)
-def spread(together: np.ndarray, out: np.ndarray) -> None:
-    """From (n * N_LANES,) int8, where lanes lie side by side, to (N_LANES, n)."""
+def split_lanes(together: np.ndarray, out: np.ndarray) -> None:
+    """Copy (n * N_LANES,) int8, in which the lanes of a bar lie side by side, to (N_LANES, n)."""
     a, b, c, d = out[0], out[1], out[2], out[3]
     for i in range(len(a)):
         a[i], b[i] = together[N_LANES * i], together[N_LANES * i + 1]

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from numba import njit
 
-from backtune.strategy.lanes import N_LANES, lanes, load, magnitude, parts, spread, store_sides, where
+from backtune.simulation.accelerated.simd import (
+    N_LANES,
+    lanes,
+    load,
+    magnitude,
+    select,
+    split_lanes,
+    store_sides,
+    unpack_lanes,
+)
 
 ODD = np.array([0.0, -0.0, 1.0, -1.5, np.inf, -np.inf, np.nan, 5e-324, -2e-308, 1e308, 0.1, -1 / 3])
 
@@ -16,7 +25,7 @@ def _arithmetic(left, right, out):
     for i in range(0, len(left), N_LANES):
         a, b = load(left, i), load(right, i)
         for k, results in enumerate((a + b, a - b, a * b, magnitude(a), a * b + a)):
-            out[k, i], out[k, i + 1], out[k, i + 2], out[k, i + 3] = parts(results)
+            out[k, i], out[k, i + 1], out[k, i + 2], out[k, i + 3] = unpack_lanes(results)
 
 
 @njit
@@ -24,9 +33,9 @@ def _comparisons(left, right, out):
     yes, no = lanes(1.0), lanes(-1.0)
     for i in range(0, len(left), N_LANES):
         a, b = load(left, i), load(right, i)
-        store_sides(out[0], i, where(a < b, yes, no))
-        store_sides(out[1], i, where(a > b, yes, no))
-        store_sides(out[2], i, where(a == b, yes, no))
+        store_sides(out[0], i, select(a < b, yes, no))
+        store_sides(out[1], i, select(a > b, yes, no))
+        store_sides(out[2], i, select(a == b, yes, no))
 
 
 @pytest.fixture(name="pairs")
@@ -62,8 +71,8 @@ def test_comparisons_are_false_beside_nan(pairs):
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 64, 1_001])
-def test_spread(n):
+def test_split_lanes(n):
     together = np.arange(n * N_LANES).astype(np.int8)
     out = np.empty((N_LANES, n), np.int8)
-    spread(together, out)
+    split_lanes(together, out)
     assert np.array_equal(out, together.reshape(n, N_LANES).T)
