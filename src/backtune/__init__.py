@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from backtune.data.load import load_bars
     from backtune.errors import BacktuneError
     from backtune.simulation.backtest import backtest, backtest_positions
-    from backtune.simulation.simulation import Result
+    from backtune.simulation.simulate import Result
     from backtune.space import Choice, Float, Int, Space
     from backtune.spec import Execution, SweepSpec
     from backtune.strategy.base import BaseStrategy
@@ -28,7 +28,7 @@ _HOMES = {
     "Execution": "backtune.spec",
     "Float": "backtune.space",
     "Int": "backtune.space",
-    "Result": "backtune.simulation.simulation",
+    "Result": "backtune.simulation.simulate",
     "Space": "backtune.space",
     "StrategyFactory": "backtune.strategy.registry",
     "SweepResult": "backtune.sweep",

@@ -17,7 +17,7 @@ from backtune.data.bars import Bars
 from backtune.data.resample import resample
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.space import Params
 from backtune.spec import Execution, Objective
 from backtune.spec.timeframe import Timeframe

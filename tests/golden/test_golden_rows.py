@@ -60,8 +60,8 @@ def test_rows_of_a_sweep_on_ray(name: str, market: Path, tmp_path: Path) -> None
         ),
         pytest.param(
             "simulation/orders.py",
-            "traded += change * price",
-            "traded += change * price * 1.0000001",
+            "traded += quantity * price",
+            "traded += quantity * price * 1.0000001",
             "simulation",
             marks=pytest.mark.slow,
         ),

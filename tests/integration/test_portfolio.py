@@ -86,13 +86,13 @@ def test_a_portfolio_by_hand(mixed, market):
 
 
 def _test_equity(row, bars, cut):
-    from backtune.simulation.simulation import result_of
-    from backtune.simulation.window import BarWindow
+    from backtune.simulation.bar_window import BarWindow
+    from backtune.simulation.simulate import simulate_positions
     from backtune.spec import Execution
     from backtune.strategy.registry import StrategyFactory
 
     positions = StrategyFactory.get(row.strategy)(**row.params).positions(bars)
-    return result_of(positions, BarWindow.of(bars, cut), Execution()).equity
+    return simulate_positions(positions, BarWindow.of(bars, cut), Execution()).equity
 
 
 def test_one_method_and_the_best_in_sample(mixed):

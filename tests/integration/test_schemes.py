@@ -13,8 +13,8 @@ from backtune.data.schema import COLUMNS
 from backtune.errors import CatalogError
 from backtune.report.export.parameters import Parameters, evaluate
 from backtune.search.planning.plan import plan_studies
-from backtune.simulation.simulation import result_of
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.simulate import simulate_positions
 from backtune.spec import SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
@@ -41,7 +41,7 @@ def scored(row, bars, start, end):
     known = bars[: int(last)]
     positions = kind(**row.params).positions(known)
     execution = backtune.spec.Execution()
-    return result_of(positions, BarWindow.of(known, int(first)), execution).metrics
+    return simulate_positions(positions, BarWindow.of(known, int(first)), execution).metrics
 
 
 def test_walk_forward(market, tmp_path):

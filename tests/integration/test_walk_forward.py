@@ -21,10 +21,10 @@ from backtune.report.export.pine_export import pine_source
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.leaderboard.walk_forward_oos import backtest_walk_forward
 from backtune.results.log.summary import StudySummary
-from backtune.simulation.costs import costs_of
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.costs import build_costs
 from backtune.simulation.metrics import METRICS
-from backtune.simulation.simulation import chained
-from backtune.simulation.window import BarWindow
+from backtune.simulation.simulate import simulate_in_sequence
 from backtune.spec import Execution, SweepSpec
 from backtune.strategy.registry import StrategyFactory
 from backtune.sweep import run_sweep
@@ -36,7 +36,7 @@ from backtune.validation.deflated_sharpe import (
 from backtune.validation.timing import combine_p_values
 
 DAY = 86_400_000_000
-COSTS = costs_of(Execution())
+COSTS = build_costs(Execution())
 SCHEME = {"method": "walk_forward", "folds": 3, "train": "90d", "test": "60d"}
 CHANGES = {
     "grid": {"strategies": ["RSIStrategy", "MACDStrategy"], "assets": ["AAA"]},
@@ -82,8 +82,8 @@ def by_hand(row, bars):
         first, end = np.searchsorted(bars.timestamp, [fold.test.start, fold.test.end]).tolist()
         positions = StrategyFactory.get(row.strategy)(**fold.params).positions(bars[:end])
         window = BarWindow.of(bars[:end], first)
-        pieces.append((window.moves(positions, allow_short=True), window, COSTS))
-    return chained(pieces)
+        pieces.append((window.find_target_changes(positions, allow_short=True), window, COSTS))
+    return simulate_in_sequence(pieces)
 
 
 def test_a_cell_is_one_row_with_its_folds(walked):
@@ -348,8 +348,8 @@ def by_hand_of_own(folder, row, bars):
         first, end = np.searchsorted(bars.timestamp, [fold.test.start, fold.test.end]).tolist()
         window = BarWindow.of(bars[:end], first)
         positions = namespace["Own"](**fold.params).positions(bars[:end])
-        pieces.append((window.moves(positions, allow_short=True), window, COSTS))
-    return chained(pieces)
+        pieces.append((window.find_target_changes(positions, allow_short=True), window, COSTS))
+    return simulate_in_sequence(pieces)
 
 
 def test_islands_and_several_objectives(market, tmp_path):

@@ -7,7 +7,7 @@ from oracles import EXAMPLES, make_bars
 from backtune.data.synthetic import synthetic_bars
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.space import Choice, Int, Space
 from backtune.spec import Execution, Objective
 from backtune.strategy.registry import BUILT_IN, strategy_ref
@@ -48,15 +48,15 @@ def test_trials_of_a_batch_are_the_trials_of_each(name, start, execution):
         assert (together.state, together.params, together.number) == (alone.state, params, number)
 
 
-def test_moves_of_sides_are_the_moves_of_the_same_targets():
+def test_changes_of_sides_are_those_of_the_same_targets():
     rng = np.random.default_rng(0)
     for case in range(EXAMPLES):
         n = int(rng.integers(1, 70))
         sides = rng.choice([-1, 0, 1], n, p=[0.1, 0.8, 0.1] if case % 2 else None).astype(np.int8)
         window = BarWindow.of(make_bars(np.ones(n), np.ones(n)), int(rng.integers(0, n)))
         for allow_short in (True, False):
-            ours = window.moves_of_sides(sides, allow_short=allow_short)
-            theirs = window.moves(sides.astype(float), allow_short=allow_short)
+            ours = window.find_side_changes(sides, allow_short=allow_short)
+            theirs = window.find_target_changes(sides.astype(float), allow_short=allow_short)
             assert np.array_equal(ours.bars, theirs.bars)
             assert np.array_equal(ours.targets, theirs.targets)
 

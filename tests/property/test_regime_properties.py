@@ -14,7 +14,7 @@ from oracles import EXAMPLES, make_bars
 
 from backtune.checks.lookahead_perturbations import FUTURES
 from backtune.data.bars import Bars
-from backtune.simulation.regimes import REGIMES, performance_by_regime, regimes
+from backtune.simulation.regimes import REGIMES, classify_regimes, measure_performance_by_regime
 
 examples = settings(max_examples=EXAMPLES)
 seeds = st.integers(0, 2**32 - 1)
@@ -50,7 +50,7 @@ def regime_of(past: list[float], lookback: int) -> str:
 def test_regimes_follow_their_definition(seed: int, n: int, lookback: int) -> None:
     # Without ties, which rounding may decide.
     close = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.02, n)))
-    found = [REGIMES[code] for code in regimes(make_bars(close, close), lookback)]
+    found = [REGIMES[code] for code in classify_regimes(make_bars(close, close), lookback)]
     assert found == [regime_of(close[:i].tolist(), lookback) for i in range(n)]
 
 
@@ -61,9 +61,9 @@ def test_a_regime_is_known_before_its_bar(
     future: object, bars: Bars, lookback: int, cut: int, seed: int
 ) -> None:
     cut = min(cut, len(bars) - 1)
-    changed = regimes(future(bars, cut, np.random.default_rng(seed)), lookback)  # type: ignore[operator]
+    changed = classify_regimes(future(bars, cut, np.random.default_rng(seed)), lookback)  # type: ignore[operator]
     # The regime of the first changed bar is that of the past, too.
-    assert changed[: cut + 1].tolist() == regimes(bars, lookback)[: len(changed)][: cut + 1].tolist()
+    assert changed[: cut + 1].tolist() == classify_regimes(bars, lookback)[: len(changed)][: cut + 1].tolist()
 
 
 @examples
@@ -74,7 +74,7 @@ def test_the_regimes_make_up_the_whole(data: st.DataObject, bars: Bars, lookback
     equity = 1_000 * np.cumprod(1 + returns)
     if data.draw(st.booleans()):
         equity[data.draw(st.integers(0, m - 1)) :] = 0.0
-    frame = performance_by_regime(equity, bars, 1_000.0, lookback)
+    frame = measure_performance_by_regime(equity, bars, 1_000.0, lookback)
     assert frame["regime"].to_list() == list(REGIMES)
     assert frame["n_bars"].sum() == m
     assert frame["share"].sum() == pytest.approx(1)

@@ -17,7 +17,7 @@ from backtune.results.trial import Trial
 from backtune.search.study_loop.trial_feedback import make_feedback
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.search.suggesters.samplers import make_suggester
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.spec import Execution, Search
 from backtune.strategy.registry import strategy_ref
 from backtune.validation.deflated_sharpe import ReturnShape, TrialCount

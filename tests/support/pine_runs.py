@@ -19,7 +19,7 @@ import pytest
 from backtune.data.bars import Bars
 from backtune.report.export.pine import PineSource, pine_script
 from backtune.report.export.pine_signal import signal_of
-from backtune.simulation.simulation import Result
+from backtune.simulation.simulate import Result
 from backtune.spec import Execution
 from backtune.strategy.registry import BUILT_IN
 

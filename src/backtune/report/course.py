@@ -37,7 +37,7 @@ class Course:
         initial_cash: equity before the first bar.
         opens: (n,) microseconds since the epoch, UTC, at which the bars open.
         close, equity, drawdown: (n,) prices, money and fractions below the peak at the closes.
-        trades: the closed trades, see :class:`~backtune.simulation.simulation.Result`.
+        trades: the closed trades, see :class:`~backtune.simulation.simulate.Result`.
         stretches: from the first bar on, in order of time.
         outside: when out of sample begins; None where it never does.
         outlook: in words, when what begins.

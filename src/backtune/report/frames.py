@@ -66,7 +66,7 @@ def trades_of_tests(cell: str, whole: WalkForwardBacktest) -> pl.DataFrame:
 def trades_of(study: StudyContent) -> pl.DataFrame | None:
     """A line a closed trade of the winner; None where there is no replay.
 
-    Columns: study, sample, then as :class:`~backtune.simulation.simulation.Result` has them. Money is of a backtest of the sample by
+    Columns: study, sample, then as :class:`~backtune.simulation.simulate.Result` has them. Money is of a backtest of the sample by
     itself, which starts with the spec's initial cash.
     """
     replay = study.replay

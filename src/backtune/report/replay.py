@@ -10,8 +10,8 @@ import polars as pl
 from backtune.results.log.summary import Winner
 from backtune.results.study_context import StudyContext
 from backtune.results.trial import Metrics
-from backtune.simulation.regimes import performance_by_regime
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.regimes import measure_performance_by_regime
 from backtune.space import Params
 
 
@@ -23,8 +23,8 @@ class WindowReplay:
         opens: (n,) microseconds since the epoch, UTC, at which the bars open.
         close: (n,) prices at the closes.
         equity: (n,) at the closes, from the spec's initial cash, as the metrics of this window have it.
-        trades: the closed trades, see :class:`~backtune.simulation.simulation.Result`.
-        regimes: a row a regime, see :func:`~backtune.simulation.regimes.performance_by_regime`.
+        trades: the closed trades, see :class:`~backtune.simulation.simulate.Result`.
+        regimes: a row a regime, see :func:`~backtune.simulation.regimes.measure_performance_by_regime`.
     """
 
     opens: np.ndarray
@@ -117,5 +117,7 @@ def _replay_window(
         close=window.prices.close,
         equity=result.equity,
         trades=result.trades,
-        regimes=performance_by_regime(result.equity, window.bars, context.scorer.execution.initial_cash),
+        regimes=measure_performance_by_regime(
+            result.equity, window.bars, context.scorer.execution.initial_cash
+        ),
     )

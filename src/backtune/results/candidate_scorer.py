@@ -11,10 +11,16 @@ import numpy as np
 
 from backtune.errors import StrategyError
 from backtune.simulation.accelerated.forms import BATCHED_FORMS
-from backtune.simulation.costs import costs_of, split_params
-from backtune.simulation.simulation import Result, Score, chained, equity, score
-from backtune.simulation.types import Costs, Moves
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.costs import build_costs, split_params
+from backtune.simulation.simulate import (
+    Result,
+    Score,
+    score_target_changes,
+    simulate_equity,
+    simulate_in_sequence,
+)
+from backtune.simulation.types import Costs, TargetChanges
 from backtune.space import Params, Space
 from backtune.spec import DISTANCES, Execution
 from backtune.strategy.base import BaseStrategy, check_positions
@@ -59,7 +65,7 @@ class CandidateScorer:
 
     @cached_property
     def _default_costs(self) -> Costs:
-        return costs_of(self.execution)
+        return build_costs(self.execution)
 
     def score(self, params: Params, window: BarWindow) -> Score:
         """Return the metrics of a candidate on a window.
@@ -104,7 +110,7 @@ class CandidateScorer:
             targets: (n_bars,) checked targets for all of ``window.bars``.
             window: The bars that are traded.
         """
-        return score(*self._prepare_simulation(params, targets, window))
+        return score_target_changes(*self._prepare_simulation(params, targets, window))
 
     def score_holding(self, window: BarWindow) -> Score:
         """Return the metrics of buying at the first open of a window and holding to its end, under the same costs."""
@@ -132,10 +138,10 @@ class CandidateScorer:
             SpecError: A parameter is unknown, or its value has the wrong type.
             StrategyError: The strategy fails or its positions cannot be used.
         """
-        return equity(*self._prepare_simulation(params, self.decide_targets(params, window), window))
+        return simulate_equity(*self._prepare_simulation(params, self.decide_targets(params, window), window))
 
     def backtest_chain(self, pieces: Sequence[tuple[Params | None, BarWindow]]) -> Result:
-        """Backtest candidates on adjacent windows, as one; see :func:`~backtune.simulation.simulation.chained`.
+        """Backtest candidates on adjacent windows, as one; see :func:`~backtune.simulation.simulate.simulate_in_sequence`.
 
         A walk-forward is tested like that: the winner of each fold trades the :func:`~backtune.validation.windows.validation_window`
         of that fold. In a window without a candidate nothing is traded.
@@ -160,26 +166,30 @@ class CandidateScorer:
             SpecError: A distance is not between 0 and 1.
             ValueError: There is no piece, or the windows are not adjacent.
         """
-        return chained([self._prepare_simulation(*piece) for piece in pieces])
+        return simulate_in_sequence([self._prepare_simulation(*piece) for piece in pieces])
 
     def _prepare_simulation(
         self, params: Params | None, targets: np.ndarray, window: BarWindow
-    ) -> tuple[Moves, BarWindow, Costs]:
+    ) -> tuple[TargetChanges, BarWindow, Costs]:
         # No distance matters where nothing is traded.
         distances = dict.fromkeys(DISTANCES) if params is None else split_params(params)[1]
-        costs = costs_of(self.execution.with_distances(distances)) if distances else self._default_costs
-        return window.moves(targets, allow_short=self.execution.allow_short), window, costs
+        costs = build_costs(self.execution.with_distances(distances)) if distances else self._default_costs
+        return window.find_target_changes(targets, allow_short=self.execution.allow_short), window, costs
 
     def _score_sides(self, sides: np.ndarray, window: BarWindow, costs: Costs) -> WindowScores:
         allow_short = self.execution.allow_short
         return _score_with_parts(
-            window, costs, lambda each: each.moves_of_sides(sides[: len(each.bars)], allow_short=allow_short)
+            window,
+            costs,
+            lambda each: each.find_side_changes(sides[: len(each.bars)], allow_short=allow_short),
         )
 
     def _score_targets(self, targets: np.ndarray, window: BarWindow, costs: Costs) -> WindowScores:
         allow_short = self.execution.allow_short
         return _score_with_parts(
-            window, costs, lambda each: each.moves(targets[: len(each.bars)], allow_short=allow_short)
+            window,
+            costs,
+            lambda each: each.find_target_changes(targets[: len(each.bars)], allow_short=allow_short),
         )
 
     def _convert_types(self, params: Params) -> Params:
@@ -193,7 +203,7 @@ class CandidateScorer:
         try:
             strategy = self._strategy_class(**{**self._default_params, **own})
             rules = self.execution.with_distances(distances) if distances else None
-            return _BuiltCandidate(strategy, self._default_costs if rules is None else costs_of(rules))
+            return _BuiltCandidate(strategy, self._default_costs if rules is None else build_costs(rules))
         except Exception as error:  # noqa: BLE001
             return _describe_in_one_line(error)
 
@@ -211,9 +221,11 @@ class CandidateScorer:
 
 
 def _score_with_parts(
-    window: BarWindow, costs: Costs, moves_on: Callable[[BarWindow], Moves]
+    window: BarWindow, costs: Costs, find_changes: Callable[[BarWindow], TargetChanges]
 ) -> WindowScores:
-    whole, *parts = (score(moves_on(each), each, costs) for each in (window, *window.parts))
+    whole, *parts = (
+        score_target_changes(find_changes(each), each, costs) for each in (window, *window.parts)
+    )
     return WindowScores(whole, tuple(parts))
 
 

@@ -14,7 +14,7 @@ from backtune.results.leaderboard.row import Row
 from backtune.results.stored_sweep import StoredSweep
 from backtune.results.study_context import StudyContext, StudyContextLoader, check_same_metrics
 from backtune.results.trial import Metrics
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.spec.timeframe import Timeframe
 
 # Of fewer returns, deviations and correlations are noise.

@@ -13,8 +13,8 @@ from backtune.errors import ResultsError
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.results.trial import Metrics
-from backtune.simulation.simulation import Result
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.simulate import Result
 from backtune.space import Params
 from backtune.strategy.registry import StrategyRef, strategy_ref
 from backtune.validation.folds import Fold, purge_fold

@@ -1,4 +1,4 @@
-"""Backtests: positions through bars under the execution rules.
+"""Backtests of positions on bars under the execution rules.
 
 1. A target is decided at a bar's close and filled at the next bar's open.
 2. An order arises only where the target changes. Its fill sizes the position at ``size * |target| * equity``, worth at
@@ -40,9 +40,9 @@ import numpy as np
 
 from backtune.data.bars import Bars
 from backtune.errors import BacktuneError, SpecError, StrategyError
-from backtune.simulation.costs import as_execution, split_params
-from backtune.simulation.simulation import Result, result_of
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.costs import parse_execution, split_params
+from backtune.simulation.simulate import Result, simulate_positions
 from backtune.spec import Execution
 from backtune.spec.timeframe import Timeframe
 from backtune.strategy.base import BaseStrategy, check_positions
@@ -61,19 +61,20 @@ def backtest_positions(
 
     Args:
         positions: (n_bars,) target exposures in [-1, 1], each decided at its bar's close.
-        bars: a :class:`Bars`, or a Polars or pandas frame with the columns timestamp, open, high, low, close, volume.
-        execution: an :class:`Execution`, a mapping with the spec's keys, or None for the defaults.
-        timeframe, calendar: of a frame, as in :meth:`Bars.from_frame`; a :class:`Bars` has its own.
+        bars: A :class:`Bars`, or a Polars or pandas frame with the columns timestamp, open, high, low, close, volume.
+        execution: An :class:`Execution`, a mapping with the spec's keys, or None for the defaults.
+        timeframe: Timeframe of a frame, as in :meth:`Bars.from_frame`; a :class:`Bars` has its own.
+        calendar: Calendar of a frame, as in :meth:`Bars.from_frame`; a :class:`Bars` has its own.
 
     Raises:
-        StrategyError: the positions are not usable.
-        BarsError: a bar breaks the schema, or there is none.
-        SpecError: an execution key is unknown or a value impossible, the timeframe or the calendar is not one, or comes with a
-            :class:`Bars`.
+        StrategyError: The positions are not usable.
+        BarsError: A bar breaks the schema, or there is none.
+        SpecError: An execution key is unknown or a value impossible; or the timeframe or the calendar is not one, or comes
+            with a :class:`Bars`.
     """
-    table = _bars_of(bars, timeframe, calendar)
+    table = _read_bars(bars, timeframe, calendar)
     targets = check_positions(positions, len(table), "positions", table.timestamp)
-    return result_of(targets, BarWindow.of(table), as_execution(execution))
+    return simulate_positions(targets, BarWindow.of(table), parse_execution(execution))
 
 
 def backtest(
@@ -88,26 +89,28 @@ def backtest(
     """Backtest a strategy with given parameters on bars.
 
     Args:
-        strategy: a registered name, a class (of either form), or a strategy object, which is used as it is.
-        params: values by name; those left out take their defaults. They may lie outside the space's ranges, and are of its
+        strategy: Registered name, class (of either form), or strategy object, which is used as it is.
+        params: Values by name; those left out take their defaults. They may lie outside the space's ranges, and are of its
             types: a whole number for an Int (14.0 is 14), a finite number for a Float, one of a Choice's texts or truth values.
             ``stop_loss``, ``take_profit`` and ``trailing_stop`` among them replace those of ``execution``.
-        bars: as in :func:`backtest_positions`.
-        execution, timeframe, calendar: as in :func:`backtest_positions`.
+        bars: Bars or a frame, as in :func:`backtest_positions`.
+        execution: Execution rules, as in :func:`backtest_positions`.
+        timeframe: Timeframe of a frame, as in :func:`backtest_positions`.
+        calendar: Calendar of a frame, as in :func:`backtest_positions`.
 
     Raises:
-        SpecError: the strategy or a parameter is unknown, or a value is not of its parameter's type; or as in
+        SpecError: The strategy or a parameter is unknown, or a value is not of its parameter's type; or as in
             :func:`backtest_positions`.
-        BarsError: as in :func:`backtest_positions`.
-        StrategyError: the strategy fails or its positions are not usable.
+        BarsError: As in :func:`backtest_positions`.
+        StrategyError: The strategy fails or its positions are not usable.
     """
-    table = _bars_of(bars, timeframe, calendar)
+    table = _read_bars(bars, timeframe, calendar)
     own, distances = split_params(params or {})
-    rules = as_execution(execution).with_distances(distances)
-    return result_of(_positions(strategy, own, table), BarWindow.of(table), rules)
+    rules = parse_execution(execution).with_distances(distances)
+    return simulate_positions(_decide_positions(strategy, own, table), BarWindow.of(table), rules)
 
 
-def _bars_of(bars: Any, timeframe: Timeframe | str | None, calendar: str | None) -> Bars:
+def _read_bars(bars: Any, timeframe: Timeframe | str | None, calendar: str | None) -> Bars:
     if not isinstance(bars, Bars):
         return Bars.from_frame(bars, timeframe=timeframe, calendar="auto" if calendar is None else calendar)
     for name, value in (("timeframe", timeframe), ("calendar", calendar)):
@@ -120,8 +123,16 @@ def _bars_of(bars: Any, timeframe: Timeframe | str | None, calendar: str | None)
     return bars
 
 
-def _positions(strategy: str | type | BaseStrategy, params: Mapping[str, Any], bars: Bars) -> np.ndarray:
-    kind = type(strategy) if isinstance(strategy, BaseStrategy) else _class_of(strategy)
+def _decide_positions(
+    strategy: str | type | BaseStrategy, params: Mapping[str, Any], bars: Bars
+) -> np.ndarray:
+    kind: type[BaseStrategy]
+    if isinstance(strategy, BaseStrategy):
+        kind = type(strategy)
+    elif isinstance(strategy, str):
+        kind = StrategyFactory.get(strategy)
+    else:
+        kind = as_strategy(getattr(strategy, "__name__", repr(strategy)), strategy)
     try:
         built = strategy if isinstance(strategy, BaseStrategy) else kind(**kind.space().complete(params))
         return check_positions(built.positions(bars), len(bars), kind.name, bars.timestamp)
@@ -129,9 +140,3 @@ def _positions(strategy: str | type | BaseStrategy, params: Mapping[str, Any], b
         raise
     except Exception as error:
         raise StrategyError(f"{kind.name}: {type(error).__name__}: {error}") from error
-
-
-def _class_of(strategy: str | type) -> type[BaseStrategy]:
-    if isinstance(strategy, str):
-        return StrategyFactory.get(strategy)
-    return as_strategy(getattr(strategy, "__name__", repr(strategy)), strategy)

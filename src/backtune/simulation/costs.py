@@ -1,4 +1,4 @@
-"""From the spec's execution section to what the kernel takes."""
+"""The costs that the kernel takes, from the execution section of the spec."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from backtune.simulation.types import Costs, Terms
+from backtune.simulation.types import Costs, OrderTerms
 from backtune.spec import DISTANCES, Execution, to_spec_error
 
 _DISTANCES = frozenset(DISTANCES)
 
 
-def as_execution(execution: Execution | Mapping[str, Any] | None) -> Execution:
-    """An :class:`Execution` from one, from a mapping with the spec's keys, or from nothing (the defaults).
+def parse_execution(execution: Execution | Mapping[str, Any] | None) -> Execution:
+    """Return an :class:`Execution` from one, from a mapping with the spec's keys, or from None (the defaults).
 
     Raises:
-        SpecError: a key is unknown or a value impossible.
+        SpecError: A key is unknown or a value impossible.
     """
     if isinstance(execution, Execution):
         return execution
@@ -29,18 +29,18 @@ def as_execution(execution: Execution | Mapping[str, Any] | None) -> Execution:
 
 
 def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A candidate's parameters: the strategy's own, and the distances of its stops."""
+    """Split a candidate's parameters into those of the strategy and the distances of its stops."""
     if _DISTANCES.isdisjoint(params):
         return dict(params), {}
     own = {name: value for name, value in params.items() if name not in DISTANCES}
     return own, {name: value for name, value in params.items() if name in DISTANCES}
 
 
-def costs_of(execution: Execution) -> Costs:
-    """What the kernel takes: fractions, with 0 for a distance that is not used.
+def build_costs(execution: Execution) -> Costs:
+    """Build the costs of an execution: fractions, with 0 for a distance that is not used.
 
     Raises:
-        SpecError: a distance is still a range.
+        SpecError: A distance is still a range.
     """
     fixed = execution.with_distances({})
     fee = fixed.fee_bps / 10_000
@@ -51,19 +51,19 @@ def costs_of(execution: Execution) -> Costs:
         maker_fee=fee if fixed.maker_fee_bps is None else fixed.maker_fee_bps / 10_000,
         slippage=fixed.slippage_bps / 10_000,
         **{name: float(getattr(fixed, name) or 0.0) for name in DISTANCES},
-        terms=_terms_of(fixed),
+        terms=_build_terms(fixed),
     )
 
 
-def _terms_of(execution: Execution) -> Terms | None:
-    """None where rates are all there is."""
+def _build_terms(execution: Execution) -> OrderTerms | None:
+    """Build the terms of orders; None where there are rates alone."""
     fees = (execution.minimum_fee, execution.fee_per_order, execution.fee_per_share)
     if not any(fees) and execution.lot_size is None and execution.tick_size is None:
         return None
-    return Terms(*fees, *_ratio(execution.lot_size), *_ratio(execution.tick_size))
+    return OrderTerms(*fees, *_split_decimal(execution.lot_size), *_split_decimal(execution.tick_size))
 
 
-def _ratio(increment: float | None) -> tuple[float, float]:
-    """Numerator and denominator of the decimal that was written: 0.01 is 1 / 100. (0, 1) for none."""
+def _split_decimal(increment: float | None) -> tuple[float, float]:
+    """Return numerator and denominator of the decimal that was written: 0.01 is 1 / 100; (0, 1) for None."""
     exact = Fraction(repr(increment or 0.0))
     return float(exact.numerator), float(exact.denominator)

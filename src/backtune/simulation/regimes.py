@@ -1,4 +1,4 @@
-"""Market regimes, trend x volatility, and how a backtest did in each.
+"""Market regimes, trend x volatility, and the performance of a backtest in each.
 
 The regime of bar i is decided at the close of bar i - 1, so it is known before anything of bar i is. With N
 ``lookback_bars``, closes c up to c[i - 1], and log returns r of those closes:
@@ -41,21 +41,21 @@ _ROUNDING = 1e-12
 
 
 def default_lookback_bars(bars: Bars) -> int:
-    """As many bars as 30 days have by the bars' calendar, 10 at least."""
+    """Return the number of bars in 30 days by the bars' calendar, 10 at least."""
     return max(LEAST_LOOKBACK_BARS, round(LOOKBACK_DAYS * bars.bars_per_year / 365.25))
 
 
-def regimes(bars: Bars, lookback_bars: int | None = None) -> np.ndarray:
-    """The regime of every bar, from the bars before it.
+def classify_regimes(bars: Bars, lookback_bars: int | None = None) -> np.ndarray:
+    """Classify every bar by the bars before it.
 
     Args:
-        lookback_bars: N, 2 or more; :func:`default_lookback_bars` for None.
+        lookback_bars: Number N of bars, 2 or more; :func:`default_lookback_bars` for None.
 
     Returns:
         (n_bars,) int8 indices into :data:`REGIMES`.
 
     Raises:
-        SpecError: ``lookback_bars`` is below 2.
+        SpecError: The ``lookback_bars`` is below 2.
     """
     lookback = default_lookback_bars(bars) if lookback_bars is None else lookback_bars
     if lookback < 2:
@@ -68,22 +68,22 @@ def regimes(bars: Bars, lookback_bars: int | None = None) -> np.ndarray:
     # One shorter than the closes; running sums may leave a negative rounding error.
     squares = sma(np.square(np.diff(np.log(close))), lookback)[lookback - 1 :]
     volatility = np.sqrt(np.maximum(squares, 0.0))
-    high = volatility > _expanding_median(volatility, np.argsort(volatility)) * (1 + EQUAL)
+    high = volatility > _compute_expanding_median(volatility, np.argsort(volatility)) * (1 + EQUAL)
     found[2 * lookback :] = 1 + 2 * bear[2 * lookback - 1 :] + high[lookback - 1 :]
     return found
 
 
-def performance_by_regime(
+def measure_performance_by_regime(
     equity: np.ndarray, bars: Bars, initial_cash: float, lookback_bars: int | None = None
 ) -> pl.DataFrame:
-    """How a backtest did in each regime.
+    """Measure the performance of a backtest in each regime.
 
     Args:
         equity: (m,) equity at the closes of the last m of ``bars``, finite and not negative, 0 once ruined. Bars
             before them serve as warm-up.
-        bars: m or more.
-        initial_cash: equity before the first of the m bars.
-        lookback_bars: as in :func:`regimes`.
+        bars: Bars, m or more.
+        initial_cash: Equity before the first of the m bars.
+        lookback_bars: Number of bars, as in :func:`classify_regimes`.
 
     Returns:
         A row for each of :data:`REGIMES`, in that order. A bar's return r goes to the bar's regime; it is 0 after ruin.
@@ -101,28 +101,35 @@ def performance_by_regime(
         Drawdowns and their ratios are left out: a regime's bars are not one stretch of time.
 
     Raises:
-        BarsError: the equity does not fit the bars, or is not finite.
-        SpecError: ``lookback_bars`` is below 2.
+        BarsError: The equity does not fit the bars, or is not finite.
+        SpecError: The ``lookback_bars`` is below 2.
     """
-    returns = _returns(np.asarray(equity, dtype=np.float64), initial_cash, len(bars))
-    found = regimes(bars, lookback_bars)[len(bars) - len(returns) :]
+    returns = _compute_returns(np.asarray(equity, dtype=np.float64), initial_cash, len(bars))
+    found = classify_regimes(bars, lookback_bars)[len(bars) - len(returns) :]
     rows = [
-        {"regime": name, **_performance(returns[found == code], len(returns), bars.bars_per_year)}
+        {"regime": name, **_measure_performance(returns[found == code], len(returns), bars.bars_per_year)}
         for code, name in enumerate(REGIMES)
     ]
     return pl.DataFrame(
         rows,
         schema={
-            "regime": pl.String, "n_bars": pl.Int64, "share": pl.Float64, "mean_return": pl.Float64,
-            "total_return": pl.Float64, "volatility": pl.Float64, "sharpe_ratio": pl.Float64,
+            "regime": pl.String,
+            "n_bars": pl.Int64,
+            "share": pl.Float64,
+            "mean_return": pl.Float64,
+            "total_return": pl.Float64,
+            "volatility": pl.Float64,
+            "sharpe_ratio": pl.Float64,
         },
-    )  # fmt: skip
+    )
 
 
-def _returns(equity: np.ndarray, initial_cash: float, n_bars: int) -> np.ndarray:
+def _compute_returns(equity: np.ndarray, initial_cash: float, n_bars: int) -> np.ndarray:
     if equity.ndim != 1 or not 0 < len(equity) <= n_bars:
-        raise BarsError(f"has shape {equity.shape}, expected one value for each of {n_bars} bars or of the last ones",
-                        source="equity")  # fmt: skip
+        raise BarsError(
+            f"has shape {equity.shape}, expected one value for each of {n_bars} bars or of the last ones",
+            source="equity",
+        )
     if not (np.isfinite(equity) & (equity >= 0)).all():
         row = int(np.argmin(np.isfinite(equity) & (equity >= 0)))
         raise BarsError(f"{equity[row]} is not finite, or negative", source="equity", row=row)
@@ -131,7 +138,9 @@ def _returns(equity: np.ndarray, initial_cash: float, n_bars: int) -> np.ndarray
     return np.where(alive, equity / np.where(alive, before, 1.0) - 1.0, 0.0)
 
 
-def _performance(returns: np.ndarray, n_bars: int, bars_per_year: float) -> dict[str, float | int | None]:
+def _measure_performance(
+    returns: np.ndarray, n_bars: int, bars_per_year: float
+) -> dict[str, float | int | None]:
     n = len(returns)
     mean = float(returns.mean()) if n else None
     deviation = float(returns.std(ddof=1)) if n > 1 else None
@@ -148,14 +157,14 @@ def _performance(returns: np.ndarray, n_bars: int, bars_per_year: float) -> dict
 
 
 @njit(cache=True)
-def _expanding_median(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """(n,) the median of ``values[: i + 1]``, in linear time once sorted.
+def _compute_expanding_median(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return (n,) medians of ``values[: i + 1]``, in linear time once sorted.
 
     Backwards: all values stand in a list linked in rising order, and the last one in time leaves it step by step, which
     moves the median by one place at most.
 
     Args:
-        order: the argsort of ``values``.
+        order: Argsort of ``values``.
     """
     n = len(values)
     place = np.empty(n, np.int64)

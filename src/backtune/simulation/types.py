@@ -1,4 +1,4 @@
-"""What the compiled parts of the engine pass to each other."""
+"""The values that the compiled parts of a simulation pass to each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ N_TRADE_COLUMNS = 8
 
 
 class PriceColumns(NamedTuple):
-    """The columns of a window, (n,) each; open times in microseconds. ``funding`` is (0,) where there is none."""
+    """The columns of a window, (n,) each.
+
+    Attributes:
+        timestamp: Open times, in microseconds.
+        funding: Funding rates, (0,) where there are none.
+    """
 
     timestamp: np.ndarray
     open: np.ndarray
@@ -25,8 +30,12 @@ class PriceColumns(NamedTuple):
 
 
 class Closes(NamedTuple):
-    """What marking reads of a window: closes, the first row of each block and n, (N_BLOCKS + 1,), and the lowest and
-    highest close of each chunk, (n_chunks, 2).
+    """The closes of a window, as marking to market reads them.
+
+    Attributes:
+        close: (n,) closes.
+        block_edges: (N_BLOCKS + 1,) first row of each block, and n.
+        ranges: (n_chunks, 2) lowest and highest close of each chunk of bars.
     """
 
     close: np.ndarray
@@ -34,15 +43,20 @@ class Closes(NamedTuple):
     ranges: np.ndarray
 
 
-class Moves(NamedTuple):
-    """The bars, (k,) int64 increasing, at whose open the target becomes another one, (k,) float64."""
+class TargetChanges(NamedTuple):
+    """The changes of the target, which are all there is to order.
+
+    Attributes:
+        bars: (k,) int64 rows, increasing, of the bars at whose open the target becomes another one.
+        targets: (k,) float64 target from that open on.
+    """
 
     bars: np.ndarray
     targets: np.ndarray
 
 
-class Terms(NamedTuple):
-    """What an order is subject to beyond rates: fees in quote currency, whole lots, prices on ticks.
+class OrderTerms(NamedTuple):
+    """The terms of an order beside rates: fees in quote currency, whole lots, prices on ticks.
 
     A lot is ``lot_units / lots_per`` and a tick ``tick_units / ticks_per``: a decimal such as 0.01 is no double, but the
     quotient of two whole numbers is the double nearest to it. The units are 0 where any quantity or price will do.
@@ -58,8 +72,9 @@ class Terms(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """Fills and exits as fractions; a distance that is not used is 0. Without ``terms``, rates are all there is, and the
-    kernel is compiled without the rest.
+    """The costs of fills and the distances of exits, as fractions; a distance that is not used is 0.
+
+    Without ``terms``, the kernel is compiled for rates alone.
     """
 
     initial_cash: float
@@ -70,12 +85,15 @@ class Costs(NamedTuple):
     stop_loss: float
     take_profit: float
     trailing_stop: float
-    terms: Terms | None = None
+    terms: OrderTerms | None = None
 
 
-class Record(NamedTuple):
-    """Room for what a full backtest keeps: equity at every close, (n,) or (0,), and the closed trades,
-    (m, N_TRADE_COLUMNS); trades beyond m are counted but not kept.
+class OutputBuffers(NamedTuple):
+    """The arrays that a simulation fills for a backtest in full.
+
+    Attributes:
+        equity: (n,) equity at every close; (0,) where it is not kept.
+        trades: (m, N_TRADE_COLUMNS) closed trades; those beyond m are counted but not kept.
     """
 
     equity: np.ndarray
@@ -83,14 +101,20 @@ class Record(NamedTuple):
 
 
 class Holdings(NamedTuple):
-    """From which bar on, (k,), cash and quantity are what, until the next segment starts."""
+    """The stretches of constant cash and quantity between fills, in the order of time.
+
+    Attributes:
+        starts: (k,) first bar of each stretch, which lasts until the next one starts.
+        cash: (k,) cash held.
+        quantity: (k,) signed quantity held.
+    """
 
     starts: np.ndarray
     cash: np.ndarray
     quantity: np.ndarray
 
 
-class Trading(NamedTuple):
+class TradeSums(NamedTuple):
     """Sums over closed trades, and the position at the end; money in quote currency, times in microseconds."""
 
     n_trades: float
@@ -109,7 +133,7 @@ class Trading(NamedTuple):
     ruined_bar: int
 
 
-class Marks(NamedTuple):
+class EquitySums(NamedTuple):
     """Sums over the closes of a window; drawdowns and returns as fractions."""
 
     n_bars: float
@@ -125,8 +149,8 @@ class Marks(NamedTuple):
     ruined_bar: int
 
 
-class Tally(NamedTuple):
+class SimulationSums(NamedTuple):
     """The sums of one simulation from which every metric follows; ``ruined_bar`` is -1 where there was no ruin."""
 
-    marks: Marks
-    trading: Trading
+    equity: EquitySums
+    trades: TradeSums

@@ -10,7 +10,7 @@ import numpy as np
 
 from backtune.data.bars import Bars
 from backtune.errors import CatalogError
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.validation.folds import TimeWindow
 
 

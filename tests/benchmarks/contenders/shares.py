@@ -27,7 +27,7 @@ from backtune.search.study_loop.study import Study, run_study
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.search.suggesters.backend_suggester import BackendSuggester
 from backtune.search.suggesters.grid import GridSuggester
-from backtune.simulation import simulation
+from backtune.simulation import simulate
 
 KERNEL, SAMPLER = "kernel", "sampler"
 EVALUATION, LOG, BARS, STUDY = "evaluation, in Python", "trial log", "bars", "study loop"
@@ -65,7 +65,7 @@ def install(studies: Iterable[Study]) -> None:
     _clock.running = True
     _warm(studies)
     _wrap_compiled()
-    simulation._metrics = _timed(simulation._metrics, KERNEL)
+    simulate._compute_metrics = _timed(simulate._compute_metrics, KERNEL)
     for suggester in (BackendSuggester, GridSuggester):
         _wrap(suggester, ("ask", "tell"), SAMPLER)
     _wrap(TrialLog, ("read", "append", "merge"), LOG)

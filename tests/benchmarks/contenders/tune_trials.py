@@ -12,7 +12,7 @@ from typing import Any
 from backtune.results.trial import Trial
 from backtune.search.executors.ray_tune import RayConnection, RayTarget, connect_to_ray
 from backtune.search.study_loop.study import Study
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.validation.windows import search_window
 from contenders.optuna_alone import distributions
 from contenders.processes import cpu_seconds, cpu_since

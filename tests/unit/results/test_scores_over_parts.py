@@ -13,8 +13,8 @@ from backtune.errors import CatalogError
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.trial import Trial
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
-from backtune.simulation.simulation import result_of
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.simulate import simulate_positions
 from backtune.space import Params
 from backtune.spec import Execution, Objective
 from backtune.strategy.base import BaseStrategy
@@ -57,7 +57,7 @@ def metric_of_parts(metric: str, rows: list[tuple[int, int]] = ROWS) -> list[flo
     found = []
     for start, end in rows:
         window = BarWindow.of(BARS[:end], start)
-        found.append(result_of(positions[:end], window, COSTS).metrics[metric])
+        found.append(simulate_positions(positions[:end], window, COSTS).metrics[metric])
     return found
 
 

@@ -11,9 +11,9 @@ from oracles import FREE, assert_metrics, make_bars, metrics_of_path
 
 from backtune.data.bars import Bars
 from backtune.simulation.backtest import backtest_positions
+from backtune.simulation.bar_window import BarWindow
 from backtune.simulation.metrics import METRICS
-from backtune.simulation.simulation import result_of
-from backtune.simulation.window import BarWindow
+from backtune.simulation.simulate import simulate_positions
 
 YEAR = 31_557_600_000_000
 
@@ -90,7 +90,7 @@ def followed(levels: Any, per_year: int) -> dict[str, float | None]:
     prices = 100 * np.array([1.0, 1.0, *levels])
     times = np.arange(len(levels) + 1) * seconds * 1_000_000
     bars = make_bars(prices[:-1], prices[1:], times, timeframe=f"{seconds}s", bars_per_year=per_year)
-    return result_of(np.ones(len(bars)), BarWindow.of(bars, 1), FREE).metrics
+    return simulate_positions(np.ones(len(bars)), BarWindow.of(bars, 1), FREE).metrics
 
 
 # The portfolio of Bacon, "Practical Portfolio Performance Measurement and Attribution", 2nd ed. (2008), p. 65: 24
@@ -218,7 +218,7 @@ def test_what_is_undefined_is_none(closes: list[float], targets: list[float], un
 def test_equal_returns_have_no_sharpe_ratio() -> None:
     # Bought at the first open of the window, 0.1 on every bar, up to rounding.
     bars = make_bars([100 * 1.1**i for i in range(31)], [100 * 1.1 ** (i + 1) for i in range(31)])
-    ours = result_of(np.ones(31), BarWindow.of(bars, 1), FREE).metrics
+    ours = simulate_positions(np.ones(31), BarWindow.of(bars, 1), FREE).metrics
     assert ours["total_return"] == pytest.approx(1.1**30 - 1)
     assert ours["sharpe_ratio"] is None
     assert ours["volatility"] == 0

@@ -12,7 +12,12 @@ from oracles import make_bars
 from polars.testing import assert_frame_equal
 
 from backtune.errors import BarsError, SpecError
-from backtune.simulation.regimes import REGIMES, default_lookback_bars, performance_by_regime, regimes
+from backtune.simulation.regimes import (
+    REGIMES,
+    classify_regimes,
+    default_lookback_bars,
+    measure_performance_by_regime,
+)
 
 UNKNOWN, BULL_LOW, BULL_HIGH, BEAR_LOW, BEAR_HIGH = range(5)
 
@@ -40,8 +45,8 @@ def of_closes(*closes: float) -> Any:
 
 def test_regimes_of_the_table() -> None:
     bars = of_closes(*(close for close, _ in TABLE))
-    assert regimes(bars, 2).tolist() == [regime for _, regime in TABLE]
-    assert regimes(bars, 2).dtype == np.int8
+    assert classify_regimes(bars, 2).tolist() == [regime for _, regime in TABLE]
+    assert classify_regimes(bars, 2).dtype == np.int8
 
 
 def test_names_go_with_the_numbers() -> None:
@@ -56,12 +61,12 @@ def test_names_go_with_the_numbers() -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 2, 4])
 def test_short_data_is_unknown(n: int) -> None:
-    assert regimes(of_closes(*range(1, n + 1)), 2).tolist() == [UNKNOWN] * n
+    assert classify_regimes(of_closes(*range(1, n + 1)), 2).tolist() == [UNKNOWN] * n
 
 
 @pytest.mark.parametrize("price", [1e-9, 0.1, 7.3, 1e9])
 def test_a_constant_price_is_a_calm_bull_market(price: float) -> None:
-    found = regimes(of_closes(*[price] * 50), 7)
+    found = classify_regimes(of_closes(*[price] * 50), 7)
     assert found.tolist() == [UNKNOWN] * 14 + [BULL_LOW] * 36
 
 
@@ -77,7 +82,7 @@ def test_the_default_lookback_is_thirty_days(bars_per_year: float, expected: int
 def test_performance_of_each_regime() -> None:
     bars = of_closes(*(close for close, _ in TABLE))
     # Returns of the last five bars: 0.1, -0.5, 0, 1, 0.25.
-    frame = performance_by_regime(np.array([110.0, 55.0, 55.0, 110.0, 137.5]), bars, 100.0, 2)
+    frame = measure_performance_by_regime(np.array([110.0, 55.0, 55.0, 110.0, 137.5]), bars, 100.0, 2)
     deviation = 0.1 / math.sqrt(2)
     year = math.sqrt(365.25)
     expected = {
@@ -94,13 +99,13 @@ def test_performance_of_each_regime() -> None:
 
 def test_equal_returns_have_no_sharpe_ratio() -> None:
     bars = of_closes(*[5.0] * 10)
-    row = performance_by_regime(100 * 1.01 ** np.arange(1, 11), bars, 100.0, 2).row(1, named=True)
+    row = measure_performance_by_regime(100 * 1.01 ** np.arange(1, 11), bars, 100.0, 2).row(1, named=True)
     assert (row["n_bars"], row["volatility"], row["sharpe_ratio"]) == (6, 0.0, None)
     assert row["mean_return"] == pytest.approx(0.01)
 
 
 def test_ruin_loses_everything_once() -> None:
-    frame = performance_by_regime(np.array([50.0, 0.0, 0.0, 0.0]), of_closes(1, 1, 1, 1), 100.0, 2)
+    frame = measure_performance_by_regime(np.array([50.0, 0.0, 0.0, 0.0]), of_closes(1, 1, 1, 1), 100.0, 2)
     assert frame.row(0, named=True)["total_return"] == -1.0
     assert frame.row(0, named=True)["mean_return"] == pytest.approx((-0.5 - 1) / 4)
 
@@ -117,9 +122,9 @@ def test_ruin_loses_everything_once() -> None:
 )
 def test_equity_that_cannot_be(equity: Any, problem: str) -> None:
     with pytest.raises(BarsError, match=problem):
-        performance_by_regime(np.array(equity), of_closes(1, 2, 3), 1.0, 2)
+        measure_performance_by_regime(np.array(equity), of_closes(1, 2, 3), 1.0, 2)
 
 
 def test_a_lookback_needs_two_bars() -> None:
     with pytest.raises(SpecError, match="lookback_bars: 1 must be 2 or more"):
-        regimes(of_closes(1, 2, 3), 1)
+        classify_regimes(of_closes(1, 2, 3), 1)

@@ -15,7 +15,7 @@ from oracles import make_bars
 
 from backtune.data.bars import Bars
 from backtune.simulation.backtest import backtest, backtest_positions
-from backtune.simulation.simulation import Result
+from backtune.simulation.simulate import Result
 
 N_BARS = 3_000
 STOPS = {"stop_loss": 0.04, "take_profit": 0.07, "trailing_stop": 0.05, "maker_fee_bps": 1}

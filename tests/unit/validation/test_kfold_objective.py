@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracles import EXAMPLES, FREE, make_bars
 
+from backtune.simulation.bar_window import BarWindow
 from backtune.simulation.metrics import METRICS
-from backtune.simulation.simulation import score_positions
-from backtune.simulation.window import BarWindow
+from backtune.simulation.simulate import score_positions
 from backtune.spec import Objective
 from backtune.validation.kfold_objective import combine_part_values, compute_part_value
 

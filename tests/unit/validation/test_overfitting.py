@@ -14,7 +14,7 @@ from oracles import FREE, make_bars
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.simulation.backtest import backtest
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.space import Params
 from backtune.spec import Objective
 from backtune.strategy.registry import strategy_ref

@@ -1,7 +1,7 @@
 """The tests of a walk-forward as one backtest: each fold's winner traded in its own test window, one after the other.
 
 Where a fold has no winner, nothing is traded in its window. A position that is open at the end of a window is handed over as
-:func:`~backtune.simulation.simulation.chained` says.
+:func:`~backtune.simulation.simulate.simulate_in_sequence` says.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from backtune.results.leaderboard.row import Row
 from backtune.results.stored_sweep import StoredSweep
 from backtune.results.study_context import StudyContext, StudyContextLoader, check_same_metrics
 from backtune.results.trial import Metrics
-from backtune.simulation.simulation import Result
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.simulate import Result
 from backtune.space import Params
 from backtune.storage.files import read_json, write_json
 from backtune.storage.location import Location
@@ -82,7 +82,7 @@ class WalkForwardBacktest:
         opens: (n,) microseconds since the epoch, UTC, at which the bars open.
         close: (n,) prices at the closes.
         equity: (n,) at the closes.
-        trades: the closed trades, see :class:`~backtune.simulation.simulation.Result`.
+        trades: the closed trades, see :class:`~backtune.simulation.simulate.Result`.
         pieces: the folds, in order; windows without a bar are left out.
         score: what it comes to.
     """

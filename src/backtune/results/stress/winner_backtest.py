@@ -15,7 +15,7 @@ from backtune.results.leaderboard.row import Row
 from backtune.results.leaderboard.walk_forward_oos import find_test_windows
 from backtune.results.study_context import StudyContext, check_same_metrics
 from backtune.results.trial import Metrics
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.space import Params
 from backtune.spec import Execution
 

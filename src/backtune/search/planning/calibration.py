@@ -19,7 +19,7 @@ from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.search.suggesters.feedback import Feedback
 from backtune.search.suggesters.samplers import describe_backend, make_suggester
 from backtune.search.suggesters.suggester import Suggester
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.space import Params
 from backtune.spec import Objective
 from backtune.spec.timeframe import Timeframe

@@ -26,7 +26,7 @@ from backtune.search.study_loop.trial_feedback import make_feedback
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.search.study_loop.winners import evaluate_winners
 from backtune.search.suggesters.samplers import make_suggester
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.space import Params, Space
 from backtune.spec import Execution, Search
 from backtune.storage.files import remove_leftovers

@@ -10,7 +10,7 @@ from backtune.results.candidate_scorer import CandidateScorer, WindowScores
 from backtune.results.trial import Trial
 from backtune.search.study_loop.evaluator import Evaluator, NumberedCandidate
 from backtune.search.study_loop.feasibility import describe_infeasibility
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.space import Params
 from backtune.spec import Constraint, Objective
 from backtune.validation.kfold_objective import combine_part_values

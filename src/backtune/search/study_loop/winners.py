@@ -10,8 +10,8 @@ import numpy as np
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.log.summary import Winner
 from backtune.results.trial import Trial
-from backtune.simulation.simulation import Score
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.simulate import Score
 from backtune.space import Params
 from backtune.validation.bootstrap import bootstrap_sharpe_interval
 from backtune.validation.deflated_sharpe import ReturnShape

@@ -23,8 +23,8 @@ from backtune.results.stress.conditions import (
 )
 from backtune.results.stress.winner_backtest import WinnerBacktest
 from backtune.simulation.backtest import backtest_positions
+from backtune.simulation.bar_window import BarWindow
 from backtune.simulation.metrics import METRICS
-from backtune.simulation.window import BarWindow
 from backtune.space import Int, Space
 from backtune.spec import Execution, Objective
 from backtune.strategy.base import BaseStrategy

@@ -7,7 +7,7 @@ from oracles import make_bars
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.search.study_loop.trial_feedback import make_feedback
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
 from backtune.space import Int, Space
 from backtune.spec import Constraint, Execution, Objective
 from backtune.strategy.base import BaseStrategy

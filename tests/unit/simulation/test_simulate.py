@@ -14,11 +14,11 @@ from oracles import FREE, make_bars
 
 from backtune.errors import StrategyError
 from backtune.results.candidate_scorer import CandidateScorer
-from backtune.simulation.costs import costs_of
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.costs import build_costs
 from backtune.simulation.metrics import METRICS
-from backtune.simulation.simulation import chained, result_of
-from backtune.simulation.types import Costs, Moves
-from backtune.simulation.window import BarWindow
+from backtune.simulation.simulate import simulate_in_sequence, simulate_positions
+from backtune.simulation.types import Costs, TargetChanges
 from backtune.spec import Execution
 from backtune.strategy.registry import strategy_ref
 
@@ -32,12 +32,14 @@ def walk(seed: int, n: int, spread: float = 0.02) -> Any:
     return make_bars(open_, close)
 
 
-def piece(bars: Any, start: int, end: int, targets: Any, rules: Execution) -> tuple[Moves, BarWindow, Costs]:
+def piece(
+    bars: Any, start: int, end: int, targets: Any, rules: Execution
+) -> tuple[TargetChanges, BarWindow, Costs]:
     window = BarWindow.of(bars[:end], start)
     return (
-        window.moves(np.asarray(targets, dtype=np.float64)[:end], allow_short=True),
+        window.find_target_changes(np.asarray(targets, dtype=np.float64)[:end], allow_short=True),
         window,
-        costs_of(rules),
+        build_costs(rules),
     )
 
 
@@ -73,16 +75,18 @@ def test_cuts_without_a_position_change_nothing(
     for end in ends:
         # Flat at the last close before a cut, and nothing to be filled at the next open.
         targets[max(0, end - 2) : end] = 0.0
-    whole = result_of(targets, BarWindow.of(bars, warm_up), rules)
+    whole = simulate_positions(targets, BarWindow.of(bars, warm_up), rules)
     pieces = [piece(bars, a, b, targets, rules) for a, b in pairwise(ends)]
-    assert_same(chained(pieces), whole)
+    assert_same(simulate_in_sequence(pieces), whole)
 
 
 def test_a_position_is_handed_over_at_the_close() -> None:
     bars = make_bars([100, 100, 110, 130, 120], [100, 110, 120, 130, 150])
     rules = FREE.model_copy(update={"initial_cash": 1000.0})
     # Ten units from bar 1 on. At the close of bar 2 they are worth 1200; the next piece buys at 130, not at 120.
-    result = chained([piece(bars, 0, 3, [1, 1, 1], rules), piece(bars, 3, 5, [1, 1, 1, 1, 1], rules)])
+    result = simulate_in_sequence(
+        [piece(bars, 0, 3, [1, 1, 1], rules), piece(bars, 3, 5, [1, 1, 1, 1, 1], rules)]
+    )
     assert result.equity.tolist() == pytest.approx([1000, 1100, 1200, 1200, 1200 / 130 * 150])
     assert result.metrics["total_trades"] == 0
     assert result.metrics["exposure"] == pytest.approx(4 / 5)
@@ -93,7 +97,7 @@ def test_a_position_is_handed_over_at_the_close() -> None:
 def test_ruin_ends_the_chain() -> None:
     bars = make_bars([100, 100, 250, 250, 100, 100], [100, 100, 250, 250, 100, 200])
     pieces = [piece(bars, 0, 3, [-1, -1, -1], FREE), piece(bars, 3, 6, [0, 0, 0, 1, 1, 1], FREE)]
-    result = chained(pieces)
+    result = simulate_in_sequence(pieces)
     assert result.ruined
     assert result.equity.tolist() == pytest.approx([10_000, 10_000, 0, 0, 0, 0])
     assert result.metrics["total_return"] == -1.0
@@ -104,8 +108,8 @@ def test_one_piece_is_its_simulation() -> None:
     bars = walk(3, 300)
     targets = np.random.default_rng(1).choice([-1.0, 0.5, 1.0], 300)
     one, same = (
-        chained([piece(bars, 20, 300, targets, COSTS)]),
-        result_of(targets, BarWindow.of(bars, 20), COSTS),
+        simulate_in_sequence([piece(bars, 20, 300, targets, COSTS)]),
+        simulate_positions(targets, BarWindow.of(bars, 20), COSTS),
     )
     assert one.metrics == same.metrics
     assert one.trades.equals(same.trades)
@@ -115,8 +119,8 @@ def test_one_piece_is_its_simulation() -> None:
 @pytest.mark.parametrize("cuts", [[], [(0, 50), (51, 100)], [(50, 100), (0, 50)], [(0, 60), (50, 100)]])
 def test_windows_that_are_not_side_by_side_are_refused(cuts: list[tuple[int, int]]) -> None:
     bars = walk(1, 100)
-    with pytest.raises(ValueError, match="not side by side"):
-        chained([piece(bars, a, b, np.zeros(100), FREE) for a, b in cuts])
+    with pytest.raises(ValueError, match="do not follow each other"):
+        simulate_in_sequence([piece(bars, a, b, np.zeros(100), FREE) for a, b in cuts])
 
 
 def test_winners_of_folds() -> None:

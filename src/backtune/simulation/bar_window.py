@@ -10,9 +10,9 @@ import numpy as np
 from backtune.data.bars import Bars
 from backtune.errors import BarsError
 from backtune.simulation.accelerated.shared_columns import SharedColumns
-from backtune.simulation.marks import chunk_ranges
-from backtune.simulation.moves import moves_of, moves_of_sides
-from backtune.simulation.types import N_BLOCKS, Closes, Moves, PriceColumns
+from backtune.simulation.mark_to_market import chunk_ranges
+from backtune.simulation.target_changes import find_side_changes, find_target_changes
+from backtune.simulation.types import N_BLOCKS, Closes, PriceColumns, TargetChanges
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class BarWindow:
     """Bars to trade on, with what every simulation on them shares.
 
     Attributes:
-        bars: the bars that positions are computed on: those of the window and the ones before it.
-        start: row of the first bar that is traded and scored.
+        bars: Bars that positions are computed on: those of the window and the ones before it.
+        start: Row of the first bar that is traded and scored.
         block_edges: (17,) rows, relative to ``start``, that cut the window in 16 equal blocks of time.
-        elapsed_seconds: from the first open to the last close of the window.
-        parts: windows inside this one, on a beginning of the same bars, that a search scores by themselves besides.
+        elapsed_seconds: Time from the first open to the last close of the window.
+        parts: Windows inside this one that a search scores besides; the bars of each are a beginning of ``bars``.
     """
 
     bars: Bars
@@ -35,10 +35,10 @@ class BarWindow:
 
     @classmethod
     def of(cls, bars: Bars, start: int = 0) -> BarWindow:
-        """The window from row ``start`` to the end of ``bars``.
+        """Return the window from row ``start`` to the end of ``bars``.
 
         Raises:
-            BarsError: there is no bar in it.
+            BarsError: The window has no bar.
         """
         if start >= len(bars):
             raise BarsError("there is no bar to trade on", source=bars.asset or "bars")
@@ -50,28 +50,28 @@ class BarWindow:
 
     @cached_property
     def prices(self) -> PriceColumns:
-        """The columns of the window as the kernel takes them."""
+        """Return the columns of the window as the kernel takes them."""
         bars = self.bars[self.start :]
         funding = bars.funding if bars.funding is not None else np.empty(0)
         return PriceColumns(bars.timestamp, bars.open, bars.high, bars.low, bars.close, funding)
 
     @cached_property
     def closes(self) -> Closes:
-        """What marking reads, with what it needs to know of every chunk of bars."""
+        """Return the closes of the window as marking to market reads them."""
         close = self.prices.close
         return Closes(close, self.block_edges, chunk_ranges(close, self.block_edges))
 
-    def moves(self, positions: np.ndarray, *, allow_short: bool) -> Moves:
-        """Where checked targets for all of ``bars`` change; the one before the window is filled at its first open."""
+    def find_target_changes(self, positions: np.ndarray, *, allow_short: bool) -> TargetChanges:
+        """Find the changes of checked targets for all of ``bars``; the one before the window is filled at its first open."""
         first_target = float(positions[self.start - 1]) if self.start > 0 else 0.0
-        return moves_of(positions[self.start :], first_target, -1.0 if allow_short else 0.0)
+        return find_target_changes(positions[self.start :], first_target, -1.0 if allow_short else 0.0)
 
-    def moves_of_sides(self, sides: np.ndarray, *, allow_short: bool) -> Moves:
-        """:meth:`moves` for (n_bars,) int8 targets of -1, 0 and 1."""
+    def find_side_changes(self, sides: np.ndarray, *, allow_short: bool) -> TargetChanges:
+        """Find the changes of (n_bars,) int8 targets of -1, 0 and 1, as :meth:`find_target_changes` does."""
         first_side = int(sides[self.start - 1]) if self.start > 0 else 0
         # Copied where it may begin at an odd address.
         own = sides[self.start :].copy() if self.start > 0 else sides
-        return moves_of_sides(own, first_side, -1 if allow_short else 0)
+        return find_side_changes(own, first_side, -1 if allow_short else 0)
 
     @cached_property
     def shared_columns(self) -> SharedColumns:

@@ -25,9 +25,9 @@ from oracles import (
 
 from backtune.data.bars import Bars
 from backtune.simulation.backtest import backtest_positions
+from backtune.simulation.bar_window import BarWindow
 from backtune.simulation.metrics import METRICS
-from backtune.simulation.simulation import Result, result_of, score_positions
-from backtune.simulation.window import BarWindow
+from backtune.simulation.simulate import Result, score_positions, simulate_positions
 from backtune.spec import Execution
 
 examples = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
@@ -162,7 +162,7 @@ def cases(draw: st.DrawFn) -> Case:
 def run(case: Case) -> tuple[Result, Replay, Bars]:
     window = BarWindow.of(case.bars, case.start)
     return (
-        result_of(case.targets, window, case.execution),
+        simulate_positions(case.targets, window, case.execution),
         replay(case.bars, case.targets, case.execution, case.start),
         case.bars[case.start :],
     )
@@ -229,7 +229,7 @@ def test_metrics_are_those_of_the_event_loop(case: Case) -> None:
 @given(cases())
 def test_a_score_is_the_result_without_its_records(case: Case) -> None:
     window = BarWindow.of(case.bars, case.start)
-    result = result_of(case.targets, window, case.execution)
+    result = simulate_positions(case.targets, window, case.execution)
     score = score_positions(case.targets, window, case.execution)
     assert score.metrics == result.metrics
     assert score.ruined == result.ruined
@@ -241,7 +241,7 @@ def test_a_score_is_the_result_without_its_records(case: Case) -> None:
 @given(cases())
 def test_block_moments_are_those_of_the_returns(case: Case) -> None:
     window = BarWindow.of(case.bars, case.start)
-    result = result_of(case.targets, window, case.execution)
+    result = simulate_positions(case.targets, window, case.execution)
     blocks = score_positions(case.targets, window, case.execution).blocks
     bars, cash = case.bars[case.start :], case.execution.initial_cash
     np.testing.assert_allclose(blocks, block_moments(result.equity, bars, cash), rtol=1e-9, atol=1e-12)
@@ -265,8 +265,8 @@ def test_the_last_target_is_never_filled(case: Case) -> None:
     other[-1] = -other[-1] or 1.0
     window = BarWindow.of(case.bars, case.start)
     assert (
-        result_of(case.targets, window, case.execution).metrics
-        == result_of(other, window, case.execution).metrics
+        simulate_positions(case.targets, window, case.execution).metrics
+        == simulate_positions(other, window, case.execution).metrics
     )
 
 
@@ -326,7 +326,7 @@ def test_a_funding_of_zero_changes_nothing(case: Case) -> None:
     unfunded, zero = (replace(case.bars, funding=rate) for rate in (None, np.zeros(len(case.bars))))
     assert_same(
         *(
-            result_of(case.targets, BarWindow.of(bars, case.start), case.execution)
+            simulate_positions(case.targets, BarWindow.of(bars, case.start), case.execution)
             for bars in (unfunded, zero)
         )
     )
@@ -339,7 +339,7 @@ def test_the_unit_of_price_changes_no_equity(case: Case, factor: float) -> None:
     case = replace(case, execution=case.execution.model_copy(update=NO_TERMS))
     prices = {name: getattr(case.bars, name) * factor for name in ("open", "high", "low", "close")}
     ours, theirs = (
-        result_of(case.targets, BarWindow.of(bars, case.start), case.execution)
+        simulate_positions(case.targets, BarWindow.of(bars, case.start), case.execution)
         for bars in (case.bars, replace(case.bars, **prices))
     )
     assert theirs.equity.tolist() == ours.equity.tolist()
@@ -386,7 +386,7 @@ def test_the_nearer_is_no_later(
 @given(bars_of(), executions(), st.integers(0, 59))
 def test_flat_targets_leave_the_cash_alone(bars: Bars, execution: Execution, start: int) -> None:
     start = min(start, len(bars) - 1)
-    result = result_of(np.zeros(len(bars)), BarWindow.of(bars, start), execution)
+    result = simulate_positions(np.zeros(len(bars)), BarWindow.of(bars, start), execution)
     assert (result.equity == execution.initial_cash).all()
     zero = {"total_return", "annual_return", "max_drawdown", "ulcer_index", "total_trades", "trades_per_month",
             "exposure", "turnover"} | ({"volatility"} if len(bars) - start > 1 else set())  # fmt: skip
@@ -399,7 +399,9 @@ def test_more_cash_scales_money_and_leaves_fractions(case: Case, factor: float) 
     case = replace(case, execution=case.execution.model_copy(update=NO_TERMS))
     window = BarWindow.of(case.bars, case.start)
     rich = case.execution.model_copy(update={"initial_cash": case.execution.initial_cash * factor})
-    ours, theirs = (result_of(case.targets, window, execution) for execution in (case.execution, rich))
+    ours, theirs = (
+        simulate_positions(case.targets, window, execution) for execution in (case.execution, rich)
+    )
     scale = {"rtol": 1e-9, "atol": 1e-9 * rich.initial_cash}
     np.testing.assert_allclose(theirs.equity, ours.equity * factor, **scale)
     np.testing.assert_allclose(theirs.trades["pnl"], ours.trades["pnl"] * factor, **scale)

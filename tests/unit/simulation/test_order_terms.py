@@ -12,9 +12,9 @@ from oracles import make_bars
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.simulation.backtest import backtest, backtest_positions
-from backtune.simulation.costs import costs_of
-from backtune.simulation.types import Terms
-from backtune.simulation.window import BarWindow
+from backtune.simulation.bar_window import BarWindow
+from backtune.simulation.costs import build_costs
+from backtune.simulation.types import OrderTerms
 from backtune.spec import Execution, Objective
 from backtune.strategy.registry import StrategyFactory, strategy_ref
 
@@ -284,13 +284,15 @@ def test_a_search_its_winner_and_a_backtest_have_the_same_numbers(strategy: str)
     [
         ({}, None),
         ({"lot_size": 0, "tick_size": 0.0, "minimum_fee": 0}, None),
-        ({"fee_per_order": 2}, Terms(0, 2, 0, 0, 1, 0, 1)),
-        ({"lot_size": 0.1}, Terms(0, 0, 0, 1, 10, 0, 1)),
-        ({"lot_size": 100, "tick_size": 0.01}, Terms(0, 0, 0, 100, 1, 1, 100)),
-        ({"tick_size": 0.0003}, Terms(0, 0, 0, 0, 1, 3, 10_000)),
-        ({"tick_size": 1e-18, "lot_size": 1e-5}, Terms(0, 0, 0, 1, 1e5, 1, 1e18)),
-        ({"minimum_fee": 1, "fee_per_share": 0.005}, Terms(1, 0, 0.005, 0, 1, 0, 1)),
+        ({"fee_per_order": 2}, OrderTerms(0, 2, 0, 0, 1, 0, 1)),
+        ({"lot_size": 0.1}, OrderTerms(0, 0, 0, 1, 10, 0, 1)),
+        ({"lot_size": 100, "tick_size": 0.01}, OrderTerms(0, 0, 0, 100, 1, 1, 100)),
+        ({"tick_size": 0.0003}, OrderTerms(0, 0, 0, 0, 1, 3, 10_000)),
+        ({"tick_size": 1e-18, "lot_size": 1e-5}, OrderTerms(0, 0, 0, 1, 1e5, 1, 1e18)),
+        ({"minimum_fee": 1, "fee_per_share": 0.005}, OrderTerms(1, 0, 0.005, 0, 1, 0, 1)),
     ],
 )  # fmt: skip
-def test_terms_are_the_decimals_that_were_written(rules: dict[str, float], expected: Terms | None) -> None:
-    assert costs_of(Execution(**rules)).terms == expected
+def test_terms_are_the_decimals_that_were_written(
+    rules: dict[str, float], expected: OrderTerms | None
+) -> None:
+    assert build_costs(Execution(**rules)).terms == expected

@@ -11,9 +11,9 @@ from oracles import DAY, FREE, backtrader_bars, make_bars
 
 from backtune.errors import BarsError, SpecError, StrategyError
 from backtune.simulation.backtest import backtest, backtest_positions
+from backtune.simulation.bar_window import BarWindow
 from backtune.simulation.metrics import METRICS
-from backtune.simulation.simulation import result_of, score_positions
-from backtune.simulation.window import BarWindow
+from backtune.simulation.simulate import score_positions, simulate_positions
 from backtune.spec import Execution
 from backtune.strategy.indicators import sma
 
@@ -240,7 +240,7 @@ def test_trading_a_constant_price_for_nothing_has_no_ratios(price: float) -> Non
 
 def test_a_window_fills_the_target_before_it_at_its_first_open() -> None:
     bars = make_bars([1, 1, 100, 200], [1, 1, 150, 250])
-    result = result_of(
+    result = simulate_positions(
         np.array([0.0, 1, 1, 1]),
         BarWindow.of(bars, 2),
         Execution(initial_cash=1000, fee_bps=0, slippage_bps=0),

@@ -14,8 +14,8 @@ from oracles import EXAMPLES, make_bars, replay
 
 from backtune.data.bars import Bars
 from backtune.simulation.backtest import backtest_positions
-from backtune.simulation.costs import costs_of
-from backtune.simulation.simulation import Result
+from backtune.simulation.costs import build_costs
+from backtune.simulation.simulate import Result
 from backtune.spec import Execution
 
 # An example here is a whole simulation beside its event loop, so a fifth of the usual number.
@@ -197,7 +197,7 @@ def test_terms_that_come_to_nothing_change_nothing(
     bars: Bars, targets: np.ndarray, execution: dict[str, Any]
 ) -> None:
     nothing = execution | {"minimum_fee": 1e-300}
-    assert costs_of(Execution(**nothing)).terms is not None
+    assert build_costs(Execution(**nothing)).terms is not None
     ours, theirs = run(bars, targets, nothing), run(bars, targets, execution)
     np.testing.assert_allclose(ours.equity, theirs.equity, rtol=1e-11)
     numbers = ["quantity", "entry_price", "exit_price"]

@@ -1,8 +1,8 @@
-"""Marking segments at every close: returns, drawdowns and their sums. Compiled.
+"""Compiled marking to market at every close: returns, drawdowns and their sums.
 
 Every bar passes through here, so the loops are written for the vector units: sums are kept in a fixed number of lanes
 (bar i of a chunk adds to lane i mod ``_LANES``), which a processor of any width can fill several at a time and which
-gives the same digits on all of them; letting the compiler reorder sums would not. Equity lives in one small chunk.
+gives the same digits on all of them; sums that the compiler may reorder would not. Equity is kept for one small chunk.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from backtune.simulation.types import N_BLOCKS, Closes, Holdings, Marks
+from backtune.simulation.types import N_BLOCKS, Closes, EquitySums, Holdings
 
 _LANES = 32
 # Bars that are filled, or whose returns are added, at once.
@@ -25,7 +25,7 @@ _PEAK, _DEEPEST, _EPISODE, _EPISODES = range(4)
 
 @njit(cache=True)
 def chunk_ranges(close: np.ndarray, block_edges: np.ndarray) -> np.ndarray:
-    """(n_chunks, 2) lowest and highest close of each chunk of a window, in the order in which they are marked."""
+    """Return (n_chunks, 2) lowest and highest close of each chunk of a window, in the order in which they are marked."""
     ranges = np.empty((len(close) // _CHUNK + N_BLOCKS + 1, 2))
     chunk = 0
     for block in range(N_BLOCKS):
@@ -37,17 +37,17 @@ def chunk_ranges(close: np.ndarray, block_edges: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, error_model="numpy")
-def mark(
+def mark_to_market(
     prices: Closes,
-    segments: Holdings,
+    holdings: Holdings,
     initial_cash: float,
     end: int,
     equity_out: np.ndarray,
-) -> tuple[Marks, np.ndarray]:
-    """Mark a window at its closes; from bar ``end`` on, equity is zero.
+) -> tuple[EquitySums, np.ndarray]:
+    """Mark holdings at the closes of a window; from bar ``end`` on, equity is zero.
 
     Args:
-        equity_out: (n,) to be filled with equity at every close, or (0,).
+        equity_out: (n,) array to be filled with equity at every close, or (0,).
 
     Returns:
         The sums, with ``ruined_bar`` the first bar before ``end`` that closes at zero or below (then the sums are
@@ -62,19 +62,22 @@ def mark(
     drawdown = np.zeros(4)
     drawdown[_PEAK] = initial_cash
     sum_squared_loss = sum_equity = 0.0
-    exposed = segment = chunk = 0
+    n_exposed = stretch = chunk = 0
     for block in range(N_BLOCKS):
         lanes[:4] = 0.0
         for first in range(block_edges[block], block_edges[block + 1], _CHUNK):
             n = min(_CHUNK, block_edges[block + 1] - first)
             extremes = prices.ranges[chunk]
             chunk += 1
-            segment, held, low, high = _fill(close, extremes, segments, segment, first, n, end, equity)
-            exposed += held
-            solvent = low > 0.0 or not _reaches(equity[1 : n + 1], _NOTHING, -1.0)
-            if not solvent and first + _first_ruin(equity, n) < end:
-                return _no_marks(first + _first_ruin(equity, n)), blocks
-            whole = n - n % _ROW if solvent and equity[0] > 0.0 else 0
+            stretch, n_held, low, high = _fill_equity(
+                close, extremes, holdings, stretch, first, n, end, equity
+            )
+            n_exposed += n_held
+            is_solvent = low > 0.0 or not _has_reached(equity[1 : n + 1], _NOTHING, -1.0)
+            if not is_solvent and first + _find_ruin(equity, n) < end:
+                ruined_bar = first + _find_ruin(equity, n)
+                return EquitySums(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ruined_bar), blocks
+            whole = n - n % _ROW if is_solvent and equity[0] > 0.0 else 0
             _add_rows(equity[: whole + 1], lanes[_RETURNS], lanes[_SQUARES], lanes[_LOSSES], lanes[_LEVELS])
             _add_bars(equity[whole : n + 1], lanes)
             _add_drawdowns(equity[1 : n + 1], high, lanes, drawdown)
@@ -88,21 +91,25 @@ def mark(
         sum_squared_loss += lanes[_LOSSES].sum() * 0.25
         sum_equity += lanes[_LEVELS].sum()
     _follow_peak(equity[:0], lanes, drawdown)
-    marks = Marks(
-        float(len(close)), _sum(blocks[:, 1]), _sum(blocks[:, 2]), sum_squared_loss, equity[0], sum_equity, drawdown[_DEEPEST], lanes[_DEPTHS].sum(),
-        drawdown[_EPISODES] + drawdown[_EPISODE] ** 2, float(exposed), -1,
-    )  # fmt: skip
-    return marks, blocks
+    sums = EquitySums(
+        n_bars=float(len(close)),
+        sum_return=_sum_blocks(blocks[:, 1]),
+        sum_squared_return=_sum_blocks(blocks[:, 2]),
+        sum_squared_loss=sum_squared_loss,
+        final_equity=equity[0],
+        sum_equity=sum_equity,
+        max_drawdown=drawdown[_DEEPEST],
+        sum_squared_drawdown=lanes[_DEPTHS].sum(),
+        sum_squared_episode=drawdown[_EPISODES] + drawdown[_EPISODE] ** 2,
+        n_exposed_bars=float(n_exposed),
+        ruined_bar=-1,
+    )
+    return sums, blocks
 
 
 @njit(cache=True)
-def _no_marks(ruined_bar: int) -> Marks:
-    return Marks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ruined_bar)
-
-
-@njit(cache=True)
-def _sum(blocks: np.ndarray) -> float:
-    """Of (16,) numbers, in the order of :func:`numpy.sum`, which others take of the same blocks."""
+def _sum_blocks(blocks: np.ndarray) -> float:
+    """Sum up (16,) numbers in the order of :func:`numpy.sum`, by which other modules sum up the same blocks."""
     a, b = blocks[:8], blocks[8:]
     half = ((a[0] + b[0]) + (a[1] + b[1])) + ((a[2] + b[2]) + (a[3] + b[3]))
     total: float = half + (((a[4] + b[4]) + (a[5] + b[5])) + ((a[6] + b[6]) + (a[7] + b[7])))
@@ -110,11 +117,11 @@ def _sum(blocks: np.ndarray) -> float:
 
 
 @njit(cache=True)
-def _fill(
+def _fill_equity(
     close: np.ndarray,
     extremes: np.ndarray,
-    segments: Holdings,
-    segment: int,
+    holdings: Holdings,
+    stretch: int,
     first: int,
     n: int,
     end: int,
@@ -123,39 +130,40 @@ def _fill(
     """Fill ``equity[1 : n + 1]``, and perhaps a row beyond.
 
     Returns:
-        The segment of the chunk's last bar, how many bars have a position, and bounds of the equity: what it would
-        be at the chunk's lowest and highest close.
+        The stretch of the chunk's last bar; the number of bars with a position; and a lower and an upper bound of the
+        equity, which it would have at the chunk's lowest and highest close.
     """
-    exposed = 0
+    n_exposed = 0
     lowest, highest = np.inf, -np.inf
     at = first
     last = first + n
     while at < last:
-        while segment + 1 < len(segments.starts) and segments.starts[segment + 1] <= at:
-            segment += 1
+        while stretch + 1 < len(holdings.starts) and holdings.starts[stretch + 1] <= at:
+            stretch += 1
         until = last
         cash = quantity = 0.0
         if at < end:
-            cash, quantity = segments.cash[segment], segments.quantity[segment]
+            cash, quantity = holdings.cash[stretch], holdings.quantity[stretch]
             until = min(until, end)
-            if segment + 1 < len(segments.starts):
-                until = min(until, segments.starts[segment + 1])
-        exposed += until - at if quantity != 0.0 else 0
+            if stretch + 1 < len(holdings.starts):
+                until = min(until, holdings.starts[stretch + 1])
+        n_exposed += until - at if quantity != 0.0 else 0
         one, other = cash + quantity * extremes[0], cash + quantity * extremes[1]
         lowest, highest = min(lowest, one, other), max(highest, one, other)
-        # Whole rows, beyond the segment, where the next ones write over them: loops of equal length are not guessed wrong.
+        # Whole rows, also beyond the stretch, where the next one writes over them: the processor guesses right where loops
+        # of equal length end.
         for row in range(at, until, _ROW):
             # Slices, because an index that might be negative keeps the loop from the vector units.
             levels, prices = equity[row - first + 1 :], close[row : row + _ROW]
             for i in range(len(prices)):
                 levels[i] = cash + quantity * prices[i]
         at = until
-    return segment, exposed, lowest, highest
+    return stretch, n_exposed, lowest, highest
 
 
 @njit(cache=True, fastmath={"reassoc", "nsz"})
-def _reaches(values: np.ndarray, limit: float, sign: float) -> bool:
-    """Whether any value is at or above the limit; with sign -1, at or below it.
+def _has_reached(values: np.ndarray, limit: float, sign: float) -> bool:
+    """Return whether any value is at or above the limit; with sign -1, at or below it.
 
     A sum of terms that are zero or positive: it is zero in any order, or in none, which an early exit or a maximum
     would not be for the vector units.
@@ -168,7 +176,8 @@ def _reaches(values: np.ndarray, limit: float, sign: float) -> bool:
 
 
 @njit(cache=True)
-def _first_ruin(equity: np.ndarray, n: int) -> int:
+def _find_ruin(equity: np.ndarray, n: int) -> int:
+    """Return the first bar of a chunk that closes at zero or below; n where there is none."""
     for i in range(n):
         if equity[i + 1] <= 0.0:
             return i
@@ -179,8 +188,9 @@ def _first_ruin(equity: np.ndarray, n: int) -> int:
 def _add_rows(
     equity: np.ndarray, returns: np.ndarray, squares: np.ndarray, losses: np.ndarray, levels: np.ndarray
 ) -> None:
-    """Add returns, their squares, the squares of doubled losses, and levels to the lanes, in rows of two bars a lane:
-    a lane is read and written as seldom.
+    """Add returns, their squares, the squares of doubled losses, and levels to the lanes.
+
+    Rows have two bars a lane, so that a lane is read and written half as often.
     """
     for row in range((len(equity) - 1) // _ROW):
         first, second = row * _ROW, row * _ROW + _LANES
@@ -198,7 +208,7 @@ def _add_rows(
 
 @njit(cache=True, error_model="numpy")
 def _add_bars(equity: np.ndarray, lanes: np.ndarray) -> None:
-    """The same for any number of bars; after ruin, a return is zero."""
+    """Add the same figures for any number of bars; after ruin, a return is zero."""
     for i in range(len(equity) - 1):
         lane = i % _LANES
         change = equity[i + 1] / equity[i] - 1.0 if equity[i] > 0.0 else 0.0
@@ -222,7 +232,7 @@ def _add_drawdowns(equity: np.ndarray, bound: float, lanes: np.ndarray, drawdown
         row = n_rows
     while row < n_rows:
         below = row
-        while below < n_rows and not _reaches(
+        while below < n_rows and not _has_reached(
             equity[below * _LANES : (below + 1) * _LANES], drawdown[_PEAK], 1.0
         ):
             below += 1
