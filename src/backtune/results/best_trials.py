@@ -1,4 +1,4 @@
-"""Which trials won."""
+"""The best trials of a study: one, or a Pareto front."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backtune.spec import Objective
 
 
 def select_best_trials(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
-    """The complete trial with the best value, or for several objectives the Pareto front, best in the first objective first.
+    """Return the complete trial with the best value, or for several objectives the Pareto front, best in the first one first.
 
     Equal values keep the lower number. Empty where no trial is complete.
     """
@@ -21,7 +21,7 @@ def select_best_trials(trials: Sequence[Trial], objectives: Sequence[Objective])
 
 
 def find_pareto_front(values: Sequence[Sequence[float]], objectives: Sequence[Objective]) -> list[int]:
-    """Places of the best value, or of the Pareto front, best in the first objective first; of equal ones the first."""
+    """Return the indices of the best value or of the Pareto front, best in the first objective first; the first of equal ones."""
     signs = np.array([-1.0 if objective.minimize else 1.0 for objective in objectives])
     gains = signs * np.array(values, dtype=float).reshape(-1, len(objectives))
     if len(objectives) == 1:

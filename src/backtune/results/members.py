@@ -26,7 +26,7 @@ class Part:
     """One fold of all members at common times.
 
     Attributes:
-        name: of the fold.
+        name: The name of the fold.
         moments, oos_moments: (n,) ends of the steps, in-sample and out-of-sample, microseconds since the epoch.
         returns, oos_returns: (n, n_members); a member without a winner in this fold does not move.
     """
@@ -77,7 +77,7 @@ def parts_of(run: StoredSweep, members: Sequence[Row]) -> tuple[tuple[Part, ...]
 
 
 def _curves(fold: Row, context: StudyContext) -> tuple[Curve, Curve]:
-    """What a winner made on the window of its search and in its test."""
+    """Return the equity curves of a winner in sample and in its test."""
     test = context.test_window
     assert test is not None  # noqa: S101
     return _curve(fold, context, context.train_window, fold.is_metrics), _curve(

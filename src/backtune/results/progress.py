@@ -1,4 +1,4 @@
-"""How far a sweep is, read from its folder: the same for every executor, and from any terminal."""
+"""The progress of a sweep, read from its folder: the same for every executor, and from any terminal."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SEGMENT = re.compile(r"\d+-\d+\.parquet")
 
 @dataclass(frozen=True)
 class Progress:
-    """Counts at one moment.
+    """The counts of a sweep at one moment.
 
     Attributes:
-        n_studies, n_studies_done: all, and those with nothing left to do (failed ones among them).
-        n_trials, n_trials_planned: finished and written, and planned.
-        best: best value of the first objective so far, None before the first.
-        best_study: id of the study that has it.
-        n_permuted, n_permuted_done: searches on permuted bars of this start, and those of them that are finished; 0 until the
-            studies are done.
+        n_studies, n_studies_done: The number of studies, and of those with nothing left to do, failed ones among them.
+        n_trials, n_trials_planned: The number of trials in the logs, and the number planned.
+        best: The best value of the first objective so far; None before the first.
+        best_study: The id of the study that has the best value.
+        n_permuted, n_permuted_done: The number of searches on permuted bars of this start, and of those that are finished; 0 until
+            the studies are done.
     """
 
     n_studies: int
@@ -55,7 +55,7 @@ class ProgressReader:
     def __init__(self, run: StoredSweep) -> None:
         self._run = run
         self._objective = run.studies[0].objectives[0] if run.studies else Objective(metric="")
-        self._waiting = {study.id: _Seen(study) for study in run.studies}
+        self._waiting = {study.id: _StudyProgress(study) for study in run.studies}
         self._n_trials = 0
         self._n_planned = sum(study.budget for study in run.studies)
         self._best: float | None = None
@@ -63,7 +63,7 @@ class ProgressReader:
         self._permuted = PermutedSearchCounter(run)
 
     def read(self) -> Progress:
-        """The progress now."""
+        """Return the progress now."""
         for name, stamp in list_stamps(self._run.folder / "studies", self._waiting.keys()):
             seen = self._waiting[name]
             if seen.has_changed(stamp) and self._is_done(seen):
@@ -82,7 +82,7 @@ class ProgressReader:
             n_permuted_done=n_permuted_done,
         )
 
-    def _is_done(self, seen: _Seen) -> bool:
+    def _is_done(self, seen: _StudyProgress) -> bool:
         folder = self._run.study_folder(seen.study.id)
         fresh = [
             name for name in list_names(folder) if _SEGMENT.fullmatch(name) and name not in seen.segments
@@ -97,7 +97,7 @@ class ProgressReader:
                 self._take(_best_value(folder / name, minimize=self._objective.minimize), seen.study)
         return summary is not None and _is_done(summary, seen)
 
-    def _count(self, seen: _Seen, names: Sequence[str]) -> None:
+    def _count(self, seen: _StudyProgress, names: Sequence[str]) -> None:
         seen.segments.update(names)
         before, budget = seen.n_trials, seen.study.budget
         seen.n_trials = max([before, *(int(name.partition(".")[0].partition("-")[2]) + 1 for name in names)])
@@ -111,12 +111,14 @@ class ProgressReader:
 
 
 @dataclass
-class _Seen:
-    """What was seen of a study that is not done.
+class _StudyProgress:
+    """The part of a study that has been counted.
 
     Attributes:
-        stamp: of its folder when it was looked at last; None to look again.
-        segments: names of the ones that are counted.
+        study: The study, which is not done.
+        n_trials: The number of trials counted.
+        stamp: The stamp of the folder at the last look; None to look again.
+        segments: The names of the segments that are counted.
     """
 
     study: StoredStudy
@@ -125,17 +127,17 @@ class _Seen:
     segments: set[str] = field(default_factory=set)
 
     def has_changed(self, stamp: Stamp | None) -> bool:
-        """Whether there may be something new in the folder since the last time."""
+        """Return whether the folder may have changed since the last look, and remember its stamp."""
         is_same = stamp is not None and stamp == self.stamp
         self.stamp = stamp
         return not is_same
 
 
 def read_best_params(run: StoredSweep, study_id: str) -> Params | None:
-    """Parameters of the best trial so far of a study, in the first objective; None where none is complete.
+    """Return the parameters of the best trial of a study so far, in the first objective; None where none is complete.
 
     Raises:
-        ResultsError: its log cannot be read.
+        ResultsError: The log cannot be read.
     """
     study = next(entry for entry in run.studies if entry.id == study_id)
     log = read_log(run.study_folder(study_id))
@@ -148,7 +150,7 @@ def read_best_params(run: StoredSweep, study_id: str) -> Params | None:
 
 
 def list_unfinished_studies(run: StoredSweep) -> Sequence[StoredStudy]:
-    """The studies of the plan that are not complete; failed ones are among them, and are tried again."""
+    """Return the studies of the plan that are not complete; failed ones are among them, and are tried again."""
     started = set(run.list_started_studies())
     return [study for study in run.studies if study.id not in started or not _is_complete(run, study)]
 
@@ -158,7 +160,7 @@ def _is_complete(run: StoredSweep, study: StoredStudy) -> bool:
     return summary is not None and summary.covers(study.budget)
 
 
-def _is_done(summary: StudySummary, seen: _Seen) -> bool:
+def _is_done(summary: StudySummary, seen: _StudyProgress) -> bool:
     return summary.state == "failed" or summary.exhausted or seen.n_trials >= seen.study.budget
 
 

@@ -17,10 +17,10 @@ _RAY_COPY = "working_dir_files"
 
 
 def locate_runs_folder() -> Location:
-    """Where results live unless told otherwise: ``$BACKTUNE_RUNS``, or ``runs`` in the base folder.
+    """Return the default folder of results: ``$BACKTUNE_RUNS``, or ``runs`` in the base folder.
 
     Raises:
-        ResultsError: that would be inside a Ray job's temporary copy of its working directory.
+        ResultsError: It would be inside a Ray job's temporary copy of its working directory.
     """
     runs = resolve_location(base_folder(), os.environ.get("BACKTUNE_RUNS") or "runs")
     if _RAY_COPY in runs.parts:
@@ -35,7 +35,7 @@ def adopt_repeated_studies(run: StoredSweep) -> None:
     """Take over the trials of studies that another sweep of the runs folder has run, so that none is run again.
 
     Raises:
-        ResultsError: the folder cannot be written.
+        ResultsError: The folder cannot be written.
     """
     missing = {study.id for study in run.studies} - set(run.list_started_studies())
     for name, folder in sorted(find_study_folders(run.folder.parent, missing).items()):
@@ -45,7 +45,7 @@ def adopt_repeated_studies(run: StoredSweep) -> None:
 
 
 def find_study_folders(runs: Location, names: Collection[str]) -> dict[str, Location]:
-    """The folders of these studies in all sweeps of a runs folder; of each the one with the most trials."""
+    """Return the folders of these studies in the sweeps of a runs folder; of several the one with the most trials."""
     found: dict[str, Location] = {}
     for sweep in list_names(runs) if names else ():
         studies = runs / sweep / "studies"
@@ -56,7 +56,7 @@ def find_study_folders(runs: Location, names: Collection[str]) -> dict[str, Loca
 
 
 def list_sweeps(root: Location) -> list[StoredSweep]:
-    """All sweeps in a runs folder, latest first."""
+    """Return all sweeps in a runs folder, the latest first."""
     written = {name: read_write_time(root / name / "sweep.json") for name in list_names(root)}
     found = sorted((moment, name) for name, moment in written.items() if moment is not None)
     return [StoredSweep.open(root / name) for _, name in reversed(found)]

@@ -1,4 +1,4 @@
-"""How one start of a sweep ended, told by its driver in the sweep's folder: no one else knows it as well."""
+"""The outcome of one start of a sweep, which its driver writes into the sweep's folder."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _FOLDER = "starts"
 
 @dataclass(frozen=True)
 class StartOutcome:
-    """The end of a start.
+    """The outcome of a start.
 
     Attributes:
-        start: what whoever started it calls it; generated, as it names a file.
-        exit_status: 0 nothing is missing, 1 a study failed, 3 the rest can be had by going on.
-        stopped_by: what ended it early; empty where nothing did.
-        best: first row of the leaderboard, see :meth:`~backtune.results.leaderboard.ranking.Row.to_json`; None without one.
-        n_trials: in the logs of all studies.
-        failures: how many studies failed, by reason; the most common ones.
-        problems: what went wrong beside the search.
-        ended_at: seconds since the epoch.
+        start: The name that the starter gave the start; generated, as it names a file.
+        exit_status: 0 where nothing is missing, 1 where a study failed, 3 where starting again can complete the sweep.
+        stopped_by: The cause of an early end; empty where there was none.
+        best: The first row of the leaderboard, see :meth:`~backtune.results.leaderboard.ranking.Row.to_json`; None without one.
+        n_trials: The number of trials in the logs of all studies.
+        failures: The number of studies that failed, by reason; the most common reasons.
+        problems: The problems beside the search, in words.
+        ended_at: The time of the end, in seconds since the epoch.
     """
 
     start: str
@@ -38,19 +38,19 @@ class StartOutcome:
     problems: tuple[str, ...] = ()
 
     def write(self, folder: Location) -> None:
-        """Put it into the sweep's folder.
+        """Write the outcome into the sweep's folder.
 
         Raises:
-            ResultsError: it cannot be written.
+            ResultsError: It cannot be written.
         """
         write_json(_path(folder, self.start), asdict(self))
 
     @classmethod
     def read(cls, folder: Location, start: str) -> StartOutcome | None:
-        """How that start ended; None where it has not, or not in order.
+        """Return the outcome of a start; None where it has not ended, or was killed.
 
         Raises:
-            ResultsError: it cannot be read.
+            ResultsError: It cannot be read.
         """
         content = read_json(_path(folder, start))
         if content is None:
@@ -59,7 +59,7 @@ class StartOutcome:
 
 
 def read_start_name() -> str:
-    """What the start of this process is called, ``$BACKTUNE_START``; empty where nobody wants to know how it ends."""
+    """Return the name of this process's start, ``$BACKTUNE_START``; empty where nobody waits for its outcome."""
     return os.environ.get(START_VARIABLE, "")
 
 

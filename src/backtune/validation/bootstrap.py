@@ -1,4 +1,4 @@
-"""How far a Sharpe ratio may lie from the truth, without assuming a distribution.
+"""Bootstrap intervals of Sharpe ratios, without an assumption about the distribution of returns.
 
 Sources: D. Politis and J. Romano, "The Stationary Bootstrap", JASA 89 (1994); D. Politis and H. White, "Automatic
 Block-Length Selection for the Dependent Bootstrap", Econometric Reviews 23 (2004), with the correction by A. Patton and them, 28
@@ -25,11 +25,11 @@ class SharpeInterval:
     """A percentile interval.
 
     Attributes:
-        low, high: its ends, in the unit of ``sharpe``.
-        sharpe: of the sample, times sqrt(bars_per_year).
-        confidence: the share of resamples inside.
-        block_bars: mean length of the blocks.
-        probability_of_loss: the share of resamples with a ratio below zero.
+        low, high: The ends of the interval, in the unit of ``sharpe``.
+        sharpe: The Sharpe ratio of the sample, times sqrt(bars_per_year).
+        confidence: The share of resamples inside the interval.
+        block_bars: The mean length of the blocks.
+        probability_of_loss: The share of resamples with a ratio below zero.
     """
 
     low: float
@@ -49,7 +49,7 @@ def bootstrap_sharpe_interval(
     n_resamples: int = 1_000,
     block_bars: float | None = None,
 ) -> SharpeInterval | None:
-    """A bootstrap interval of the annual Sharpe ratio of bar returns.
+    """Return a bootstrap interval of the annual Sharpe ratio of bar returns.
 
     A resample joins blocks that start anywhere and have geometric lengths; the series is a circle (Politis and Romano
     1994). Only sums over blocks are needed, which prefix sums give. A resample whose returns do not vary counts as a
@@ -57,9 +57,11 @@ def bootstrap_sharpe_interval(
 
     Args:
         returns: (n_bars,) bar returns, finite.
-        bars_per_year: annualises; 1 leaves the ratio per bar.
-        seed: the same seed gives the same interval.
-        block_bars: mean block length; None for that of :func:`estimate_block_length` of the returns' part in the Sharpe
+        bars_per_year: The number of bars a year; 1 leaves the ratio per bar.
+        seed: The seed of the resamples.
+        confidence: The share of resamples inside the interval.
+        n_resamples: The number of resamples.
+        block_bars: The mean block length; None for that of :func:`estimate_block_length` of the returns' part in the Sharpe
             ratio, at least n / 500, which for 210,000 bars is 420: blocks that are too long bias nothing
             while there are so many.
 
@@ -67,14 +69,16 @@ def bootstrap_sharpe_interval(
         None where there are fewer than two returns or they do not vary.
     """
     values = np.ascontiguousarray(returns, dtype=np.float64)
-    influence = _influence(values)
+    influence = _compute_influence(values)
     if influence is None:
         return None
     if block_bars is None:
         block_bars = max(estimate_block_length(influence), len(values) / _MOST_BLOCKS)
     blocks = min(max(block_bars, 1.0), float(len(values)))
     random = np.random.default_rng(seed)
-    sums = _resampled_sums(_prefix(values), _prefix(values * values), blocks, n_resamples, random)
+    sums = _resample_sums(
+        _compute_prefix_sums(values), _compute_prefix_sums(values * values), blocks, n_resamples, random
+    )
     ratios = np.nan_to_num(
         compute_sharpe_from_sums(np.full(n_resamples, len(values)), sums[:, 0], sums[:, 1])
     )
@@ -86,7 +90,7 @@ def bootstrap_sharpe_interval(
 
 
 def estimate_block_length(values: np.ndarray) -> float:
-    """The mean block length that suits the stationary bootstrap of a mean, at least 1 (Politis and White 2004, 2009).
+    """Return the mean block length that suits the stationary bootstrap of a mean, at least 1 (Politis and White 2004, 2009).
 
     (2 G^2 / D)^(1/3) n^(1/3) with D = 2 g^2, g the spectral density at zero and G the sum of |k| R(k), autocovariances R taken
     with a flat-top window of twice the lag m after which max(5, log10 n) autocorrelations stay within 2 sqrt(log10(n) / n).
@@ -99,7 +103,7 @@ def estimate_block_length(values: np.ndarray) -> float:
     variance = sum_products(centred, centred) / n
     if n < 10 or variance <= ROUNDING * sum_products(values, values) / n:
         return 1.0
-    m, covariances = _memory(centred, variance)
+    m, covariances = _measure_memory(centred, variance)
     lags = np.arange(1, len(covariances))
     weights = np.minimum(1.0, 2.0 * (1.0 - lags / max(m, 1)))
     slope = 2.0 * float((weights * lags) @ covariances[1:])
@@ -110,8 +114,8 @@ def estimate_block_length(values: np.ndarray) -> float:
     return min(max(1.0, math.cbrt(slope**2 / density**2 * n)), float(longest))
 
 
-def _memory(centred: np.ndarray, variance: float) -> tuple[int, np.ndarray]:
-    """The window's width and the autocovariances of lags up to it."""
+def _measure_memory(centred: np.ndarray, variance: float) -> tuple[int, np.ndarray]:
+    """Return the window's width and the autocovariances of lags up to it."""
     n = len(centred)
     run = max(5, int(math.log10(n)))
     most = math.ceil(math.sqrt(n)) + run
@@ -129,8 +133,8 @@ def _memory(centred: np.ndarray, variance: float) -> tuple[int, np.ndarray]:
     return width, np.array(covariances[: width + 1])
 
 
-def _influence(values: np.ndarray) -> np.ndarray | None:
-    """(n,) how much each return moves the Sharpe ratio: z - SR (z^2 - 1) / 2, z standardized; its mean is zero.
+def _compute_influence(values: np.ndarray) -> np.ndarray | None:
+    """Return the (n,) influence of each return on the Sharpe ratio: z - SR (z^2 - 1) / 2, z standardized; its mean is zero.
 
     Blocks must be long enough for the dependence of this, not of the returns alone: volatility comes in clusters.
     """
@@ -145,16 +149,16 @@ def _influence(values: np.ndarray) -> np.ndarray | None:
     return influence
 
 
-def _prefix(values: np.ndarray) -> np.ndarray:
-    """(n + 1,) sums of the first i values."""
+def _compute_prefix_sums(values: np.ndarray) -> np.ndarray:
+    """Return the (n + 1,) sums of the first i values."""
     return np.concatenate([[0.0], np.cumsum(values)])
 
 
 @njit(cache=True)
-def _resampled_sums(
+def _resample_sums(
     sums: np.ndarray, squares: np.ndarray, block_bars: float, n_resamples: int, random: np.random.Generator
 ) -> np.ndarray:
-    """(n_resamples, 2) sum and sum of squares of n values of resamples of a series with these prefix sums."""
+    """Return the (n_resamples, 2) sum and sum of squares of n values of resamples of a series with these prefix sums."""
     n = len(sums) - 1
     out = np.zeros((n_resamples, 2))
     # A geometric length is 1 + floor(e / -log(1 - p)), e exponential; blocks of one bar have p = 1.

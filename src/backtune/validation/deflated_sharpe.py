@@ -1,4 +1,4 @@
-"""Whether a Sharpe ratio is more than the best of so many trials would show by luck.
+"""The deflated Sharpe ratio: a Sharpe ratio against the best that so many trials would show by luck.
 
 All Sharpe ratios here are per bar, as the formulas ask; they were derived for independent returns.
 
@@ -22,13 +22,13 @@ _EULER = 0.5772156649015329
 
 @dataclass(frozen=True)
 class ReturnShape:
-    """What the formulas need of a series of bar returns.
+    """The moments of a series of bar returns that the formulas need.
 
     Attributes:
-        n_returns: how many.
-        sharpe: mean / std with ddof 1, per bar.
-        skewness: third standardized moment.
-        kurtosis: fourth standardized moment, raw: 3 for a normal distribution.
+        n_returns: The number of returns.
+        sharpe: The Sharpe ratio per bar: mean / std with ddof 1.
+        skewness: The third standardized moment.
+        kurtosis: The fourth standardized moment, raw: 3 for a normal distribution.
     """
 
     n_returns: int
@@ -38,7 +38,7 @@ class ReturnShape:
 
     @classmethod
     def of(cls, returns: np.ndarray) -> ReturnShape | None:
-        """The shape of (n,) bar returns; None where there are fewer than two or they do not vary.
+        """Return the shape of (n,) bar returns; None where there are fewer than two or they do not vary.
 
         Skewness and kurtosis are those of the sample, with divisor n.
         """
@@ -60,7 +60,7 @@ class ReturnShape:
 
 @dataclass(frozen=True)
 class TrialCount:
-    """What was tried in a search, as far as luck is concerned.
+    """The number of trials of a search, as chances of luck.
 
     Attributes:
         n_trials: The number of distinct trials.
@@ -73,12 +73,12 @@ class TrialCount:
 
     @classmethod
     def of(cls, blocks: np.ndarray, n_unknown: int = 0) -> TrialCount | None:
-        """From the trials of a search; None where none has a Sharpe ratio.
+        """Count the trials of a search; None where none has a Sharpe ratio.
 
         Args:
             blocks: (n_trials, n_blocks, 3) block moments of all trials; those without a Sharpe ratio and repeated ones
                 are left out.
-            n_unknown: distinct trials without moments that would have won had they been good, as those stopped early.
+            n_unknown: The number of distinct trials without moments that would have won had they been good, as those stopped early.
         """
         trials = select_distinct_trials(blocks)
         if not len(trials):
@@ -100,7 +100,7 @@ class DeflatedSharpe:
 
 
 def compute_probabilistic_sharpe(shape: ReturnShape, benchmark: float = 0.0) -> float:
-    """The probability that the true Sharpe ratio is above ``benchmark``, in [0, 1].
+    """Return the probability that the true Sharpe ratio is above ``benchmark``, in [0, 1].
 
     Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - skewness SR + (kurtosis - 1) / 4 SR^2)), all per bar, kurtosis raw (Bailey
     and Lopez de Prado 2012).
@@ -127,7 +127,7 @@ def count_standard_errors_above(
 
 
 def compute_expected_maximum_sharpe(n_independent: float, deviation: float) -> float:
-    """What the best of n independent trials without skill shows on average, in the unit of ``deviation``.
+    """Return the Sharpe ratio of the best of n independent trials without skill, on average and in the unit of ``deviation``.
 
     deviation ((1 - g) Z(1 - 1/n) + g Z(1 - 1/(n e))), Z the normal quantile, g the Euler-Mascheroni constant (Bailey
     and Lopez de Prado 2014). An approximation for many trials: below about 1.3 it would be
@@ -142,7 +142,7 @@ def compute_expected_maximum_sharpe(n_independent: float, deviation: float) -> f
 
 
 def estimate_independent_trials(blocks: np.ndarray, n_unknown: int = 0) -> float:
-    """How many independent trials the distinct ones are worth: r + (1 - r) n, in [1, n]; 0 where there is none.
+    """Return the number of independent trials that the distinct ones are worth: r + (1 - r) n, in [1, n]; 0 without a trial.
 
     r is the average correlation of all pairs of trials, here of their mean returns in the blocks, and 0 where that is
     negative (Bailey and Lopez de Prado 2014, appendix). The sum over all pairs is had from one sum over trials, so
@@ -151,8 +151,8 @@ def estimate_independent_trials(blocks: np.ndarray, n_unknown: int = 0) -> float
     has no correlation and counts as independent.
 
     Args:
-        blocks: as :func:`~backtune.validation.return_moments.select_distinct_trials` takes them.
-        n_unknown: further distinct trials, without moments: they count in n, as correlated as the others.
+        blocks: (n_trials, n_blocks, 3) block moments of the trials.
+        n_unknown: The number of further distinct trials, without moments: they count in n, as correlated as the others.
     """
     trials = select_distinct_trials(blocks)
     n = len(trials) + n_unknown

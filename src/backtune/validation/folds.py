@@ -1,4 +1,4 @@
-"""Which bars a search may see, and which only its winner meets. Times are microseconds since the epoch, UTC."""
+"""The windows that a search sees and those that only its winner meets. Times are microseconds since the epoch, UTC."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TimeWindow:
         return self.end - self.start
 
     def overlaps(self, other: TimeWindow) -> bool:
-        """Whether some moment is in both."""
+        """Return whether some moment is in both windows."""
         return self.start < other.end and other.start < self.end
 
 
@@ -37,9 +37,9 @@ class Fold:
     Positions in a window are computed with the bars before it as warm-up; the search sees the train window alone.
 
     Attributes:
-        name: of the fold in its cell.
-        train: what the search may see.
-        test: what only its winner meets.
+        name: The name of the fold in its cell.
+        train: The window that the search sees.
+        test: The window that only the winner meets.
         parts: windows inside ``train``, in order, in each of which a candidate is scored by itself; empty where it is scored
             once on all of it.
         purge_bars: so many bars lie in every gap between these windows, at least; see :func:`purge_fold`.
@@ -71,15 +71,19 @@ class Fold:
         return replace(self, train=widen(self.train), test=test, parts=tuple(map(widen, self.parts)))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data that :meth:`from_json` takes back; a window as its two ends."""
+        """Return plain data that :meth:`from_json` takes back; a window as its two ends."""
         return {
-            "name": self.name, "train": _ends(self.train), "test": _ends(self.test) if self.test else None,
-            "parts": [_ends(part) for part in self.parts], "purge_bars": self.purge_bars, "deviation": self.deviation,
-        }  # fmt: skip
+            "name": self.name,
+            "train": _list_ends(self.train),
+            "test": _list_ends(self.test) if self.test else None,
+            "parts": [_list_ends(part) for part in self.parts],
+            "purge_bars": self.purge_bars,
+            "deviation": self.deviation,
+        }
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Fold:
-        """From plain data."""
+        """Read the plain data of :meth:`to_json`."""
         test = content["test"]
         return cls(
             **{
@@ -92,17 +96,19 @@ class Fold:
 
 
 def build_folds(validation: Validation, span: TimeWindow, *, bar: int, lookback: int) -> list[Fold]:
-    """The folds of a validation scheme over a window, in order of time.
+    """Return the folds of a validation scheme over a window, in order of time.
 
     Args:
-        bar: length of the longest bar in microseconds.
-        lookback: bars before its own that a position depends on; k-fold purges at least as many, so that its parts are
+        validation: The scheme.
+        span: The window.
+        bar: The length of the longest bar in microseconds.
+        lookback: The number of bars before its own that a position depends on; k-fold purges at least as many, so that its parts are
             independent. A walk-forward purges ``validation.purge_bars`` alone, by default none: a search ends where its test
             begins, as it would on the day, and the returns of a backtest end with its window, so nothing of the test can
             reach it.
 
     Raises:
-        CatalogError: the window is too short to be split.
+        CatalogError: The window is too short to be split.
     """
     if validation.method == "none":
         return [Fold("all", span)]
@@ -114,7 +120,7 @@ def build_folds(validation: Validation, span: TimeWindow, *, bar: int, lookback:
 
 
 def purge_fold(fold: Fold, timestamp: np.ndarray) -> Fold:
-    """The fold with windows that end earlier where bars are missing, so that its purge holds in bars.
+    """Return the fold with windows that end earlier where bars are missing, so that its purge holds in bars.
 
     Args:
         timestamp: (n,) open times of the bars, increasing.
@@ -131,13 +137,13 @@ def purge_fold(fold: Fold, timestamp: np.ndarray) -> Fold:
 
 
 def _purged_end(window: TimeWindow, later: TimeWindow, timestamp: np.ndarray, purge_bars: int) -> int:
-    """Where a window must end for so many bars to lie between it and a later one; its start where there are too few."""
+    """Return the end of a window that has so many bars between it and a later one; its start where there are too few bars."""
     first = int(np.searchsorted(timestamp, later.start)) - purge_bars
     return max(window.start, min(window.end, int(timestamp[first]))) if first >= 0 else window.start
 
 
 def _holdout(span: TimeWindow, test_fraction: float) -> Fold:
-    """The last ``test_fraction`` of the time is the test window.
+    """Return a fold whose test window is the last ``test_fraction`` of the time.
 
     In windows of ten days and more the cut is moved to midnight, so that it is the same for all timeframes up to a
     day and no bar that opens before it closes after it.
@@ -151,7 +157,7 @@ def _holdout(span: TimeWindow, test_fraction: float) -> Fold:
 
 
 def _kfold(validation: Validation, span: TimeWindow, bar: int, purge: int) -> Fold:
-    """Equal parts of what is not held out, each followed by a gap of the purge and the embargo.
+    """Return a fold of equal parts of the time that is not held out, each followed by a gap of the purge and the embargo.
 
     After M. Lopez de Prado, "Advances in Financial Machine Learning" (2018), chapter 7. There is no gap before a part but the
     one after its predecessor: what is learned in one part is the candidate, which trades forward in every other. All parts are
@@ -162,7 +168,7 @@ def _kfold(validation: Validation, span: TimeWindow, bar: int, purge: int) -> Fo
     length = (held_out.train.length - validation.folds * gap) // validation.folds
     if length < bar:
         raise CatalogError(
-            f"the window is too short for {validation.folds} folds with gaps of {_in_words(gap)} ({purge} bars of purge and "
+            f"the window is too short for {validation.folds} folds with gaps of {_format_duration(gap)} ({purge} bars of purge and "
             f"{validation.embargo:g} of the window); give it more bars, or fewer folds"
         )
     starts = [span.start + i * (length + gap) for i in range(validation.folds)]
@@ -178,8 +184,8 @@ def _walk_forward(validation: Validation, span: TimeWindow, bar: int) -> list[Fo
     train, test = _lengths(validation, span.length - gap)
     if min(train, test) < bar or train + gap + validation.folds * test > span.length:
         raise CatalogError(
-            f"the window of {_in_words(span.length)} is too short for {validation.folds} test windows of {_in_words(test)} "
-            f"after a train window of {_in_words(train)} and {purge} bars of purge; give it more bars, fewer folds or "
+            f"the window of {_format_duration(span.length)} is too short for {validation.folds} test windows of {_format_duration(test)} "
+            f"after a train window of {_format_duration(train)} and {purge} bars of purge; give it more bars, fewer folds or "
             "shorter windows"
         )
     cuts = [span.end - k * test for k in range(validation.folds, 0, -1)]
@@ -200,7 +206,7 @@ def _walk_forward(validation: Validation, span: TimeWindow, bar: int) -> list[Fo
 
 
 def _lengths(validation: Validation, length: int) -> tuple[int, int]:
-    """The train and the test window of a walk-forward over so much time, gap apart."""
+    """Return the lengths of the train and the test window of a walk-forward over so much time, gap apart."""
     train, test = (
         None if seconds is None else round(seconds * 1e6) for seconds in (validation.train, validation.test)
     )
@@ -210,10 +216,10 @@ def _lengths(validation: Validation, length: int) -> tuple[int, int]:
     return length - n * test if train is None else train, test
 
 
-def _ends(span: TimeWindow) -> list[int]:
+def _list_ends(span: TimeWindow) -> list[int]:
     return [span.start, span.end]
 
 
-def _in_words(microseconds: int) -> str:
+def _format_duration(microseconds: int) -> str:
     days = microseconds / _DAY
     return f"{days:.4g} days" if days >= 1 else f"{days * 24:.3g} hours"

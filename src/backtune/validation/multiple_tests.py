@@ -89,7 +89,7 @@ def compute_haircut_sharpe(family_p: float, n_returns: int, bars_per_year: float
 
 @dataclass(frozen=True)
 class BestByLuck:
-    """What the best of several tests shows where none has an edge, as annual Sharpe ratios.
+    """The annual Sharpe ratio that the best of several tests shows where none has an edge.
 
     Attributes:
         n_tests: The number of tests.

@@ -29,7 +29,7 @@ _ROUNDING = 1e-9
 
 
 def compute_median_of_cells(values: np.ndarray, cells: np.ndarray) -> float:
-    """The median where every cell weighs the same; ``cells`` is (n, k) whole numbers."""
+    """Return the median where every cell weighs the same; ``cells`` is (n, k) whole numbers."""
     _, cell, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
     weights = 1.0 / counts[cell.ravel()]
     order = np.argsort(values, kind="stable")
@@ -41,12 +41,13 @@ def compute_median_of_cells(values: np.ndarray, cells: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class PlacedTrials:
-    """Trials as points.
+    """The trials of a search as points.
 
     Attributes:
-        columns: of each parameter n values, None or NaN where it is inactive.
+        cube: The varying numbers of the space as axes.
+        columns: The n values of each parameter, None or NaN where it is inactive.
         values: (n,) the objective, higher is better; NaN for an infeasible or failed trial.
-        radius: half the width of a neighbourhood, as a share of each range.
+        radius: Half the width of a neighbourhood, as a share of each range.
     """
 
     cube: UnitCube
@@ -62,7 +63,7 @@ class PlacedTrials:
         values: np.ndarray,
         radius: float,
     ) -> PlacedTrials | None:
-        """None where no trial has a value, or the space has no number that varies."""
+        """Return the trials as points; None where no trial has a value, or the space has no number that varies."""
         listed = {name: np.asarray(columns[name], dtype=object).tolist() for name in space}
         trials = cls(UnitCube(space), listed, np.asarray(values, dtype=np.float64), radius)
         return trials if np.isfinite(trials.values).any() and trials.cube.axes else None
@@ -86,11 +87,11 @@ class PlacedTrials:
         return np.column_stack([self.kinds, np.floor(self.points / (2.0 * self.radius)).astype(np.int64)])
 
     def params(self, trial: int) -> Params:
-        """The candidate, without what is inactive."""
+        """Return the parameters of a trial, without inactive ones."""
         return {name: column[trial] for name, column in self.columns.items() if _is_given(column[trial])}
 
-    def around(self, trial: int) -> Neighbourhood:
-        """The neighbourhood of a trial."""
+    def find_neighbourhood(self, trial: int) -> Neighbourhood:
+        """Return the neighbourhood of a trial."""
         low, high = self.cube.box(self.params(trial), self.radius)
         inside = (self.points >= low - _ROUNDING).all(axis=1) & (self.points <= high + _ROUNDING).all(axis=1)
         inside &= (self.kinds == self.kinds[trial]) & (
@@ -98,20 +99,20 @@ class PlacedTrials:
         ).any(axis=1)
         return Neighbourhood(self, trial, low, high, inside)
 
-    def peaks(self, n: int) -> Iterator[Neighbourhood]:
-        """The neighbourhoods of the best trials, each outside of those before; at most n."""
+    def iterate_peaks(self, n: int) -> Iterator[Neighbourhood]:
+        """Yield the neighbourhoods of the best trials, each outside of those before; at most n."""
         left = np.where(np.isfinite(self.values), self.values, -np.inf)
         for _ in range(n):
             best = int(np.argmax(left))
             if left[best] == -np.inf:
                 return
-            near = self.around(best)
+            near = self.find_neighbourhood(best)
             yield near
             same = (np.abs(self.points - self.points[best]) <= _ROUNDING).all(axis=1)
             left[near.inside | (same & (self.kinds == self.kinds[best]))] = -np.inf
 
-    def centre(self) -> tuple[int | None, float | None]:
-        """The best of the dense centres, the higher value first among equals; the best of each small cell is tried."""
+    def find_centre(self) -> tuple[int | None, float | None]:
+        """Return the best of the dense centres, the higher value first among equals; the best of each small cell is tried."""
         order = np.argsort(-np.where(np.isfinite(self.values), self.values, -np.inf), kind="stable")
         order = order[: int(np.isfinite(self.values).sum())]
         small = np.column_stack([self.kinds, np.floor(self.points / self.radius).astype(np.int64)])[order]
@@ -119,7 +120,7 @@ class PlacedTrials:
         found: int | None = None
         height: float | None = None
         for trial in order[np.sort(first)[:_MOST_CENTRES]]:
-            near = self.around(int(trial))
+            near = self.find_neighbourhood(int(trial))
             if near.is_dense and (height is None or near.median() > height):
                 found, height = int(trial), near.median()
         return found, height
@@ -127,12 +128,13 @@ class PlacedTrials:
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """What lies around a trial.
+    """The neighbours of a trial.
 
     Attributes:
-        centre: the trial.
+        trials: All trials.
+        centre: The index of the trial in the middle.
         low, high: (n_axes,) the ends of the box.
-        inside: (n,) which other trials lie in it.
+        inside: (n,) True for every other trial in the box.
     """
 
     trials: PlacedTrials
@@ -159,7 +161,7 @@ class Neighbourhood:
         enough = max(8.0, 4.0 * int(np.sum(self.low < self.high)))
         room = self.trials.cube.size(self.low, self.high) - 1.0
         if room < _MOST_LISTED and self.trials.cube.space.rules:
-            allowed = (point for point in self._listed() if self._is_allowed(self._params(point)))
+            allowed = (point for point in self._list_points() if self._is_allowed(self._params(point)))
             # Enough is enough: each look costs a rule.
             room = len(list(itertools.islice(allowed, int(enough) + 1))) - 1.0
         return min(room, enough)
@@ -184,41 +186,41 @@ class Neighbourhood:
 
     @cached_property
     def is_dense(self) -> bool:
-        """Whether there are enough neighbours, see :func:`~backtune.validation.plateau.measure_plateau`."""
+        """Tell whether there are enough neighbours, see :func:`~backtune.validation.plateau.measure_plateau`."""
         return self.n_distinct >= max(1.0, self.n_needed) and not self.open_sides
 
     def median(self) -> float:
-        """Of the neighbours, in a grid of three cells on each axis."""
+        """Return the median of the neighbours, in a grid of three cells on each axis."""
         cells = np.clip(np.floor((self.offsets + 1.0) * 1.5), 0.0, 2.0).astype(np.int64)
         return compute_median_of_cells(self.trials.floored[self.inside], cells)
 
-    def probes(self, seed: int) -> tuple[Params, ...]:
-        """Candidates that make the neighbourhood dense: on the open sides first, then anywhere in the box."""
+    def propose_probes(self, seed: int) -> tuple[Params, ...]:
+        """Return candidates that make the neighbourhood dense: on the open sides first, then anywhere in the box."""
         here = self.trials.points[self.centre]
-        taken = {_key(point) for point in self.trials.points[self.inside]} | {_key(here)}
+        taken = {_round_point(point) for point in self.trials.points[self.inside]} | {_round_point(here)}
         found: list[Params] = []
         sides = ((point, True) for point in self.open_sides)
-        for point, is_needed in itertools.chain(sides, ((point, False) for point in self._anywhere(seed))):
+        for point, is_needed in itertools.chain(sides, ((point, False) for point in self._draw_points(seed))):
             if not is_needed and len(taken) - 1 >= self.n_needed:
                 break
             params = self._params(point)
             reached = self.trials.cube.points({name: [value] for name, value in params.items()})[0]
             # The nearest value of a grid may lie outside.
             inside = (reached >= self.low - _ROUNDING).all() and (reached <= self.high + _ROUNDING).all()
-            if inside and _key(reached) not in taken and self._is_allowed(params):
-                taken.add(_key(reached))
+            if inside and _round_point(reached) not in taken and self._is_allowed(params):
+                taken.add(_round_point(reached))
                 found.append(params)
         return tuple(found)
 
-    def _anywhere(self, seed: int) -> Iterator[np.ndarray]:
+    def _draw_points(self, seed: int) -> Iterator[np.ndarray]:
         random = np.random.default_rng(seed)
         if self.trials.cube.size(self.low, self.high) <= _MOST_LISTED:
-            yield from random.permutation(self._listed())
+            yield from random.permutation(self._list_points())
             return
         for _ in range(int(100 * self.n_needed)):
             yield random.uniform(self.low, self.high)
 
-    def _listed(self) -> np.ndarray:
+    def _list_points(self) -> np.ndarray:
         return self.trials.cube.grid(self.low, self.high)
 
     def _params(self, point: np.ndarray) -> Params:
@@ -233,5 +235,5 @@ def _is_given(value: object) -> bool:
     return value is not None and value == value  # noqa: PLR0124
 
 
-def _key(point: np.ndarray) -> tuple[float, ...]:
+def _round_point(point: np.ndarray) -> tuple[float, ...]:
     return tuple(np.round(point, 9).tolist())

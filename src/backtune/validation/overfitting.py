@@ -21,16 +21,16 @@ _CHUNK = 512
 
 @dataclass(frozen=True)
 class Overfitting:
-    """How the best of one half of the time does in the other half, over all splits into halves.
+    """The result of the best of one half of the time in the other half, over all splits into halves.
 
     Arrays are (n_splits,), in the order of the splits; Sharpe ratios are per bar.
 
     Attributes:
-        n_trials: distinct trials compared.
+        n_trials: The number of distinct trials compared.
         probability: PBO, the share of splits whose in-sample best is no better than the median out-of-sample.
         logits: ln(w / (1 - w)), w the best's rank out-of-sample over n_trials + 1; ties take the middle rank.
-        is_sharpe, oos_sharpe: of the in-sample best, in the half it was chosen in and in the other.
-        probability_of_loss: the share of splits with a negative oos_sharpe.
+        is_sharpe, oos_sharpe: The Sharpe ratios of the in-sample best, in the half it was chosen in and in the other.
+        probability_of_loss: The share of splits with a negative oos_sharpe.
     """
 
     n_trials: int
@@ -42,7 +42,7 @@ class Overfitting:
 
 
 def estimate_overfitting(blocks: np.ndarray) -> Overfitting | None:
-    """The probability of backtest overfitting of a search among these trials.
+    """Return the probability of backtest overfitting of a search among these trials.
 
     Half of the blocks are in-sample and the others out-of-sample, in every possible way: 12,870 for 16 blocks. The
     Sharpe ratio of a half follows from the sums of its blocks' moments; it is 0 where a trial's returns do not vary
@@ -72,22 +72,26 @@ def estimate_overfitting(blocks: np.ndarray) -> Overfitting | None:
     counts = trials[0, :, 0]
     if (trials[:, :, 0] != counts).any():
         raise ValueError("the trials' blocks have different numbers of bars: they are not of one window")
-    halves = _halves(n_blocks)
+    halves = _list_halves(n_blocks)
     inside = counts[halves].sum(axis=1)
     sums, squares = (np.ascontiguousarray(trials[:, :, k].T) for k in (1, 2))
     n_bars = np.column_stack([inside, counts.sum() - inside])
-    table = _Table(sums, squares, sums.sum(axis=0), squares.sum(axis=0), halves, n_bars)
-    best = _best(table)
-    return _outcome(n_trials, _ranks(table, best).ravel(), *_sharpes(trials, halves, best))
+    moments = _SplitMoments(sums, squares, sums.sum(axis=0), squares.sum(axis=0), halves, n_bars)
+    best = _find_best(moments)
+    return _summarize(
+        n_trials, _compute_ranks(moments, best).ravel(), *_compute_sharpes(trials, halves, best)
+    )
 
 
-def _halves(n_blocks: int) -> np.ndarray:
+def _list_halves(n_blocks: int) -> np.ndarray:
     """(n_pairs, n_blocks / 2) the half with block 0 of every pair of complementary halves, in lexicographic order."""
     rest = combinations(range(1, n_blocks), n_blocks // 2 - 1)
     return np.array([(0, *others) for others in rest], dtype=np.int64)
 
 
-def _outcome(n_trials: int, ranks: np.ndarray, is_sharpe: np.ndarray, oos_sharpe: np.ndarray) -> Overfitting:
+def _summarize(
+    n_trials: int, ranks: np.ndarray, is_sharpe: np.ndarray, oos_sharpe: np.ndarray
+) -> Overfitting:
     share = ranks / (n_trials + 1.0)
     return Overfitting(
         n_trials=n_trials,
@@ -99,7 +103,9 @@ def _outcome(n_trials: int, ranks: np.ndarray, is_sharpe: np.ndarray, oos_sharpe
     )
 
 
-def _sharpes(trials: np.ndarray, halves: np.ndarray, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _compute_sharpes(
+    trials: np.ndarray, halves: np.ndarray, best: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """(n_splits,) Sharpe ratios of the best in the half they were chosen in and in the other; 0 where undefined."""
     inside = np.zeros((len(halves), trials.shape[1]))
     np.put_along_axis(inside, halves, 1.0, axis=1)
@@ -114,8 +120,8 @@ def _sharpes(trials: np.ndarray, halves: np.ndarray, best: np.ndarray) -> tuple[
     return is_sharpe, oos_sharpe
 
 
-class _Table(NamedTuple):
-    """What the kernels read: sums and sums of squares of bar returns, (n_blocks, n_trials); their totals, (n_trials,);
+class _SplitMoments(NamedTuple):
+    """The moments that the kernels read: sums and sums of squares of bar returns, (n_blocks, n_trials); their totals, (n_trials,);
     the half with block 0 of each pair, (n_pairs, n_blocks / 2); bars in it and in the other, (n_pairs, 2).
     """
 
@@ -127,7 +133,7 @@ class _Table(NamedTuple):
     n_bars: np.ndarray
 
 
-class _Room(NamedTuple):
+class _Workspace(NamedTuple):
     """Sums over the first d blocks of a half, (n_blocks / 2 + 1, _CHUNK), and merits in both halves, (2, _CHUNK)."""
 
     sums: np.ndarray
@@ -136,76 +142,76 @@ class _Room(NamedTuple):
 
 
 @njit(cache=True, error_model="numpy")
-def _merit(total: float, squares: float, n: float, negligible: float) -> float:
+def _compute_merit(total: float, squares: float, n: float, negligible: float) -> float:
     """A number that orders as the Sharpe ratio of n returns does, without a root; 0 where they do not vary."""
     spread = squares - total * total / n
     return total * abs(total) / spread if spread > negligible else 0.0
 
 
 @njit(cache=True, error_model="numpy")
-def _room(table: _Table) -> _Room:
-    depth = table.halves.shape[1] + 1
-    return _Room(np.zeros((depth, _CHUNK)), np.zeros((depth, _CHUNK)), np.empty((2, _CHUNK)))
+def _allocate_workspace(moments: _SplitMoments) -> _Workspace:
+    depth = moments.halves.shape[1] + 1
+    return _Workspace(np.zeros((depth, _CHUNK)), np.zeros((depth, _CHUNK)), np.empty((2, _CHUNK)))
 
 
 @njit(cache=True, error_model="numpy")
-def _fill_merits(table: _Table, pair: int, low: int, width: int, room: _Room) -> None:
+def _fill_merits(moments: _SplitMoments, pair: int, low: int, width: int, workspace: _Workspace) -> None:
     """Merits of trials low to low + width in both halves of a pair; pairs must be asked for in their order.
 
     The sums over the blocks that a half has in common with the one before it are there already.
     """
-    half = table.halves[pair]
+    half = moments.halves[pair]
     common = 0
     if pair > 0:
-        while half[common] == table.halves[pair - 1, common]:
+        while half[common] == moments.halves[pair - 1, common]:
             common += 1
     for d in range(common, len(half)):
-        sums, squares = table.sums[half[d], low:], table.squares[half[d], low:]
+        sums, squares = moments.sums[half[d], low:], moments.squares[half[d], low:]
         for i in range(width):
-            room.sums[d + 1, i] = room.sums[d, i] + sums[i]
-            room.squares[d + 1, i] = room.squares[d, i] + squares[i]
-    inside, outside = table.n_bars[pair]
+            workspace.sums[d + 1, i] = workspace.sums[d, i] + sums[i]
+            workspace.squares[d + 1, i] = workspace.squares[d, i] + squares[i]
+    inside, outside = moments.n_bars[pair]
     for i in range(width):
-        total, squared = room.sums[len(half), i], room.squares[len(half), i]
-        whole = table.total_squares[low + i]
-        rest, rest_squared = table.total_sums[low + i] - total, whole - squared
+        total, squared = workspace.sums[len(half), i], workspace.squares[len(half), i]
+        whole = moments.total_squares[low + i]
+        rest, rest_squared = moments.total_sums[low + i] - total, whole - squared
         # The rest is a difference, so its rounding is that of the whole.
-        room.merits[0, i] = _merit(total, squared, inside, ROUNDING * whole)
-        room.merits[1, i] = _merit(rest, rest_squared, outside, ROUNDING * whole)
+        workspace.merits[0, i] = _compute_merit(total, squared, inside, ROUNDING * whole)
+        workspace.merits[1, i] = _compute_merit(rest, rest_squared, outside, ROUNDING * whole)
 
 
 @njit(cache=True, error_model="numpy")
-def _best(table: _Table) -> np.ndarray:
+def _find_best(moments: _SplitMoments) -> np.ndarray:
     """(n_pairs, 2) the trial with the highest Sharpe ratio in each half of each pair; the first of equal ones."""
-    n_pairs, n_trials = len(table.halves), table.sums.shape[1]
+    n_pairs, n_trials = len(moments.halves), moments.sums.shape[1]
     best = np.zeros((n_pairs, 2), np.int64)
     highest = np.full((n_pairs, 2), -np.inf)
-    room = _room(table)
+    workspace = _allocate_workspace(moments)
     for low in range(0, n_trials, _CHUNK):
         width = min(_CHUNK, n_trials - low)
         for pair in range(n_pairs):
-            _fill_merits(table, pair, low, width, room)
+            _fill_merits(moments, pair, low, width, workspace)
             for side in range(2):
                 for i in range(width):
-                    if room.merits[side, i] > highest[pair, side]:
-                        highest[pair, side] = room.merits[side, i]
+                    if workspace.merits[side, i] > highest[pair, side]:
+                        highest[pair, side] = workspace.merits[side, i]
                         best[pair, side] = low + i
     return best
 
 
 @njit(cache=True, error_model="numpy")
-def _ranks(table: _Table, best: np.ndarray) -> np.ndarray:
+def _compute_ranks(moments: _SplitMoments, best: np.ndarray) -> np.ndarray:
     """(n_pairs, 2) rank, from 1 for the lowest, of the best of each half in the other half; the middle rank of ties."""
-    n_pairs, n_trials = len(table.halves), table.sums.shape[1]
-    merits = _merits_elsewhere(table, best)
+    n_pairs, n_trials = len(moments.halves), moments.sums.shape[1]
+    merits = _compute_merits_elsewhere(moments, best)
     ranks = np.full((n_pairs, 2), 0.5)
-    room = _room(table)
+    workspace = _allocate_workspace(moments)
     for low in range(0, n_trials, _CHUNK):
         width = min(_CHUNK, n_trials - low)
         for pair in range(n_pairs):
-            _fill_merits(table, pair, low, width, room)
+            _fill_merits(moments, pair, low, width, workspace)
             for side in range(2):
-                mine, there = merits[pair, side], room.merits[1 - side]
+                mine, there = merits[pair, side], workspace.merits[1 - side]
                 below = equal = 0
                 for i in range(width):
                     below += there[i] < mine
@@ -215,18 +221,20 @@ def _ranks(table: _Table, best: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, error_model="numpy")
-def _merits_elsewhere(table: _Table, best: np.ndarray) -> np.ndarray:
+def _compute_merits_elsewhere(moments: _SplitMoments, best: np.ndarray) -> np.ndarray:
     """(n_pairs, 2) merit of the best of each half in the other half, to the last digit as the others are compared."""
     merits = np.empty(best.shape)
     for side in range(2):
         for pair in range(len(best)):
             trial = best[pair, side]
             total = squared = 0.0
-            for block in table.halves[pair]:
-                total += table.sums[block, trial]
-                squared += table.squares[block, trial]
-            whole = table.total_squares[trial]
+            for block in moments.halves[pair]:
+                total += moments.sums[block, trial]
+                squared += moments.squares[block, trial]
+            whole = moments.total_squares[trial]
             if side == 0:
-                total, squared = table.total_sums[trial] - total, whole - squared
-            merits[pair, side] = _merit(total, squared, table.n_bars[pair, 1 - side], ROUNDING * whole)
+                total, squared = moments.total_sums[trial] - total, whole - squared
+            merits[pair, side] = _compute_merit(
+                total, squared, moments.n_bars[pair, 1 - side], ROUNDING * whole
+            )
     return merits

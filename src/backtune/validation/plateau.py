@@ -1,4 +1,4 @@
-"""Whether a search's best stands on a plateau or on the tip of a needle.
+"""The plateau test: a search's best may stand on a plateau, or on the tip of a needle.
 
 Neighbourhoods are those of :mod:`backtune.validation.neighbourhood`.
 """
@@ -19,7 +19,7 @@ RADIUS = 0.1
 
 @dataclass(frozen=True)
 class Plateau:
-    """How a search's best stands among its neighbours.
+    """The standing of a search's best among its neighbours.
 
     Trials are named by their place in what was given; values are in the unit of the objective, higher is better.
 
@@ -59,19 +59,20 @@ def measure_plateau(
     radius: float = RADIUS,
     seed: int = 0,
 ) -> Plateau | None:
-    """How the best of a search's trials stands among its neighbours.
+    """Measure the standing of the best of a search's trials among its neighbours.
 
     There are enough neighbours where they number four for each axis, and at least eight (or all that the grid has), and
     where on both sides of every axis, unless the range ends there, one is at least half-way to the edge of the
     neighbourhood.
 
     Args:
-        columns: a column of n values for each parameter of the space, None or NaN where it is inactive.
+        space: The space of the search.
+        columns: A column of n values for each parameter of the space, None or NaN where it is inactive.
         values: (n,) the objective, higher is better; NaN for an infeasible or failed trial.
-        best: the place of the search's best, where there are candidates among them that the search did not try; None for the
+        best: The index of the search's best, where there are candidates among them that the search did not try; None for the
             highest value.
-        radius: half the width of a neighbourhood, as a share of each range.
-        seed: of those probes that are drawn at random.
+        radius: Half the width of a neighbourhood, as a share of each range.
+        seed: The seed of the probes that are drawn at random.
 
     Returns:
         None where no trial has a value, or the space has no number that varies.
@@ -80,13 +81,13 @@ def measure_plateau(
     if trials is None:
         return None
     best = int(np.nanargmax(trials.values)) if best is None else best
-    near = trials.around(best)
+    near = trials.find_neighbourhood(best)
     neighbourhood = near.median() if near.is_dense else None
     outside = np.isfinite(trials.values) & ~near.inside & (np.arange(len(trials.values)) != best)
     elsewhere = (
         compute_median_of_cells(trials.values[outside], trials.cells[outside]) if outside.any() else None
     )
-    centre, height = trials.centre()
+    centre, height = trials.find_centre()
     value = float(trials.values[best])
     return Plateau(
         best=best,
@@ -97,7 +98,7 @@ def measure_plateau(
         centre=centre,
         centre_neighbourhood=height,
         centre_stability=_stability(value, height, elsewhere),
-        probes=() if near.is_dense else near.probes(seed),
+        probes=() if near.is_dense else near.propose_probes(seed),
     )
 
 
@@ -111,19 +112,19 @@ def propose_probes(
     radius: float = RADIUS,
     seed: int = 0,
 ) -> tuple[Params, ...]:
-    """Candidates to evaluate so that the best trials, each outside of the neighbourhoods of better ones, have enough neighbours.
+    """Return candidates to evaluate so that the best trials, each outside of the neighbourhoods of better ones, have enough neighbours.
 
     With them :func:`measure_plateau` knows how the best stands, and compares it with other peaks when it looks for the centre.
 
     Args:
-        columns, values, radius, seed: as for :func:`measure_plateau`.
-        most: how many in all; the best gets as many as it takes, another peak none where they would be more.
-        n_centres: how many peaks are looked at.
+        space, columns, values, radius, seed: The arguments of :func:`measure_plateau`.
+        most: The largest number of candidates; the best gets as many as it needs, another peak none where they would be more.
+        n_centres: The largest number of peaks.
     """
     trials = PlacedTrials.of(space, columns, values, radius)
     found: list[Params] = []
-    for k, peak in enumerate(trials.peaks(n_centres) if trials is not None else ()):
-        own = () if peak.is_dense else peak.probes(seed)
+    for k, peak in enumerate(trials.iterate_peaks(n_centres) if trials is not None else ()):
+        own = () if peak.is_dense else peak.propose_probes(seed)
         fresh = [params for params in own if params not in found]
         if k == 0 or len(found) + len(fresh) <= most:
             found += fresh

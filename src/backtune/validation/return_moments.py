@@ -15,7 +15,7 @@ ROUNDING = 1e-14
 
 
 def compute_bar_returns(equity: np.ndarray, initial_cash: float) -> np.ndarray:
-    """(n,) returns from close to close of (n,) equity, the first from the initial cash; 0 after ruin."""
+    """Return the (n,) returns from close to close of (n,) equity, the first from the initial cash; 0 after ruin."""
     before = np.concatenate([[initial_cash], equity[:-1]])
     returns: np.ndarray = equity - before
     if before.min() > 0.0:
@@ -26,13 +26,13 @@ def compute_bar_returns(equity: np.ndarray, initial_cash: float) -> np.ndarray:
 
 
 def compute_block_moments(returns: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """(n_blocks, 3) moments of (n,) bar returns between the (n_blocks + 1,) rows that cut them into blocks."""
+    """Return the (n_blocks, 3) moments of (n,) bar returns between the (n_blocks + 1,) rows that cut them into blocks."""
     blocks = (returns[a:b] for a, b in pairwise(edges.tolist()))
     return np.array([(len(block), block.sum(), sum_products(block, block)) for block in blocks])
 
 
 def compute_sharpe_from_sums(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """mean / std (ddof 1) of bar returns, from arrays of their count, sum and sum of squares.
+    """Return mean / std (ddof 1) of bar returns, from arrays of their count, sum and sum of squares.
 
     NaN where there are fewer than two returns or they do not vary.
     """
@@ -43,18 +43,18 @@ def compute_sharpe_from_sums(count: np.ndarray, total: np.ndarray, squares: np.n
 
 
 def sum_products(one: np.ndarray, other: np.ndarray) -> float:
-    """The dot product of two series, in one thread: those of BLAS wait for each other where all cores are busy."""
+    """Return the dot product of two series, in one thread: those of BLAS wait for each other where all cores are busy."""
     return float(np.einsum("i,i->", one, other))
 
 
 def compute_trial_sharpes(blocks: np.ndarray) -> np.ndarray:
-    """(n_trials,) Sharpe ratio per bar over all blocks; NaN for a failed trial and for one without variation."""
+    """Return the (n_trials,) Sharpe ratio per bar over all blocks; NaN for a failed trial and for one without variation."""
     sums = blocks.sum(axis=1)
     return compute_sharpe_from_sums(sums[:, 0], sums[:, 1], sums[:, 2])
 
 
 def select_distinct_trials(blocks: np.ndarray) -> np.ndarray:
-    """The blocks of those trials that have a Sharpe ratio, equal ones once, in their order.
+    """Return the blocks of those trials that have a Sharpe ratio, equal ones once, in their order.
 
     A search of a discrete space meets the same candidate again, and different parameters may trade alike: neither is
     another trial.

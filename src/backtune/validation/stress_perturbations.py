@@ -44,9 +44,8 @@ def add_noise(bars: Bars, size: float, random: np.random.Generator) -> Bars:
     ranges = atr(bars.high, bars.low, bars.close, ATR_PERIOD)
     ranges = np.where(np.isnan(ranges), bars.high - bars.low, ranges)
     noise = random.standard_normal((len(bars), 4)).T
-    open_, high, low, close = np.exp(size * ranges / bars.close * noise) * (
-        bars.open, bars.high, bars.low, bars.close,
-    )  # fmt: skip
+    prices = (bars.open, bars.high, bars.low, bars.close)
+    open_, high, low, close = np.exp(size * ranges / bars.close * noise) * prices
     return replace(
         bars,
         open=open_,

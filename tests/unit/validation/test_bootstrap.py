@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from backtune.validation.bootstrap import (
-    _prefix,
-    _resampled_sums,
+    _compute_prefix_sums,
+    _resample_sums,
     bootstrap_sharpe_interval,
     estimate_block_length,
 )
@@ -59,7 +59,9 @@ def test_resampled_mean_has_the_variance_of_the_stationary_bootstrap(block_bars:
     keep = 1 - 1 / block_bars
     expected = circular[0] + 2 * sum((1 - k / n) * keep**k * circular[k] for k in range(1, n))
     random = np.random.default_rng(4)
-    sums = _resampled_sums(_prefix(values), _prefix(values**2), block_bars, 200_000, random)
+    sums = _resample_sums(
+        _compute_prefix_sums(values), _compute_prefix_sums(values**2), block_bars, 200_000, random
+    )
     assert np.var(sums[:, 0] / n) == pytest.approx(expected / n, rel=0.02)
     assert sums.mean(axis=0) == pytest.approx([values.sum(), (values**2).sum()], rel=0.02)
 

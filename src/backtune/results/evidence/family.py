@@ -39,7 +39,7 @@ class FamilyResult:
         haircut_sharpe_ratio: The annual Sharpe ratio that is left of the row's own, at least 0 (Harvey and Liu).
         q: The rate of false discoveries among the rows that test as well; None for fewer than 100 tests.
         share_with_edge: The estimated share of rows with an edge; None for fewer than 100 tests.
-        luck: What the best of these tests shows without skill.
+        luck: The Sharpe ratios that the best of these tests shows without skill.
     """
 
     p: float
@@ -50,7 +50,7 @@ class FamilyResult:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the test is better than luck would be, at the level of 5 %."""
+        """Tell whether the test is better than luck would be, at the level of 5 %."""
         return self.p <= SIGNIFICANCE_LEVEL
 
 

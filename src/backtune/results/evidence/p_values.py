@@ -1,4 +1,4 @@
-"""How p-values are written for people."""
+"""P-values as text."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _VERSION = 2
 
 @dataclass(frozen=True)
 class PermutationTest:
-    """How a search compares with the same search on permuted bars.
+    """The comparison of a search with the same search on permuted bars.
 
     Attributes:
         p: The chance of a best as good by luck, see :func:`~backtune.validation.permutation.compute_permutation_p_value`.
@@ -35,7 +35,7 @@ class PermutationTest:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no permuted search is missing."""
+        """Tell whether no permuted search is missing."""
         return self.n_done >= self.n_wanted
 
 

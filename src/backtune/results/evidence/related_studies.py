@@ -8,7 +8,7 @@ whatever folder that is; then the trials that found them count, and those that t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -67,8 +67,8 @@ class RelatedStudies:
         return hash_content(content)[:16] if content else ""
 
 
-class _Place(NamedTuple):
-    """A study in some sweep's folder, before anybody has looked whether there are trials in it.
+class _StudyLocation(NamedTuple):
+    """A study in some sweep's folder, which may have no trial yet.
 
     Attributes:
         studies: The folder of all studies of the sweep.
@@ -82,15 +82,15 @@ class _Place(NamedTuple):
 
 
 @dataclass
-class _RunsFolder:
-    """What the other sweeps of a runs folder say of the cells of a sweep, by cell.
+class _OtherSweeps:
+    """The studies of other sweeps of a runs folder, by the cells of one sweep.
 
     Attributes:
         places: The studies with a known train window.
         problems: Warnings about sweeps that cannot be read.
     """
 
-    places: dict[str, list[_Place]] = field(default_factory=dict)
+    places: dict[str, list[_StudyLocation]] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -117,11 +117,11 @@ class RelatedStudyFinder:
         cell = _cell_name(islands[0])
         own = {study.id for study in islands}
         found: dict[str, RelatedStudy] = {}
-        problems = list(self._runs_folder.problems.get(cell, ()))
+        problems = list(self._other_sweeps.problems.get(cell, ()))
         train = islands[0].fold.train
         places = [
             place
-            for place in self._runs_folder.places.get(cell, ())
+            for place in self._other_sweeps.places.get(cell, ())
             if place.train is not None and train.overlaps(place.train)
         ]
         sources, missing = self._sources(islands)
@@ -135,9 +135,9 @@ class RelatedStudyFinder:
                 found[place.name] = RelatedStudy(folder, place.train, n_trials, n_own)
         return RelatedStudies(tuple(found[name] for name in sorted(found)), (*problems, *missing))
 
-    def _sources(self, islands: Sequence[StoredStudy]) -> tuple[list[_Place], list[str]]:
+    def _sources(self, islands: Sequence[StoredStudy]) -> tuple[list[_StudyLocation], list[str]]:
         """Return the studies whose candidates a search began with, and warnings about those that are gone."""
-        places: list[_Place] = []
+        places: list[_StudyLocation] = []
         missing: dict[str, None] = {}
         for island in islands:
             for source in island.sources:
@@ -153,7 +153,7 @@ class RelatedStudyFinder:
                 if studies is None:
                     missing[f"{_NOT_COUNTED}: {folder} is gone"] = None
                 else:
-                    places.append(_Place(studies, name, TimeWindow(*train) if train else None))
+                    places.append(_StudyLocation(studies, name, TimeWindow(*train) if train else None))
         return places, list(missing)
 
     def _count_trials(self, studies: Location, name: str) -> int:
@@ -168,9 +168,9 @@ class RelatedStudyFinder:
         return self._run.folder if local is None else local.absolute()
 
     @cached_property
-    def _runs_folder(self) -> _RunsFolder:
+    def _other_sweeps(self) -> _OtherSweeps:
         cells = {_cell_name(entry) for entry in self._run.studies}
-        found = _RunsFolder()
+        found = _OtherSweeps()
         runs = self._folder.parent
         root = self._run.spec.data.location
         prints = {entry.data_fingerprint for entry in self._run.studies}
@@ -181,7 +181,7 @@ class RelatedStudyFinder:
                 if (match := _STUDY_ID.fullmatch(name)) and match[1] in cells
             }
             if names:
-                _read_sweep(runs / sweep, names, found, _Bars(root, frozenset(prints)))
+                _read_sweep(runs / sweep, names, found, _CatalogBars(root, frozenset(prints)))
         return found
 
 
@@ -193,18 +193,14 @@ def _study_names(sweep: Location) -> Iterator[str]:
         return
 
 
-class _Bars(NamedTuple):
+class _CatalogBars(NamedTuple):
     """The bars of a sweep: the address of their catalog, and the fingerprints of what its studies see of them."""
 
     root: str
     fingerprints: frozenset[str]
 
 
-def _catalog_of(spec: Mapping[str, Any]) -> str:
-    return str(resolve_location(base_folder(), str(spec.get("data", {}).get("root", ""))))
-
-
-def _read_sweep(folder: Location, names: dict[str, str], found: _RunsFolder, bars: _Bars) -> None:
+def _read_sweep(folder: Location, names: dict[str, str], found: _OtherSweeps, bars: _CatalogBars) -> None:
     """Add the studies of one sweep that saw bars of the same catalog, or the same bars from another one.
 
     Args:
@@ -225,17 +221,17 @@ def _read_sweep(folder: Location, names: dict[str, str], found: _RunsFolder, bar
 
 
 def _places_of(
-    studies: Location, content: Any, names: dict[str, str], bars: _Bars
-) -> Iterator[tuple[str, _Place]]:
+    studies: Location, content: Any, names: dict[str, str], bars: _CatalogBars
+) -> Iterator[tuple[str, _StudyLocation]]:
     """Yield the named studies with their cells, from plain data: there may be a hundred thousand of them."""
-    is_of_catalog = _catalog_of(content["spec"]) == bars.root
+    is_of_catalog = str(resolve_location(base_folder(), str(content["spec"]["data"]["root"]))) == bars.root
     for entry in content["studies"]:
         if not is_of_catalog and entry["data_fingerprint"] not in bars.fingerprints:
             # Another market may have an asset of the same name.
             continue
         cell = "-".join((entry["strategy"], entry["asset"], entry["timeframe"]))
         if names.get(entry["id"]) == cell:
-            yield cell, _Place(studies, entry["id"], TimeWindow(*entry["fold"]["train"]))
+            yield cell, _StudyLocation(studies, entry["id"], TimeWindow(*entry["fold"]["train"]))
 
 
 def _cell_name(entry: StoredStudy) -> str:

@@ -16,7 +16,7 @@ from backtune.validation.deflated_sharpe import TrialCount
 from backtune.validation.folds import TimeWindow
 
 
-class _Trials(NamedTuple):
+class _LogTrials(NamedTuple):
     """The trials of a log, as far as luck is concerned: their block moments, and how many were stopped early."""
 
     blocks: np.ndarray
@@ -24,7 +24,7 @@ class _Trials(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Grid:
+class _BlockBars:
     """The bars that block moments belong to; only moments of the same bars can be compared.
 
     Attributes:
@@ -36,7 +36,7 @@ class _Grid:
     counts: tuple[float, ...]
 
     @classmethod
-    def of(cls, train: TimeWindow | None, blocks: np.ndarray) -> _Grid:
+    def of(cls, train: TimeWindow | None, blocks: np.ndarray) -> _BlockBars:
         counts = blocks[:, :, 0]
         traded = np.flatnonzero(counts.any(axis=1))
         return cls(train, tuple(counts[traded[0]].tolist()) if len(traded) else ())
@@ -77,7 +77,7 @@ def count_search_trials(
     """
     own = _trials_of(log)
     tried = TrialCount.of(own.blocks, own.n_stopped)
-    groups: dict[_Grid, list[_Trials]] = {_Grid.of(train, own.blocks): [own]}
+    groups: dict[_BlockBars, list[_LogTrials]] = {_BlockBars.of(train, own.blocks): [own]}
     read: list[RelatedStudy] = []
     problems: list[str] = []
     for study in related:
@@ -88,7 +88,7 @@ def count_search_trials(
             continue
         if other is not None:
             trials = _trials_of(other)
-            groups.setdefault(_Grid.of(study.train, trials.blocks), []).append(trials)
+            groups.setdefault(_BlockBars.of(study.train, trials.blocks), []).append(trials)
             read.append(study)
     if tried is not None and read:
         found = [one for one in map(_tried_in, groups.values()) if one is not None]
@@ -101,12 +101,12 @@ def count_search_trials(
     return SearchTrialCount(tried, n_elsewhere, len({study.sweep for study in read}), tuple(problems))
 
 
-def _tried_in(trials: Sequence[_Trials]) -> TrialCount | None:
+def _tried_in(trials: Sequence[_LogTrials]) -> TrialCount | None:
     return TrialCount.of(np.concatenate([one.blocks for one in trials]), sum(one.n_stopped for one in trials))
 
 
-def _trials_of(log: pl.DataFrame) -> _Trials:
-    return _Trials(extract_block_moments(log), count_stopped_trials(log))
+def _trials_of(log: pl.DataFrame) -> _LogTrials:
+    return _LogTrials(extract_block_moments(log), count_stopped_trials(log))
 
 
 def count_stopped_trials(log: pl.DataFrame) -> int:

@@ -51,25 +51,25 @@ def build_leaderboard(run: StoredSweep, *, top: int | None = None, study: str | 
         study: The only study to return rows of, those of a fold by itself.
     """
     objectives = run.spec.search.objectives
-    fronts = [_front(run, islands, objectives) for islands in run.searches.values()]
+    fronts = [_build_front(run, islands, objectives) for islands in run.searches.values()]
     is_walk_forward = run.spec.validation.method == "walk_forward"
     if is_walk_forward and study is None:
-        fronts = _cells(run, fronts)
+        fronts = _build_cells(run, fronts)
     cells = count_compared_cells(
         [place.score for places in fronts for place in places if place.score is not None]
     )
-    places = [place for places in _ordered(fronts, objectives[0]) for place in places]
+    places = [place for places in _order_fronts(fronts, objectives[0]) for place in places]
     # A fold's own test is a part of its cell's.
     is_of_folds = is_walk_forward and study is not None
-    families = compare_tests([None if is_of_folds else _test_of(place) for place in places])
-    reader = _Reader(run, cells)
+    families = compare_tests([None if is_of_folds else _row_test(place) for place in places])
+    reader = _EvidenceReader(run, cells)
     ranked = [
         (place, family)
         for place, family in zip(places, families, strict=True)
         if study in (None, place.row.study)
     ]
     return [
-        reader.told(place, family, looked_at=top is None or k < top)
+        reader.complete(place, family, is_read=top is None or k < top)
         for k, (place, family) in enumerate(ranked)
     ]
 
@@ -77,30 +77,31 @@ def build_leaderboard(run: StoredSweep, *, top: int | None = None, study: str | 
 def build_search_rows(
     run: StoredSweep, islands: Sequence[StoredStudy], related: RelatedStudyFinder | None = None
 ) -> list[Row]:
-    """The rows of one search, the best in-sample first, with their evidence; no other study of the sweep is read.
+    """Return the rows of one search, the best in sample first, with their evidence; no other study of the sweep is read.
 
     Args:
-        islands: all studies of the search, in the order of the run.
-        related: what other sweeps tried, of the run; for whoever asks for many searches.
+        run: The sweep.
+        islands: All studies of the search, in the order of the run.
+        related: The finder of related studies of this sweep, to be shared by those who ask for many searches.
     """
     objectives = islands[0].objectives
-    reader = _Reader(run, None, related)
-    return [reader.told(place, None, looked_at=True) for place in _front(run, islands, objectives)]
+    reader = _EvidenceReader(run, None, related)
+    return [reader.complete(place, None, is_read=True) for place in _build_front(run, islands, objectives)]
 
 
-class _Place(NamedTuple):
+class _RankedWinner(NamedTuple):
     """A row, what it is about, and the studies that its winner is the best of; of a walk-forward, its folds instead."""
 
     row: Row
     winner: Winner | None = None
     islands: Sequence[StoredStudy] = ()
-    folds: Sequence[_Place] = ()
+    folds: Sequence[_RankedWinner] = ()
     score: WalkForwardScore | None = None
     is_finished: bool = True
 
 
-class _Reader:
-    """Adds to rows what is to be said of them."""
+class _EvidenceReader:
+    """Completes rows with their evidence and warnings."""
 
     def __init__(
         self, run: StoredSweep, cells: TrialCount | None, related: RelatedStudyFinder | None = None
@@ -111,10 +112,10 @@ class _Reader:
         self._related = related or RelatedStudyFinder(run)
         self._known: dict[str, tuple[SearchEvidence, tuple[str, ...]]] = {}
 
-    def told(self, place: _Place, family: FamilyResult | None, *, looked_at: bool) -> Row:
-        """Return the row with its evidence and warnings; the trials of its search are read where it is ``looked_at``."""
+    def complete(self, place: _RankedWinner, family: FamilyResult | None, *, is_read: bool) -> Row:
+        """Return the row with its evidence and warnings; the trials of its search are read where it is ``is_read``."""
         if place.folds:
-            return self._of_cell(place, family, looked_at=looked_at)
+            return self._complete_cell(place, family, is_read=is_read)
         row, winner = place.row, place.winner
         if winner is None:
             return row
@@ -127,27 +128,27 @@ class _Reader:
         setting = WinnerSetting(
             self._sampler, _bars_per_year(row), family, load_permutation_test(self._run, place.islands)
         )
-        if not looked_at:
+        if not is_read:
             return _with_evidence(row, Evidence.of_test(winner, setting), ())
-        found, problem = self._searched(place.islands)
+        found, problem = self._load_search(place.islands)
         return _with_evidence(row, Evidence.of(winner, found, setting), problem)
 
-    def _of_cell(self, place: _Place, family: FamilyResult | None, *, looked_at: bool) -> Row:
-        folds = tuple(self.told(fold, None, looked_at=looked_at) for fold in place.folds)
+    def _complete_cell(self, place: _RankedWinner, family: FamilyResult | None, *, is_read: bool) -> Row:
+        folds = tuple(self.complete(fold, None, is_read=is_read) for fold in place.folds)
         row = replace(place.row, folds=folds)
         if row.values is None:
             return row
         row = replace(row, warnings=(*row.warnings, *list_metric_warnings(row.is_metrics, row.oos_metrics)))
         won = [fold.evidence for fold in folds if fold.values is not None]
         evidence = combine_fold_evidence(won, place.score, self._cells, family)
-        if not looked_at:
+        if not is_read:
             return _with_evidence(row, evidence, ())
-        searches = (self._searched(fold.islands) for fold in place.folds if fold.winner is not None)
+        searches = (self._load_search(fold.islands) for fold in place.folds if fold.winner is not None)
         problems = dict.fromkeys(text for _, problem in searches for text in problem)
         return _with_evidence(row, evidence, tuple(problems))
 
-    def _searched(self, islands: Sequence[StoredStudy]) -> tuple[SearchEvidence, tuple[str, ...]]:
-        """What the trials say, or why nothing: the results are in the summaries, and no log hides them."""
+    def _load_search(self, islands: Sequence[StoredStudy]) -> tuple[SearchEvidence, tuple[str, ...]]:
+        """Return the evidence of a search and warnings; a log that cannot be read costs no result, as summaries have those."""
         search = islands[0].search_id
         if search not in self._known:
             try:
@@ -164,8 +165,8 @@ def _with_evidence(row: Row, evidence: Evidence, problem: Sequence[str]) -> Row:
     return replace(row, warnings=(*row.warnings, *problem, *row.weaknesses.values()))
 
 
-def _test_of(place: _Place) -> RowTest | None:
-    """Return what a row's test is judged by among all; None where it was not tested or did not trade."""
+def _row_test(place: _RankedWinner) -> RowTest | None:
+    """Return the test of a row for the comparison of all rows; None where it was not tested or did not trade."""
     shape: ReturnShape | None = None
     bars_per_year: float | None = None
     if place.score is not None:
@@ -179,34 +180,38 @@ def _bars_per_year(row: Row) -> float | None:
     return row.annualisation.bars_per_year if row.annualisation else None
 
 
-def _cells(run: StoredSweep, fronts: Sequence[Sequence[_Place]]) -> list[list[_Place]]:
-    """A place for each cell of a walk-forward; of a fold's Pareto front, its best in the first objective goes on."""
+def _build_cells(run: StoredSweep, fronts: Sequence[Sequence[_RankedWinner]]) -> list[list[_RankedWinner]]:
+    """Return one row for each cell of a walk-forward; of a fold's Pareto front, the best in the first objective goes on."""
     contexts = StudyContextLoader(run)
-    cells: dict[tuple[str, str, str], list[_Place]] = {}
+    cells: dict[tuple[str, str, str], list[_RankedWinner]] = {}
     for places in fronts:
         cells.setdefault(places[0].row.cell, []).append(places[0])
-    return [[_cell(run, folds, contexts)] for folds in cells.values()]
+    return [[_build_cell(run, folds, contexts)] for folds in cells.values()]
 
 
-def _cell(run: StoredSweep, folds: Sequence[_Place], contexts: StudyContextLoader) -> _Place:
+def _build_cell(
+    run: StoredSweep, folds: Sequence[_RankedWinner], contexts: StudyContextLoader
+) -> _RankedWinner:
     unfinished = [place.row.fold for place in folds if not place.is_finished]
     row, score = combine_folds(run, [place.row for place in folds], unfinished, contexts)
-    return _Place(row, folds=folds, score=score)
+    return _RankedWinner(row, folds=folds, score=score)
 
 
-def _ordered(fronts: Sequence[Sequence[_Place]], objective: Objective) -> list[list[_Place]]:
+def _order_fronts(
+    fronts: Sequence[Sequence[_RankedWinner]], objective: Objective
+) -> list[list[_RankedWinner]]:
     """Return the fronts by what the search saw, and each front's places by the same."""
 
-    def key(place: _Place) -> tuple[bool, bool, float]:
+    def key(place: _RankedWinner) -> tuple[bool, bool, float]:
         row = place.row
         if row.values is None:
             return True, True, 0.0
-        return False, row.has_few_trades, -_merit(row, objective)
+        return False, row.has_few_trades, -_score_in_sample(row, objective)
 
     return sorted((sorted(places, key=key) for places in fronts), key=lambda places: key(places[0]))
 
 
-def _merit(row: Row, objective: Objective) -> float:
+def _score_in_sample(row: Row, objective: Objective) -> float:
     """Return the first objective in sample, higher is better; a Sharpe ratio in standard errors.
 
     Over a short window luck shows high Sharpe ratios: rows of unequal windows are compared by ratio times root of time.
@@ -218,13 +223,15 @@ def _merit(row: Row, objective: Objective) -> float:
     return value
 
 
-def _front(run: StoredSweep, islands: Sequence[StoredStudy], objectives: Sequence[Objective]) -> list[_Place]:
+def _build_front(
+    run: StoredSweep, islands: Sequence[StoredStudy], objectives: Sequence[Objective]
+) -> list[_RankedWinner]:
     summaries = [run.read_summary(study) for study in islands]
     counts = [
         max(count_trials(run.study_folder(study.id)), summary.n_trials if summary else 0)
         for study, summary in zip(islands, summaries, strict=True)
     ]
-    states = [_state(*island) for island in zip(islands, summaries, counts, strict=True)]
+    states = [_state_warnings(*island) for island in zip(islands, summaries, counts, strict=True)]
     winners = [
         (study, winner)
         for study, summary in zip(islands, summaries, strict=True)
@@ -237,8 +244,8 @@ def _front(run: StoredSweep, islands: Sequence[StoredStudy], objectives: Sequenc
     if winners:
         best = [winners[k] for k in find_pareto_front([winner.values for _, winner in winners], objectives)]
     return [
-        _Place(
-            replace(_row(study, winner, sum(counts), warnings), annualisation=annualisation),
+        _RankedWinner(
+            replace(_build_row(study, winner, sum(counts), warnings), annualisation=annualisation),
             winner,
             islands,
             is_finished=None not in summaries,
@@ -247,7 +254,7 @@ def _front(run: StoredSweep, islands: Sequence[StoredStudy], objectives: Sequenc
     ]
 
 
-def _row(study: StoredStudy, winner: Winner | None, n_trials: int, warnings: tuple[str, ...]) -> Row:
+def _build_row(study: StoredStudy, winner: Winner | None, n_trials: int, warnings: tuple[str, ...]) -> Row:
     nothing: Metrics = dict.fromkeys(METRICS)
     return Row(
         study=study.id,
@@ -267,8 +274,8 @@ def _row(study: StoredStudy, winner: Winner | None, n_trials: int, warnings: tup
     )
 
 
-def _state(study: StoredStudy, summary: StudySummary | None, n_trials: int) -> list[str]:
-    """What is not as it should be with a study, whatever it found."""
+def _state_warnings(study: StoredStudy, summary: StudySummary | None, n_trials: int) -> list[str]:
+    """Return the warnings about the state of a study, whatever it found."""
     if summary is None:
         return [f"not finished: {n_trials} of {study.budget} trials"]
     if summary.state == "failed":

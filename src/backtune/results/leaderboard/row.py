@@ -22,26 +22,26 @@ _COLUMNS_OF_JSON = ("params", "plateau_centre", "centre_metrics", "warnings", "f
 
 @dataclass(frozen=True)
 class Row:
-    """One winner of one study, or what the folds of a walk-forward did one after the other.
+    """The winner of one study, or the winners of a walk-forward one after the other.
 
     A study with several objectives has a row for each point of its Pareto front. A walk-forward has one row a cell: its
-    ``study``, ``params``, ``trial`` and ``train`` are those of the last fold that has a winner, which one would trade next;
-    ``n_trials`` is the sum over the folds; ``values`` and ``is_metrics`` are means over the folds' winners, each of its own
+    parameters are those of the last fold with a winner, ``values`` and ``is_metrics`` the means over folds, each on its own
     train window; ``oos_metrics`` are those of the tests as one backtest (:mod:`backtune.results.leaderboard.walk_forward_oos`).
 
     Attributes:
-        study, strategy, asset, timeframe: whose.
-        params: the winner's; empty where there is none.
-        trial: its number, None where there is none.
-        n_trials: how many trials the best was picked from.
-        values: one per objective, None where there is no winner.
-        is_metrics, oos_metrics: in-sample and out-of-sample; a metric is None where undefined or not there.
-        warnings: in words.
-        evidence: how far the winner can be trusted.
-        fold: name of the study's fold.
-        train, test: the windows as planned; None without validation, and in folders of before they were kept.
-        annualisation: The number of bars a year of its series; None where no study of it has run, and in folders of before it was kept.
-        folds: of a walk-forward the rows of its folds, in order of time, each about its own study; else empty.
+        study: The id of the study.
+        strategy, asset, timeframe: The cell.
+        params: The parameters of the winner; empty where there is none.
+        trial: The number of the winner's trial; None where there is none.
+        n_trials: The number of trials that the best was picked from.
+        values: One value per objective; None where there is no winner.
+        is_metrics, oos_metrics: The metrics in sample and out of sample; None where undefined or missing.
+        warnings: The warnings, in words.
+        evidence: The evidence for and against the winner.
+        fold: The name of the study's fold.
+        train, test: The windows as planned; ``test`` is None without validation.
+        annualisation: The number of bars a year of the series; None where no study of it has run.
+        folds: The rows of a walk-forward's folds in order of time, each about its own study; else empty.
     """
 
     study: str
@@ -64,17 +64,17 @@ class Row:
 
     @property
     def cell(self) -> tuple[str, str, str]:
-        """Strategy, asset and timeframe."""
+        """The strategy, the asset and the timeframe."""
         return self.strategy, self.asset, self.timeframe
 
     @property
     def weaknesses(self) -> dict[str, str]:
-        """What speaks against it in words, by the attribute of the evidence that tells of it."""
+        """The weaknesses of the winner in words, by the attribute of the evidence that shows them."""
         return self.evidence.weaknesses(self.n_trials, self.oos_metrics.get("sharpe_ratio"))
 
     @property
     def has_few_trades(self) -> bool:
-        """Whether it has fewer than 30 closed trades where it was searched, or in its test."""
+        """Tell whether the winner has fewer than 30 closed trades in sample or in its test."""
         counts = [self.is_metrics["total_trades"]]
         if any(value is not None for value in self.oos_metrics.values()):
             counts.append(self.oos_metrics["total_trades"])
@@ -82,22 +82,29 @@ class Row:
 
     @property
     def series(self) -> str:
-        """Asset and timeframe."""
+        """The asset and the timeframe."""
         return f"{self.asset} {self.timeframe}"
 
     @property
     def disagreement(self) -> str:
-        """One of the warnings: how the calendar that the spec states and the bars differ; empty where they agree."""
+        """The warning that the bars disagree with the calendar of the spec; empty where they agree."""
         return self.annualisation.disagreement(self.series) if self.annualisation else ""
 
     def to_json(self) -> dict[str, Any]:
-        """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``, the evidence by its own names, windows as two ISO
-        times, and the folds as a list of the same.
+        """Return flat, plain data: metrics as ``is_<metric>`` and ``oos_<metric>``, the evidence by its own names, windows as
+        two ISO times, and the folds as a list of the same.
         """
         return {
-            "study": self.study, "strategy": self.strategy, "asset": self.asset, "timeframe": self.timeframe,
-            "fold": self.fold, "train": _times(self.train), "test": _times(self.test),
-            "params": self.params, "trial": self.trial, "n_trials": self.n_trials,
+            "study": self.study,
+            "strategy": self.strategy,
+            "asset": self.asset,
+            "timeframe": self.timeframe,
+            "fold": self.fold,
+            "train": _format_window(self.train),
+            "test": _format_window(self.test),
+            "params": self.params,
+            "trial": self.trial,
+            "n_trials": self.n_trials,
             "values": list(self.values) if self.values is not None else None,
             **{f"is_{name}": value for name, value in self.is_metrics.items()},
             **{f"oos_{name}": value for name, value in self.oos_metrics.items()},
@@ -105,11 +112,11 @@ class Row:
             "bars_per_year": self.annualisation.bars_per_year if self.annualisation else None,
             "warnings": list(self.warnings),
             "folds": [fold.to_json() for fold in self.folds],
-        }  # fmt: skip
+        }
 
 
-def _times(span: TimeWindow | None) -> list[str] | None:
-    return [iso(span.start), iso(span.end)] if span is not None else None
+def _format_window(window: TimeWindow | None) -> list[str] | None:
+    return [iso(window.start), iso(window.end)] if window is not None else None
 
 
 def build_leaderboard_frame(rows: Sequence[Row]) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""What a leaderboard comes to, in a few sentences: whether any row's test is more than luck."""
+"""The verdict on a leaderboard in a few sentences: the rows whose test is more than luck."""
 
 from __future__ import annotations
 

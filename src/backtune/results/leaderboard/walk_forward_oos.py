@@ -37,14 +37,14 @@ _VERSION = 2
 
 @dataclass(frozen=True, eq=False)
 class WalkForwardScore:
-    """What the tests did as one; what is kept of it.
+    """The result of the tests as one backtest, as it is stored.
 
     Attributes:
-        metrics: from the first bar of the first test to the last bar of the last.
-        shape: of the bar returns; None where they do not vary.
-        interval: of the Sharpe ratio; None as ``shape``.
+        metrics: The metrics from the first bar of the first test to the last bar of the last.
+        shape: The shape of the bar returns; None where they do not vary.
+        interval: The interval of the Sharpe ratio; None as ``shape``.
         blocks: (16, 3) moments of the bar returns in equal blocks of time.
-        bars_per_year: annualises.
+        bars_per_year: The number of bars a year, which annualises.
         hold_metrics: The metrics of holding the asset from the first bar to the last.
     """
 
@@ -58,13 +58,13 @@ class WalkForwardScore:
 
 @dataclass(frozen=True)
 class FoldTest:
-    """What was traded in the test window of one fold.
+    """The winner in the test window of one fold.
 
     Attributes:
-        fold: its name.
-        study: whose winner; of a fold without one, whose fold.
-        params: None where nothing was traded.
-        first: the row of the window's first bar.
+        fold: The name of the fold.
+        study: The id of the fold's study.
+        params: The parameters of the winner; None where nothing was traded.
+        first: The index of the window's first bar in the arrays of :class:`WalkForwardBacktest`.
     """
 
     fold: str
@@ -78,13 +78,13 @@ class WalkForwardBacktest:
     """The tests as one backtest, in full.
 
     Attributes:
-        initial_cash: equity before the first bar.
-        opens: (n,) microseconds since the epoch, UTC, at which the bars open.
+        initial_cash: The equity before the first bar.
+        opens: (n,) open times of the bars, in microseconds since the epoch, UTC.
         close: (n,) prices at the closes.
-        equity: (n,) at the closes.
-        trades: the closed trades, see :class:`~backtune.simulation.simulate.Result`.
-        pieces: the folds, in order; windows without a bar are left out.
-        score: what it comes to.
+        equity: (n,) equity at the closes.
+        trades: The closed trades, see :class:`~backtune.simulation.simulate.Result`.
+        pieces: The folds in order; windows without a bar are left out.
+        score: The metrics and the evidence of the whole.
     """
 
     initial_cash: float
@@ -106,16 +106,17 @@ def backtest_walk_forward(
     """Backtest the folds of one cell again, as one.
 
     Args:
-        folds: all of the cell's, in order of time, as in a row of the leaderboard.
-        contexts: of the run, where it is asked for several.
+        run: The sweep.
+        folds: All folds of the cell, in order of time, as in a row of the leaderboard.
+        contexts: The loader of the sweep's contexts; None for a new one.
 
     Raises:
-        ResultsError: the bars or the strategy are not there, or give other numbers than the sweep has.
+        ResultsError: The bars or the strategy are not there, or give other numbers than the sweep has.
     """
     contexts = contexts or StudyContextLoader(run)
     studies = {study.id: study for study in run.studies}
     try:
-        return _stitched([(fold, contexts.load(studies[fold.study])) for fold in folds], run.spec.search.seed)
+        return _backtest([(fold, contexts.load(studies[fold.study])) for fold in folds], run.spec.search.seed)
     except ResultsError:
         raise
     except (BacktuneError, OSError) as error:
@@ -125,21 +126,23 @@ def backtest_walk_forward(
 def load_walk_forward_score(
     run: StoredSweep, folds: Sequence[Row], contexts: StudyContextLoader
 ) -> WalkForwardScore:
-    """What the tests of one cell did as one.
+    """Return the result of the tests of one cell as one backtest.
 
-    It is kept in the folder of the last fold's study until a fold has another winner.
+    It is stored in the folder of the last fold's study until a fold has another winner.
 
     Args:
-        folds, contexts: as for :func:`backtest_walk_forward`.
+        run: The sweep.
+        folds: All folds of the cell, in order of time.
+        contexts: The loader of the sweep's contexts.
 
     Raises:
-        ResultsError: as :func:`backtest_walk_forward`, where nothing was kept.
+        ResultsError: Nothing is stored, and the folds cannot be backtested again.
     """
     folder = run.study_folder(folds[-1].study)
     winners = [[fold.study, fold.trial] for fold in folds]
-    kept = _kept(folder, winners)
-    if kept is not None:
-        return kept
+    stored = _read_stored(folder, winners)
+    if stored is not None:
+        return stored
     found = backtest_walk_forward(run, folds, contexts).score
     # Whoever may read the results need not be allowed to write beside them.
     with contextlib.suppress(ResultsError):
@@ -158,8 +161,8 @@ def find_test_windows(
             yield fold, context.scorer, validation_window(context.bars, test)
 
 
-def _kept(folder: Location, winners: list[list[Any]]) -> WalkForwardScore | None:
-    """What was kept of these winners; None where nothing was, or nothing that can be read."""
+def _read_stored(folder: Location, winners: list[list[Any]]) -> WalkForwardScore | None:
+    """Return the stored result of these winners; None where there is none, or none that can be read."""
     try:
         content = read_json(folder / _FILE)
     except ResultsError:
@@ -180,7 +183,7 @@ def _kept(folder: Location, winners: list[list[Any]]) -> WalkForwardScore | None
     )
 
 
-def _stitched(folds: Sequence[tuple[Row, StudyContext]], seed: int) -> WalkForwardBacktest:
+def _backtest(folds: Sequence[tuple[Row, StudyContext]], seed: int) -> WalkForwardBacktest:
     tests = list(find_test_windows(folds))
     if not tests:
         raise ResultsError("there is no bar in any test window")
@@ -202,11 +205,11 @@ def _stitched(folds: Sequence[tuple[Row, StudyContext]], seed: int) -> WalkForwa
             FoldTest(fold.fold, fold.study, params, window.start - first)
             for (fold, *_), (params, window) in zip(tests, pieces, strict=True)
         ),
-        score=_score(result, whole, scorer, seed),
+        score=_summarize(result, whole, scorer, seed),
     )
 
 
-def _score(result: Result, whole: BarWindow, scorer: CandidateScorer, seed: int) -> WalkForwardScore:
+def _summarize(result: Result, whole: BarWindow, scorer: CandidateScorer, seed: int) -> WalkForwardScore:
     returns = compute_bar_returns(result.equity, scorer.execution.initial_cash)
     return WalkForwardScore(
         metrics=result.metrics,

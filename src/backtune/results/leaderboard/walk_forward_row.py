@@ -25,12 +25,13 @@ from backtune.validation.track_record import TrackRecord
 def combine_folds(
     run: StoredSweep, folds: Sequence[Row], unfinished: Sequence[str], contexts: StudyContextLoader
 ) -> tuple[Row, WalkForwardScore | None]:
-    """The row of a cell, and its tests as one backtest; None where they cannot be had, with the reason as a warning.
+    """Return the row of a cell, and its tests as one backtest; None where they cannot be had, with the reason as a warning.
 
     Args:
-        folds: the best row of each fold, in order of time, with warnings about the state of its study alone.
-        unfinished: names of those of which nothing is known yet.
-        contexts: of the run.
+        run: The sweep.
+        folds: The best row of each fold, in order of time, with warnings about the state of its study alone.
+        unfinished: The names of the folds without a result yet.
+        contexts: The loader of the sweep's contexts.
     """
     won = [fold for fold in folds if fold.values is not None]
     score, problem = None, ""
@@ -41,12 +42,14 @@ def combine_folds(
             score = load_walk_forward_score(run, folds, contexts)
         except ResultsError as error:
             problem = str(error)
-    row = _row(folds, won)
+    row = _build_row(folds, won)
     if score is not None:
         row = replace(row, oos_metrics=score.metrics)
-    warnings = [*_of_folds(folds)]
+    warnings = [*_merge_warnings(folds)]
     if score is not None:
-        warnings += _missing(folds)
+        missing = [fold.fold for fold in folds if fold.values is None]
+        if missing:
+            warnings.append(f"nothing traded in {', '.join(missing)}")
     elif won:
         warnings.append(f"out of sample the mean over folds, not one backtest: {problem}")
     if won and row.fold != folds[-1].fold:
@@ -82,8 +85,8 @@ def combine_fold_evidence(
         n_independent=cells.n_independent if dsr is not None and cells is not None else None,
         trials=None,
         n_cells=cells.n_trials if dsr is not None and cells is not None else None,
-        pbo=_mean(fold.pbo for fold in folds),
-        pbo_loss=_mean(fold.pbo_loss for fold in folds),
+        pbo=_average(fold.pbo for fold in folds),
+        pbo_loss=_average(fold.pbo_loss for fold in folds),
         family=family,
         timing_p=combine_p_values([fold.timing_p for fold in folds if fold.timing_p is not None]),
         oos_interval=score.interval if score is not None else None,
@@ -97,7 +100,7 @@ def count_compared_cells(scores: Sequence[WalkForwardScore]) -> TrialCount | Non
     return TrialCount.of(np.stack([score.blocks for score in scores])) if scores else None
 
 
-def _row(folds: Sequence[Row], won: Sequence[Row]) -> Row:
+def _build_row(folds: Sequence[Row], won: Sequence[Row]) -> Row:
     last = (won or folds)[-1]
     tests = [fold.test for fold in folds if fold.test is not None]
     values = [fold.values for fold in won if fold.values is not None]
@@ -105,15 +108,15 @@ def _row(folds: Sequence[Row], won: Sequence[Row]) -> Row:
         last,
         n_trials=sum(fold.n_trials for fold in folds),
         values=tuple(sum(own) / len(own) for own in zip(*values, strict=True)) if values else None,
-        is_metrics=_means([fold.is_metrics for fold in won]),
-        oos_metrics=_means([fold.oos_metrics for fold in won]),
+        is_metrics=_average_metrics([fold.is_metrics for fold in won]),
+        oos_metrics=_average_metrics([fold.oos_metrics for fold in won]),
         test=TimeWindow(tests[0].start, tests[-1].end) if tests else None,
         folds=tuple(folds),
     )
 
 
-def _of_folds(folds: Sequence[Row]) -> Iterator[str]:
-    """What is not as it should be with them; what is said of several is said once."""
+def _merge_warnings(folds: Sequence[Row]) -> Iterator[str]:
+    """Yield the warnings of the folds, those that several have once."""
     names: dict[str, list[str]] = {}
     for fold in folds:
         for warning in fold.warnings:
@@ -122,17 +125,11 @@ def _of_folds(folds: Sequence[Row]) -> Iterator[str]:
         yield warning if len(own) == len(folds) else f"{', '.join(own)}: {warning}"
 
 
-def _missing(folds: Sequence[Row]) -> Iterator[str]:
-    missing = [fold.fold for fold in folds if fold.values is None]
-    if missing:
-        yield f"nothing traded in {', '.join(missing)}"
+def _average_metrics(metrics: Sequence[Metrics]) -> Metrics:
+    """Return the mean of each metric over the folds where it is defined."""
+    return {name: _average(own[name] for own in metrics) for name in METRICS}
 
 
-def _means(metrics: Sequence[Metrics]) -> Metrics:
-    """Of each metric where it is defined."""
-    return {name: _mean(own[name] for own in metrics) for name in METRICS}
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
+def _average(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

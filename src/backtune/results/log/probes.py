@@ -1,5 +1,6 @@
-"""Candidates that were evaluated beside a study, to see what lies around its best. They are no trials: no search was told of
-them, none of them wins, and they are not counted among what was tried.
+"""Candidates that were evaluated beside a study, as neighbours of its best.
+
+They are no trials: no search learns from them, none of them wins, and they do not count as tried.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class Probe:
     """A candidate with its result, on the window of the search.
 
     Attributes:
-        params: values by name.
-        state, reason, values, metrics: as those of a :class:`~backtune.results.trial.Trial`.
+        params: The values of the parameters, by name.
+        state, reason, values, metrics: The result, with the meaning of the same fields of a :class:`~backtune.results.trial.Trial`.
     """
 
     params: Params
@@ -33,24 +34,24 @@ class Probe:
 
     @classmethod
     def of(cls, trial: Trial) -> Probe:
-        """What is kept of an evaluation."""
+        """Return the probe with the result of a trial."""
         return cls(trial.params, trial.state, trial.reason, trial.values, trial.metrics)
 
 
 def write_probes(folder: Location, probes: Sequence[Probe]) -> None:
-    """Keep them in a study's folder, in place of those before.
+    """Write the probes into a study's folder, in place of earlier ones.
 
     Raises:
-        ResultsError: the file cannot be written.
+        ResultsError: The file cannot be written.
     """
     write_json(folder / _FILE, [vars(probe) for probe in probes])
 
 
 def read_probes(folder: Location) -> list[Probe]:
-    """Those in a study's folder; none where nobody looked.
+    """Return the probes in a study's folder; none where no one was evaluated.
 
     Raises:
-        ResultsError: the file cannot be read.
+        ResultsError: The file cannot be read.
     """
     content = read_json(folder / _FILE) or []
     try:

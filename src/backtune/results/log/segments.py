@@ -44,10 +44,10 @@ class TrialLog:
         self._schema = build_log_schema(space, n_objectives, n_rungs)
 
     def read(self) -> list[Trial]:
-        """All trials, in order of number, 0 to the last.
+        """Return all trials, in order of number, 0 to the last.
 
         Raises:
-            ResultsError: a segment cannot be read, or numbers are missing.
+            ResultsError: A segment cannot be read, or numbers are missing.
         """
         frame = read_log(self._folder)
         if frame is None:
@@ -62,9 +62,9 @@ class TrialLog:
         """Write trials with consecutive numbers as one segment.
 
         Raises:
-            ResultsError: the file cannot be written; what was there before stays.
+            ResultsError: The file cannot be written; what was there before stays.
         """
-        columns = _columns(trials, self._space, self._n_objectives, self._n_rungs)
+        columns = _encode_trials(trials, self._space, self._n_objectives, self._n_rungs)
         write_segment(self._folder, pl.DataFrame(columns, schema=self._schema))
 
     def merge(self) -> None:
@@ -105,18 +105,18 @@ class TrialLog:
 
 
 def read_log(folder: Location) -> pl.DataFrame | None:
-    """A study's trials as a frame, one row a number in order; None where there is none.
+    """Return a study's trials as a frame, one row a trial in order of number; None where there is none.
 
     Columns: number, state, reason, params_<name>, values_<i>, with early stopping rung_<k>_values_<i>, one per metric,
     block_count, block_sum and block_sum_squares (16 each), duration_seconds.
 
     Raises:
-        ResultsError: a segment cannot be read, or numbers are missing.
+        ResultsError: A segment cannot be read, or numbers are missing.
     """
     frames = []
     for path in _segments(folder):
         try:
-            frames.append(_frame(path))
+            frames.append(_read_segment(path))
         except FileNotFoundError:
             # Merged away since the listing: the whole has what it had.
             return read_log(folder)
@@ -138,7 +138,7 @@ def write_segment(folder: Location, frame: pl.DataFrame) -> Location:
     """Write rows with consecutive numbers, in the columns of :func:`read_log`, as one segment.
 
     Raises:
-        ResultsError: the file cannot be written; what was there before stays.
+        ResultsError: The file cannot be written; what was there before stays.
     """
     path = folder / f"{frame['number'][0]:06d}-{frame['number'][-1]:06d}.parquet"
     # Numbers of a search hardly compress, and nobody filters by them: denser files would take twice as long.
@@ -147,7 +147,7 @@ def write_segment(folder: Location, frame: pl.DataFrame) -> Location:
 
 
 def count_trials(folder: Location) -> int:
-    """How many trials there are, from the names of the segments alone."""
+    """Return the number of trials in a study's folder, from the names of the segments alone."""
     found = map(_NAME.fullmatch, list_names(folder))
     return max((int(match[2]) + 1 for match in found if match), default=0)
 
@@ -168,7 +168,7 @@ def count_trials_below(studies: Location) -> dict[str, int]:
 
 
 def build_log_schema(space: Space, n_objectives: int, n_rungs: int = 0) -> pl.Schema:
-    """The columns of a study's trial log."""
+    """Return the columns of a study's trial log."""
     return pl.Schema(
         {
             "number": pl.Int64(),
@@ -185,21 +185,21 @@ def build_log_schema(space: Space, n_objectives: int, n_rungs: int = 0) -> pl.Sc
 
 
 def extract_block_moments(log: pl.DataFrame) -> np.ndarray:
-    """(n_trials, 16, 3) block moments of the trials of a log."""
+    """Return the (n_trials, 16, 3) block moments of the trials of a log."""
     return np.stack([log[name].to_numpy() for name in _BLOCKS], axis=-1)
 
 
 def decode_params(row: dict[str, Any], space: Space) -> dict[str, Value]:
-    """The parameters of a row of the log; one that did not matter is null there and left out here."""
+    """Return the parameters of a row of the log; one that did not matter is null there and left out here."""
     found = {name: row[f"params_{name}"] for name in space}
-    return {name: _decoded(value, space[name]) for name, value in found.items() if value is not None}
+    return {name: _decode(value, space[name]) for name, value in found.items() if value is not None}
 
 
 def decode_param_columns(log: pl.DataFrame, space: Space) -> dict[str, list[Value | None]]:
-    """The values of each parameter in a log, None where it did not matter."""
+    """Return the values of each parameter in a log, None where it did not matter."""
     return {
         name: [
-            None if value is None else _decoded(value, parameter) for value in log[f"params_{name}"].to_list()
+            None if value is None else _decode(value, parameter) for value in log[f"params_{name}"].to_list()
         ]
         for name, parameter in space.items()
     }
@@ -210,29 +210,29 @@ def _segments(folder: Location) -> list[Location]:
     return [folder / match[0] for match in sorted(found, key=lambda match: (int(match[1]), -int(match[2])))]
 
 
-def _frame(path: Location) -> pl.DataFrame:
+def _read_segment(path: Location) -> pl.DataFrame:
     content = read_bytes(path)
     if content is None:
         raise FileNotFoundError
     return pl.read_parquet(content)
 
 
-def _columns(trials: Sequence[Trial], space: Space, n_objectives: int, n_rungs: int) -> dict[str, Any]:
-    """The columns of :func:`build_log_schema`. Column by column, which costs a tenth of making a row of every trial."""
+def _encode_trials(trials: Sequence[Trial], space: Space, n_objectives: int, n_rungs: int) -> dict[str, Any]:
+    """Return the columns of :func:`build_log_schema`; column by column, which costs a tenth of a row for every trial."""
     blocks = np.array([trial.blocks for trial in trials])
     return {
         "number": [trial.number for trial in trials],
         "state": [trial.state for trial in trials],
         "reason": [trial.reason for trial in trials],
         **{
-            f"params_{name}": _encoded([trial.params.get(name) for trial in trials], parameter)
+            f"params_{name}": _encode([trial.params.get(name) for trial in trials], parameter)
             for name, parameter in space.items()
         },
-        **_value_columns("", [trial.values for trial in trials], n_objectives),
+        **_encode_values("", [trial.values for trial in trials], n_objectives),
         **{
             name: column
             for k in range(n_rungs)
-            for name, column in _value_columns(
+            for name, column in _encode_values(
                 f"rung_{k}_", [t.rungs[k] if t.rungs else None for t in trials], n_objectives
             ).items()
         },
@@ -242,7 +242,7 @@ def _columns(trials: Sequence[Trial], space: Space, n_objectives: int, n_rungs: 
     }
 
 
-def _value_columns(
+def _encode_values(
     prefix: str, values: Sequence[tuple[float, ...] | None], n_objectives: int
 ) -> dict[str, list[float | None]]:
     return {
@@ -262,13 +262,13 @@ def _is_mixed(parameter: Parameter) -> bool:
     return len(parameter.value_types) > 1
 
 
-def _encoded(values: list[Value | None], parameter: Parameter) -> list[Value | None]:
+def _encode(values: list[Value | None], parameter: Parameter) -> list[Value | None]:
     if not _is_mixed(parameter):
         return values
     return [None if value is None else json.dumps(value) for value in values]
 
 
-def _decoded(value: Value, parameter: Parameter) -> Value:
+def _decode(value: Value, parameter: Parameter) -> Value:
     if not _is_mixed(parameter):
         return value
     decoded: Value = json.loads(str(value))

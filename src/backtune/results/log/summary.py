@@ -1,4 +1,4 @@
-"""What became of a study, in one small file beside its trials. It can always be made again from them."""
+"""The summary of a study, in one small file beside its trials. It can always be made again from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backtune.validation.deflated_sharpe import ReturnShape
 from backtune.validation.timing import TimingTest
 
 SUMMARY_FILE = "summary.json"
-_PARTS_OF_WINNER: dict[str, Callable[..., Any]] = {
+_OBJECTS_OF_WINNER: dict[str, Callable[..., Any]] = {
     "is_shape": ReturnShape,
     "oos_shape": ReturnShape,
     "oos_interval": SharpeInterval,
@@ -52,10 +52,10 @@ class Winner:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Winner:
-        """From the plain data of :func:`dataclasses.asdict`."""
+        """Read the plain data of :func:`dataclasses.asdict`."""
         kept = {
             name: kind(**content[name])
-            for name, kind in _PARTS_OF_WINNER.items()
+            for name, kind in _OBJECTS_OF_WINNER.items()
             if content[name] is not None
         }
         return cls(**{**content, **kept, "values": tuple(content["values"])})
@@ -63,18 +63,18 @@ class Winner:
 
 @dataclass(frozen=True)
 class StudySummary:
-    """What became of a study.
+    """The state of a study and its winners.
 
     Attributes:
         state: ``complete`` when the budget is spent or the space exhausted, ``partial`` when it can go on,
             ``failed`` when it could not be run.
-        reason: why it failed, else empty.
-        n_trials, n_complete, n_infeasible, n_failed: rows in the log, in all and by state.
-        n_stopped: how many of the infeasible were stopped early.
-        exhausted: whether a finite space has no more candidates.
-        winners: the best trial, or the Pareto front; empty where no trial is complete.
-        most_common_reason: why most trials are not complete, empty where all are.
-        is_probed: False where it was stopped before it had looked around its best.
+        reason: The reason of a failure; else empty.
+        n_trials, n_complete, n_infeasible, n_failed: The number of rows in the log, in all and by state.
+        n_stopped: The number of infeasible trials that were stopped early.
+        exhausted: True where a finite space has no more candidates.
+        winners: The best trial, or the Pareto front; empty where no trial is complete.
+        most_common_reason: The most common reason of trials that are not complete; empty where all are.
+        is_probed: False where the study was stopped before the probes around its best were evaluated.
         annualisation: The number of bars a year of its series; None where it could not be run.
     """
 
@@ -93,12 +93,12 @@ class StudySummary:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to do of the budget that the study had when this was written."""
+        """Tell whether nothing is left to do of the budget that the study had when this was written."""
         return self.state == "complete" and self.is_probed
 
     @property
     def failure(self) -> str:
-        """Why the study says nothing: it could not be run, or all of its trials failed; empty where it is well."""
+        """The reason why the study has no result: it could not be run, or all of its trials failed; empty where it has one."""
         if self.state == "failed":
             return self.reason
         if self.n_trials and self.n_failed == self.n_trials:
@@ -106,16 +106,16 @@ class StudySummary:
         return ""
 
     def covers(self, budget: int) -> bool:
-        """Whether there is nothing left to do for so many trials."""
+        """Return whether nothing is left to do for so many trials."""
         return self.state != "failed" and self.is_probed and (self.exhausted or self.n_trials >= budget)
 
     def write(self, folder: Location) -> None:
-        """Put the summary into the study's folder."""
+        """Write the summary into the study's folder."""
         write_json(folder / SUMMARY_FILE, asdict(self))
 
     @classmethod
     def read(cls, folder: Location) -> StudySummary | None:
-        """The summary in a study's folder, or None."""
+        """Return the summary in a study's folder; None where there is none."""
         content: dict[str, Any] | None = read_json(folder / SUMMARY_FILE)
         if content is None:
             return None
@@ -131,7 +131,7 @@ class StudySummary:
 def summarize_study(
     trials: Sequence[Trial], winners: Sequence[Winner], *, budget: int, exhausted: bool
 ) -> StudySummary:
-    """Count a study's trials."""
+    """Return the summary of a study's trials."""
     states = [trial.state for trial in trials]
     # The measured value is left out, so that equal rules are counted together.
     reasons = [trial.reason.split(" (")[0] for trial in trials if trial.reason]

@@ -23,8 +23,8 @@ class BreakEven:
     Attributes:
         cost_bps: The fee of every fill in basis points of its notional at which the total return is 0, without slippage and fees
             in money; None where there is no gain without costs. 9,999, the most that is tried, where the gain is never gone.
-        charged_bps: What the spec charges: its fee and slippage, in basis points of the notional.
-        has_fees_in_money: Whether the spec charges fees in money besides, which ``charged_bps`` leaves out.
+        charged_bps: The fee and the slippage that the spec charges, in basis points of the notional.
+        has_fees_in_money: True where the spec charges fees in money besides, which ``charged_bps`` leaves out.
     """
 
     cost_bps: float | None
@@ -33,14 +33,16 @@ class BreakEven:
 
     @property
     def is_borne(self) -> bool:
-        """Whether the fee and the slippage that the spec charges leave a gain."""
+        """Tell whether the fee and the slippage that the spec charges leave a gain."""
         return self.cost_bps is not None and self.cost_bps > self.charged_bps
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: ``cost_bps``, ``charged_bps``, ``has_fees_in_money``."""
         return {
-            "cost_bps": self.cost_bps, "charged_bps": self.charged_bps, "has_fees_in_money": self.has_fees_in_money,
-        }  # fmt: skip
+            "cost_bps": self.cost_bps,
+            "charged_bps": self.charged_bps,
+            "has_fees_in_money": self.has_fees_in_money,
+        }
 
 
 def find_break_even(winner: WinnerBacktest) -> BreakEven:

@@ -22,7 +22,7 @@ SKIPPED_SHARE: Final = 0.01
 NOISE_ATR: Final = 0.1
 N_DRAWS: Final = 20
 WORST_SHARE: Final = 0.1
-# What a draw is judged by beside the objectives, and whether less is better.
+# The metrics that judge a draw beside the objectives; True where less is better.
 _JUDGED: Final = {"total_return": False, "sharpe_ratio": False, "max_drawdown": True}
 
 
@@ -82,7 +82,7 @@ def score_skipped(
     def score(random: np.random.Generator) -> Metrics:
         return winner.score_targets(lambda targets: skip_trades(targets, share, random))
 
-    return _drawn("trades_skipped", score, objectives, seed)
+    return _score_draws("trades_skipped", score, objectives, seed)
 
 
 def score_noise(
@@ -93,32 +93,32 @@ def score_noise(
     def score(random: np.random.Generator) -> Metrics:
         return winner.score_bars(lambda bars: add_noise(bars, size, random))
 
-    return _drawn("noise_on_prices", score, objectives, seed)
+    return _score_draws("noise_on_prices", score, objectives, seed)
 
 
-def _drawn(
+def _score_draws(
     name: Name, score: Callable[[np.random.Generator], Metrics], objectives: Sequence[Objective], seed: int
 ) -> Condition:
     draws = [score(np.random.default_rng([seed, draw])) for draw in range(N_DRAWS)]
     judged = {**_JUDGED, **{objective.metric: objective.minimize for objective in objectives}}
     return Condition(
         name=name,
-        metrics={metric: median_of([draw[metric] for draw in draws]) for metric in METRICS},
+        metrics={metric: compute_median([draw[metric] for draw in draws]) for metric in METRICS},
         n_draws=N_DRAWS,
         worst_tenth={
-            metric: worst_tenth_of([draw[metric] for draw in draws], minimize=minimize)
+            metric: compute_worst_tenth([draw[metric] for draw in draws], minimize=minimize)
             for metric, minimize in judged.items()
         },
     )
 
 
-def median_of(values: Sequence[float | None]) -> float | None:
+def compute_median(values: Sequence[float | None]) -> float | None:
     """Return the median of the values; None where half of them or more are undefined."""
     known = sorted(value for value in values if value is not None)
     return float(np.median(known)) if 2 * len(known) > len(values) else None
 
 
-def worst_tenth_of(values: Sequence[float | None], *, minimize: bool) -> float | None:
+def compute_worst_tenth(values: Sequence[float | None], *, minimize: bool) -> float | None:
     """Return the value that one in ten is no better than; an undefined one is worse than all others, and then None."""
     worst = math.inf if minimize else -math.inf
     ordered = sorted((worst if value is None else value for value in values), reverse=minimize)

@@ -22,7 +22,7 @@ class OtherCell:
     Attributes:
         asset, timeframe: The cell's.
         metrics: Its metrics there, None where they are undefined or cannot be had.
-        is_known_time: Whether this window begins before the end of the bars that the parameters were found on.
+        is_known_time: True where this window begins before the end of the bars that the parameters were found on.
         problem: The reason why there are no metrics, else empty.
     """
 
@@ -35,9 +35,12 @@ class OtherCell:
     def to_json(self) -> dict[str, Any]:
         """Return plain data: ``asset``, ``timeframe``, ``metrics``, ``is_known_time``, ``problem``."""
         return {
-            "asset": self.asset, "timeframe": self.timeframe, "metrics": self.metrics,
-            "is_known_time": self.is_known_time, "problem": self.problem,
-        }  # fmt: skip
+            "asset": self.asset,
+            "timeframe": self.timeframe,
+            "metrics": self.metrics,
+            "is_known_time": self.is_known_time,
+            "problem": self.problem,
+        }
 
 
 def score_other_cells(run: StoredSweep, row: Row, contexts: StudyContextLoader) -> tuple[OtherCell, ...]:
@@ -49,7 +52,7 @@ def score_other_cells(run: StoredSweep, row: Row, contexts: StudyContextLoader) 
     for entry in _other_entries(run, row):
         # Islands have the same bars and windows.
         cells.setdefault((entry.asset, entry.timeframe), {}).setdefault(entry.fold.name, entry)
-    return tuple(_scored(row, cell, entries, contexts) for cell, entries in cells.items())
+    return tuple(_score_cell(row, cell, entries, contexts) for cell, entries in cells.items())
 
 
 def _other_entries(run: StoredSweep, row: Row) -> Iterator[StoredStudy]:
@@ -59,7 +62,7 @@ def _other_entries(run: StoredSweep, row: Row) -> Iterator[StoredStudy]:
             yield entry
 
 
-def _scored(
+def _score_cell(
     row: Row, cell: tuple[str, str], entries: dict[str, StoredStudy], contexts: StudyContextLoader
 ) -> OtherCell:
     own = row.folds or (row,)

@@ -1,4 +1,4 @@
-"""What the numbers of a row were made with, to be backtested again with something changed."""
+"""The backtest behind the numbers of a row, to be run again with something changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class WinnerBacktest:
     """Candidates on windows side by side, as one backtest.
 
     Attributes:
-        objective: The strategy under the rules of the spec.
+        scorer: The strategy under the rules of the spec.
         pieces: The candidate of each window, None where nothing is traded, and the window; in order of time.
     """
 
@@ -98,7 +98,7 @@ def check_winner_metrics(folds: Sequence[tuple[Row, StudyContext]]) -> None:
     """Compare what the winners of rows do now with what the sweep has.
 
     Args:
-        folds: As for :func:`build_winner_backtest`, each with its own context.
+        folds: The folds as :func:`build_winner_backtest` takes them, each with its own context.
 
     Raises:
         ResultsError: The bars or the code give other numbers.

@@ -23,7 +23,7 @@ class Stress:
     Attributes:
         study: The id of the row's study.
         asset, timeframe: The row's own.
-        is_tested: Whether the numbers are of the row's test; of its search where there is no validation.
+        is_tested: True where the numbers are of the row's test, False where they are of its search for lack of validation.
         metrics: The row's own: out of sample, in sample without validation.
         conditions: The winner on the same window under each condition.
         break_even: The costs at which its gain is gone.
@@ -73,14 +73,14 @@ def stress_winner(run: StoredSweep, row: Row, contexts: StudyContextLoader | Non
     if row.values is None:
         raise ResultsError(f"{row.study}: has no winner")
     try:
-        return _stressed(run, row, contexts or StudyContextLoader(run))
+        return _backtest_conditions(run, row, contexts or StudyContextLoader(run))
     except ResultsError:
         raise
     except (BacktuneError, OSError) as error:
         raise ResultsError(str(error)) from error
 
 
-def _stressed(run: StoredSweep, row: Row, contexts: StudyContextLoader) -> Stress:
+def _backtest_conditions(run: StoredSweep, row: Row, contexts: StudyContextLoader) -> Stress:
     entries = {entry.id: entry for entry in run.studies}
     folds = [(fold, contexts.load(entries[fold.study])) for fold in row.folds or (row,)]
     check_winner_metrics(folds)

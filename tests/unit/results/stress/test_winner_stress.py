@@ -14,12 +14,12 @@ from backtune.data.bars import Bars
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.stress.break_even import charge_fee_alone, find_break_even
 from backtune.results.stress.conditions import (
-    median_of,
+    compute_median,
+    compute_worst_tenth,
     scale_costs,
     score_conditions,
     score_noise,
     score_skipped,
-    worst_tenth_of,
 )
 from backtune.results.stress.winner_backtest import WinnerBacktest
 from backtune.simulation.backtest import backtest_positions
@@ -206,7 +206,7 @@ def test_an_objective_is_among_the_worst_tenth() -> None:
     ],
 )
 def test_worst_tenth(values: list[float | None], minimize: bool, expected: float | None) -> None:
-    assert worst_tenth_of(values, minimize=minimize) == expected
+    assert compute_worst_tenth(values, minimize=minimize) == expected
 
 
 @pytest.mark.parametrize(
@@ -214,4 +214,4 @@ def test_worst_tenth(values: list[float | None], minimize: bool, expected: float
     [([3.0, 1.0, 2.0], 2.0), ([1.0, 4.0], 2.5), ([None, 1.0, 4.0], 2.5), ([None, 1.0], None), ([None], None)],
 )
 def test_median(values: list[float | None], expected: float | None) -> None:
-    assert median_of(values) == expected
+    assert compute_median(values) == expected
