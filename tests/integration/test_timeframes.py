@@ -202,7 +202,7 @@ def test_a_portfolio_of_months_and_quarters(market, tmp_path):
 def test_no_strategy_looks_ahead_on_months(market):
     bars = backtune.load_bars(market, "MONTHS", "1mo")
     report = check_lookahead(StrategyFactory.get("MovingAverageCrossover"), [PARAMS], bars, n_cuts=8, seed=1)
-    assert report.clean
+    assert report.is_clean
 
 
 def test_the_commands_say_which_bar_is_unfinished(market, tmp_path):

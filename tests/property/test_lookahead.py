@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backtune.checks.lookahead import LookaheadReport, candidates, check_lookahead, space_of
-from backtune.checks.lookahead_perturbations import FUTURES
+from backtune.checks.lookahead import LookaheadReport, check_lookahead, choose_candidates, read_space
+from backtune.checks.lookahead_perturbations import PERTURBATIONS
 from backtune.data.bars import Bars
 from backtune.data.schema import check_bars
 from backtune.data.synthetic import synthetic_bars
@@ -133,10 +133,10 @@ def test_no_position_depends_on_a_later_bar(name: str, n_seeds: int, users_file:
     strategy = strategy_ref(entry).load()
     reports = []
     for seed in range(n_seeds):
-        tried = candidates(space_of(strategy), n_random=12, seed=seed)
+        tried = choose_candidates(read_space(strategy), n_random=12, seed=seed)
         reports.append(checked(strategy, tried, seed, n_cuts=6))
     assert sum(report.n_cases for report in reports) >= 400 * n_seeds
-    assert [report.clean for report in reports] == [True] * n_seeds
+    assert [report.is_clean for report in reports] == [True] * n_seeds
     n_candidates = sum(len(report.candidates) for report in reports)
     assert sum(report.n_idle for report in reports) < n_candidates / 2
 
@@ -144,7 +144,7 @@ def test_no_position_depends_on_a_later_bar(name: str, n_seeds: int, users_file:
 @pytest.mark.parametrize(("name", "strategy"), CHEATS.values(), ids=CHEATS)
 def test_planted_cheats_are_caught(name: str, strategy: type) -> None:
     report = checked(strategy, [{"window": 3}, {"window": 20}], seed=1, n_cuts=10)
-    assert not report.clean
+    assert not report.is_clean
     assert not any(candidate.problems for candidate in report.candidates)
     for violation in report.violations:
         reach = violation.cut - violation.bar
@@ -188,13 +188,13 @@ def test_the_calendar_of_later_bars_counts_too() -> None:
     }
 
 
-@pytest.mark.parametrize("future", FUTURES.values(), ids=FUTURES)
+@pytest.mark.parametrize("perturb", PERTURBATIONS.values(), ids=PERTURBATIONS)
 @pytest.mark.parametrize("cut", [1, 2, 57, 499])
-def test_a_future_has_the_same_past_and_obeys_the_schema(future: Any, cut: int) -> None:
+def test_a_perturbation_keeps_the_past_and_obeys_the_schema(perturb: Any, cut: int) -> None:
     bars = market(4)
     for seed in range(20):
-        changed = future(bars, cut, np.random.default_rng(seed))
-        check_bars(changed.to_frame(), source="future")
+        changed = perturb(bars, cut, np.random.default_rng(seed))
+        check_bars(changed.to_frame(), source="perturbed")
         assert changed[:cut].to_frame().equals(bars[:cut].to_frame())
         assert len(changed) == cut or len(changed) == len(bars)
     if cut < 499:

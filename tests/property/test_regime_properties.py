@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from oracles import EXAMPLES, make_bars
 
-from backtune.checks.lookahead_perturbations import FUTURES
+from backtune.checks.lookahead_perturbations import PERTURBATIONS
 from backtune.data.bars import Bars
 from backtune.simulation.regimes import REGIMES, classify_regimes, measure_performance_by_regime
 
@@ -56,12 +56,12 @@ def test_regimes_follow_their_definition(seed: int, n: int, lookback: int) -> No
 
 @examples
 @given(bars=markets(least=2), lookback=lookbacks, cut=st.integers(1, 199), seed=seeds)
-@pytest.mark.parametrize("future", FUTURES.values(), ids=FUTURES)
+@pytest.mark.parametrize("perturb", PERTURBATIONS.values(), ids=PERTURBATIONS)
 def test_a_regime_is_known_before_its_bar(
-    future: object, bars: Bars, lookback: int, cut: int, seed: int
+    perturb: object, bars: Bars, lookback: int, cut: int, seed: int
 ) -> None:
     cut = min(cut, len(bars) - 1)
-    changed = classify_regimes(future(bars, cut, np.random.default_rng(seed)), lookback)  # type: ignore[operator]
+    changed = classify_regimes(perturb(bars, cut, np.random.default_rng(seed)), lookback)  # type: ignore[operator]
     # The regime of the first changed bar is that of the past, too.
     assert changed[: cut + 1].tolist() == classify_regimes(bars, lookback)[: len(changed)][: cut + 1].tolist()
 

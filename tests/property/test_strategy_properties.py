@@ -70,7 +70,7 @@ def test_no_position_depends_on_a_later_bar(
     seed = data.draw(st.integers(0, 2**32 - 1), label="seed")
     report = check_lookahead(strategy, [params], bars_of(close), n_cuts=2, seed=seed)
     assert report.violations == ()
-    assert report.clean
+    assert report.is_clean
 
 
 @built_in

@@ -1,4 +1,4 @@
-"""The cells of a spec, looked up: everything that it names is there, or it is refused before any work."""
+"""The cells of a spec. Everything that the spec names must be there, or it is refused before any work."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class Cell:
     """A strategy on an asset in a timeframe.
 
     Attributes:
-        start, end: of its bars: the spec's window; where it has no bound, the open of the first bar or the end of the last.
-        space: what is searched: the strategy's, with the spec's changes.
-        folds: one search each.
+        start: Start of the spec's window; the open of the first bar where the spec has none.
+        end: End of the spec's window; the end of the last bar where the spec has none.
+        space: Space of the strategy with the spec's changes.
+        folds: Folds, each with a search of its own.
     """
 
     strategy: StrategyRef
@@ -39,38 +40,38 @@ class Cell:
 
 @dataclass(frozen=True)
 class _Bounds:
-    """Where the bars of an asset in a timeframe begin and end.
+    """The bounds of the bars of an asset in a timeframe: those of the spec, or of the data where the spec has none.
 
     Attributes:
-        bars: around whole bars.
-        data: where a bound is the data's, that of the stored bars, which all timeframes built from them share.
+        bars: Bounds around whole bars of the timeframe.
+        data: Bounds around the stored bars, which all timeframes built from them share.
     """
 
     bars: TimeWindow
     data: TimeWindow
 
 
-def cells_of(spec: SweepSpec, catalog: Catalog) -> list[Cell]:
-    """All cells, in the grid's order; reads no bars.
+def build_cells(spec: SweepSpec, catalog: Catalog) -> list[Cell]:
+    """Build all cells, in the grid's order; no bars are read.
 
     Raises:
-        SpecError: a strategy, asset, timeframe, metric or range is not possible; names the key and what is.
-        StrategyError: a strategy file cannot be used.
-        CatalogError: a window has no bars, or too few for the folds.
+        SpecError: A strategy, asset, timeframe, metric or range is not possible; names the key and what is.
+        StrategyError: A strategy file cannot be used.
+        CatalogError: A window has no bars, or too few for the folds.
     """
     _check_metrics(spec)
     refs = [strategy_ref(entry) for entry in spec.grid.strategies]
     origin = Origin.parse(spec.data.origin, key="data.origin")
-    windows = {
-        (asset, timeframe): _window(spec, catalog, asset, timeframe, origin)
+    bounds = {
+        (asset, timeframe): _find_bounds(spec, catalog, asset, timeframe, origin)
         for asset in spec.grid.assets
         for timeframe in spec.grid.timeframes
     }
-    return [_cell(spec, ref, *names, window) for ref in refs for names, window in windows.items()]
+    return [_build_cell(spec, ref, *names, found) for ref in refs for names, found in bounds.items()]
 
 
-def _cell(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str, bounds: _Bounds) -> Cell:
-    space = _space(spec, ref, asset, timeframe)
+def _build_cell(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str, bounds: _Bounds) -> Cell:
+    space = _build_space(spec, ref, asset, timeframe)
     bar = Timeframe.parse(timeframe).longest_microseconds
     try:
         # Cut where the data is, so that cuts are the same for all timeframes.
@@ -82,14 +83,14 @@ def _cell(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str, bounds:
     return Cell(ref, asset, timeframe, start, end, space, whole)
 
 
-def _space(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str) -> Space:
+def _build_space(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str) -> Space:
     cell = (ref.name, asset, timeframe)
     own = ref.load().space().override(spec.overrides(*cell), key=f"space.{ref.name}")
     whole = own.extend(spec.execution.searched, key="execution")
     return whole.with_rules(spec.rules(*cell), key=f"space.{ref.name}")
 
 
-def _window(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str, origin: Origin) -> _Bounds:
+def _find_bounds(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str, origin: Origin) -> _Bounds:
     if asset not in catalog.assets():
         raise SpecError(
             "grid.assets", f"{asset!r} is not in {spec.data.location}", value=asset, allowed=catalog.assets()
@@ -99,7 +100,10 @@ def _window(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str, origi
     except CatalogError as error:
         raise SpecError("grid.timeframes", str(error), value=timeframe) from None
     stored, built = catalog.span(asset, source), catalog.span_of_bars(asset, timeframe, origin)
-    data, bars = (_bounded(spec, *span) for span in (stored, built))
+    data, bars = (
+        TimeWindow(to_microseconds(spec.data.start or first), to_microseconds(spec.data.end or end))
+        for first, end in (stored, built)
+    )
     opens = TimeRange(bars.start, bars.end).opens(Timeframe.parse(timeframe), source, origin)
     if opens.is_empty or not catalog.partitions_in(asset, source, opens):
         start, end, first, last = (
@@ -112,20 +116,11 @@ def _window(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str, origi
     return _Bounds(bars, data)
 
 
-def _bounded(spec: SweepSpec, first: datetime, end: datetime) -> TimeWindow:
-    return TimeWindow(to_microseconds(spec.data.start or first), to_microseconds(spec.data.end or end))
-
-
 def _check_metrics(spec: SweepSpec) -> None:
-    for objective in spec.search.objectives:
-        if objective.metric not in METRICS:
-            raise SpecError(
-                "search.objectives",
-                f"{objective.metric!r} is not a metric",
-                value=objective.metric,
-                allowed=METRICS,
-            )
-    for constraint in spec.search.constraints:
-        if constraint.metric not in METRICS:
-            problem = f"{constraint.metric!r} is not a metric"
-            raise SpecError("search.constraints", problem, value=constraint.metric, allowed=METRICS)
+    metrics = [
+        *(("search.objectives", objective.metric) for objective in spec.search.objectives),
+        *(("search.constraints", constraint.metric) for constraint in spec.search.constraints),
+    ]
+    for key, metric in metrics:
+        if metric not in METRICS:
+            raise SpecError(key, f"{metric!r} is not a metric", value=metric, allowed=METRICS)

@@ -1,7 +1,4 @@
-"""Other futures for the same past: what may happen to the bars from a cut on.
-
-Every future obeys the schema of bars and leaves those before the cut as they are.
-"""
+"""Perturbations of later bars: changes from a cut on, which obey the schema of bars and leave the bars before the cut."""
 
 from __future__ import annotations
 
@@ -15,48 +12,54 @@ from backtune.data.bars import Bars
 from backtune.data.schema import PRICES
 
 
-def _truncated(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
+def _truncate(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
     del random
     return bars[:cut]
 
 
-def _scaled(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
+def _scale(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
     factor = random.choice([1e-3, 0.5, 1.7, 1e3])
-    return with_later(bars, cut, {name: column[cut:] * factor for name, column in _columns(bars).items()})
+    return _change_later_bars(
+        bars, cut, {name: column[cut:] * factor for name, column in _columns(bars).items()}
+    )
 
 
-def _replaced(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
+def _replace_by_walk(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
     n, deviation = len(bars) - cut, random.choice([0.001, 0.02])
     close = bars.close[cut - 1] * np.exp(np.cumsum(deviation * random.standard_normal(n)))
     open_ = np.concatenate([bars.close[cut - 1 : cut], close[:-1]])
     wick = 1 + deviation * random.random(n)
     walk = {
-        "open": open_, "high": np.maximum(open_, close) * wick, "low": np.minimum(open_, close) / wick,
+        "open": open_,
+        "high": np.maximum(open_, close) * wick,
+        "low": np.minimum(open_, close) / wick,
         "close": close,
-    }  # fmt: skip
+    }
     others = [name for name in _columns(bars) if name not in walk]
     drawn = {name: _columns(bars)[name][cut:] * random.uniform(0, 2, n) for name in others}
-    return with_later(bars, cut, {**walk, **drawn})
+    return _change_later_bars(bars, cut, {**walk, **drawn})
 
 
-def _reversed(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
+def _reverse(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
     del random
-    return with_later(bars, cut, {name: column[cut:][::-1] for name, column in _columns(bars).items()})
+    return _change_later_bars(
+        bars, cut, {name: column[cut:][::-1] for name, column in _columns(bars).items()}
+    )
 
 
-def _delayed(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
+def _delay(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
     n_bars = int(random.integers(1, 1_000))
-    return with_later(bars, cut, {"timestamp": bars.timeframe.shift(bars.timestamp[cut:], n_bars)})
+    return _change_later_bars(bars, cut, {"timestamp": bars.timeframe.shift(bars.timestamp[cut:], n_bars)})
 
 
-FUTURES: dict[str, Callable[[Bars, int, np.random.Generator], Bars]] = {
-    "truncate": _truncated,
-    "scale": _scaled,
-    "replace": _replaced,
-    "reverse": _reversed,
-    "delay": _delayed,
+PERTURBATIONS: dict[str, Callable[[Bars, int, np.random.Generator], Bars]] = {
+    "truncate": _truncate,
+    "scale": _scale,
+    "replace": _replace_by_walk,
+    "reverse": _reverse,
+    "delay": _delay,
 }
-IN_WORDS = {
+DESCRIPTIONS = {
     "truncate": "are taken away",
     "scale": "are scaled",
     "replace": "are replaced by a random walk",
@@ -70,8 +73,8 @@ def _columns(bars: Bars) -> dict[str, np.ndarray]:
     return columns if bars.funding is None else {**columns, "funding": bars.funding}
 
 
-def with_later(bars: Bars, cut: int, later: dict[str, np.ndarray]) -> Bars:
-    """The bars with other values from ``cut`` on, in the named columns."""
+def _change_later_bars(bars: Bars, cut: int, later: dict[str, np.ndarray]) -> Bars:
+    """Return the bars with other values from ``cut`` on, in the named columns."""
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(bars, name)[:cut], values]) for name, values in later.items()
     }
@@ -80,6 +83,6 @@ def with_later(bars: Bars, cut: int, later: dict[str, np.ndarray]) -> Bars:
     return replace(bars, **columns)
 
 
-def read_only(bars: Bars) -> Bars:
-    """A copy of the caller's bars that a strategy cannot write to."""
-    return with_later(bars, 0, {"timestamp": bars.timestamp, **_columns(bars)})
+def make_read_only(bars: Bars) -> Bars:
+    """Return a copy of the caller's bars that a strategy cannot write to."""
+    return _change_later_bars(bars, 0, {"timestamp": bars.timestamp, **_columns(bars)})

@@ -53,19 +53,19 @@ def check_strategy(
     json: Json = False,
 ) -> None:
     """Check that strategies do not look ahead: change later bars, and compare the earlier positions."""
-    from backtune.checks.lookahead import candidates, check_lookahead, space_of
+    from backtune.checks.lookahead import check_lookahead, choose_candidates, read_space
 
     market = _load_market(data, asset, timeframe, bars, seed)
     reports = []
     for found in _find_strategies(strategy, class_name):
-        params = candidates(space_of(found), seed=seed)
+        params = choose_candidates(read_space(found), seed=seed)
         n_cuts = max(_LEAST_CUTS, _CUTS // len(params))
         reports.append(check_lookahead(found, params, market, n_cuts=n_cuts, seed=seed))
     if json:
         print_json({"bars": _describe_market(market), "strategies": [report.to_json() for report in reports]})
     else:
         _print_reports(reports, market)
-    if not all(report.clean for report in reports):
+    if not all(report.is_clean for report in reports):
         raise typer.Exit(1)
 
 
@@ -166,7 +166,7 @@ def _describe_findings(report: LookaheadReport) -> list[str]:
         farthest = max(report.violations, key=lambda violation: violation.cut - violation.bar)
         reach = farthest.cut - farthest.bar
         lines.append(
-            f"{report.strategy} {_format_params(farthest.params)}: {farthest.in_words()}, {reach} "
+            f"{report.strategy} {_format_params(farthest.params)}: {farthest.describe()}, {reach} "
             f"bar{'s' if reach > 1 else ''} ahead or more"
         )
     problems = [(c.params, problem) for c in report.candidates for problem in c.problems]
@@ -190,7 +190,7 @@ def _describe_check(reports: list[LookaheadReport], market: Bars) -> list[str]:
         lines.append(
             "Dependence on the start is no fault: a recursive indicator, and a position that is held, remember it."
         )
-    bad = [report.strategy for report in reports if not report.clean]
+    bad = [report.strategy for report in reports if not report.is_clean]
     return [*lines, f"not clean: {', '.join(bad)}" if bad else "clean: no position depends on a later bar"]
 
 

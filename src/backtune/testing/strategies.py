@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backtune.checks.lookahead import candidates, check_lookahead
-from backtune.checks.lookahead_perturbations import read_only
+from backtune.checks.lookahead import check_lookahead, choose_candidates
+from backtune.checks.lookahead_perturbations import make_read_only
 from backtune.data.bars import Bars
 from backtune.data.synthetic import synthetic_bars
 from backtune.space import Params, Space
@@ -31,7 +31,7 @@ class StrategySuite:
     @pytest.fixture
     def params_list(self, strategy: type[BaseStrategy]) -> list[Params]:
         """Return the parameter sets to test: the defaults, the corners of the space and random ones."""
-        return candidates(strategy.space())
+        return choose_candidates(strategy.space())
 
     def test_the_space_has_valid_defaults(self, strategy: type[BaseStrategy]) -> None:
         space = strategy.space()
@@ -66,10 +66,10 @@ class StrategySuite:
         self, strategy: type[BaseStrategy], bars: Bars, params_list: list[Params]
     ) -> None:
         for params in params_list:
-            strategy(**strategy.space().complete(params)).positions(read_only(bars))
+            strategy(**strategy.space().complete(params)).positions(make_read_only(bars))
 
     def test_no_position_depends_on_a_later_bar(
         self, strategy: type[BaseStrategy], bars: Bars, params_list: list[Params]
     ) -> None:
         report = check_lookahead(strategy, params_list, bars)
-        assert report.clean, [violation.in_words() for violation in report.violations]
+        assert report.is_clean, [violation.describe() for violation in report.violations]

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 from oracles import make_bars
 
-from backtune.checks.lookahead import LookaheadReport, Violation, candidates, check_lookahead, space_of
+from backtune.checks.lookahead import (
+    LookaheadReport,
+    Violation,
+    check_lookahead,
+    choose_candidates,
+    read_space,
+)
 from backtune.data.bars import Bars
 from backtune.errors import BarsError, SpecError, StrategyError
 from backtune.space import Choice, Float, Int, Space
@@ -44,7 +50,7 @@ def up(bars: Bars) -> np.ndarray:
 
 def test_a_clean_strategy() -> None:
     report = checked(up)
-    assert (report.clean, report.n_bars, report.n_cases, report.n_idle) == (True, 300, 40, 0)
+    assert (report.is_clean, report.n_bars, report.n_cases, report.n_idle) == (True, 300, 40, 0)
     assert report.start_dependence_bars == 0
     assert report.candidates[0].params == {"period": 5}
 
@@ -78,7 +84,7 @@ def nan_from_falls(bars: Bars) -> np.ndarray:
 def test_a_strategy_that_cannot_be_run_is_reported(positions: Any, problem: str) -> None:
     report = checked(positions)
     (candidate,) = report.candidates
-    assert not report.clean
+    assert not report.is_clean
     assert (candidate.n_cases, candidate.violations, len(candidate.problems)) == (0, (), 1)
     assert problem in candidate.problems[0]
     assert CLOSES.tolist() == BARS.close.tolist()
@@ -93,7 +99,7 @@ def test_a_strategy_that_cannot_be_run_is_reported(positions: Any, problem: str)
 )
 def test_a_strategy_that_fails_on_changed_bars_only_is_reported(positions: Any, problem: str) -> None:
     report = checked(positions)
-    assert not report.clean
+    assert not report.is_clean
     assert report.violations == ()
     assert 0 < report.n_cases < 40
     assert problem in report.candidates[0].problems[0]
@@ -139,13 +145,13 @@ def window_of(n: int) -> Callable[[Bars], np.ndarray]:
 )
 def test_dependence_on_where_the_data_starts(positions: Any, expected: int | None) -> None:
     report = checked(positions)
-    assert report.clean
+    assert report.is_clean
     assert report.start_dependence_bars == expected
 
 
 def test_a_position_that_never_changes_is_idle() -> None:
     report = checked(lambda bars: np.ones(len(bars)))
-    assert (report.clean, report.n_idle) == (True, 1)
+    assert (report.is_clean, report.n_idle) == (True, 1)
 
 
 def test_the_same_seed_gives_the_same_report() -> None:
@@ -158,7 +164,7 @@ def test_the_same_seed_gives_the_same_report() -> None:
 
 
 def test_without_a_case_nothing_is_clean() -> None:
-    assert not check_lookahead(strategy_of(up), [], BARS).clean
+    assert not check_lookahead(strategy_of(up), [], BARS).is_clean
 
 
 def test_funding_is_among_the_later_values() -> None:
@@ -180,7 +186,7 @@ def test_fewer_than_two_bars_are_refused(n_bars: int) -> None:
 
 
 def test_two_bars_will_do() -> None:
-    assert check_lookahead(strategy_of(up), [{}], BARS[:2]).clean
+    assert check_lookahead(strategy_of(up), [{}], BARS[:2]).is_clean
 
 
 def test_what_is_not_a_strategy_and_what_is_no_parameter() -> None:
@@ -200,7 +206,7 @@ def test_a_space_that_raises() -> None:
 
     with pytest.raises(StrategyError, match="Broken: space: KeyError: 'low'"):
         check_lookahead(Broken, [{}], BARS)
-    assert list(space_of(strategy_of(up))) == ["period"]
+    assert list(read_space(strategy_of(up))) == ["period"]
 
 
 @pytest.mark.parametrize(
@@ -213,8 +219,8 @@ def test_a_space_that_raises() -> None:
         ("delay", "come later"),
     ],
 )
-def test_a_violation_in_words(kind: str, what: str) -> None:
-    assert Violation({}, 150, 120, kind).in_words() == (
+def test_a_violation_is_described(kind: str, what: str) -> None:
+    assert Violation({}, 150, 120, kind).describe() == (
         f"position at bar 120 changes when bars from 150 on {what}: it looks into the future"
     )
 
@@ -226,7 +232,7 @@ SPACE = Space(
 
 
 def test_candidates_are_the_defaults_the_corners_and_random_ones() -> None:
-    tried = candidates(SPACE, n_random=200)
+    tried = choose_candidates(SPACE, n_random=200)
     assert tried[0] == SPACE.defaults()
     assert all(value in SPACE[name] for params in tried for name, value in params.items())
     corners = [
@@ -239,16 +245,16 @@ def test_candidates_are_the_defaults_the_corners_and_random_ones() -> None:
     assert all(isinstance(params["n"], int) for params in tried)
     assert 0.3 < np.mean([params["rate"] < 10**-2.5 for params in tried[17:]]) < 0.7
     assert len(tried) == 1 + 16 + 200
-    assert tried == candidates(SPACE, n_random=200)
-    assert tried != candidates(SPACE, n_random=200, seed=1)
+    assert tried == choose_candidates(SPACE, n_random=200)
+    assert tried != choose_candidates(SPACE, n_random=200, seed=1)
 
 
 def test_many_parameters_have_some_of_their_corners() -> None:
     space = Space({f"p{i}": Int(1, 1_000_000_000) for i in range(30)})
-    tried = candidates(space, n_random=2)
+    tried = choose_candidates(space, n_random=2)
     assert len(tried) == 1 + 16 + 2
     assert all(set(params.values()) <= {1, 1_000_000_000} for params in tried[1:17])
 
 
 def test_a_space_without_parameters_has_one_candidate() -> None:
-    assert candidates(Space()) == [{}]
+    assert choose_candidates(Space()) == [{}]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from backtune.checks.cells import cells_of
+from backtune.checks.cells import build_cells
 from backtune.data.catalog import Catalog
 from backtune.errors import SpecError
 from backtune.gateway.jobs.schemas import SingleRequest
@@ -69,7 +69,7 @@ def build_batch_spec(document: Mapping[str, Any], data_root: str, limits: Limits
     spec = SweepSpec.parse({**document, "data": _set_data_root(document.get("data"), data_root)})
     _check_references(spec)
     _check_size(spec, limits)
-    cells_of(spec, Catalog.open(spec.data.location))
+    build_cells(spec, Catalog.open(spec.data.location))
     return spec
 
 

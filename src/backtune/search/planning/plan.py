@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from backtune.checks.cells import Cell, cells_of
+from backtune.checks.cells import Cell, build_cells
 from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
 from backtune.data.window import to_datetime, to_microseconds
@@ -40,7 +40,7 @@ def plan_studies(spec: SweepSpec, runs: Location | None = None) -> list[Study]:
     earlier = open_earlier_sweep(spec.search.warm_start, runs) if spec.search.warm_start is not None else None
     bars: dict[tuple[str, str], BarsRef] = {}
     studies = []
-    for cell in cells_of(spec, catalog):
+    for cell in build_cells(spec, catalog):
         names = (cell.asset, cell.timeframe)
         bars[names] = bars.get(names) or _make_bars_ref(spec, catalog, cell)
         studies += [_plan_study(spec, cell, bars[names], fold, catalog, earlier) for fold in cell.folds]
