@@ -21,7 +21,7 @@ from backtune.simulation.bar_window import BarWindow
 from backtune.space import Params
 from backtune.spec import Execution, Objective
 from backtune.spec.timeframe import Timeframe
-from backtune.strategy.registry import strategy_ref
+from backtune.strategy.registry import resolve_strategy
 from contract.regret_suite import TASKS, Task, interval, regrets
 
 WAYS = {"rustuna batched": ("rustuna", None), "optuna batched": ("optuna", None)}
@@ -87,7 +87,7 @@ def crossover_on_real_bars() -> Task:
     path: Path = shared("market/bars_1m/BTCUSD_1m_2018_2019.parquet")
     minutes = pl.read_parquet(path)
     hourly = resample(minutes, Timeframe.parse("1h"))
-    ref = strategy_ref("MovingAverageCrossover")
+    ref = resolve_strategy("MovingAverageCrossover")
     space = ref.load().space()
     window = BarWindow.of(Bars.from_frame(hourly, timeframe="1h"), 0)
     evaluator = WindowEvaluator(CandidateScorer(ref, Execution()), window, (Objective.parse("sharpe_ratio"),))

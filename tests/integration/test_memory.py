@@ -26,7 +26,7 @@ from backtune.results.candidate_scorer import CandidateScorer
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.space import Int
 from backtune.spec import Execution, Objective
-from backtune.strategy.registry import strategy_ref
+from backtune.strategy.registry import resolve_strategy
 from backtune.validation.folds import TimeWindow
 from backtune.validation.windows import search_window
 
@@ -35,7 +35,7 @@ chance = random.Random(1)
 bars = synthetic_bars("AAA", "1h", "1990-01-01", "2020-01-01", seed=1)[:n_bars]
 window = search_window(bars, TimeWindow(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1))
 objectives = (Objective(metric="sharpe_ratio"),)
-scorers = [CandidateScorer(strategy_ref(name), Execution()) for name in strategies]
+scorers = [CandidateScorer(resolve_strategy(name), Execution()) for name in strategies]
 evaluators = [WindowEvaluator(scorer, window, objectives) for scorer in scorers]
 spaces = [scorer.strategy.load().space() for scorer in scorers]
 

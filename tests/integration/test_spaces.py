@@ -86,9 +86,11 @@ def test_a_winner_without_its_inactive_parameters_gives_the_same_metrics(tmp_pat
     spec = exits(tmp_path, market, space={"Exits": {"mode": "time"}}, validation={"method": "none"})
     (row,) = build_leaderboard(run_sweep(spec, tmp_path / "runs", INLINE).run)
     assert list(row.params) == ["mode", "period", "hold"]
-    from backtune.strategy.registry import strategy_ref
+    from backtune.strategy.registry import resolve_strategy
 
-    found = backtest(strategy_ref(spec.grid.strategies[0]).load(), row.params, load_bars(market, "AAA", "1h"))
+    found = backtest(
+        resolve_strategy(spec.grid.strategies[0]).load(), row.params, load_bars(market, "AAA", "1h")
+    )
     assert {name: found.metrics[name] for name in row.is_metrics} == row.is_metrics
 
 

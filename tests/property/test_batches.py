@@ -10,7 +10,7 @@ from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.simulation.bar_window import BarWindow
 from backtune.space import Choice, Int, Space
 from backtune.spec import Execution, Objective
-from backtune.strategy.registry import BUILT_IN, strategy_ref
+from backtune.strategy.registry import BUILT_IN, resolve_strategy
 
 OBJECTIVES = (Objective(metric="sharpe_ratio"),)
 
@@ -39,7 +39,7 @@ def candidates(space: Space, n: int, seed: int = 3) -> list[dict]:
 def test_trials_of_a_batch_are_the_trials_of_each(name, start, execution):
     bars = synthetic_bars("A", "1h", "2021-01-01", "2021-04-01", seed=6)
     window = BarWindow.of(bars, start)
-    evaluator = WindowEvaluator(CandidateScorer(strategy_ref(name), execution), window, OBJECTIVES)
+    evaluator = WindowEvaluator(CandidateScorer(resolve_strategy(name), execution), window, OBJECTIVES)
     numbered = list(enumerate(candidates(BUILT_IN[name].space(), 12)))
     for together, (number, params) in zip(evaluator.evaluate(numbered), numbered, strict=True):
         (alone,) = evaluator.evaluate([(number, params)])
@@ -62,7 +62,7 @@ def test_changes_of_sides_are_those_of_the_same_targets():
 
 
 def test_a_candidate_that_cannot_be_built_fails_alone():
-    scorer = CandidateScorer(strategy_ref("MovingAverageCrossover"), Execution())
+    scorer = CandidateScorer(resolve_strategy("MovingAverageCrossover"), Execution())
     window = BarWindow.of(synthetic_bars("A", "1h", "2021-01-01", "2021-04-01", seed=6))
     good = {"fast_period": 5, "slow_period": 50}
     batch = [(0, good), (1, {"fast_period": 0, "slow_period": 50}), (2, good)]

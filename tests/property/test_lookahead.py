@@ -16,7 +16,7 @@ from backtune.data.synthetic import synthetic_bars
 from backtune.space import Int, Params, Space
 from backtune.spec import StrategyFile
 from backtune.strategy.base import BaseStrategy
-from backtune.strategy.registry import BUILT_IN, strategy_ref
+from backtune.strategy.registry import BUILT_IN, resolve_strategy
 
 USERS_FILE = """
 import numpy as np
@@ -130,7 +130,7 @@ def test_no_position_depends_on_a_later_bar(name: str, n_seeds: int, users_file:
     entry = (
         name if name in BUILT_IN else StrategyFile.model_validate({"file": str(users_file), "class": name})
     )
-    strategy = strategy_ref(entry).load()
+    strategy = resolve_strategy(entry).load()
     reports = []
     for seed in range(n_seeds):
         tried = choose_candidates(read_space(strategy), n_random=12, seed=seed)

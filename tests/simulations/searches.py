@@ -19,7 +19,7 @@ from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.search.suggesters.samplers import make_suggester
 from backtune.simulation.bar_window import BarWindow
 from backtune.spec import Execution, Search
-from backtune.strategy.registry import strategy_ref
+from backtune.strategy.registry import resolve_strategy
 from backtune.validation.deflated_sharpe import ReturnShape, TrialCount
 from backtune.validation.return_moments import compute_bar_returns
 
@@ -63,7 +63,7 @@ def search_bars(
 ) -> SearchOutcome | None:
     """Search the Sharpe ratio of a built-in strategy on all bars; None where no candidate is complete."""
     setting = Search.model_validate({"sampler": sampler, "trials": n_trials})
-    ref = strategy_ref(strategy)
+    ref = resolve_strategy(strategy)
     scorer = CandidateScorer(ref, execution)
     window = BarWindow.of(bars)
     evaluator = WindowEvaluator(scorer, window, setting.objectives, setting.constraints)

@@ -18,7 +18,7 @@ from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.space import Params
 from backtune.spec import SweepSpec
-from backtune.strategy.registry import strategy_ref
+from backtune.strategy.registry import resolve_strategy
 from backtune.validation.folds import TimeWindow
 from backtune.validation.windows import search_window, validation_window
 
@@ -34,7 +34,7 @@ class Sweep:
 
     def finish(self, study: StoredStudy, n_trials: int) -> StudySummary:
         """Run a study up to a number of trials, or go on with it; write its log and summary."""
-        ref = strategy_ref(STRATEGY)
+        ref = resolve_strategy(STRATEGY)
         scorer = CandidateScorer(ref, self.spec.execution)
         bars = random_bars(seed=sum(study.id.encode()))
         window = search_window(bars, TimeWindow(int(bars.timestamp[0]), int(bars.timestamp[280])))
@@ -72,7 +72,7 @@ def make_sweep(
     studies = tuple(
         stored_study(
             f"ma-{asset.lower()}", strategy=STRATEGY, asset=asset, timeframe="1d", budget=budget,
-            space=strategy_ref(STRATEGY).load().space().to_json(), span=(0, 400 * DAY),
+            space=resolve_strategy(STRATEGY).load().space().to_json(), span=(0, 400 * DAY),
         )
         for asset in assets
     )  # fmt: skip

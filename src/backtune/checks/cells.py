@@ -13,8 +13,8 @@ from backtune.space import Space
 from backtune.spec import SweepSpec
 from backtune.spec.origin import Origin
 from backtune.spec.timeframe import Timeframe
-from backtune.strategy.base import lookback_of
-from backtune.strategy.registry import StrategyRef, strategy_ref
+from backtune.strategy.base import compute_lookback
+from backtune.strategy.registry import StrategyRef, resolve_strategy
 from backtune.validation.folds import Fold, TimeWindow, build_folds
 
 
@@ -60,7 +60,7 @@ def build_cells(spec: SweepSpec, catalog: Catalog) -> list[Cell]:
         CatalogError: A window has no bars, or too few for the folds.
     """
     _check_metrics(spec)
-    refs = [strategy_ref(entry) for entry in spec.grid.strategies]
+    refs = [resolve_strategy(entry) for entry in spec.grid.strategies]
     origin = Origin.parse(spec.data.origin, key="data.origin")
     bounds = {
         (asset, timeframe): _find_bounds(spec, catalog, asset, timeframe, origin)
@@ -75,7 +75,9 @@ def _build_cell(spec: SweepSpec, ref: StrategyRef, asset: str, timeframe: str, b
     bar = Timeframe.parse(timeframe).longest_microseconds
     try:
         # Cut where the data is, so that cuts are the same for all timeframes.
-        folds = build_folds(spec.validation, bounds.data, bar=bar, lookback=lookback_of(ref.load(), space))
+        folds = build_folds(
+            spec.validation, bounds.data, bar=bar, lookback=compute_lookback(ref.load(), space)
+        )
     except CatalogError as error:
         raise CatalogError(f"validation: {asset} {timeframe}: {error}") from None
     start, end = to_datetime(bounds.bars.start), to_datetime(bounds.bars.end)

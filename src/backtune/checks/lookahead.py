@@ -21,7 +21,7 @@ from backtune.data.bars import Bars
 from backtune.errors import BacktuneError, BarsError, StrategyError
 from backtune.space import Params, Space, Value
 from backtune.strategy.base import BaseStrategy, check_positions
-from backtune.strategy.registry import as_strategy
+from backtune.strategy.registry import to_strategy_class
 
 N_CORNERS = 16
 N_STARTS = 3
@@ -138,7 +138,7 @@ def check_lookahead(
     """
     if len(bars) < 2:
         raise BarsError(f"{len(bars)} bars have no past and future", source=bars.asset or "bars")
-    strategy = as_strategy(getattr(strategy_class, "__name__", repr(strategy_class)), strategy_class)
+    strategy = to_strategy_class(getattr(strategy_class, "__name__", repr(strategy_class)), strategy_class)
     space, shared = read_space(strategy), make_read_only(bars)
     found = (
         _ParameterSetCheck(strategy, space.complete(params), shared, np.random.default_rng([seed, i])).run(

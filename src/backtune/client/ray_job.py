@@ -14,7 +14,7 @@ from backtune.results.runs_folder import locate_runs_folder
 from backtune.spec import StrategyFile, SweepSpec, base_folder
 from backtune.spec.documents import to_yaml
 from backtune.storage.location import resolve_location
-from backtune.strategy.registry import file_ref
+from backtune.strategy.registry import read_strategy_file
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ENTRYPOINT = "python -m backtune run spec.yaml"
@@ -62,7 +62,7 @@ def _pack_working_folder(spec: SweepSpec) -> Iterator[Path]:
 
 def _copy_strategy(entry: StrategyFile, folder: Path) -> Path:
     """Copy a strategy's file and its modules, with their relative places, and return the path of the copied file."""
-    ref = file_ref(entry)
+    ref = read_strategy_file(entry)
     file = Path(ref.path)
     top = file.parents[len(ref.package.split("."))] if ref.package else file.parent
     for path in (file, *(Path(module.path) for module in ref.modules)):

@@ -16,7 +16,7 @@ from backtune.results.trial import Metrics
 from backtune.simulation.bar_window import BarWindow
 from backtune.simulation.simulate import Result
 from backtune.space import Params
-from backtune.strategy.registry import StrategyRef, strategy_ref
+from backtune.strategy.registry import StrategyRef, resolve_strategy
 from backtune.validation.folds import Fold, purge_fold
 from backtune.validation.windows import search_window, validation_window
 
@@ -138,5 +138,5 @@ class StudyContextLoader:
 
     @cached_property
     def _strategies(self) -> dict[str, StrategyRef]:
-        refs = map(strategy_ref, self._run.spec.grid.strategies)
+        refs = map(resolve_strategy, self._run.spec.grid.strategies)
         return {ref.name: ref for ref in refs}

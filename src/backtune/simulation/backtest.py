@@ -46,7 +46,7 @@ from backtune.simulation.simulate import Result, simulate_positions
 from backtune.spec import Execution
 from backtune.spec.timeframe import Timeframe
 from backtune.strategy.base import BaseStrategy, check_positions
-from backtune.strategy.registry import StrategyFactory, as_strategy
+from backtune.strategy.registry import StrategyFactory, to_strategy_class
 
 
 def backtest_positions(
@@ -132,7 +132,7 @@ def _decide_positions(
     elif isinstance(strategy, str):
         kind = StrategyFactory.get(strategy)
     else:
-        kind = as_strategy(getattr(strategy, "__name__", repr(strategy)), strategy)
+        kind = to_strategy_class(getattr(strategy, "__name__", repr(strategy)), strategy)
     try:
         built = strategy if isinstance(strategy, BaseStrategy) else kind(**kind.space().complete(params))
         return check_positions(built.positions(bars), len(bars), kind.name, bars.timestamp)

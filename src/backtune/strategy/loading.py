@@ -33,14 +33,14 @@ def load_module(main: StrategyModule, beside: Sequence[StrategyModule]) -> Modul
     """Return the module of a strategy's file; it is run unless the same content has been run in this process.
 
     Args:
-        main: the file.
-        beside: the modules that travel with it.
+        main: Module of the strategy's file.
+        beside: Modules that travel with it.
 
     Raises:
-        Exception: whatever the code raises; it is run again when it is asked for again.
+        Exception: The code raises; it is run again when it is asked for again.
     """
     modules = (main, *beside)
-    root = f"{_PREFIX}{_digest(modules)[:16]}"
+    root = f"{_PREFIX}{_compute_digest(modules)[:16]}"
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
     if root not in _finder.namespaces:
@@ -54,12 +54,12 @@ def load_module(main: StrategyModule, beside: Sequence[StrategyModule]) -> Modul
         raise
 
 
-def without_namespace(text: str) -> str:
+def strip_namespace(text: str) -> str:
     """Return a message with the names of modules as they are imported."""
     return re.sub(rf"{_PREFIX}[0-9a-f]{{16}}\.", "", text)
 
 
-def _digest(modules: Sequence[StrategyModule]) -> str:
+def _compute_digest(modules: Sequence[StrategyModule]) -> str:
     digest = hashlib.sha256()
     for one in modules:
         for part in (one.name, one.path, one.source):
@@ -73,9 +73,9 @@ class _Namespace:
     """The modules of one strategy.
 
     Attributes:
-        root: name of the package that holds them.
-        modules: by name.
-        aliases: other names of modules: what the strategy's file is called in its own folder.
+        root: Name of the package that holds them.
+        modules: Modules by name.
+        aliases: Modules by a second name: the one that the strategy's file has in its own folder.
     """
 
     root: str
@@ -83,7 +83,7 @@ class _Namespace:
     aliases: Mapping[str, str]
 
     def finds(self, name: str, importer: str) -> bool:
-        """Whether an import means a module of this namespace; a file called as what it imports means the installed one."""
+        """Return whether an import means a module of this namespace; an import of the file's own name means the installed one."""
         head = name.partition(".")[0]
         is_here = head in self.aliases or any(one.partition(".")[0] == head for one in self.modules)
         return is_here and importer != f"{self.root}.{self.aliases.get(head, head)}"
@@ -96,7 +96,7 @@ class _Namespace:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        """Do what ``import`` does, with the modules of this namespace first."""
+        """Import as Python does, with the modules of this namespace first."""
         scope = globals or {}
         # A package may well import what is in it.
         importer = "" if "__path__" in scope else str(scope.get("__name__", ""))
@@ -110,8 +110,8 @@ class _Namespace:
         except ModuleNotFoundError as error:
             missing = error.name or ""
             if missing.startswith(f"{self.root}.") or missing == name.partition(".")[0]:
-                missing = without_namespace(missing)
-                raise ModuleNotFoundError(_missing(missing, self), name=missing) from None
+                missing = strip_namespace(missing)
+                raise ModuleNotFoundError(_describe_missing(missing, self), name=missing) from None
             # A module, or an installed package, misses something of its own.
             raise
 
@@ -123,7 +123,7 @@ class _Namespace:
         return sys.modules[f"{self.root}.{name.partition('.')[0]}"]
 
 
-def _missing(name: str, namespace: _Namespace) -> str:
+def _describe_missing(name: str, namespace: _Namespace) -> str:
     main = next(iter(namespace.modules.values()))
     folder = Path(main.path).parent
     return (
@@ -133,7 +133,7 @@ def _missing(name: str, namespace: _Namespace) -> str:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of all strategies that were loaded in this process."""
+    """A finder of the modules of all strategies that were loaded in this process."""
 
     def __init__(self) -> None:
         self.namespaces: dict[str, _Namespace] = {}
@@ -160,12 +160,12 @@ class _Finder(MetaPathFinder):
 
 
 class _ModuleLoader(Loader):
-    """Runs one module."""
+    """A loader that runs one module."""
 
     def __init__(self, namespace: _Namespace, module: StrategyModule) -> None:
         self._namespace = namespace
         self._module = module
-        self.file = _file_of(module, namespace) if module.source else module.path
+        self.file = _place_file(module, namespace) if module.source else module.path
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the code with an ``import`` that knows what travels."""
@@ -180,7 +180,7 @@ class _ModuleLoader(Loader):
         return self._module.source
 
 
-def _file_of(module: StrategyModule, namespace: _Namespace) -> str:
+def _place_file(module: StrategyModule, namespace: _Namespace) -> str:
     """Return the file that the code is said to be in: the user's own, but for code that Numba keeps compiled.
 
     Numba keeps that beside a real file, which a worker does not have, and by the time of that file alone: it would go on with
@@ -189,22 +189,22 @@ def _file_of(module: StrategyModule, namespace: _Namespace) -> str:
     if not any(_CACHED.search(one.source) for one in namespace.modules.values()):
         return module.path
     try:
-        file = (_cache_folder() / namespace.root).joinpath(*module.name.split("."))
+        file = (_find_cache_folder() / namespace.root).joinpath(*module.name.split("."))
         file = file / "__init__.py" if module.is_package else file.with_name(f"{file.name}.py")
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(file, module.source)
+            _write_file(file, module.source)
     except OSError:
         # Numba says what it needs; code that is not to be kept needs nothing.
         return module.path
     return str(file)
 
 
-def _cache_folder() -> Path:
+def _find_cache_folder() -> Path:
     """Return the folder of this user's caches, or a temporary one where there is none to write in.
 
     Raises:
-        OSError: neither is there, or the temporary one is not this user's alone.
+        OSError: Neither is there, or the temporary one is not this user's alone.
     """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = Path(base).expanduser()
@@ -222,7 +222,7 @@ def _cache_folder() -> Path:
     return folder
 
 
-def _write(file: Path, text: str) -> None:
+def _write_file(file: Path, text: str) -> None:
     """Write a file at once, for processes that do the same at the same time."""
     handle, name = tempfile.mkstemp(dir=file.parent, suffix=".part")
     with os.fdopen(handle, "w", encoding="utf-8") as opened:

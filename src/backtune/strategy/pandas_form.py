@@ -16,16 +16,16 @@ import numpy as np
 from backtune.data.bars import Bars
 from backtune.errors import StrategyError
 from backtune.space import Space, parse_space
-from backtune.strategy.base import BaseStrategy, nan_problem
+from backtune.strategy.base import BaseStrategy, describe_nan
 
 
 def is_pandas_form(cls: type) -> bool:
-    """Whether a class has the two methods of the pandas form."""
+    """Return whether a class has the two methods of the pandas form."""
     return all(callable(getattr(cls, method, None)) for method in ("get_parameters", "generate_signals"))
 
 
-def adapt(name: str, user_class: type) -> type[BaseStrategy]:
-    """A :class:`BaseStrategy` that runs ``user_class``.
+def adapt_pandas_form(name: str, user_class: type) -> type[BaseStrategy]:
+    """Return a :class:`BaseStrategy` that runs ``user_class``.
 
     The user's object is built with the parameters as keywords where its ``__init__`` takes them, else without;
     either way they are set as attributes and as ``parameters``. The frame passed to ``generate_signals`` has the
@@ -37,12 +37,12 @@ def adapt(name: str, user_class: type) -> type[BaseStrategy]:
 
         @classmethod
         def space(cls) -> Space:
-            return _space(name, user_class)
+            return _read_space(name, user_class)
 
         def positions(self, bars: Bars) -> np.ndarray:
-            user = _build(user_class, vars(self))
-            signal = _signal(name, user.generate_signals(_frame(bars)), bars)
-            positions: np.ndarray = signal * _fractions(name, user, signal)
+            user = _build_instance(user_class, vars(self))
+            signal = _check_signal(name, user.generate_signals(_build_frame(bars)), bars)
+            positions: np.ndarray = signal * _measure_fractions(name, user, signal)
             return positions
 
     Adapted.name = name
@@ -51,8 +51,8 @@ def adapt(name: str, user_class: type) -> type[BaseStrategy]:
     return Adapted
 
 
-def _space(name: str, user_class: type) -> Space:
-    definitions = _unbound(user_class).get_parameters()
+def _read_space(name: str, user_class: type) -> Space:
+    definitions = _find_parameters_owner(user_class).get_parameters()
     if not isinstance(definitions, dict):
         raise StrategyError(
             f"{name}: get_parameters() returned {definitions!r}, expected a mapping of ranges"
@@ -60,8 +60,8 @@ def _space(name: str, user_class: type) -> Space:
     return parse_space(definitions, key=name)
 
 
-def _unbound(user_class: type) -> Any:
-    """Something on which ``get_parameters`` can be called before there are parameters."""
+def _find_parameters_owner(user_class: type) -> Any:
+    """Return the class or an instance of it, on which ``get_parameters`` can be called before there are parameters."""
     kind = inspect.getattr_static(user_class, "get_parameters")
     if isinstance(kind, classmethod | staticmethod):
         return user_class
@@ -74,7 +74,7 @@ def _unbound(user_class: type) -> Any:
         ) from error
 
 
-def _build(user_class: type, params: dict[str, Any]) -> Any:
+def _build_instance(user_class: type, params: dict[str, Any]) -> Any:
     accepted = inspect.signature(user_class).parameters.values()
     takes_keywords = any(p.kind is p.VAR_KEYWORD for p in accepted) or set(params) <= {
         p.name for p in accepted
@@ -86,7 +86,7 @@ def _build(user_class: type, params: dict[str, Any]) -> Any:
     return user
 
 
-def _frame(bars: Bars) -> Any:
+def _build_frame(bars: Bars) -> Any:
     import pandas as pd
 
     index = pd.DatetimeIndex(bars.timestamp.astype("datetime64[us]"), name="timestamp").tz_localize("UTC")
@@ -94,7 +94,7 @@ def _frame(bars: Bars) -> Any:
     return pd.DataFrame(columns, index=index)
 
 
-def _signal(name: str, frame: Any, bars: Bars) -> np.ndarray:
+def _check_signal(name: str, frame: Any, bars: Bars) -> np.ndarray:
     if "signal" not in getattr(frame, "columns", ()):
         raise StrategyError(f"{name}: generate_signals() returned no frame with a 'signal' column")
     try:
@@ -104,7 +104,7 @@ def _signal(name: str, frame: Any, bars: Bars) -> np.ndarray:
     if len(signal) != len(bars):
         raise StrategyError(f"{name}: generate_signals() returned {len(signal)} rows for {len(bars)} bars")
     if np.isnan(signal).any():
-        problem = nan_problem(signal, bars.timestamp, "data['signal'].fillna(0)")
+        problem = describe_nan(signal, bars.timestamp, "data['signal'].fillna(0)")
         raise StrategyError(f"{name}: the 'signal' column is {problem}")
     broken = ~np.isin(signal, (-1.0, 0.0, 1.0))
     if broken.any():
@@ -113,8 +113,8 @@ def _signal(name: str, frame: Any, bars: Bars) -> np.ndarray:
     return signal
 
 
-def _fractions(name: str, user: Any, signal: np.ndarray) -> np.ndarray:
-    """The share of equity per signal; money is turned into a share, which needs it to grow with the portfolio."""
+def _measure_fractions(name: str, user: Any, signal: np.ndarray) -> np.ndarray:
+    """Return the share of equity that each signal commits; the user's amount of money must be proportional to the portfolio."""
     size = getattr(user, "calculate_position_size", None)
     fractions = np.ones(len(signal))
     if size is None:

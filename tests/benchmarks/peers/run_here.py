@@ -18,7 +18,7 @@ from backtune.data.bars import Bars
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.search.study_loop.window_evaluator import WindowEvaluator
 from backtune.spec import Execution, Objective
-from backtune.strategy.registry import strategy_ref
+from backtune.strategy.registry import resolve_strategy
 from backtune.validation.folds import TimeWindow
 from backtune.validation.windows import search_window
 
@@ -44,7 +44,7 @@ def main() -> None:
 
 def ours(task: Task, bars: Bars, execution: Execution) -> Callable[[int], Results]:
     """Candidates in calls of ``task.batch``: tpe proposes 4 at a time, random and grid 64."""
-    scorer = CandidateScorer(strategy_ref(task.strategy), execution)
+    scorer = CandidateScorer(resolve_strategy(task.strategy), execution)
     window = search_window(bars, TimeWindow(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1))
     evaluator = WindowEvaluator(scorer, window, (Objective(metric="sharpe_ratio"),))
 

@@ -19,7 +19,7 @@ from backtune.space import Params
 from backtune.spec import Execution, Objective
 from backtune.strategy.base import BaseStrategy
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
-from backtune.strategy.registry import StrategyRef, strategy_ref
+from backtune.strategy.registry import StrategyRef, resolve_strategy
 from backtune.validation.folds import TimeWindow
 from backtune.validation.windows import search_window
 
@@ -46,7 +46,7 @@ class Slow(BaseStrategy):
 
 
 REFS = {
-    "batched": strategy_ref("MovingAverageCrossover"),
+    "batched": resolve_strategy("MovingAverageCrossover"),
     "alone": StrategyRef("Slow", cls=Slow),
 }
 

@@ -16,7 +16,7 @@ from backtune.simulation.bar_window import BarWindow
 from backtune.simulation.costs import build_costs
 from backtune.simulation.types import OrderTerms
 from backtune.spec import Execution, Objective
-from backtune.strategy.registry import StrategyFactory, strategy_ref
+from backtune.strategy.registry import StrategyFactory, resolve_strategy
 
 AT_110: Candle = (110, 110, 110, 110)
 MAKER = {"fee_bps": 100, "maker_fee_bps": 0, "take_profit": 0.25}
@@ -267,7 +267,7 @@ def test_a_search_its_winner_and_a_backtest_have_the_same_numbers(strategy: str)
     execution = Execution(
         fee_per_order=0.5, fee_per_share=0.005, minimum_fee=1, lot_size=0.1, tick_size=0.05, stop_loss=0.03
     )
-    scorer = CandidateScorer(strategy_ref(strategy), execution)
+    scorer = CandidateScorer(resolve_strategy(strategy), execution)
     window = BarWindow.of(bars)
     params = StrategyFactory.get(strategy).space().defaults()
     result = backtest(strategy, params, bars, execution)

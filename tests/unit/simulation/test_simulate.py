@@ -20,7 +20,7 @@ from backtune.simulation.metrics import METRICS
 from backtune.simulation.simulate import simulate_in_sequence, simulate_positions
 from backtune.simulation.types import Costs, TargetChanges
 from backtune.spec import Execution
-from backtune.strategy.registry import strategy_ref
+from backtune.strategy.registry import resolve_strategy
 
 COSTS = Execution(fee_bps=10, slippage_bps=5)
 
@@ -125,7 +125,7 @@ def test_windows_that_are_not_side_by_side_are_refused(cuts: list[tuple[int, int
 
 def test_winners_of_folds() -> None:
     bars = walk(7, 600)
-    scorer = CandidateScorer(strategy_ref("MovingAverageCrossover"), COSTS)
+    scorer = CandidateScorer(resolve_strategy("MovingAverageCrossover"), COSTS)
     windows = [BarWindow.of(bars[:b], a) for a, b in ((200, 400), (400, 600))]
     params = [{"fast_period": 5, "slow_period": 45}, {"fast_period": 9, "slow_period": 60, "stop_loss": 0.05}]
     whole = scorer.backtest_chain(list(zip(params, windows, strict=True)))

@@ -15,7 +15,7 @@ from backtune.client.ray_job import _pack_working_folder
 from backtune.errors import StrategyError
 from backtune.search.planning.identity import identify_strategy
 from backtune.spec import StrategyFile, SweepSpec
-from backtune.strategy.registry import StrategyRef, strategy_ref
+from backtune.strategy.registry import StrategyRef, resolve_strategy
 
 BARS = make_bars([1, 2, 3], [2, 3, 3])
 STRATEGY = """
@@ -46,7 +46,7 @@ def written(folder: Path, files: dict[str, str]) -> Path:
 
 
 def ref_of(path: Path) -> StrategyRef:
-    return strategy_ref(StrategyFile.model_validate({"file": str(path), "class": "Mine"}))
+    return resolve_strategy(StrategyFile.model_validate({"file": str(path), "class": "Mine"}))
 
 
 def level_of(ref: StrategyRef) -> float:

@@ -12,7 +12,7 @@ from oracles import FREE, make_bars
 from backtune.errors import SpecError, StrategyError
 from backtune.simulation.backtest import backtest
 from backtune.space import Choice, Float, Int, Space
-from backtune.strategy.registry import as_strategy
+from backtune.strategy.registry import to_strategy_class
 
 CLOSE = np.array([10, 11, 12, 11, 10, 9, 10, 12, 13, 12.5])
 BARS = make_bars(CLOSE, CLOSE)
@@ -60,15 +60,15 @@ class Static(Momentum):
 @pytest.mark.parametrize("user_class", [Momentum, NoKeywords, AnyKeywords, Static])
 @pytest.mark.parametrize("lookback", [1, 3])
 def test_parameters_reach_the_class(user_class: type, lookback: int) -> None:
-    strategy = as_strategy("mine", user_class)
+    strategy = to_strategy_class("mine", user_class)
     expected = np.sign(CLOSE[lookback:] - CLOSE[:-lookback])
     assert strategy(lookback=lookback).positions(BARS).tolist() == [0.0] * lookback + expected.tolist()
     assert strategy.name == "mine"
 
 
 def test_space_comes_from_the_ranges() -> None:
-    assert as_strategy("mine", Momentum).space() == Space(lookback=Int(1, 5, default=2))
-    assert as_strategy("mine", Static).space().defaults() == {"lookback": 3}
+    assert to_strategy_class("mine", Momentum).space() == Space(lookback=Int(1, 5, default=2))
+    assert to_strategy_class("mine", Static).space().defaults() == {"lookback": 3}
 
 
 def test_defaults_of_the_ranges_are_used() -> None:
@@ -85,7 +85,7 @@ def test_the_frame_is_the_users_own_copy() -> None:
             data.loc[:, "close"] = 0.0
             return pd.DataFrame({"signal": 0}, index=data.index)
 
-    as_strategy("mine", Vandal)().positions(BARS)
+    to_strategy_class("mine", Vandal)().positions(BARS)
     assert BARS.close.tolist() == CLOSE.tolist()
 
 
@@ -98,7 +98,7 @@ def test_position_size_scales_the_signal(share: float, expected: float) -> None:
         def calculate_position_size(self, signal: float, portfolio_value: float) -> float:
             return signal * share * portfolio_value
 
-    ours = as_strategy("mine", Sized)(lookback=1).positions(BARS)
+    ours = to_strategy_class("mine", Sized)(lookback=1).positions(BARS)
     assert ours.tolist() == (np.sign(np.diff(CLOSE, prepend=10)) * expected).tolist()
 
 
@@ -107,7 +107,7 @@ def test_position_size_per_side() -> None:
         def calculate_position_size(self, signal: float, portfolio_value: float) -> float:
             return portfolio_value * (0.8 if signal > 0 else 0.1)
 
-    assert sorted(set(as_strategy("mine", Lopsided)(lookback=1).positions(BARS))) == [-0.1, 0.0, 0.8]
+    assert sorted(set(to_strategy_class("mine", Lopsided)(lookback=1).positions(BARS))) == [-0.1, 0.0, 0.8]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_position_size_that_is_not_a_share_is_refused(money: Any) -> None:
     with pytest.raises(
         StrategyError, match=r"calculate_position_size\(-1, portfolio_value\) must be proportional"
     ):
-        as_strategy("mine", Fixed)().positions(BARS)
+        to_strategy_class("mine", Fixed)().positions(BARS)
 
 
 def test_position_size_above_the_equity_is_refused() -> None:
@@ -169,7 +169,7 @@ def test_a_constructor_that_needs_arguments() -> None:
             super().__init__(lookback)
 
     with pytest.raises(StrategyError, match=r"Needy: cannot be built without arguments.*static method"):
-        as_strategy("mine", Needy).space()
+        to_strategy_class("mine", Needy).space()
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_unusable_ranges(ranges: Any, error: type[Exception], fragment: str) -> 
             return ranges
 
     with pytest.raises(error, match=fragment):
-        as_strategy("mine", Broken).space()
+        to_strategy_class("mine", Broken).space()
 
 
 def test_all_kinds_of_ranges() -> None:
@@ -200,6 +200,6 @@ def test_all_kinds_of_ranges() -> None:
                 "d": 5,
             }
 
-    assert as_strategy("mine", Kinds).space() == Space(
+    assert to_strategy_class("mine", Kinds).space() == Space(
         a=Int(1, 9, step=2), b=Float(0.1, 10, log=True), c=Choice(("x", "y"), "y"), d=Choice((5,))
     )

@@ -18,7 +18,7 @@ from backtune.space import Int, Space
 from backtune.spec import StrategyFile
 from backtune.strategy import registry
 from backtune.strategy.base import BaseStrategy
-from backtune.strategy.registry import BUILT_IN, StrategyFactory, StrategyRef, strategy_ref
+from backtune.strategy.registry import BUILT_IN, StrategyFactory, StrategyRef, resolve_strategy
 
 BARS = make_bars([1, 2, 3], [2, 3, 3])
 
@@ -127,27 +127,27 @@ def test_not_a_strategy_is_refused(cls: Any) -> None:
 )
 def test_unknown_name(name: str, hint: str) -> None:
     with pytest.raises(SpecError, match=rf"grid.strategies: '{name}' is not a strategy.*{hint}") as caught:
-        strategy_ref(name)
+        resolve_strategy(name)
     assert caught.value.value == name
 
 
 def test_ref_of_a_name_survives_pickling() -> None:
-    ref = pickle.loads(pickle.dumps(strategy_ref("RSIStrategy")))  # noqa: S301
+    ref = pickle.loads(pickle.dumps(resolve_strategy("RSIStrategy")))  # noqa: S301
     assert ref.load() is BUILT_IN["RSIStrategy"]
 
 
 def test_ref_of_a_file(half: Path) -> None:
-    strategy = strategy_ref(entry(half)).load()
+    strategy = resolve_strategy(entry(half)).load()
     assert strategy.name == "Half"
     assert strategy(sign=-1).positions(BARS).tolist() == [-0.5] * 3
-    assert strategy_ref(entry(half, "PandasFlat")).load()().positions(BARS).tolist() == [0.0] * 3
+    assert resolve_strategy(entry(half, "PandasFlat")).load()().positions(BARS).tolist() == [0.0] * 3
 
 
 def test_a_file_is_run_once_and_an_edited_file_again(half: Path) -> None:
-    before = strategy_ref(entry(half)).load()
-    assert strategy_ref(entry(half)).load() is before
+    before = resolve_strategy(entry(half)).load()
+    assert resolve_strategy(entry(half)).load() is before
     half.write_text(FILE.replace("LEVEL = 0.5", "LEVEL = 0.25"), encoding="utf-8")
-    assert strategy_ref(entry(half)).load()().positions(BARS).tolist() == [0.25] * 3
+    assert resolve_strategy(entry(half)).load()().positions(BARS).tolist() == [0.25] * 3
     assert before().positions(BARS).tolist() == [0.5] * 3
 
 
@@ -165,7 +165,7 @@ print(ref.name, ref.load()(sign=-1).positions(bars).tolist(), ref.load() is ref.
 
 
 def test_ref_of_a_file_is_rebuilt_in_another_process_without_the_file(half: Path) -> None:
-    pickled = pickle.dumps(strategy_ref(entry(half)))
+    pickled = pickle.dumps(resolve_strategy(entry(half)))
     half.unlink()
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE], input=pickled, capture_output=True, timeout=60, check=False
@@ -199,14 +199,14 @@ def test_unusable_file(
 ) -> None:
     half.write_text(source, encoding="utf-8")
     with pytest.raises(error, match=fragment):
-        strategy_ref(entry(half, class_name))
+        resolve_strategy(entry(half, class_name))
 
 
 def test_a_file_that_raised_is_run_again_once_it_is_asked_for_again(half: Path) -> None:
     half.write_text("raise RuntimeError('now')", encoding="utf-8")
     for _ in range(2):
         with pytest.raises(StrategyError, match="RuntimeError: now"):
-            strategy_ref(entry(half))
+            resolve_strategy(entry(half))
 
 
 @pytest.mark.parametrize(
@@ -220,9 +220,9 @@ def test_a_file_that_raised_is_run_again_once_it_is_asked_for_again(half: Path) 
 def test_unreadable_file(tmp_path: Path, path: str, fragment: str) -> None:
     (tmp_path / "binary.py").write_bytes(b"\xff\xfe")
     with pytest.raises(SpecError, match=f"grid.strategies: .*{fragment}"):
-        strategy_ref(entry(tmp_path / path))
+        resolve_strategy(entry(tmp_path / path))
 
 
 def test_a_ref_keeps_what_travels_small(half: Path) -> None:
-    ref = strategy_ref(entry(half))
+    ref = resolve_strategy(entry(half))
     assert ref == StrategyRef("Half", source=FILE, path=str(half))

@@ -15,7 +15,7 @@ from oracles import EXAMPLES
 from backtune.errors import CatalogError, StrategyError
 from backtune.space import Choice, Float, Int, Space
 from backtune.spec import Validation
-from backtune.strategy.base import BaseStrategy, lookback_of
+from backtune.strategy.base import BaseStrategy, compute_lookback
 from backtune.strategy.macd import MACDStrategy
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
 from backtune.strategy.rsi import RSIStrategy
@@ -241,7 +241,7 @@ class Odd(BaseStrategy):
     ],
 )
 def test_lookback(strategy: type[BaseStrategy], changes: dict[str, Any], expected: int) -> None:
-    assert lookback_of(strategy, strategy.space().override(changes)) == expected
+    assert compute_lookback(strategy, strategy.space().override(changes)) == expected
 
 
 @pytest.mark.parametrize(
@@ -256,4 +256,4 @@ def test_lookback(strategy: type[BaseStrategy], changes: dict[str, Any], expecte
 def test_lookback_that_is_none(answer: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Odd, "answer", answer)
     with pytest.raises(StrategyError, match=message):
-        lookback_of(Odd, Space())
+        compute_lookback(Odd, Space())

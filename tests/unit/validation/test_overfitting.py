@@ -17,7 +17,7 @@ from backtune.simulation.backtest import backtest
 from backtune.simulation.bar_window import BarWindow
 from backtune.space import Params
 from backtune.spec import Objective
-from backtune.strategy.registry import strategy_ref
+from backtune.strategy.registry import resolve_strategy
 from backtune.validation.deflated_sharpe import ReturnShape, TrialCount, compute_deflated_sharpe
 from backtune.validation.overfitting import Overfitting, estimate_overfitting
 
@@ -111,7 +111,7 @@ def test_the_best_of_a_search_on_a_random_walk() -> None:
         {"fast_period": int(random.integers(3, 41)), "slow_period": int(random.integers(41, 251))}
         for _ in range(500)
     ]
-    scorer = CandidateScorer(strategy_ref("MovingAverageCrossover"), FREE)
+    scorer = CandidateScorer(resolve_strategy("MovingAverageCrossover"), FREE)
     evaluator = WindowEvaluator(scorer, BarWindow.of(bars), (Objective.parse("sharpe_ratio"),))
     trials = list(evaluator.evaluate(list(enumerate(candidates))))
     best = max(trials, key=lambda trial: trial.values or (0.0,))

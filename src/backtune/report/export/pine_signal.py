@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backtune.errors import ReportError
 from backtune.spec import StrategyFile
-from backtune.strategy.registry import strategy_ref
+from backtune.strategy.registry import resolve_strategy
 
 
 def signal_of(entry: str | StrategyFile) -> str:
@@ -35,7 +35,7 @@ def signal_of(entry: str | StrategyFile) -> str:
 def _path(entry: str | StrategyFile) -> Path:
     if isinstance(entry, StrategyFile):
         return Path(entry.file).with_name(f"{entry.class_name}.pine")
-    cls = strategy_ref(entry).cls
+    cls = resolve_strategy(entry).cls
     try:
         file = inspect.getsourcefile(cls) if cls is not None else None
     except TypeError:

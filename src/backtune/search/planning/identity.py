@@ -12,7 +12,7 @@ from types import ModuleType
 
 from backtune.search.planning.results_version import strategy_results_version
 from backtune.spec import hash_content
-from backtune.strategy.modules import StrategyModule, modules_beside
+from backtune.strategy.modules import StrategyModule, find_modules_beside
 from backtune.strategy.registry import BUILT_IN, StrategyRef
 
 
@@ -48,7 +48,7 @@ def _modules_of(module: ModuleType | None) -> tuple[StrategyModule, ...]:
     file = getattr(module, "__file__", None)
     if module is None or file is None:
         return ()
-    return modules_beside(Path(file).resolve(), inspect.getsource(module))
+    return find_modules_beside(Path(file).resolve(), inspect.getsource(module))
 
 
 def derive_study_seed(seed: int, *cell: str) -> int:
