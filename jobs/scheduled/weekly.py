@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from backtune.client import HyperOptClient, RetryPolicy
+from backtune.client import HyperOptClient, RetryLimits
 from backtune.errors import BacktuneError
 from backtune.spec.documents import read_document
 
@@ -33,7 +33,7 @@ RANKING = (
     "cells_without_a_winner",
 )
 # A gateway that is away for an hour costs no week.
-PATIENCE = RetryPolicy(tries=100, longest_seconds=60.0, total_seconds=3600.0)
+PATIENCE = RetryLimits(tries=100, longest_seconds=60.0, total_seconds=3600.0)
 POLL_SECONDS = 10.0
 
 

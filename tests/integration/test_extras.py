@@ -81,8 +81,8 @@ def without_extras(tmp_path_factory):
     ("command", "package", "extra"),
     [
         (["serve"], "uvicorn", "server"),
-        (["keys", "list"], "structlog", "server"),
-        (["audit", "list"], "structlog", "server"),
+        (["keys", "list"], "cryptography", "server"),
+        (["audit", "list"], "cryptography", "server"),
         (["cluster", "head"], "ray[default]", "cluster"),
         (["cluster", "check", str(REPOSITORY / "cluster/rayjob.yaml")], "kubernetes-validate", "cluster"),
         (["submit", "spec.yaml", "--gateway", "http://127.0.0.1:1"], "websockets", "client"),

@@ -19,7 +19,7 @@ from backtune.client.http_messages import OptimizationConfig
 from backtune.client.monitor import RealTimeMonitor
 from backtune.client.optimizer import HyperOptClient
 from backtune.client.optimizer_async import AsyncHyperOptClient
-from backtune.client.retries import RetryPolicy
+from backtune.client.retries import RetryLimits
 from backtune.wire.answers import Job, JobLogs, JobResult, JobSummary, JobUpdate, Strategy
 
 __all__ = [
@@ -32,6 +32,6 @@ __all__ = [
     "JobUpdate",
     "OptimizationConfig",
     "RealTimeMonitor",
-    "RetryPolicy",
+    "RetryLimits",
     "Strategy",
 ]

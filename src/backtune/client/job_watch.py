@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from backtune.client.address import Address
-from backtune.client.retries import Backoff, RetryPolicy, error_of_status
+from backtune.client.retries import Backoff, RetryLimits, error_of_status
 from backtune.errors import GatewayError, SpecError, UnreachableError
 from backtune.wire.answers import FINAL, JobUpdate
 from backtune.wire.protocol import STATUS_CLOSE_CODE
@@ -28,7 +28,7 @@ class JobWatch:
         SpecError: No job is named.
     """
 
-    def __init__(self, address: Address, job_ids: Sequence[str], retries: RetryPolicy) -> None:
+    def __init__(self, address: Address, job_ids: Sequence[str], retries: RetryLimits) -> None:
         if not job_ids:
             raise SpecError("job_ids", "name at least one job")
         self._address = address

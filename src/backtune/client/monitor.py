@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 from backtune.client.address import Address
 from backtune.client.job_watch import JobWatch
-from backtune.client.retries import RetryPolicy
+from backtune.client.retries import RetryLimits
 from backtune.client.socket_connection import open_socket, open_socket_async
 from backtune.errors import GatewayError
 from backtune.wire.answers import JobUpdate
@@ -29,10 +29,10 @@ class RealTimeMonitor:
     """
 
     def __init__(
-        self, api_base: str, api_key: str | None = None, *, retries: RetryPolicy | None = None
+        self, api_base: str, api_key: str | None = None, *, retries: RetryLimits | None = None
     ) -> None:
         self._address = Address.of(api_base, api_key)
-        self._retries = retries or RetryPolicy()
+        self._retries = retries or RetryLimits()
 
     def updates(self, *job_ids: str) -> Iterator[JobUpdate]:
         """Yield every change as it comes."""

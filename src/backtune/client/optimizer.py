@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from backtune.client.optimizer_async import AsyncHyperOptClient
-from backtune.client.retries import RetryPolicy
+from backtune.client.retries import RetryLimits
 from backtune.client.transport import BlockingTransport
 
 Arguments = ParamSpec("Arguments")
@@ -56,7 +56,7 @@ class HyperOptClient:
         api_base: str,
         api_key: str | None = None,
         *,
-        retries: RetryPolicy | None = None,
+        retries: RetryLimits | None = None,
         timeout_seconds: float = 30.0,
     ) -> None:
         self._asynchronous = AsyncHyperOptClient(

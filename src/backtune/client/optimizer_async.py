@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from backtune.client.address import Address
 from backtune.client.http_messages import Answer, GatewayRequest, OptimizationConfig, Report
-from backtune.client.retries import Backoff, RetryPolicy, error_of_outcome, may_be_repeated
+from backtune.client.retries import Backoff, RetryLimits, error_of_outcome, may_be_repeated
 from backtune.client.transport import AsyncTransport, Transport
 from backtune.wire.answers import FINAL, Asset, Health, Job, JobLogs, JobPage, JobSummary, Status, Strategy
 from backtune.wire.protocol import ReportFormat
@@ -47,12 +47,12 @@ class AsyncHyperOptClient:
         api_base: str,
         api_key: str | None = None,
         *,
-        retries: RetryPolicy | None = None,
+        retries: RetryLimits | None = None,
         timeout_seconds: float = 30.0,
         transport: type[Transport] = AsyncTransport,
     ) -> None:
         self._transport = transport(Address.of(api_base, api_key), timeout_seconds)
-        self._retries = retries or RetryPolicy()
+        self._retries = retries or RetryLimits()
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,7 +20,7 @@ _LOST_ON_THE_WAY: Final = (502, 504)
 
 
 @dataclass(frozen=True)
-class RetryPolicy:
+class RetryLimits:
     """The number of tries of a request, and the pauses between them.
 
     Attributes:
@@ -39,7 +39,7 @@ class RetryPolicy:
 class Backoff:
     """The pauses between the tries of one call, or between the connections of one outage."""
 
-    def __init__(self, retries: RetryPolicy) -> None:
+    def __init__(self, retries: RetryLimits) -> None:
         self._retries = retries
         self._n_failures = 0
         self._waited = 0.0

@@ -12,13 +12,13 @@ from email.utils import format_datetime
 import pytest
 from scripted import scripted
 
-from backtune.client import AsyncHyperOptClient, HyperOptClient, OptimizationConfig, RetryPolicy
+from backtune.client import AsyncHyperOptClient, HyperOptClient, OptimizationConfig, RetryLimits
 from backtune.errors import AccessError, BusyError, RefusedError, SpecError, UnreachableError
 from backtune.wire.api_key import ApiKey
 from backtune.wire.signature import SignedContent
 
 JOB = "job-0123456789abcdef01234567"
-QUICK = RetryPolicy(tries=4, first_seconds=0.01, longest_seconds=0.02, total_seconds=3.0)
+QUICK = RetryLimits(tries=4, first_seconds=0.01, longest_seconds=0.02, total_seconds=3.0)
 SIGNING = ApiKey("0123456789abcdef", secrets.token_bytes(32), secrets.token_bytes(32))
 PLAIN = ApiKey("0123456789abcdef", secrets.token_bytes(32))
 CONFIG = OptimizationConfig("RSIStrategy", "AAA", "1h")

@@ -8,13 +8,13 @@ from contextlib import contextmanager, suppress
 import pytest
 from websockets.sync.server import serve
 
-from backtune.client import RealTimeMonitor, RetryPolicy
+from backtune.client import RealTimeMonitor, RetryLimits
 from backtune.errors import AccessError, RefusedError, SpecError, UnreachableError
 from backtune.wire.api_key import ApiKey
 from backtune.wire.signature import SOCKET_METHOD, SOCKET_PATH, SignedContent
 
 ONE, TWO = "job-0123456789abcdef01234567", "job-0123456789abcdef01234568"
-QUICK = RetryPolicy(tries=3, first_seconds=0.02, longest_seconds=0.02)
+QUICK = RetryLimits(tries=3, first_seconds=0.02, longest_seconds=0.02)
 KEY = ApiKey("0123456789abcdef", bytes(32), bytes(range(32)))
 
 

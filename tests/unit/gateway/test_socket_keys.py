@@ -8,7 +8,7 @@ from gateways import listening
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from backtune.client import AsyncHyperOptClient, HyperOptClient, RealTimeMonitor, RetryPolicy
+from backtune.client import AsyncHyperOptClient, HyperOptClient, RealTimeMonitor, RetryLimits
 from backtune.data.synthetic import make_market
 from backtune.errors import AccessError, RefusedError
 from backtune.gateway.app import create_app
@@ -20,7 +20,7 @@ from backtune.wire.api_key import ApiKey
 from backtune.wire.signature import make_auth_message
 
 NOWHERE = "http://127.0.0.1:9"
-QUICK = RetryPolicy(tries=2, first_seconds=0.01)
+QUICK = RetryLimits(tries=2, first_seconds=0.01)
 SPEC = {"name": "k", "grid": {"strategies": ["RSIStrategy"], "assets": ["AAA"], "timeframes": ["1h"]}}
 
 
