@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from backtune.results.portfolio import SweepPortfolio
-    from backtune.tracking.projection import Projection
+    from backtune.tracking.live_sync_process import LiveSyncProcess
 
 ExecutorName = Literal["ray", "inline"]
 ExitStatus = Literal[0, 1, 3]
@@ -211,7 +211,7 @@ def _run_start(start: _SweepStart) -> SweepResult:
     return replace(result, problems=(problem,) if problem else ())
 
 
-def _search(start: _SweepStart, signals: _Signals, projection: Projection | None) -> SweepResult:
+def _search(start: _SweepStart, signals: _Signals, projection: LiveSyncProcess | None) -> SweepResult:
     lost: dict[str, str] = {}
     with _report_progress(start.run, start.options):
         if projection is not None:
@@ -294,7 +294,7 @@ def _run_on_ray(start: _SweepStart, signals: _Signals) -> dict[str, str]:
         return _run_searches(start, execute)
 
 
-def _close(projection: Projection | None, signals: _Signals) -> str | None:
+def _close(projection: LiveSyncProcess | None, signals: _Signals) -> str | None:
     """Wait until the projection has caught up, or one more signal comes; return its problem."""
     if projection is None:
         return None

@@ -176,7 +176,7 @@ def _projection_cpu() -> float:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                is_it = b"backtune.tracking.follow" in (entry / "cmdline").read_bytes()
+                is_it = b"backtune.tracking.live_sync" in (entry / "cmdline").read_bytes()
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue

@@ -26,8 +26,8 @@ from backtune.gateway.keys.records import KeyRecords
 from backtune.gateway.keys.secret import GatewaySecret
 from backtune.gateway.keys.service import KeyService
 from backtune.gateway.sql.database import Database
-from backtune.tracking.address import sqlite_uri
-from backtune.tracking.sync import sync
+from backtune.tracking.address import build_sqlite_uri
+from backtune.tracking.sync import sync_sweep
 
 SECRET = GatewaySecret(b"s" * 32)
 SQLITE, SQLITE_PROGRAM, FROM_SQLITE, POSTGRESQL, FROM_POSTGRESQL, REPLAY = (
@@ -192,6 +192,6 @@ def test_a_gateway_goes_on_from_a_backup_taken_while_it_works(tmp_path, market):
 @pytest.mark.slow
 def test_a_new_tracker_is_filled_with_what_the_lost_one_held(tmp_path):
     runs, lost = tmp_path / "runs", f"sqlite:///{tmp_path}/lost.db"
-    sync(finished_sweep(runs, n_studies=2, top_k=1).run, lost)
+    sync_sweep(finished_sweep(runs, n_studies=2, top_k=1).run, lost)
     run_commands(REPLAY, tmp_path)
-    assert content_of(sqlite_uri(runs)) == content_of(lost)
+    assert content_of(build_sqlite_uri(runs)) == content_of(lost)

@@ -11,11 +11,11 @@ from workbooks import Book
 
 from backtune import SweepSpec, load_bars, run_sweep
 from backtune.data.catalog import Catalog
-from backtune.report.content import Content
-from backtune.report.pdf import document
-from backtune.report.writing import written_report
+from backtune.report.content import ReportContent
+from backtune.report.pdf import build_pdf_document
+from backtune.report.writer import write_report
 from backtune.results.portfolio import portfolio_of
-from backtune.tracking.records import study_record
+from backtune.tracking.records import build_study_record
 
 SENTENCE = "calendar 24/7 counts 8,766 bars a year, the bars of ACME 1h show 1,843; 1,843 is used"
 OTHER = "calendar 24/7 counts 8,766 bars a year, the bars of BETA 1h show 1,843; 1,843 is used"
@@ -68,16 +68,16 @@ def test_every_row_of_the_leaderboard_carries_the_warning(doubted):
 
 
 def test_a_walk_forward_says_it_once(stocks, tmp_path):
-    document = spec_document(stocks, data={"calendar": "24/7"}, grid=HOLD, search={"trials": 10})
-    document["validation"] = {"method": "walk_forward", "folds": 3, "train": "90d", "test": "30d"}
-    rows = run_sweep(SweepSpec.parse(document), tmp_path, INLINE).rows()
+    build_pdf_document = spec_document(stocks, data={"calendar": "24/7"}, grid=HOLD, search={"trials": 10})
+    build_pdf_document["validation"] = {"method": "walk_forward", "folds": 3, "train": "90d", "test": "30d"}
+    rows = run_sweep(SweepSpec.parse(build_pdf_document), tmp_path, INLINE).rows()
     assert [text for text in rows[0].warnings if "calendar" in text] == [rows[0].disagreement]
     assert rows[0].disagreement in (SENTENCE, OTHER)
 
 
 def test_the_run_and_the_leaderboard_say_it_once_for_each_asset_and_timeframe(stocks, tmp_path):
-    document = spec_document(stocks, data={"calendar": "24/7"}, grid=HOLD, search={"trials": 10})
-    spec = written(tmp_path / "spec.yaml", document)
+    build_pdf_document = spec_document(stocks, data={"calendar": "24/7"}, grid=HOLD, search={"trials": 10})
+    spec = written(tmp_path / "spec.yaml", build_pdf_document)
     arguments = ("run", spec, "--executor", "inline", "--runs", "runs", "--no-tracking")
     done = backtune(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -134,24 +134,26 @@ def test_a_backtest_says_it(stocks, tmp_path, calendar, n, warns):
 
 @pytest.mark.parametrize("form", ["html", "md", "json"])
 def test_reports_carry_it(doubted, tmp_path, form):
-    written_report(Content(doubted.run), form, tmp_path / "report")
+    write_report(ReportContent(doubted.run), form, tmp_path / "report")
     text = (tmp_path / "report").read_text()
     assert SENTENCE in text
     assert OTHER in text
 
 
 def test_the_printed_report_and_the_workbook_carry_it(doubted, tmp_path):
-    shown = json.dumps(document(Content(doubted.run)), ensure_ascii=False).replace("\u200b", "")
+    shown = json.dumps(build_pdf_document(ReportContent(doubted.run)), ensure_ascii=False).replace(
+        "\u200b", ""
+    )
     assert SENTENCE in shown
     path = tmp_path / "report.xlsx"
-    written_report(Content(doubted.run), "xlsx", path)
+    write_report(ReportContent(doubted.run), "xlsx", path)
     assert any(SENTENCE in str(cell) for line in Book(path).lines["leaderboard"] for cell in line)
 
 
 def test_tags_of_the_tracker_carry_it(doubted):
     for row in doubted.rows():
         (study,) = (entry for entry in doubted.run.studies if entry.id == row.study)
-        record = study_record(doubted.run, study, doubted.run.read_summary(study), row)
+        record = build_study_record(doubted.run, study, doubted.run.read_summary(study), row)
         assert row.disagreement in record.tags["warnings"]
 
 

@@ -16,7 +16,7 @@ from sweeps import INLINE, parsed
 from backtune import backtest_positions, load_bars
 from backtune.cli.tables import print_leaderboard
 from backtune.data.catalog import Catalog
-from backtune.report.wording import p_text
+from backtune.report.formatting import format_optional_p_value
 from backtune.spec import Execution
 from backtune.sweep import run_sweep
 
@@ -193,7 +193,7 @@ def test_the_table_has_the_evidence_at_any_width(luck, width, shown, hidden):
     assert not any(name in table for name in hidden)
     for row in rows:
         assert f" {row.evidence.dsr:.2f} " in table
-        assert f" {p_text(row.evidence.timing_p)} " in table
+        assert f" {format_optional_p_value(row.evidence.timing_p)} " in table
         # What the sentence says of all rows is not said again of each.
         assert not any(text in " ".join(told.split()) for text in row.weaknesses.values())
 

@@ -11,8 +11,8 @@ import pytest
 from stored_sweeps import with_data_root
 from sweeps import backtune
 
-from backtune.report.content import Content
-from backtune.report.export.exporting import FORMATS, export
+from backtune.report.content import ReportContent
+from backtune.report.export.tables import TABLE_FORMATS, export_tables
 from backtune.results.log.segments import read_log
 from backtune.results.stored_sweep import StoredSweep
 
@@ -104,21 +104,21 @@ def test_no_text_of_a_csv_is_a_formula():
         {"text": HOSTILE, "number": [-1.5] * len(HOSTILE), "array": [[1.0, 2.0]] * len(HOSTILE)}
     )
     file = io.BytesIO()
-    FORMATS["csv"](frame, file)
+    TABLE_FORMATS["csv"](frame, file)
     head, *lines = csv.reader(io.StringIO(file.getvalue().decode(), newline=""))
     assert head == ["text", "number"]
     expected = [text if text in ("plain", "a=1", "", None) else f"'{text}" for text in HOSTILE]
     assert [line[0] for line in lines] == [text or "" for text in expected]
     assert {line[1] for line in lines} == {"-1.5"}
     file = io.BytesIO()
-    FORMATS["parquet"](frame, file)
+    TABLE_FORMATS["parquet"](frame, file)
     file.seek(0)
     assert pl.read_parquet(file).equals(frame)
 
 
 def test_one_study_alone_and_an_unknown_one(undisturbed, tmp_path):
     study = undisturbed.run.studies[1].id
-    exported = export(Content(undisturbed.run, study), "csv", tmp_path)
+    exported = export_tables(ReportContent(undisturbed.run, study), "csv", tmp_path)
     names = [str(path.relative_to(tmp_path)) for path in exported.files]
     assert names == ["leaderboard.csv", *(f"{study}/{name}.csv" for name in ("trials", "equity", "trades"))]
     assert len(pl.read_csv(tmp_path / "leaderboard.csv")) == 1

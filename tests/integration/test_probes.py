@@ -15,8 +15,8 @@ from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_doc
 from backtune import backtest
 from backtune.cli.tables import print_leaderboard
 from backtune.errors import ReportError, ResultsError
-from backtune.report.chosen import chosen_row
-from backtune.report.export.parameters import Parameters, evaluate
+from backtune.report.export.parameters import CellParameters, evaluate_parameters
+from backtune.report.row_selection import select_row
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.log.probes import read_probes, write_probes
 from backtune.results.log.segments import TrialLog, count_trials
@@ -172,7 +172,7 @@ def test_nothing_to_look_at_without_a_number_or_a_result(market, tmp_path):
         assert not list_unfinished_studies(result.run)
         if row.values is not None:
             with pytest.raises(ReportError, match="no plateau is known"):
-                Parameters.of_centre(result.run, chosen_row(result.run, None))
+                CellParameters.of_centre(result.run, select_row(result.run, None))
 
 
 def test_probes_that_cannot_be_read_cost_the_evidence_alone(sparse, tmp_path):
@@ -207,7 +207,7 @@ def test_the_centre_out_and_in(sparse, market, tmp_path):
     assert list(content["is_metrics"]) == list(METRICS)
     assert "trial" not in content
     (tmp_path / "centre.yaml").write_text(done.stdout)
-    again = evaluate(parsed(market, **CHANGES), Parameters.read(tmp_path / "centre.yaml"))
+    again = evaluate_parameters(parsed(market, **CHANGES), CellParameters.read(tmp_path / "centre.yaml"))
     assert again.is_metrics == content["is_metrics"]
     assert again.oos_metrics is not None
     flat = row.to_json()

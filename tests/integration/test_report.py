@@ -11,13 +11,13 @@ from stored_sweeps import with_data_root
 from sweeps import INLINE, backtune, parsed, spec_document
 
 from backtune.report import html
-from backtune.report.as_json import json_report
-from backtune.report.content import Content
-from backtune.report.course import course_of_winner
-from backtune.report.html import html_report
-from backtune.report.markdown import markdown_report
-from backtune.report.tables import grids, months_of
-from backtune.report.wording import metric_text, p_text
+from backtune.report.backtest_history import build_winner_history
+from backtune.report.cards.grids import build_grids, compute_monthly_returns
+from backtune.report.content import ReportContent
+from backtune.report.formatting import format_metric, format_optional_p_value
+from backtune.report.html import render_html
+from backtune.report.json_report import build_json_report
+from backtune.report.markdown import render_markdown
 from backtune.results.stored_sweep import StoredSweep
 from backtune.spec import Execution, SweepSpec
 from backtune.sweep import run_sweep
@@ -63,11 +63,11 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(undisturbed) -> Page:
-    return Page(html_report(Content(undisturbed.run)))
+    return Page(render_html(ReportContent(undisturbed.run)))
 
 
 def test_the_page_needs_nothing_from_outside(undisturbed):
-    text = html_report(Content(undisturbed.run))
+    text = render_html(ReportContent(undisturbed.run))
     assert "://" not in text
     assert "url(" not in text
     assert "@import" not in text
@@ -97,8 +97,8 @@ def test_the_board_has_the_numbers_of_the_leaderboard(page, undisturbed):
     assert len([cell for cell in cells if cell["data-label"] == "Sharpe out"]) == len(undisturbed.rows())
     for row in undisturbed.rows():
         for metrics in (row.is_metrics, row.oos_metrics):
-            assert metric_text("sharpe_ratio", metrics["sharpe_ratio"]) in page.texts
-            assert metric_text("total_return", metrics["total_return"]) in page.texts
+            assert format_metric("sharpe_ratio", metrics["sharpe_ratio"]) in page.texts
+            assert format_metric("total_return", metrics["total_return"]) in page.texts
         assert set(row.warnings) <= set(page.texts)
 
 
@@ -117,7 +117,7 @@ def test_the_caution_says_how_much_was_tried(page):
 def test_the_grids_are_the_winners_out_of_sample(undisturbed):
     found = {
         (grid.strategy, asset, timeframe): value
-        for grid in grids(Content(undisturbed.run))
+        for grid in build_grids(ReportContent(undisturbed.run))
         for asset, values in zip(grid.assets, grid.values, strict=True)
         for timeframe, value in zip(grid.timeframes, values, strict=True)
     }
@@ -128,7 +128,7 @@ def test_the_grids_are_the_winners_out_of_sample(undisturbed):
 
 
 def test_the_winner_is_replayed_to_the_digit(undisturbed):
-    content = Content(undisturbed.run)
+    content = ReportContent(undisturbed.run)
     for row in undisturbed.rows():
         replay = content.of_study(row.study).replay
         inside, outside = (1 + row.is_metrics["total_return"]), (1 + row.oos_metrics["total_return"])
@@ -137,7 +137,7 @@ def test_the_winner_is_replayed_to_the_digit(undisturbed):
         assert replay.drawdown[:n].max() == pytest.approx(row.is_metrics["max_drawdown"], rel=1e-9)
         assert replay.drawdown[n:].max() == pytest.approx(row.oos_metrics["max_drawdown"], rel=1e-9)
         assert len(replay.test.trades) == row.oos_metrics["total_trades"]
-        months = months_of(course_of_winner(replay))
+        months = compute_monthly_returns(build_winner_history(replay))
         growth = 1.0
         for total in months.totals:
             growth *= 1 + total
@@ -180,26 +180,26 @@ def test_a_report_of_one_study_is_about_it_alone(undisturbed, form, tmp_path):
 
 
 def test_the_markdown_has_every_row_and_plain_text(undisturbed):
-    text = markdown_report(Content(undisturbed.run))
+    text = render_markdown(ReportContent(undisturbed.run))
     assert text.startswith("# small\n")
     board = text.split("## Leaderboard")[1].split("##")[0]
     lines = [line for line in board.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(undisturbed.rows())
     assert len({line.count(" | ") for line in lines}) == 1
     best = undisturbed.rows()[0]
-    assert f"| {metric_text('sharpe_ratio', best.oos_metrics['sharpe_ratio'])} |" in lines[2]
+    assert f"| {format_metric('sharpe_ratio', best.oos_metrics['sharpe_ratio'])} |" in lines[2]
 
 
 def test_a_malicious_name_stays_text(undisturbed):
     evil = '<script>alert("1")</script><img src=x onerror=y> | `z`'
     entries = tuple(replace(entry, asset="<b>AAA") for entry in undisturbed.run.studies)
-    content = Content(replace(undisturbed.run, name=evil, studies=entries))
-    page = Page(html_report(content))
+    content = ReportContent(replace(undisturbed.run, name=evil, studies=entries))
+    page = Page(render_html(content))
     assert page.of("script") == page.of("img") == []
     assert "".join(page.texts).count(evil) == 2
     assert not [tag for tag, _ in page.elements if tag == "b" and "AAA" in tag]
-    assert "<script" not in markdown_report(content).replace("\\<", "")
-    assert json_report(content)["metadata"]["name"] == evil
+    assert "<script" not in render_markdown(content).replace("\\<", "")
+    assert build_json_report(content)["metadata"]["name"] == evil
 
 
 def test_several_objectives_have_a_front_and_no_validation_is_said(market, tmp_path):
@@ -209,8 +209,8 @@ def test_several_objectives_have_a_front_and_no_validation_is_said(market, tmp_p
         "validation": {"method": "none"},
     }
     result = run_sweep(parsed(market, **changes), tmp_path / "runs", INLINE)
-    page = Page(html_report(Content(result.run)))
-    content = Content(result.run)
+    page = Page(render_html(ReportContent(result.run)))
+    content = ReportContent(result.run)
     for entry in result.run.studies:
         study = content.of_study(entry.id, replayed=False)
         # Of the points of the front, the evidence is of the one that is shown.
@@ -230,20 +230,20 @@ def test_winners_of_every_scheme_are_replayed(market, tmp_path, validation):
     document = spec_document(market, search={"trials": 12}, grid={"assets": ["AAA"]})
     spec = SweepSpec.parse({**document, "validation": validation})
     run = run_sweep(spec, tmp_path / "runs", INLINE).run
-    content = Content(run)
+    content = ReportContent(run)
     for entry in run.studies:
         study = content.of_study(entry.id)
         assert study.gap == ""
         assert len(study.replay.train.trades) == study.winner.is_metrics["total_trades"]
         assert len(study.replay.test.trades) == study.winner.oos_metrics["total_trades"]
         assert (entry.fold.name in study.title) == (validation["method"] == "walk_forward")
-    text = html_report(content)
+    text = render_html(content)
     assert ("tests as one backtest" in text) == (validation["method"] == "walk_forward")
 
 
 def test_of_many_studies_the_best_are_drawn(undisturbed, monkeypatch):
     monkeypatch.setattr(html, "MOST_STUDIES", 1)
-    page = Page(html_report(Content(undisturbed.run)))
+    page = Page(render_html(ReportContent(undisturbed.run)))
     (place,) = [attributes["id"] for attributes in page.of("div") if "id" in attributes]
     assert place == f"study-{undisturbed.best()['study']}"
     assert "3 more studies of lower rank: see one with --study ID." in page.texts
@@ -252,14 +252,14 @@ def test_of_many_studies_the_best_are_drawn(undisturbed, monkeypatch):
 def test_a_study_without_a_winner_and_a_sweep_without_any(market, tmp_path):
     changes = {"search": {"trials": 3, "constraints": {"total_trades": ">= 1000000"}}}
     run = run_sweep(parsed(market, **changes), tmp_path / "runs", INLINE).run
-    page = Page(html_report(Content(run)))
+    page = Page(render_html(ReportContent(run)))
     assert page.of("svg") == []
     assert " ".join(page.texts).count("no winner among 3 trials") == 4
-    report = json_report(Content(run))
+    report = build_json_report(ReportContent(run))
     assert report["best_parameters"] == {}
     assert set(report["performance_metrics"].values()) == {None}
     assert [trial["best_so_far"] for trial in report["optimization_history"]] == [None] * 3
-    assert "No winner: no usable trial" in markdown_report(Content(run))
+    assert "No winner: no usable trial" in render_markdown(ReportContent(run))
 
 
 def test_a_sweep_that_is_not_finished_shows_what_is_there(undisturbed, tmp_path):
@@ -268,18 +268,18 @@ def test_a_sweep_that_is_not_finished_shows_what_is_there(undisturbed, tmp_path)
     run = StoredSweep.open(folder)
     (run.study_folder(run.studies[0].id) / "summary.json").unlink()
     shutil.rmtree(run.study_folder(run.studies[1].id))
-    content = Content(run)
-    words = " ".join(Page(html_report(content)).texts)
+    content = ReportContent(run)
+    words = " ".join(Page(render_html(content)).texts)
     assert "The sweep is not finished: 2 rows may still change." in words
     assert "not finished: 40 of 40 trials" in words
     assert "not finished: 0 of 40 trials" in words
-    assert json_report(Content(run, run.studies[1].id))["optimization_history"] == []
-    assert "not finished: 0 of 40 trials" in markdown_report(content).replace("\\", "")
+    assert build_json_report(ReportContent(run, run.studies[1].id))["optimization_history"] == []
+    assert "not finished: 0 of 40 trials" in render_markdown(content).replace("\\", "")
 
 
 def test_without_the_bars_the_page_comes_and_says_what_is_missing(undisturbed, tmp_path):
     run = replace(undisturbed.run, spec=with_data_root(undisturbed.run, tmp_path / "gone"))
-    page = Page(html_report(Content(run)))
+    page = Page(render_html(ReportContent(run)))
     words = " ".join(page.texts)
     assert words.count("the winner could not be run again") == 4
     assert not [label for label in page.labels if label.startswith("Equity")]
@@ -289,7 +289,7 @@ def test_without_the_bars_the_page_comes_and_says_what_is_missing(undisturbed, t
 def test_other_bars_than_the_sweeps_are_not_passed_off_as_its_own(undisturbed):
     spec = undisturbed.run.spec
     run = replace(undisturbed.run, spec=spec.model_copy(update={"execution": Execution(fee_bps=50)}))
-    study = Content(run).of_study(run.studies[0].id)
+    study = ReportContent(run).of_study(run.studies[0].id)
     assert study.replay is None
     assert "are no longer those of the sweep: total_return of" in study.gap
 
@@ -343,19 +343,22 @@ def test_the_evidence_stands_beside_every_result(page, undisturbed):
 
 
 def test_the_evidence_is_in_the_data_and_the_markdown(undisturbed):
-    content = Content(undisturbed.run)
+    content = ReportContent(undisturbed.run)
     row = undisturbed.rows()[0]
-    evidence = json_report(content)["evidence"]
+    evidence = build_json_report(content)["evidence"]
     assert row.evidence.to_json().items() <= evidence.items()
     assert evidence["warnings"] == list(row.warnings)
     around = content.of_study(row.study, replayed=False).surroundings
     assert evidence["plateau_n_neighbours"] == around.n_near
-    line = next(line for line in markdown_report(content).splitlines() if line.startswith("| 1 |"))
+    line = next(line for line in render_markdown(content).splitlines() if line.startswith("| 1 |"))
     fields = [field.strip() for field in line.split("|")]
-    head = next(line for line in markdown_report(content).splitlines() if line.startswith("|  | study"))
+    head = next(line for line in render_markdown(content).splitlines() if line.startswith("|  | study"))
     names = [field.strip() for field in head.split("|")]
     found = dict(zip(names, fields, strict=True))
-    assert (found["DSR"], found["Family p"]) == (f"{row.evidence.dsr:.2f}", p_text(row.evidence.family.p))
+    assert (found["DSR"], found["Family p"]) == (
+        f"{row.evidence.dsr:.2f}",
+        format_optional_p_value(row.evidence.family.p),
+    )
     assert found["Sharpe 95%"].startswith(f"{row.evidence.oos_interval.low:.1f} to")
 
 
@@ -365,7 +368,7 @@ def test_of_islands_the_evidence_is_of_the_whole_search(market, tmp_path):
         "grid": {"assets": ["AAA"], "strategies": ["RSIStrategy"]},
     }
     result = run_sweep(parsed(market, **changes), tmp_path / "runs", INLINE)
-    content = Content(result.run)
+    content = ReportContent(result.run)
     (row,) = result.rows()
     study = content.of_study(row.study, replayed=False)
     other = content.of_study(study.entry.peers[0], replayed=False)
@@ -374,5 +377,5 @@ def test_of_islands_the_evidence_is_of_the_whole_search(market, tmp_path):
     assert study.surroundings.stability == row.evidence.plateau.stability
     assert study.splits.probability_of_loss == row.evidence.pbo_loss
     assert (other.row, other.splits, other.surroundings) == (None, None, None)
-    words = " ".join(Page(html_report(content)).texts)
+    words = " ".join(Page(render_html(content)).texts)
     assert words.count("How far to trust it") == 1

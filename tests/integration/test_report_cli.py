@@ -8,7 +8,7 @@ import yaml
 from sweeps import INLINE, backtune, parsed, spec_document, written
 
 from backtune.errors import SpecError
-from backtune.report.export.parameters import Parameters, evaluate
+from backtune.report.export.parameters import CellParameters, evaluate_parameters
 from backtune.results.stored_sweep import StoredSweep
 from backtune.simulation.metrics import METRICS
 from backtune.spec import SweepSpec
@@ -62,8 +62,8 @@ def test_every_row_of_a_leaderboard_gives_its_numbers_again(stopped, market, tmp
     assert all("stop_loss" in row.params for row in rows)
     path = tmp_path / "params.yaml"
     for row in rows:
-        path.write_text(yaml.safe_dump(Parameters.of(stopped.run, row).to_json()))
-        again = evaluate(spec, Parameters.read(path))
+        path.write_text(yaml.safe_dump(CellParameters.of(stopped.run, row).to_json()))
+        again = evaluate_parameters(spec, CellParameters.read(path))
         assert numbers(again.to_json()) == numbers(row.to_json())
 
 
@@ -71,7 +71,7 @@ def test_without_validation_there_is_nothing_out_of_sample(market, tmp_path):
     changes = {"validation": {"method": "none"}, "search": {"trials": 10}, "grid": {"assets": ["AAA"]}}
     result = run_sweep(parsed(market, **changes), tmp_path / "runs", INLINE)
     row = result.rows()[0]
-    again = evaluate(parsed(market, **changes), Parameters.of(result.run, row))
+    again = evaluate_parameters(parsed(market, **changes), CellParameters.of(result.run, row))
     assert again.oos_metrics is None
     assert numbers(again.to_json()) == numbers(row.to_json())
 
@@ -106,19 +106,19 @@ def test_a_table_for_people(undisturbed, market, tmp_path):
 )  # fmt: skip
 def test_parameters_that_the_spec_has_no_place_for_are_refused(market, given, message):
     with pytest.raises(SpecError, match=message):
-        evaluate(parsed(market), Parameters(**{"params": {}, **given}))
+        evaluate_parameters(parsed(market), CellParameters(**{"params": {}, **given}))
 
 
 def test_parameters_left_out_take_their_defaults_and_a_stop_may_be_added(market):
     cell = {"strategy": "RSIStrategy", "asset": "AAA"}
     spec = parsed(market, space={"RSIStrategy": {"period": 9}})
-    plain = evaluate(spec, Parameters({}, **cell))
+    plain = evaluate_parameters(spec, CellParameters({}, **cell))
     assert plain.params == {"period": 9, "oversold": 30.0, "overbought": 70.0}
     # What a spec fixes is a range, of which a value may be outside; its type is the strategy's.
-    assert evaluate(spec, Parameters({"period": 12.0}, **cell)).params["period"] == 12
+    assert evaluate_parameters(spec, CellParameters({"period": 12.0}, **cell)).params["period"] == 12
     with pytest.raises(SpecError, match=r"params\.period: 9\.5 is not a whole number"):
-        evaluate(spec, Parameters({"period": 9.5}, **cell))
-    stopped = evaluate(spec, Parameters({"stop_loss": 0.01}, **cell))
+        evaluate_parameters(spec, CellParameters({"period": 9.5}, **cell))
+    stopped = evaluate_parameters(spec, CellParameters({"stop_loss": 0.01}, **cell))
     assert stopped.is_metrics["total_trades"] >= plain.is_metrics["total_trades"]
     assert stopped.is_metrics["total_return"] != plain.is_metrics["total_return"]
 

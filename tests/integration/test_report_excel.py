@@ -8,8 +8,8 @@ from sweeps import INLINE, backtune, parsed
 from workbooks import Book
 
 from backtune.report import excel, workbook
-from backtune.report.content import Content
-from backtune.report.writing import written_report
+from backtune.report.content import ReportContent
+from backtune.report.writer import write_report
 from backtune.results.log.segments import read_log
 from backtune.sweep import run_sweep
 
@@ -115,13 +115,13 @@ def test_the_trials_are_those_of_the_log(book, undisturbed):
 def test_what_a_sheet_cannot_hold_is_said(undisturbed, tmp_path, monkeypatch):
     for module in (workbook, excel):
         monkeypatch.setattr(module, "MOST_LINES", 101)
-    written_report(Content(undisturbed.run), "xlsx", tmp_path / "a.xlsx")
+    write_report(ReportContent(undisturbed.run), "xlsx", tmp_path / "a.xlsx")
     book = Book(tmp_path / "a.xlsx")
     assert len(book.lines["trials"]) == 101
     words = dict(line[:2] for line in book.lines["summary"][1:])
     assert words["Left out"].startswith("60 of 160 trials, of the studies of lowest rank")
     study = undisturbed.best()["study"]
-    written_report(Content(undisturbed.run, study), "xlsx", tmp_path / "b.xlsx")
+    write_report(ReportContent(undisturbed.run, study), "xlsx", tmp_path / "b.xlsx")
     book = Book(tmp_path / "b.xlsx")
     assert {line["study"] for name in ("leaderboard", "metrics", "trials") for line in table(book, name)} == {
         study
@@ -133,7 +133,7 @@ def test_hostile_texts_stay_text(market, tmp_path):
     grid = {"strategies": [{"file": str(tmp_path / "picky.py"), "class": "Picky"}], "assets": ["AAA"]}
     run = run_sweep(parsed(market, grid=grid, search={"trials": 30}), tmp_path / "runs", INLINE).run
     entries = tuple(replace(entry, asset="=HYPERLINK(1)") for entry in run.studies)
-    written_report(Content(replace(run, name="@evil", studies=entries)), "xlsx", tmp_path / "a.xlsx")
+    write_report(ReportContent(replace(run, name="@evil", studies=entries)), "xlsx", tmp_path / "a.xlsx")
     book = Book(tmp_path / "a.xlsx")
     assert book.kinds == set()
     assert book.lines["summary"][1] == ["Name", "@evil"]

@@ -13,10 +13,10 @@ from sweeps import INLINE, backtune, parsed
 
 from backtune.errors import MissingPackageError
 from backtune.report import pdf, typesetting
-from backtune.report.content import Content
-from backtune.report.pdf import document, pdf_report
-from backtune.report.typesetting import pages
-from backtune.report.writing import written_report
+from backtune.report.content import ReportContent
+from backtune.report.pdf import build_pdf_document, render_pdf
+from backtune.report.typesetting import typeset_pages
+from backtune.report.writer import write_report
 from backtune.sweep import run_sweep
 
 LAYOUT = Path(typesetting.__file__).with_name("page.typ")
@@ -40,7 +40,7 @@ def text_of(content: dict) -> str:
 
 @pytest.fixture(scope="module")
 def shown(undisturbed) -> dict:
-    return document(Content(undisturbed.run))
+    return build_pdf_document(ReportContent(undisturbed.run))
 
 
 def test_the_file_is_a_pdf_and_the_same_each_time(undisturbed, shown, tmp_path):
@@ -49,7 +49,7 @@ def test_the_file_is_a_pdf_and_the_same_each_time(undisturbed, shown, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}\n", "")
     written = path.read_bytes()
     assert written.startswith(b"%PDF-")
-    assert written == pages(shown)[0]
+    assert written == typeset_pages(shown)[0]
 
 
 def test_every_study_starts_a_page_and_every_figure_says_what_it_shows(undisturbed, shown):
@@ -67,7 +67,7 @@ def test_every_study_starts_a_page_and_every_figure_says_what_it_shows(undisturb
 
 
 def test_the_pages_say_what_the_page_in_html_says(undisturbed, shown):
-    content = Content(undisturbed.run)
+    content = ReportContent(undisturbed.run)
     assert len(shown["board"]["lines"]) == len(undisturbed.rows())
     for line, row in zip(shown["board"]["lines"], undisturbed.rows(), strict=True):
         assert [text.replace("\u200b", "") for text in line["warnings"]] == list(row.warnings)
@@ -104,11 +104,11 @@ HOSTILE = '#panic("x") *b* _i_ $x^2$ @ref <label> \\ `raw` = h - l // c /* c */ 
 def test_what_is_said_is_no_markup(undisturbed):
     run = undisturbed.run
     entries = tuple(replace(entry, asset=HOSTILE) for entry in run.studies)
-    shown = document(Content(replace(run, name=HOSTILE, studies=entries), run.studies[0].id))
+    shown = build_pdf_document(ReportContent(replace(run, name=HOSTILE, studies=entries), run.studies[0].id))
     titles = [text_of(heading["body"]).replace("\u200b", "") for heading in queried(shown, "heading")]
     strategy, timeframe = run.studies[0].strategy, run.studies[0].timeframe
     assert titles == [HOSTILE, "Leaderboard", f"{strategy} {HOSTILE} {timeframe}"]
-    assert pages(shown)[0].startswith(b"%PDF-")
+    assert typeset_pages(shown)[0].startswith(b"%PDF-")
 
 
 def test_nothing_runs_out_of_the_pages(undisturbed, market, tmp_path):
@@ -116,11 +116,11 @@ def test_nothing_runs_out_of_the_pages(undisturbed, market, tmp_path):
     run = undisturbed.run
     entries = tuple(replace(entry, asset=long_name, strategy=long_name) for entry in run.studies)
     for content in (
-        Content(replace(run, name=long_name, studies=entries), run.studies[0].id),
+        ReportContent(replace(run, name=long_name, studies=entries), run.studies[0].id),
         # On a broad page.
-        Content(_many_objectives(market, tmp_path)),
+        ReportContent(_many_objectives(market, tmp_path)),
     ):
-        found = pages(document(content), "png")
+        found = typeset_pages(build_pdf_document(content), "png")
         assert len(found) > 2
         assert all((margins(page) == 255).all() for page in found)
 
@@ -138,18 +138,18 @@ def test_of_many_studies_the_best_are_there_and_a_sweep_without_winners_is_said(
     undisturbed, market, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(pdf, "MOST_STUDIES", 1)
-    shown = document(Content(undisturbed.run))
+    shown = build_pdf_document(ReportContent(undisturbed.run))
     assert [study["about"].replace("\u200b", "") for study in shown["studies"]] == [
         f"Study {undisturbed.best()['study']}"
     ]
     assert shown["more"] == "3 more studies of lower rank: see one with --study ID."
     changes = {"search": {"trials": 3, "constraints": {"total_trades": ">= 1000000"}}}
     run = run_sweep(parsed(market, **changes), tmp_path / "runs", INLINE).run
-    assert pdf_report(Content(run)).startswith(b"%PDF-")
+    assert render_pdf(ReportContent(run)).startswith(b"%PDF-")
 
 
 def test_without_typst_it_says_what_to_install(undisturbed, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "typst", None)
     with pytest.raises(MissingPackageError, match=r"needs typst.*pip install 'backtune\[report\]'"):
-        written_report(Content(undisturbed.run), "pdf", tmp_path / "a.pdf")
+        write_report(ReportContent(undisturbed.run), "pdf", tmp_path / "a.pdf")
     assert list(tmp_path.iterdir()) == []

@@ -13,18 +13,18 @@ from sweeps import INLINE, spec_document
 from workbooks import Book
 
 from backtune.report import html
-from backtune.report.as_json import json_report
-from backtune.report.cards.study import chapters, left_out, sections
-from backtune.report.content import Content
-from backtune.report.course import course_of_tests
-from backtune.report.export.exporting import export
-from backtune.report.html import html_report
-from backtune.report.markdown import markdown_report
-from backtune.report.pdf import document
-from backtune.report.tables import grids, months_of
-from backtune.report.typesetting import pages
-from backtune.report.wording import metric_text
-from backtune.report.writing import written_report
+from backtune.report.backtest_history import build_walk_forward_history
+from backtune.report.cards.grids import build_grids, compute_monthly_returns
+from backtune.report.cards.sections import build_sections, describe_left_out, plan_chapters
+from backtune.report.content import ReportContent
+from backtune.report.export.tables import export_tables
+from backtune.report.formatting import format_metric
+from backtune.report.html import render_html
+from backtune.report.json_report import build_json_report
+from backtune.report.markdown import render_markdown
+from backtune.report.pdf import build_pdf_document
+from backtune.report.typesetting import typeset_pages
+from backtune.report.writer import write_report
 from backtune.spec import SweepSpec
 from backtune.sweep import SweepResult, run_sweep
 
@@ -34,18 +34,20 @@ N_FOLDS = 3
 @pytest.fixture(scope="module")
 def walked(market, tmp_path_factory) -> SweepResult:
     folder = tmp_path_factory.mktemp("walk")
-    document = spec_document(market, search={"trials": 12}, grid={"strategies": ["MovingAverageCrossover"]})
-    spec = SweepSpec.parse({**document, "validation": {"method": "walk_forward", "folds": N_FOLDS}})
+    build_pdf_document = spec_document(
+        market, search={"trials": 12}, grid={"strategies": ["MovingAverageCrossover"]}
+    )
+    spec = SweepSpec.parse({**build_pdf_document, "validation": {"method": "walk_forward", "folds": N_FOLDS}})
     return run_sweep(spec, folder / "runs", INLINE)
 
 
 @pytest.fixture(scope="module")
-def content(walked) -> Content:
-    return Content(walked.run)
+def content(walked) -> ReportContent:
+    return ReportContent(walked.run)
 
 
 def test_a_cell_comes_before_its_folds(content, walked):
-    found = list(sections(content, chapters(content, 60)))
+    found = list(build_sections(content, plan_chapters(content, 60)))
     expected = [
         name
         for row in walked.rows()
@@ -57,25 +59,25 @@ def test_a_cell_comes_before_its_folds(content, walked):
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [0]), (2, [0, 0]), (4, [2, 0]), (6, [3, 1]), (8, [3, 3])])
 def test_cells_come_before_folds_where_there_is_no_room_for_all(content, most, expected):
-    told = chapters(content, most)
+    told = plan_chapters(content, most)
     assert [row.study for row in content.rows][: len(told)] == [chapter.row.study for chapter in told]
     assert [len(chapter.studies) for chapter in told] == expected
     n_left = 2 * N_FOLDS - sum(expected)
     words = f"{n_left} folds not shown by themselves: see one with --study ID." if n_left else ""
-    assert left_out(content, told) == words
+    assert describe_left_out(content, told) == words
 
 
 def test_no_link_of_the_board_leads_nowhere(content, monkeypatch):
     for most in (60, 2, 1):
         monkeypatch.setattr(html, "MOST_STUDIES", most)
-        text = html_report(content)
+        text = render_html(content)
         links = set(re.findall(r'href="#([^"]+)"', text))
         assert links <= set(re.findall(r'id="([^"]+)"', text))
         assert len(links) == min(most, 2)
 
 
 def test_the_pages_have_the_cells_and_no_fold(content):
-    shown = document(content)
+    shown = build_pdf_document(content)
     assert [study["title"].endswith(": 3 folds as one") for study in shown["studies"]] == [True, True]
     assert shown["more"] == "6 folds not shown by themselves: see one with --study ID."
 
@@ -83,7 +85,7 @@ def test_the_pages_have_the_cells_and_no_fold(content):
 def test_the_course_is_the_stitched_backtest(content, walked):
     for row in walked.rows():
         whole, gap = content.stitched(row)
-        course = course_of_tests(whole)
+        course = build_walk_forward_history(whole)
         assert gap == ""
         assert course.equity[-1] == pytest.approx(10_000 * (1 + row.oos_metrics["total_return"]), rel=1e-12)
         assert course.drawdown.max() == pytest.approx(row.oos_metrics["max_drawdown"], rel=1e-9)
@@ -92,12 +94,12 @@ def test_the_course_is_the_stitched_backtest(content, walked):
         starts = [stretch.start for stretch in course.stretches]
         assert starts == [fold.test.start for fold in row.folds]
         assert course.hold[0] == 10_000
-        growth = np.prod([1 + total for total in months_of(course).totals])
+        growth = np.prod([1 + total for total in compute_monthly_returns(course).totals])
         assert growth == pytest.approx(1 + row.oos_metrics["total_return"], rel=1e-9)
 
 
 def test_the_page_has_the_folds_and_their_boundaries(content, walked):
-    text = html_report(content)
+    text = render_html(content)
     places = set(re.findall(r'id="study-([^"]+)"', text))
     assert set(re.findall(r'href="#study-([^"]+)"', text)) <= places
     assert len(places) == 2 + 2 * N_FOLDS
@@ -108,31 +110,31 @@ def test_the_page_has_the_folds_and_their_boundaries(content, walked):
         for fold in row.folds:
             value = fold.oos_metrics["sharpe_ratio"]
             assert f'<th scope="row">{fold.fold}</th>' in part
-            assert f">{metric_text('sharpe_ratio', value)}</td>" in part
+            assert f">{format_metric('sharpe_ratio', value)}</td>" in part
         assert "3 folds, all out of sample." in part
         # All of it is out of sample, so no month is marked.
         assert "outside" not in part
 
 
 def test_the_grids_have_the_tests_as_one(content, walked):
-    (grid,) = grids(content)
+    (grid,) = build_grids(content)
     found = dict(zip(grid.assets, (values[0] for values in grid.values), strict=True))
     assert found == {row.asset: row.oos_metrics["sharpe_ratio"] for row in walked.rows()}
 
 
 def test_data_and_markdown_have_the_folds(content, walked):
     first = walked.rows()[0]
-    report = json_report(content)
+    report = build_json_report(content)
     assert report["performance_metrics"]["oos_sharpe_ratio"] == first.oos_metrics["sharpe_ratio"]
     assert [fold["fold"] for fold in report["leaderboard"][0]["folds"]] == ["walk1", "walk2", "walk3"]
     assert report["evidence"]["warnings"] == list(first.warnings)
     assert len(report["optimization_history"]) == 12
-    text = markdown_report(content)
+    text = render_markdown(content)
     assert len(re.findall(r"^\| walk\d \|", text, re.MULTILINE)) == 2 * N_FOLDS
 
 
 def test_the_workbook_has_the_folds(content, walked, tmp_path):
-    written_report(content, "xlsx", tmp_path / "a.xlsx")
+    write_report(content, "xlsx", tmp_path / "a.xlsx")
     book = Book(tmp_path / "a.xlsx")
     assert list(book.lines) == ["summary", "leaderboard", "folds", "metrics", "stress", "trials"]
     head, *lines = book.lines["folds"]
@@ -144,12 +146,12 @@ def test_the_workbook_has_the_folds(content, walked, tmp_path):
 
 
 def test_the_pages_have_them_and_nothing_runs_out(content):
-    found = pages(document(content), "png")
+    found = typeset_pages(build_pdf_document(content), "png")
     assert all((margins(page) == 255).all() for page in found)
 
 
 def test_the_export_has_the_tests_as_one(content, walked, tmp_path):
-    exported = export(content, "parquet", tmp_path)
+    exported = export_tables(content, "parquet", tmp_path)
     assert len(exported.files) == 1 + 2 * 2 + 2 * N_FOLDS * 3
     for row in walked.rows():
         cell = "-".join(row.cell)
@@ -166,15 +168,18 @@ def test_the_export_has_the_tests_as_one(content, walked, tmp_path):
 
 def test_one_fold_alone(walked, tmp_path):
     fold = walked.rows()[0].folds[1]
-    content = Content(walked.run, fold.study)
-    assert [section.id for section in sections(content, chapters(content, 60))] == [fold.study]
-    assert json_report(content)["performance_metrics"]["oos_sharpe_ratio"] == fold.oos_metrics["sharpe_ratio"]
-    assert len(export(content, "csv", tmp_path).files) == 4
+    content = ReportContent(walked.run, fold.study)
+    assert [section.id for section in build_sections(content, plan_chapters(content, 60))] == [fold.study]
+    assert (
+        build_json_report(content)["performance_metrics"]["oos_sharpe_ratio"]
+        == fold.oos_metrics["sharpe_ratio"]
+    )
+    assert len(export_tables(content, "csv", tmp_path).files) == 4
 
 
 def test_without_the_bars_it_says_what_is_missing(walked, tmp_path):
-    content = Content(replace(walked.run, spec=with_data_root(walked.run, tmp_path / "gone")))
-    text = html_report(content)
+    content = ReportContent(replace(walked.run, spec=with_data_root(walked.run, tmp_path / "gone")))
+    text = render_html(content)
     assert text.count("the tests could not be run again") == 2
-    exported = export(content, "csv", tmp_path / "out")
+    exported = export_tables(content, "csv", tmp_path / "out")
     assert len(exported.gaps) == 2 + 2 * N_FOLDS

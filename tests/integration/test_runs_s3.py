@@ -13,10 +13,10 @@ from stored_sweeps import minimal_spec
 from sweeps import INLINE, assert_same_rows, backtune, parsed, rows_of, spec_document, wait_for, written
 
 from backtune.errors import ResultsError
-from backtune.report.content import Content
-from backtune.report.export.exporting import export
-from backtune.report.export.parameters import Parameters
-from backtune.report.writing import written_report
+from backtune.report.content import ReportContent
+from backtune.report.export.parameters import CellParameters
+from backtune.report.export.tables import export_tables
+from backtune.report.writer import write_report
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.progress import ProgressReader
 from backtune.results.runs_folder import list_sweeps
@@ -26,7 +26,7 @@ from backtune.storage import lease
 from backtune.storage.files import is_file, list_names, read_bytes, read_json
 from backtune.storage.location import parse_location
 from backtune.sweep import run_sweep
-from backtune.tracking.sync import sync
+from backtune.tracking.sync import sync_sweep
 
 BUCKET = "s3://results"
 RUNS = f"{BUCKET}/some/runs"
@@ -81,14 +81,14 @@ def test_progress_is_read_there(run):
 @pytest.mark.parametrize("report_format", ["json", "html", "xlsx"])
 def test_reports_are_written_there(run, report_format):
     path = run.folder / f"report.{report_format}"
-    written_report(Content(run), report_format, path)
+    write_report(ReportContent(run), report_format, path)
     content = read_bytes(path)
     starts = {"json": b"{", "html": b"<!DOCTYPE html>", "xlsx": b"PK"}
     assert content.lower().startswith(starts[report_format].lower())
 
 
 def test_tables_are_written_there(run):
-    exported = export(Content(run), "parquet", run.folder / "export")
+    exported = export_tables(ReportContent(run), "parquet", run.folder / "export")
     assert exported.gaps == {}
     board = pl.read_parquet(io.BytesIO(read_bytes(exported.files[0])))
     assert len(board) == 4
@@ -96,7 +96,7 @@ def test_tables_are_written_there(run):
 
 
 def test_the_best_parameters_are_those_of_a_local_run(run, undisturbed):
-    found = [Parameters.of(one, build_leaderboard(one)[0]).to_json() for one in (run, undisturbed.run)]
+    found = [CellParameters.of(one, build_leaderboard(one)[0]).to_json() for one in (run, undisturbed.run)]
     assert found[0]["params"] == found[1]["params"]
 
 
@@ -135,13 +135,13 @@ def test_repeats_of_another_sweep_there_are_not_run_again(s3, run, market):
 
 def test_results_in_s3_and_a_database_elsewhere(run, tmp_path):
     """Artifacts of a store without a server go where the results are."""
-    report = sync(run, f"sqlite:///{tmp_path / 'mlflow.db'}")
+    report = sync_sweep(run, f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert (report.n_written, report.problems) == (4, ())
     artifacts = [str(file) for file in files_below(parse_location(f"{RUNS}/mlartifacts"))]
     assert sum(name.endswith("trials.parquet") for name in artifacts) == 4
     assert sum(name.endswith("report.html") for name in artifacts) == 1
     assert SECRET.encode() not in (tmp_path / "mlflow.db").read_bytes()
-    assert sync(run, f"sqlite:///{tmp_path / 'mlflow.db'}").n_unchanged == 4
+    assert sync_sweep(run, f"sqlite:///{tmp_path / 'mlflow.db'}").n_unchanged == 4
 
 
 def test_without_a_tracker_that_is_said_and_the_sweep_runs(s3, market):

@@ -11,7 +11,7 @@ import backtune
 from backtune.data.catalog import Catalog
 from backtune.data.schema import COLUMNS
 from backtune.errors import CatalogError
-from backtune.report.export.parameters import Parameters, evaluate
+from backtune.report.export.parameters import CellParameters, evaluate_parameters
 from backtune.search.planning.plan import plan_studies
 from backtune.simulation.bar_window import BarWindow
 from backtune.simulation.simulate import simulate_positions
@@ -110,7 +110,7 @@ def test_with_bars_missing_before_a_test_parameters_out_and_in_have_the_leaderbo
         study = next(study for study in plan_studies(one) if study.id == row.study)
         loaded = study.bars.load()
         shortened += purge_fold(study.fold, loaded.timestamp).train.end < study.fold.train.end
-        again = evaluate(one, Parameters.of(result.run, row))
+        again = evaluate_parameters(one, CellParameters.of(result.run, row))
         assert again.is_metrics == row.is_metrics
         assert again.oos_metrics == row.oos_metrics
     assert shortened > 0

@@ -13,14 +13,14 @@ from workbooks import Book
 
 from backtune.data.load import load_bars
 from backtune.errors import ResultsError
-from backtune.report.as_json import json_report
-from backtune.report.cards.stress import break_even_words, lost_words, stress_bands
-from backtune.report.content import MOST_STRESSED, Content
-from backtune.report.html import html_report
-from backtune.report.markdown import markdown_report
-from backtune.report.pdf import document
-from backtune.report.wording import metric_text
-from backtune.report.writing import written_report
+from backtune.report.cards.stress import build_stress_bands, describe_break_even, describe_lost_gain
+from backtune.report.content import MOST_STRESSED, ReportContent
+from backtune.report.formatting import format_metric
+from backtune.report.html import render_html
+from backtune.report.json_report import build_json_report
+from backtune.report.markdown import render_markdown
+from backtune.report.pdf import build_pdf_document
+from backtune.report.writer import write_report
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.leaderboard.walk_forward_oos import backtest_walk_forward
 from backtune.results.stress import BreakEven, stress_winner
@@ -41,8 +41,8 @@ def own_market(tmp_path_factory):
 
 def swept(market, folder, **changes):
     grid = {"strategies": ["MovingAverageCrossover"], "timeframes": ["1h", "4h"]}
-    document = spec_document(market, grid=grid, search={"trials": 12})
-    return run_sweep(SweepSpec.parse({**document, **changes}), folder, INLINE).run
+    build_pdf_document = spec_document(market, grid=grid, search={"trials": 12})
+    return run_sweep(SweepSpec.parse({**build_pdf_document, **changes}), folder, INLINE).run
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,10 @@ def held_out(own_market, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def walked(own_market, tmp_path_factory):
-    document = spec_document(
+    build_pdf_document = spec_document(
         own_market, grid={"strategies": ["MovingAverageCrossover"]}, search={"trials": 12}
     )
-    spec = SweepSpec.parse({**document, "validation": {"method": "walk_forward", "folds": 3}})
+    spec = SweepSpec.parse({**build_pdf_document, "validation": {"method": "walk_forward", "folds": 3}})
     return run_sweep(spec, tmp_path_factory.mktemp("walk"), INLINE).run
 
 
@@ -139,32 +139,32 @@ def test_an_asset_whose_bars_are_gone_is_told_of(held_out, own_market, tmp_path)
     assert set(gone.metrics.values()) == {None}
     assert there.problem == ""
     assert there.metrics["total_return"] is not None
-    text = markdown_report(Content(run))
+    text = render_markdown(ReportContent(run))
     assert "Not to be had: " in text
     # The first rows are of both assets.
     assert "The winner could not be run again: " in text
 
 
 def test_without_bars_every_form_says_why(held_out, tmp_path):
-    content = Content(replace(held_out, spec=with_data_root(held_out, tmp_path / "gone")))
+    content = ReportContent(replace(held_out, spec=with_data_root(held_out, tmp_path / "gone")))
     why = "The winner could not be run again: "
-    assert html_report(content).count(why) == MOST_STRESSED
-    assert markdown_report(content).count(why) == MOST_STRESSED
-    report = json_report(content)
+    assert render_html(content).count(why) == MOST_STRESSED
+    assert render_markdown(content).count(why) == MOST_STRESSED
+    report = build_json_report(content)
     assert report["stress"] is None
     assert str(tmp_path / "gone") in report["stress_problem"]
-    written_report(content, "xlsx", tmp_path / "a.xlsx")
+    write_report(content, "xlsx", tmp_path / "a.xlsx")
     head, *lines = Book(tmp_path / "a.xlsx").lines["stress"]
     assert len(lines) == MOST_STRESSED
     assert all("gone" in line[head.index("in words")] for line in lines)
 
 
 def test_every_form_has_the_stress_of_the_first_rows(held_out, tmp_path):
-    content = Content(held_out)
+    content = ReportContent(held_out)
     row = content.rows[0]
     stress, gap = content.stress(row)
     assert gap == ""
-    cards = [card for ((card,),) in stress_bands(content, row)]
+    cards = [card for ((card,),) in build_stress_bands(content, row)]
     assert [card.title for card in cards] == ["Stress", "The same parameters elsewhere"]
     names = [line[0].text for line in cards[0].parts[2].lines]
     assert names == [
@@ -172,17 +172,17 @@ def test_every_form_has_the_stress_of_the_first_rows(held_out, tmp_path):
         "1% of trades skipped: worst tenth", "Noise on prices: median", "Noise on prices: worst tenth",
     ]  # fmt: skip
     assert all(line[-1].text for card in cards for line in card.parts[-1].lines)
-    headline, lost = break_even_words(stress.break_even), lost_words(stress)
-    doubled = metric_text("total_return", stress.conditions[0].metrics["total_return"])
-    for text in (html_report(content), markdown_report(content), json.dumps(document(content))):
+    headline, lost = describe_break_even(stress.break_even), describe_lost_gain(stress)
+    doubled = format_metric("total_return", stress.conditions[0].metrics["total_return"])
+    for text in (render_html(content), render_markdown(content), json.dumps(build_pdf_document(content))):
         assert headline in text
         assert lost in text
         assert doubled in text
         assert text.count("The same parameters elsewhere") >= MOST_STRESSED
-    report = json_report(content)
+    report = build_json_report(content)
     assert report["stress"] == json.loads(json.dumps(stress.to_json()))
     assert report["stress_problem"] == ""
-    written_report(content, "xlsx", tmp_path / "a.xlsx")
+    write_report(content, "xlsx", tmp_path / "a.xlsx")
     head, *lines = Book(tmp_path / "a.xlsx").lines["stress"]
     assert len(lines) == MOST_STRESSED * (7 + 2 + 1)
     own = [dict(zip(head, line, strict=False)) for line in lines[:10]]
@@ -195,12 +195,12 @@ def test_every_form_has_the_stress_of_the_first_rows(held_out, tmp_path):
 
 
 def test_a_row_of_lower_rank_has_it_by_itself(held_out):
-    content = Content(held_out)
+    content = ReportContent(held_out)
     last = content.rows[MOST_STRESSED]
-    assert list(stress_bands(content, last)) == []
-    alone = Content(held_out, last.study)
+    assert list(build_stress_bands(content, last)) == []
+    alone = ReportContent(held_out, last.study)
     (own,) = [row for row in alone.rows if row.study == last.study]
-    assert len(list(stress_bands(alone, own))) == 2
+    assert len(list(build_stress_bands(alone, own))) == 2
 
 
 @pytest.mark.parametrize(
@@ -213,4 +213,4 @@ def test_a_row_of_lower_rank_has_it_by_itself(held_out):
     ],
 )  # fmt: skip
 def test_break_even_in_words(found, expected):
-    assert break_even_words(found) == expected
+    assert describe_break_even(found) == expected

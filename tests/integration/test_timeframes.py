@@ -19,7 +19,7 @@ from backtune.checks.lookahead import check_lookahead
 from backtune.data.catalog import Catalog
 from backtune.data.schema import SCHEMA
 from backtune.errors import CatalogError, SpecError
-from backtune.report.export.parameters import Parameters, evaluate
+from backtune.report.export.parameters import CellParameters, evaluate_parameters
 from backtune.results.portfolio import portfolio_of
 from backtune.search.planning.plan import plan_studies
 from backtune.spec import SweepSpec
@@ -117,9 +117,9 @@ def test_search_backtest_and_load_bars_see_the_same_bars(market, tmp_path, asset
     for row in result.rows():
         if row.values is not None:
             assert backtune.backtest("MovingAverageCrossover", row.params, bars).metrics == row.is_metrics
-            assert evaluate(one, Parameters.of(result.run, row)).is_metrics == row.is_metrics
+            assert evaluate_parameters(one, CellParameters.of(result.run, row)).is_metrics == row.is_metrics
     metrics = backtune.backtest("MovingAverageCrossover", PARAMS, bars).metrics
-    assert evaluate(one, Parameters(PARAMS)).is_metrics == metrics
+    assert evaluate_parameters(one, CellParameters(PARAMS)).is_metrics == metrics
 
 
 HOLDOUT = {"method": "holdout", "test_fraction": 0.3}
@@ -153,7 +153,7 @@ def test_every_bar_of_an_open_window_lies_in_a_fold(market, tmp_path, asset, tim
     assert result.exit_status == 0
     for row in (fold for whole in result.rows() for fold in whole.folds or (whole,)):
         if row.values is not None:
-            again = evaluate(one, Parameters.of(result.run, row))
+            again = evaluate_parameters(one, CellParameters.of(result.run, row))
             assert (again.is_metrics, again.oos_metrics) == (row.is_metrics, row.oos_metrics)
 
 

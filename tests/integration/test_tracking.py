@@ -21,16 +21,16 @@ from tracking_store import content_of, make_empty, studies_in, values_of, wait_u
 from backtune.errors import TrackingError
 from backtune.results.log.segments import read_log
 from backtune.sweep import Options, run_sweep
-from backtune.tracking.address import tracking_uri
-from backtune.tracking.projection import Projection
-from backtune.tracking.sync import Tracker, sync
+from backtune.tracking.address import resolve_tracking_uri
+from backtune.tracking.live_sync_process import LiveSyncProcess
+from backtune.tracking.sync import SweepTracker, sync_sweep
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     """A finished sweep, projected once: its database is the undisturbed one."""
     sweep = finished_sweep(tmp_path_factory.mktemp("finished") / "runs", n_studies=3)
-    assert sync(sweep.run).n_written == 3
+    assert sync_sweep(sweep.run).n_written == 3
     return sweep
 
 
@@ -51,7 +51,7 @@ def store(empty_database: Path, tmp_path: Path) -> str:
 
 def test_a_sweep_has_studies_below_it_and_those_their_best_trials(finished: Sweep) -> None:
     run = finished.run
-    content = content_of(tracking_uri(run))
+    content = content_of(resolve_tracking_uri(run))
     assert set(studies_in(content)) == {study.id for study in run.studies}
     assert len(content) == 1 + 3 + 3 * 5
     above = content["the sweep"]
@@ -73,7 +73,7 @@ def test_a_sweep_has_studies_below_it_and_those_their_best_trials(finished: Swee
 
 
 def test_the_curve_of_a_study_has_every_complete_trial(finished: Sweep) -> None:
-    content = content_of(tracking_uri(finished.run))
+    content = content_of(resolve_tracking_uri(finished.run))
     for study in finished.run.studies:
         log = read_log(finished.run.study_folder(study.id))
         assert log is not None
@@ -83,7 +83,7 @@ def test_the_curve_of_a_study_has_every_complete_trial(finished: Sweep) -> None:
 
 
 def test_the_bars_of_a_study_are_its_dataset(finished: Sweep) -> None:
-    told = content_of(tracking_uri(finished.run))[finished.run.studies[0].id]
+    told = content_of(resolve_tracking_uri(finished.run))[finished.run.studies[0].id]
     assert told["datasets"] == [
         {
             "name": "ASSET0 1d", "digest": "f" * 36, "source_type": "local", "source": '{"uri": "data/market"}',
@@ -95,7 +95,7 @@ def test_the_bars_of_a_study_are_its_dataset(finished: Sweep) -> None:
 def test_the_experiment_names_what_to_compare_by(finished: Sweep) -> None:
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=tracking_uri(finished.run))
+    client = MlflowClient(tracking_uri=resolve_tracking_uri(finished.run))
     tags = client.get_experiment_by_name("tracked sweep").tags
     assert tags["mlflow.experiment.primaryMetric.name"] == "is_sharpe_ratio"
     assert tags["mlflow.experiment.primaryMetric.greaterIsBetter"] == "True"
@@ -114,15 +114,15 @@ def test_the_artifact_is_the_trial_log(finished: Sweep) -> None:
 
 def test_a_repeat_changes_nothing(finished: Sweep) -> None:
     run = finished.run
-    before = content_of(tracking_uri(run))
-    report = sync(run)
+    before = content_of(resolve_tracking_uri(run))
+    report = sync_sweep(run)
     assert (report.n_written, report.n_unchanged, report.problems) == (0, 3, ())
-    assert content_of(tracking_uri(run)) == before
+    assert content_of(resolve_tracking_uri(run)) == before
 
 
 def test_a_lost_store_is_filled_again(finished: Sweep, store: str) -> None:
-    assert sync(finished.run, store).n_written == 3
-    assert content_of(store) == content_of(tracking_uri(finished.run))
+    assert sync_sweep(finished.run, store).n_written == 3
+    assert content_of(store) == content_of(resolve_tracking_uri(finished.run))
 
 
 def test_nothing_is_left_beside_the_results(finished: Sweep) -> None:
@@ -133,11 +133,11 @@ def test_nothing_is_left_beside_the_results(finished: Sweep) -> None:
 
 def test_a_study_that_has_grown_replaces_what_was_told(tmp_path: Path, store: str) -> None:
     sweep = finished_sweep(tmp_path / "runs", n_studies=2, budget=10)
-    sync(sweep.run, store)
+    sync_sweep(sweep.run, store)
     sweep = regrown(sweep, 40)
     sweep.finish(sweep.run.studies[0], 40)
     before = whole_runs(store)
-    sync(sweep.run, store)
+    sync_sweep(sweep.run, store)
     content = content_of(store)
     assert before.items() & whole_runs(store).items() == {("the sweep", before["the sweep"])}
     assert len(content) == 1 + 2 + 2 * 5
@@ -151,7 +151,7 @@ def test_a_partial_study_runs_on_and_a_study_without_results_is_unfinished(
 ) -> None:
     sweep = make_sweep(tmp_path / "runs", n_studies=2, budget=20)
     sweep.finish(sweep.run.studies[0], 5)
-    report = sync(sweep.run, store)
+    report = sync_sweep(sweep.run, store)
     assert (report.n_written, report.n_unfinished) == (1, 1)
     content = content_of(store)
     assert content[sweep.run.studies[0].id]["status"] == "RUNNING"
@@ -162,7 +162,7 @@ def test_an_unreadable_study_is_reported_and_the_others_are_projected(tmp_path: 
     sweep = finished_sweep(tmp_path / "runs", n_studies=2)
     broken = sweep.run.studies[0]
     next(sweep.run.study_folder(broken.id).glob("*.parquet")).write_bytes(b"no parquet")
-    report = sync(sweep.run, store)
+    report = sync_sweep(sweep.run, store)
     assert report.n_written == 1
     assert len(report.problems) == 1
     assert broken.id in report.problems[0]
@@ -179,7 +179,7 @@ IN_CI = range(0, N_CALLS, 4)
 def one_study(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     """A sweep that takes few calls, projected once."""
     sweep = finished_sweep(tmp_path_factory.mktemp("one") / "runs", n_studies=1, top_k=2)
-    assert sync(sweep.run).n_written == 1
+    assert sync_sweep(sweep.run).n_written == 1
     return sweep
 
 
@@ -195,16 +195,16 @@ def test_a_call_that_is_lost_doubles_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(door, "MlflowClient", lossy(door.MlflowClient, n_calls))
         with pytest.raises(TrackingError, match="the line is dead"):
-            sync(one_study.run, store)
-    sync(one_study.run, store)
-    assert content_of(store) == content_of(tracking_uri(one_study.run))
+            sync_sweep(one_study.run, store)
+    sync_sweep(one_study.run, store)
+    assert content_of(store) == content_of(resolve_tracking_uri(one_study.run))
 
 
 def test_so_many_calls_are_made(one_study: Sweep, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import backtune.tracking.mlflow as door
 
     monkeypatch.setattr(door, "MlflowClient", lossy(door.MlflowClient, N_CALLS))
-    assert sync(one_study.run, store).n_written == 1
+    assert sync_sweep(one_study.run, store).n_written == 1
 
 
 def lossy(client: type, n_calls: int) -> type:
@@ -231,18 +231,18 @@ def lossy(client: type, n_calls: int) -> type:
 
 
 def test_doubles_of_two_projections_at_once_are_removed(finished: Sweep, store: str) -> None:
-    from backtune.tracking.mlflow import Place
-    from backtune.tracking.outbox import Outbox
+    from backtune.tracking.mlflow import MlflowStore
+    from backtune.tracking.reconciler import Reconciler
 
     run = finished.run
-    blind = Place(run, store, run.folder.parent / "mlartifacts")
-    sync(run, store)
-    outbox = Outbox(run, blind)
+    blind = MlflowStore(run, store, run.folder.parent / "mlartifacts")
+    sync_sweep(run, store)
+    outbox = Reconciler(run, blind)
     outbox.put_sweep(finished=True)
     assert outbox.put_study(run.studies[0])
     assert outbox.put_trials(run.studies[0])
-    sync(run, store)
-    assert content_of(store) == content_of(tracking_uri(run))
+    sync_sweep(run, store)
+    assert content_of(store) == content_of(resolve_tracking_uri(run))
 
 
 def test_a_killed_projection_is_finished_by_the_next(finished: Sweep, tmp_path: Path, store: str) -> None:
@@ -253,23 +253,23 @@ def test_a_killed_projection_is_finished_by_the_next(finished: Sweep, tmp_path: 
         syncing.kill()
     before = whole_runs(store)
     assert 2 <= len(before) < 13
-    report = sync(sweep.run, store)
+    report = sync_sweep(sweep.run, store)
     assert report.n_written + report.n_unchanged == 12
     assert before.items() <= whole_runs(store).items()
-    sync(sweep.run)
-    assert content_of(store) == content_of(tracking_uri(sweep.run))
+    sync_sweep(sweep.run)
+    assert content_of(store) == content_of(resolve_tracking_uri(sweep.run))
 
 
 def test_studies_are_projected_as_they_finish(tmp_path: Path, store: str) -> None:
     sweep = make_sweep(tmp_path / "runs", n_studies=2, uri=store)
-    projection = Projection(sweep.run, share=1.0)
+    projection = LiveSyncProcess(sweep.run, share=1.0)
     projection.start()
     sweep.finish(sweep.run.studies[0], 25)
     wait_until(lambda: sweep.run.studies[0].id in whole_runs(store))
     sweep.finish(sweep.run.studies[1], 25)
     projection.close()
     assert projection.problem is None
-    assert sync(sweep.run).n_unchanged == 2
+    assert sync_sweep(sweep.run).n_unchanged == 2
     assert content_of(store)["the sweep"]["status"] == "FINISHED"
 
 
@@ -332,7 +332,7 @@ def test_a_tracker_that_is_down_is_a_problem_and_no_error(
 def test_a_tracker_that_fails_is_known_while_the_search_runs(tmp_path: Path) -> None:
     with refusing(tmp_path) as uri:
         sweep = finished_sweep(tmp_path / "runs", n_studies=1, uri=uri)
-        projection = Projection(sweep.run, share=1.0)
+        projection = LiveSyncProcess(sweep.run, share=1.0)
         projection.start()
         wait_until(lambda: projection.problem is not None)
         started = time.monotonic()
@@ -344,7 +344,7 @@ def test_a_tracker_that_fails_is_known_while_the_search_runs(tmp_path: Path) -> 
 
 def test_closing_is_bounded(tmp_path: Path) -> None:
     sweep = finished_sweep(tmp_path / "runs", n_studies=1)
-    projection = Projection(sweep.run)
+    projection = LiveSyncProcess(sweep.run)
     projection.start()
     started = time.monotonic()
     projection.close(patience=0.1)
@@ -357,7 +357,7 @@ def test_closing_is_bounded(tmp_path: Path) -> None:
 def test_a_projection_that_cannot_work_says_why(tmp_path: Path) -> None:
     sweep = make_sweep(tmp_path / "runs")
     (sweep.run.folder / "sweep.json").unlink()
-    projection = Projection(sweep.run)
+    projection = LiveSyncProcess(sweep.run)
     projection.start()
     projection.close()
     assert projection.problem is not None
@@ -367,8 +367,8 @@ def test_a_projection_that_cannot_work_says_why(tmp_path: Path) -> None:
 def test_the_process_ends_with_its_driver(tmp_path: Path, store: str) -> None:
     sweep = make_sweep(tmp_path / "runs", uri=store)
     code = (
-        "import sys; from backtune.results.stored_sweep import Run; from backtune.tracking.projection import Projection\n"
-        "projection = Projection(Run.open(sys.argv[1])); projection.start()\n"
+        "import sys; from backtune.results.stored_sweep import StoredSweep; from backtune.tracking.live_sync_process import LiveSyncProcess\n"
+        "projection = LiveSyncProcess(StoredSweep.open(sys.argv[1])); projection.start()\n"
         "print(projection._process.pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -381,11 +381,11 @@ def test_the_process_ends_with_its_driver(tmp_path: Path, store: str) -> None:
 
 
 def test_one_tracker_keeps_its_place(finished: Sweep, store: str) -> None:
-    tracker = Tracker(finished.run, store)
+    tracker = SweepTracker(finished.run, store)
     studies = finished.run.studies
     assert tracker.project(studies[:1], finish=False).n_written == 1
     assert tracker.project(studies, finish=True).n_written == 2
-    assert content_of(store) == content_of(tracking_uri(finished.run))
+    assert content_of(store) == content_of(resolve_tracking_uri(finished.run))
 
 
 def is_running(pid: int) -> bool:

@@ -15,8 +15,8 @@ from sweeps import command, environment, spec_document, written
 from tracking_runs import Sweep, finished_sweep
 from tracking_store import content_of, experiments_at, make_empty, server, wait_until, whole_runs
 
-from backtune.tracking.address import tracking_uri
-from backtune.tracking.sync import sync
+from backtune.tracking.address import resolve_tracking_uri
+from backtune.tracking.sync import sync_sweep
 
 Database = Callable[[Path], str]
 
@@ -75,13 +75,13 @@ def test_a_killed_server_loses_and_doubles_nothing(sweep: Sweep, database: str, 
     before = whole_runs(database)
     assert 3 <= len(before) < 7
     with server(home, port=int(uri.rpartition(":")[2]), database=database) as (uri, _):
-        sync(sweep.run, uri)
+        sync_sweep(sweep.run, uri)
         assert before.items() <= whole_runs(database).items()
-        assert sync(sweep.run, uri).n_written == 0
+        assert sync_sweep(sweep.run, uri).n_written == 0
         assert experiments_at(uri) == {"Default", "tracked sweep"}
         disturbed = content_of(uri, database)
-    sync(sweep.run)
-    assert disturbed == content_of(tracking_uri(sweep.run))
+    sync_sweep(sweep.run)
+    assert disturbed == content_of(resolve_tracking_uri(sweep.run))
     assert not (home / "mlruns").exists()
 
 
@@ -89,10 +89,10 @@ def test_a_killed_server_loses_and_doubles_nothing(sweep: Sweep, database: str, 
 def test_postgresql_without_a_server_holds_what_sqlite_holds(sweep: Sweep, postgresql: str) -> None:
     address, _, options = postgresql.partition("?")
     own = f"{address.rpartition('/')[0]}/template1?{options}"
-    assert sync(sweep.run, own).n_written == 6
-    assert sync(sweep.run, own).n_written == 0
-    sync(sweep.run)
-    assert content_of(own) == content_of(tracking_uri(sweep.run))
+    assert sync_sweep(sweep.run, own).n_written == 6
+    assert sync_sweep(sweep.run, own).n_written == 0
+    sync_sweep(sweep.run)
+    assert content_of(own) == content_of(resolve_tracking_uri(sweep.run))
 
 
 @pytest.mark.slow
@@ -115,9 +115,9 @@ def test_a_server_that_dies_during_a_run_is_made_up_for(market: Path, template: 
     assert running.returncode == 0
     assert told.count(f"`backtune sync {run.folder}` makes up for it") == 1
     with server(home, port=int(uri.rpartition(":")[2]), database=database) as (uri, _):
-        sync(run, uri)
+        sync_sweep(run, uri)
         disturbed = content_of(uri, database)
     own = f"sqlite:///{shutil.copy(template, tmp_path / 'own.db')}"
-    sync(run, own)
+    sync_sweep(run, own)
     assert disturbed == content_of(own)
     assert len(disturbed) == 1 + 4 + 4 * 5

@@ -13,8 +13,8 @@ from sweeps import INLINE, spec_document
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.spec import SweepSpec
 from backtune.sweep import SweepResult, run_sweep
-from backtune.tracking.address import tracking_uri
-from backtune.tracking.sync import sync
+from backtune.tracking.address import resolve_tracking_uri
+from backtune.tracking.sync import sync_sweep
 
 N_FOLDS, N_CELLS = 3, 2
 
@@ -24,7 +24,7 @@ def walked(market, tmp_path_factory) -> SweepResult:
     document = spec_document(market, search={"trials": 12}, grid={"strategies": ["MovingAverageCrossover"]})
     document |= {"validation": {"method": "walk_forward", "folds": N_FOLDS}, "tracking": {"top_k": 1}}
     result = run_sweep(SweepSpec.parse(document), tmp_path_factory.mktemp("walk") / "runs", INLINE)
-    assert sync(result.run).problems == ()
+    assert sync_sweep(result.run).problems == ()
     return result
 
 
@@ -32,7 +32,7 @@ def told(result: SweepResult) -> dict[str, list[Any]]:
     """MLflow's runs by what they are."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=tracking_uri(result.run))
+    client = MlflowClient(tracking_uri=resolve_tracking_uri(result.run))
     experiment = client.get_experiment_by_name(result.run.name)
     found: dict[str, list[Any]] = {"experiment": [experiment], "client": [client]}
     for run in client.search_runs([experiment.experiment_id], max_results=1000):
@@ -72,7 +72,7 @@ def test_the_shared_view_compares_cells(walked):
 
 def test_again_writes_nothing(walked):
     before = sorted(run.info.run_id for run in told(walked)["cell"])
-    report = sync(walked.run)
+    report = sync_sweep(walked.run)
     assert (report.n_written, report.problems) == (0, ())
     assert sorted(run.info.run_id for run in told(walked)["cell"]) == before
 
@@ -81,5 +81,5 @@ def test_without_the_bars_the_cells_are_told_as_far_as_they_are_known(walked, tm
     for kept in walked.run.folder.glob("studies/*/walk_forward.json"):
         kept.unlink()
     run = replace(walked.run, spec=with_data_root(walked.run, tmp_path / "gone"))
-    report = sync(run, f"sqlite:///{tmp_path}/other.db")
+    report = sync_sweep(run, f"sqlite:///{tmp_path}/other.db")
     assert report.n_written == N_CELLS * N_FOLDS

@@ -13,11 +13,11 @@ from rich.console import Console
 from sweeps import INLINE, backtune, backtune_process, build_market, spec_document, written
 
 from backtune.cli.tables import print_folds, print_leaderboard
-from backtune.report.as_json import json_report
-from backtune.report.chosen import chosen_row
-from backtune.report.content import Content
-from backtune.report.export.parameters import Parameters, evaluate
-from backtune.report.export.pine_export import pine_source
+from backtune.report.content import ReportContent
+from backtune.report.export.parameters import CellParameters, evaluate_parameters
+from backtune.report.export.pine_source import build_pine_source
+from backtune.report.json_report import build_json_report
+from backtune.report.row_selection import select_row
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.leaderboard.walk_forward_oos import backtest_walk_forward
 from backtune.results.log.summary import StudySummary
@@ -377,22 +377,22 @@ def test_one_fold_by_itself(walked):
     row = walked.rows()[0]
     first = row.folds[0]
     assert build_leaderboard(walked.run, study=first.study) == [first]
-    assert chosen_row(walked.run, first.study) == first
-    assert chosen_row(walked.run, None).params == row.params
+    assert select_row(walked.run, first.study) == first
+    assert select_row(walked.run, None).params == row.params
 
 
 def test_the_parameters_out_and_in_are_the_last_folds(walked, own_market):
     row = walked.rows()[0]
-    parameters = Parameters.of(walked.run, row)
+    parameters = CellParameters.of(walked.run, row)
     assert (parameters.fold, parameters.params) == ("walk3", row.params)
-    again = evaluate(walked.run.spec, parameters)
+    again = evaluate_parameters(walked.run.spec, parameters)
     assert again.oos_metrics == row.folds[-1].oos_metrics
 
 
 def test_a_pine_script_tells_of_the_last_fold_and_of_the_whole(walked):
     row = walked.rows()[0]
     last = row.folds[-1]
-    about = pine_source(walked.run, row).about
+    about = build_pine_source(walked.run, row).about
     assert f"Study {row.study}, fold walk3 of 3: the best of 24 trials by sharpe_ratio." in about
     for title, metrics in [
         ("In sample", last.is_metrics),
@@ -412,9 +412,9 @@ def test_as_data(walked, tmp_path):
     assert first["test"] == ["2021-09-02T00:00:00Z", "2022-03-01T00:00:00Z"]
     frame = walked.leaderboard()
     assert json.loads(frame["folds"][0]) == first["folds"]
-    report = json_report(Content(walked.run))
+    report = build_json_report(ReportContent(walked.run))
     assert report["leaderboard"] == rows
-    of_fold = json_report(Content(walked.run, first["folds"][1]["study"]))
+    of_fold = build_json_report(ReportContent(walked.run, first["folds"][1]["study"]))
     assert [row["fold"] for row in of_fold["leaderboard"]] == ["walk2"]
     assert of_fold["metadata"]["n_trials_of_sweep"] == 144
 

@@ -9,9 +9,9 @@ from sweeps import INLINE, parsed
 from backtune.data.catalog import Catalog
 from backtune.data.load import load_bars
 from backtune.data.synthetic import synthetic_bars
-from backtune.report.chosen import chosen_row
-from backtune.report.export.pine import pine_script
-from backtune.report.export.pine_export import pine_source
+from backtune.report.export.pine import render_pine_script
+from backtune.report.export.pine_source import build_pine_source
+from backtune.report.row_selection import select_row
 from backtune.strategy.registry import BUILT_IN
 from backtune.sweep import run_sweep
 
@@ -45,10 +45,10 @@ def finished(tmp_path_factory):
 
 def test_every_best_makes_the_leaderboards_numbers_as_a_script(finished):
     run = finished.run
-    rows = [chosen_row(run, study.id) for study in run.studies]
+    rows = [select_row(run, study.id) for study in run.studies]
     assert {row.strategy for row in rows} == {*BUILT_IN, "Breakout"}
     bars = load_bars(run.spec.data.root, "AAA", "1h")
-    scripts = [pine_script(pine_source(run, row)) for row in rows]
+    scripts = [render_pine_script(build_pine_source(run, row)) for row in rows]
     for row, done in zip(rows, run_scripts([(bars, script) for script in scripts]), strict=True):
         closed = [trade for trade in done.trades if trade.exit_bar is not None]
         assert len(closed) == row.is_metrics["total_trades"] >= 10

@@ -6,7 +6,7 @@ import pytest
 from pine_runs import CASH, PineRun, run_scripts, trades_of
 
 from backtune.data.bars import Bars
-from backtune.report.export.pine import PineSource, pine_script
+from backtune.report.export.pine import PineSource, render_pine_script
 from backtune.simulation.backtest import backtest_positions
 from backtune.space import Choice, Space
 from backtune.spec import Execution
@@ -26,7 +26,7 @@ def bars_of(rows, targets) -> Bars:
 
 
 def script(rules: Execution) -> str:
-    return pine_script(PineSource("Given", "Given", SIGNAL, {}, Space(), rules))
+    return render_pine_script(PineSource("Given", "Given", SIGNAL, {}, Space(), rules))
 
 
 def run_one(bars: Bars, rules: Execution) -> PineRun:
@@ -187,7 +187,7 @@ def test_names_with_quotes_and_inputs_of_every_kind_are_taken():
         'a "b" \\', 'My "best"\n\\', signal, {"mode": 'd"n\\', "deep": True, "n": 2.5}, space, Execution(),
         about=["//@version=5", 'x" \\'],
     )  # fmt: skip
-    (run,) = run_scripts([(bars_of([FLAT] * 3, [0] * 3), pine_script(source))])
+    (run,) = run_scripts([(bars_of([FLAT] * 3, [0] * 3), render_pine_script(source))])
     assert run.targets.tolist() == [1, 1, 1]
 
 

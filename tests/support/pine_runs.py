@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from backtune.data.bars import Bars
-from backtune.report.export.pine import PineSource, pine_script
-from backtune.report.export.pine_signal import signal_of
+from backtune.report.export.pine import PineSource, render_pine_script
+from backtune.report.export.pine_signal import read_signal
 from backtune.simulation.simulate import Result
 from backtune.spec import Execution
 from backtune.strategy.registry import BUILT_IN
@@ -97,8 +97,8 @@ def run_scripts(jobs: Sequence[tuple[Bars, str]]) -> list[PineRun]:
 def script_of(strategy: str, execution: Execution, params: dict[str, Any] | None = None) -> str:
     """The script of a built-in strategy."""
     space = BUILT_IN[strategy].space()
-    return pine_script(
-        PineSource(strategy, strategy, signal_of(strategy), space.complete(params or {}), space, execution)
+    return render_pine_script(
+        PineSource(strategy, strategy, read_signal(strategy), space.complete(params or {}), space, execution)
     )
 
 

@@ -17,8 +17,8 @@ import sqlalchemy
 from ports import free_port
 from tracking_runs import make_sweep
 
-from backtune.tracking.address import ui_command
-from backtune.tracking.sync import sync
+from backtune.tracking.address import build_ui_command
+from backtune.tracking.sync import sync_sweep
 
 _TABLES = (
     "experiment_tags", "input_tags", "inputs", "datasets", "tags", "params", "metrics", "latest_metrics", "runs",
@@ -27,7 +27,7 @@ _TABLES = (
 
 def make_empty(path: Path, runs: Path) -> None:
     """A SQLite file with MLflow's tables and nothing in them, which takes MLflow a second or two."""
-    sync(make_sweep(runs, n_studies=0).run, f"sqlite:///{path}")
+    sync_sweep(make_sweep(runs, n_studies=0).run, f"sqlite:///{path}")
     engine = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
         for table in _TABLES:
@@ -103,7 +103,7 @@ def server(
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A real MLflow server on a database, by default the SQLite file in a folder, in a process group of its own."""
     port = port or free_port()
-    command = ui_command(home, database, port=port)
+    command = build_ui_command(home, database, port=port)
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=home, start_new_session=True)
     try:

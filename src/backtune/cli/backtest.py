@@ -13,7 +13,7 @@ from rich.text import Text
 from backtune.cli.options import Json, SpecPath, make_stdout_console, print_json
 
 if TYPE_CHECKING:
-    from backtune.report.export.parameters import Evaluation
+    from backtune.report.export.parameters import ParameterEvaluation
 
 
 def backtest(
@@ -27,17 +27,17 @@ def backtest(
     json: Json = False,
 ) -> None:
     """Backtest given parameters on the bars of a spec, under its execution rules, in sample and out of sample."""
-    from backtune.report.export.parameters import Parameters, evaluate
+    from backtune.report.export.parameters import CellParameters, evaluate_parameters
     from backtune.spec import SweepSpec
 
-    evaluation = evaluate(SweepSpec.load(spec), Parameters.read(params))
+    evaluation = evaluate_parameters(SweepSpec.load(spec), CellParameters.read(params))
     if json:
         print_json(evaluation.to_json())
     else:
         _print_evaluation(evaluation)
 
 
-def _print_evaluation(evaluation: Evaluation) -> None:
+def _print_evaluation(evaluation: ParameterEvaluation) -> None:
     from backtune.data.calendar import describe
     from backtune.data.unfinished import describe_unfinished
 

@@ -25,14 +25,14 @@ def best(
     output_format: Annotated[Literal["yaml", "json"], typer.Option("--format", help="The format.")] = "yaml",
 ) -> None:
     """Print the best parameters of a sweep. `backtune backtest SPEC --params FILE` reads them."""
-    from backtune.report.chosen import chosen_row
-    from backtune.report.export.parameters import Parameters
+    from backtune.report.export.parameters import CellParameters
+    from backtune.report.row_selection import select_row
     from backtune.results.stored_sweep import StoredSweep
     from backtune.spec.documents import to_yaml
 
     opened = StoredSweep.open(run)
-    row = chosen_row(opened, study)
-    content = (Parameters.of_centre if centre else Parameters.of)(opened, row).to_json()
+    row = select_row(opened, study)
+    content = (CellParameters.of_centre if centre else CellParameters.of)(opened, row).to_json()
     if output_format == "json":
         print_json(content)
     else:

@@ -31,13 +31,13 @@ def export(
 
     The exit status is 3 if equity and trades are missing because a winner could not be run again.
     """
-    from backtune.report.content import Content
-    from backtune.report.export.exporting import export as export_content
+    from backtune.report.content import ReportContent
+    from backtune.report.export.tables import export_tables
     from backtune.results.stored_sweep import StoredSweep
 
     opened = StoredSweep.open(run)
     folder = output if output is not None else opened.folder / "export"
-    exported = export_content(Content(opened, study), export_format, folder)
+    exported = export_tables(ReportContent(opened, study), export_format, folder)
     if json:
         print_json({"files": [str(path) for path in exported.files], "missing": exported.gaps})
     else:

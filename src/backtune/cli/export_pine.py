@@ -24,14 +24,14 @@ def export_pine(
     json: Json = False,
 ) -> None:
     """Write a Pine v6 strategy with the best parameters of a study, for TradingView."""
-    from backtune.report.chosen import chosen_row
-    from backtune.report.export.pine import pine_script
-    from backtune.report.export.pine_export import pine_source
+    from backtune.report.export.pine import render_pine_script
+    from backtune.report.export.pine_source import build_pine_source
+    from backtune.report.row_selection import select_row
     from backtune.results.stored_sweep import StoredSweep
 
     opened = StoredSweep.open(run)
-    row = chosen_row(opened, study)
-    script = pine_script(pine_source(opened, row))
+    row = select_row(opened, study)
+    script = render_pine_script(build_pine_source(opened, row))
     if output is not None:
         _write_script(output, script)
     if json:

@@ -29,11 +29,11 @@ def report(
     ] = None,
 ) -> None:
     """Write a report on a sweep: an HTML page that needs no network, PDF, Excel, Markdown, or JSON for programs."""
-    from backtune.report.content import Content
-    from backtune.report.writing import written_report
+    from backtune.report.content import ReportContent
+    from backtune.report.writer import write_report
     from backtune.results.stored_sweep import StoredSweep
 
     opened = StoredSweep.open(run)
     path = output if output is not None else opened.folder / f"report.{report_format}"
-    written_report(Content(opened, study), report_format, path)
+    write_report(ReportContent(opened, study), report_format, path)
     sys.stdout.write(f"{path}\n")

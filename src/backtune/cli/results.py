@@ -101,9 +101,9 @@ def sync(
     from dataclasses import asdict
 
     from backtune.results.stored_sweep import StoredSweep
-    from backtune.tracking.sync import sync as sync_run
+    from backtune.tracking.sync import sync_sweep
 
-    report = sync_run(StoredSweep.open(run), uri)
+    report = sync_sweep(StoredSweep.open(run), uri)
     if json:
         print_json(asdict(report))
     else:
@@ -122,20 +122,20 @@ def ui(
     """Serve MLflow's pages on the results until Ctrl-C, or print their address where an MLflow server tracks the sweep."""
     from backtune.results.runs_folder import locate_runs_folder
     from backtune.results.stored_sweep import StoredSweep
-    from backtune.tracking.address import check_mlflow, is_server, tracking_uri, ui_command
-    from backtune.tracking.leading_view import link
-    from backtune.tracking.sync import experiment_of
+    from backtune.tracking.address import build_ui_command, check_mlflow, is_server_uri, resolve_tracking_uri
+    from backtune.tracking.leaderboard_view import build_view_url
+    from backtune.tracking.sync import find_experiment
 
     check_mlflow()
     opened = StoredSweep.open(run) if run is not None else None
     folder = opened.folder.parent if opened is not None else parse_location(runs or locate_runs_folder())
-    uri = tracking_uri(opened) if opened is not None else None
-    served = uri if uri is not None and is_server(uri) else f"http://{host}:{port}"
-    page = link(served, experiment_of(opened) if opened is not None else None)
+    uri = resolve_tracking_uri(opened) if opened is not None else None
+    served = uri if uri is not None and is_server_uri(uri) else f"http://{host}:{port}"
+    page = build_view_url(served, find_experiment(opened) if opened is not None else None)
     Console(stderr=True).print(f"MLflow on {page}", highlight=False, soft_wrap=True)
     if served == uri:
         return
     sys.stdout.flush()
-    command = ui_command(folder, uri, host=host, port=port)
+    command = build_ui_command(folder, uri, host=host, port=port)
     # MLflow replaces this process, so that signals reach it.
     os.execv(command[0], command)  # noqa: S606

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backtune.data.window import to_datetime
-from backtune.report.wording import IN_PERCENT, NOTHING, p_text, share_text
+from backtune.report.formatting import IN_PERCENT, NO_VALUE, format_optional_p_value, format_share
 from backtune.results.evidence.evidence import Evidence
 from backtune.results.leaderboard.row import Row
 from backtune.results.leaderboard.verdict import describe_verdict, is_better_than_luck
@@ -175,14 +175,14 @@ def _format_evidence(row: Row, columns: Iterable[str]) -> list[Text]:
     """Return the evidence of these columns, marked where it is weak."""
     found, family = row.evidence, row.evidence.family
     texts = {
-        "family": p_text(family.p if family else None),
-        "haircut": share_text(family.haircut_sharpe_ratio if family else None),
-        "timing_p": p_text(found.timing_p),
-        "dsr": share_text(found.dsr),
+        "family": format_optional_p_value(family.p if family else None),
+        "haircut": format_share(family.haircut_sharpe_ratio if family else None),
+        "timing_p": format_optional_p_value(found.timing_p),
+        "dsr": format_share(found.dsr),
     }
     weak = row.weaknesses
     return [
-        Text(texts[name], style="yellow" if name in weak else "dim" if texts[name] == NOTHING else "")
+        Text(texts[name], style="yellow" if name in weak else "dim" if texts[name] == NO_VALUE else "")
         for name in columns
     ]
 

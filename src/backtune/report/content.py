@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from backtune.errors import BacktuneError, ResultsError, SpecError
-from backtune.report.importance import importance
-from backtune.report.replay import Replay, replay_winner
-from backtune.report.surroundings import Surroundings, surroundings_of
+from backtune.report.importance import measure_importance
+from backtune.report.neighbourhood import Neighbourhood, measure_neighbourhood
+from backtune.report.winner_replay import WinnerReplay, replay_winner
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.leaderboard.row import Row
 from backtune.results.leaderboard.walk_forward_oos import WalkForwardBacktest, backtest_walk_forward
@@ -31,7 +31,7 @@ MOST_STRESSED = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Trials:
+class TrialColumns:
     """The log of a study as columns.
 
     Attributes:
@@ -47,7 +47,7 @@ class Trials:
     params: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, log: pl.DataFrame, space: Space, n_objectives: int) -> Trials:
+    def of(cls, log: pl.DataFrame, space: Space, n_objectives: int) -> TrialColumns:
         """From the frame of :func:`~backtune.results.log.segments.read_log`."""
         rows = [decode_params(row, space) for row in log.iter_rows(named=True)]
         values = [log[f"values_{i}"].cast(pl.Float64).to_numpy() for i in range(n_objectives)]
@@ -90,12 +90,12 @@ class StudyContent:
     objectives: tuple[Objective, ...]
     space: Space
     n_trials: int
-    trials: Trials | None
+    trials: TrialColumns | None
     winners: tuple[Winner, ...]
     row: Row | None
     search_log: pl.DataFrame | None
     probes: Sequence[Probe]
-    replay: Replay | None
+    replay: WinnerReplay | None
     gap: str
 
     @property
@@ -115,7 +115,7 @@ class StudyContent:
         return self.row.warnings if self.row else ()
 
     @property
-    def complete(self) -> Trials | None:
+    def complete(self) -> TrialColumns | None:
         """The trials where some are complete."""
         return self.trials if self.trials is not None and self.trials.complete.any() else None
 
@@ -128,23 +128,23 @@ class StudyContent:
         return estimate_overfitting(blocks[(self.search_log["state"] == "complete").to_numpy()])
 
     @cached_property
-    def surroundings(self) -> Surroundings | None:
+    def surroundings(self) -> Neighbourhood | None:
         """Of the best of the search in the first objective; None where undefined."""
         if self.search_log is None:
             return None
-        return surroundings_of(self.search_log, self.space, self.objectives[0], self.probes)
+        return measure_neighbourhood(self.search_log, self.space, self.objectives[0], self.probes)
 
     @cached_property
     def importance(self) -> dict[str, float]:
-        """Of each parameter that varied for the first objective; see :func:`~backtune.report.importance.importance`."""
+        """Of each parameter that varied for the first objective; see :func:`~backtune.report.importance.measure_importance`."""
         if self.trials is None:
             return {}
         kept = self.trials.complete
         columns = {name: column[kept] for name, column in self.trials.params.items()}
-        return importance(columns, self.trials.values[kept, 0])
+        return measure_importance(columns, self.trials.values[kept, 0])
 
 
-class Content:
+class ReportContent:
     """A sweep, or one study of it.
 
     Args:
@@ -234,7 +234,7 @@ class Content:
         )
         return StudyContent(
             entry=entry, objectives=objectives, space=space, n_trials=0 if log is None else len(log),
-            trials=None if log is None else Trials.of(log, space, len(objectives)),
+            trials=None if log is None else TrialColumns.of(log, space, len(objectives)),
             winners=winners, row=row, search_log=self._search_log(entry) if row else None,
             probes=self._probes(entry) if row else (), replay=replay, gap=gap,
         )  # fmt: skip
@@ -248,7 +248,7 @@ class Content:
         folders = (self.run.study_folder(name) for name in sorted((entry.id, *entry.peers)))
         return [probe for folder in folders for probe in read_probes(folder)]
 
-    def _replay(self, entry: StoredStudy, winner: Winner) -> tuple[Replay | None, str]:
+    def _replay(self, entry: StoredStudy, winner: Winner) -> tuple[WinnerReplay | None, str]:
         try:
             return replay_winner(self._contexts.load(entry), winner, entry.id), ""
         except (BacktuneError, OSError) as error:

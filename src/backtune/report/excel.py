@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-from backtune.report.cards.stress import break_even_words, condition_lines, elsewhere_lines, shown_metrics
-from backtune.report.content import Content
-from backtune.report.summary_words import cautions, facts
-from backtune.report.wording import IN_PERCENT, counted, metric_names, params_text
-from backtune.report.workbook import MOST_LINES, Column, Field, Sheet, write_workbook
+from backtune.report.cards.stress import (
+    describe_break_even,
+    list_condition_lines,
+    list_other_cell_lines,
+    list_shown_metrics,
+)
+from backtune.report.content import ReportContent
+from backtune.report.formatting import IN_PERCENT, format_count, format_params, metric_names
+from backtune.report.sweep_summary import describe_sweep, list_cautions
+from backtune.report.workbook import MOST_LINES, SheetColumn, SheetField, WorkbookSheet, write_workbook
 from backtune.results.leaderboard.row import Row
 from backtune.results.log.segments import count_trials, decode_params, read_log
 from backtune.results.stored_sweep import StoredStudy
@@ -39,7 +44,7 @@ _WIDTHS = {
 _LEAST_WIDTH = 9
 
 
-def write_excel_report(content: Content, file: IO[bytes]) -> None:
+def write_excel_report(content: ReportContent, file: IO[bytes]) -> None:
     """Write a workbook with the sheets summary, leaderboard, metrics, stress and trials, and folds for a walk-forward.
 
     Raises:
@@ -50,11 +55,11 @@ def write_excel_report(content: Content, file: IO[bytes]) -> None:
     write_workbook(file, content.run.name, _sheets(content))
 
 
-def _sheets(content: Content) -> Iterator[Sheet]:
+def _sheets(content: ReportContent) -> Iterator[WorkbookSheet]:
     rows = [row for row in content.rows if content.study in (None, row.study)]
     entries = {entry.id: entry for entry in content.run.studies}
     told = [entries[name] for name in content.ids]
-    yield Sheet("summary", _columns("what", "in words"), _summary(content, told))
+    yield WorkbookSheet("summary", _columns("what", "in words"), _summary(content, told))
     folds = [fold for row in rows for fold in row.folds]
     yield _leaderboard(content, rows, "leaderboard")
     if folds:
@@ -64,19 +69,19 @@ def _sheets(content: Content) -> Iterator[Sheet]:
     yield _trials(content, told)
 
 
-def _summary(content: Content, told: Sequence[StoredStudy]) -> Iterator[tuple[str, str]]:
+def _summary(content: ReportContent, told: Sequence[StoredStudy]) -> Iterator[tuple[str, str]]:
     yield "Name", content.run.name
-    yield from facts(content)
-    yield from (("Caution", caution) for caution in cautions(content))
+    yield from describe_sweep(content)
+    yield from (("Caution", caution) for caution in list_cautions(content))
     yield "Numbers", "is: in sample, oos: out of sample. Fractions, shown in per cent where they are shares."
     n_trials = sum(count_trials(content.run.study_folder(entry.id)) for entry in told)
     n_left = n_trials - (MOST_LINES - 1)
     if n_left > 0:
-        told_of = f"{n_left:,} of {counted(n_trials, 'trial')}, of the studies of lowest rank: a sheet has no more lines"
+        told_of = f"{n_left:,} of {format_count(n_trials, 'trial')}, of the studies of lowest rank: a sheet has no more lines"
         yield "Left out", f"{told_of}. --study ID shows one study, backtune export writes all."
 
 
-def _leaderboard(content: Content, rows: Sequence[Row], name: str) -> Sheet:
+def _leaderboard(content: ReportContent, rows: Sequence[Row], name: str) -> WorkbookSheet:
     shown = list(dict.fromkeys([*(objective.metric for objective in content.objectives), *_BESIDE]))
     numbers = [*(f"{part}_{name}" for name in shown for part in ("is", "oos")), *_EVIDENCE]
     lines = []
@@ -84,33 +89,35 @@ def _leaderboard(content: Content, rows: Sequence[Row], name: str) -> Sheet:
         flat = row.to_json()
         found = (flat[name] for name in numbers)
         lines.append(
-            (*_cell(content, row), row.trial, row.n_trials, params_text(row.params), *found, "; ".join(row.warnings))
+            (*_cell(content, row), row.trial, row.n_trials, format_params(row.params), *found, "; ".join(row.warnings))
         )  # fmt: skip
-    return Sheet(name, _columns(*_CELL, "trial", "n_trials", "params", *numbers, "warnings"), lines)
+    return WorkbookSheet(name, _columns(*_CELL, "trial", "n_trials", "params", *numbers, "warnings"), lines)
 
 
-def _metrics(content: Content, rows: Sequence[Row]) -> Sheet:
+def _metrics(content: ReportContent, rows: Sequence[Row]) -> WorkbookSheet:
     names = metric_names()
     lines = [
         (*_cell(content, row), row.trial, sample, *(metrics[name] for name in names))
         for row in rows
         for sample, metrics in (("in", row.is_metrics), ("out", row.oos_metrics))
     ]
-    return Sheet("metrics", _columns(*_CELL, "trial", "sample", *names), lines)
+    return WorkbookSheet("metrics", _columns(*_CELL, "trial", "sample", *names), lines)
 
 
-def _stress(content: Content, rows: Sequence[Row]) -> Sheet:
-    names = shown_metrics(content)
+def _stress(content: ReportContent, rows: Sequence[Row]) -> WorkbookSheet:
+    names = list_shown_metrics(content)
     lines = [
         (*_cell(content, row), row.trial, *fields)
         for row in rows
         if content.is_stressed(row)
         for fields in _stress_lines(content, row, names)
     ]
-    return Sheet("stress", _columns(*_CELL, "trial", "condition", "cost_bps", *names, "in words"), lines)
+    return WorkbookSheet(
+        "stress", _columns(*_CELL, "trial", "condition", "cost_bps", *names, "in words"), lines
+    )
 
 
-def _stress_lines(content: Content, row: Row, names: Sequence[str]) -> Iterator[tuple[Field, ...]]:
+def _stress_lines(content: ReportContent, row: Row, names: Sequence[str]) -> Iterator[tuple[SheetField, ...]]:
     """The conditions, the other cells and the break-even costs, or why there are none."""
     nothing = (None,) * len(names)
     stress, gap = content.stress(row)
@@ -118,28 +125,28 @@ def _stress_lines(content: Content, row: Row, names: Sequence[str]) -> Iterator[
         yield "", None, *nothing, gap
         return
     charged = stress.break_even.charged_bps
-    for line in (*condition_lines(stress), *elsewhere_lines(stress)):
+    for line in (*list_condition_lines(stress), *list_other_cell_lines(stress)):
         cost = charged if line.is_own else None
         yield line.name, cost, *(line.metrics.get(name) for name in names), line.meaning
-    yield "Break-even", stress.break_even.cost_bps, *nothing, break_even_words(stress.break_even)
+    yield "Break-even", stress.break_even.cost_bps, *nothing, describe_break_even(stress.break_even)
 
 
-def _cell(content: Content, row: Row) -> tuple[str, ...]:
+def _cell(content: ReportContent, row: Row) -> tuple[str, ...]:
     return row.strategy, row.asset, row.timeframe, content.fold(row), row.study
 
 
-def _trials(content: Content, told: Sequence[StoredStudy]) -> Sheet:
+def _trials(content: ReportContent, told: Sequence[StoredStudy]) -> WorkbookSheet:
     params = list(dict.fromkeys(name for entry in told for name in entry.parse_space()))
     columns = _columns(
         *_CELL, "number", "state", "reason", *(f"{_OBJECTIVE}{objective.metric}" for objective in content.objectives),
         *(f"{_PARAMETER}{name}" for name in params), *metric_names(), "duration_seconds",
     )  # fmt: skip
-    return Sheet("trials", columns, _trial_lines(content, told, params))
+    return WorkbookSheet("trials", columns, _trial_lines(content, told, params))
 
 
 def _trial_lines(
-    content: Content, told: Sequence[StoredStudy], params: Sequence[str]
-) -> Iterator[tuple[Field, ...]]:
+    content: ReportContent, told: Sequence[StoredStudy], params: Sequence[str]
+) -> Iterator[tuple[SheetField, ...]]:
     for entry in told:
         cell = (entry.strategy, entry.asset, entry.timeframe, entry.fold.name, entry.id)
         log, space = read_log(content.run.study_folder(entry.id)), entry.parse_space()
@@ -149,7 +156,7 @@ def _trial_lines(
 
 def _trial_fields(
     row: dict[str, Any], space: Space, params: Sequence[str], n_objectives: int
-) -> Iterator[Field]:
+) -> Iterator[SheetField]:
     yield from (row["number"], row["state"], row["reason"])
     yield from (row[f"values_{i}"] for i in range(n_objectives))
     own = decode_params(row, space)
@@ -158,9 +165,9 @@ def _trial_fields(
     yield row["duration_seconds"]
 
 
-def _columns(*names: str) -> tuple[Column, ...]:
+def _columns(*names: str) -> tuple[SheetColumn, ...]:
     return tuple(
-        Column(name, _WIDTHS.get(name, max(_LEAST_WIDTH, len(name) + 3)), _number_format(name))
+        SheetColumn(name, _WIDTHS.get(name, max(_LEAST_WIDTH, len(name) + 3)), _number_format(name))
         for name in names
     )
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from backtune.report.backtest_history import build_walk_forward_history
 from backtune.report.content import StudyContent
-from backtune.report.course import course_of_tests
-from backtune.report.replay import Replay
+from backtune.report.winner_replay import WinnerReplay
 from backtune.results.leaderboard.walk_forward_oos import WalkForwardBacktest
 
 _TIME = pl.Datetime("us", "UTC")
 
 
-def equity_of(study: StudyContent) -> pl.DataFrame | None:
+def build_equity_frame(study: StudyContent) -> pl.DataFrame | None:
     """A line a bar of the windows that the winner was run on; None where there is no replay.
 
     Columns: study, sample (``in`` or ``out``), timestamp (the bar's open, UTC), close (price), equity (at the close; out of
@@ -36,12 +36,12 @@ def equity_of(study: StudyContent) -> pl.DataFrame | None:
     )
 
 
-def equity_of_tests(cell: str, whole: WalkForwardBacktest) -> pl.DataFrame:
+def build_walk_forward_equity(cell: str, whole: WalkForwardBacktest) -> pl.DataFrame:
     """A line a bar of a walk-forward's tests as one backtest.
 
     Columns: cell, fold, timestamp, close, equity, drawdown and buy_and_hold, as of :func:`equity_of`.
     """
-    course = course_of_tests(whole)
+    course = build_walk_forward_history(whole)
     starts = [piece.first for piece in whole.pieces]
     lengths = np.diff([*starts, len(course.opens)]).tolist()
     folds = (pl.repeat(piece.fold, n, eager=True) for piece, n in zip(whole.pieces, lengths, strict=True))
@@ -58,12 +58,12 @@ def equity_of_tests(cell: str, whole: WalkForwardBacktest) -> pl.DataFrame:
     )
 
 
-def trades_of_tests(cell: str, whole: WalkForwardBacktest) -> pl.DataFrame:
+def build_walk_forward_trades(cell: str, whole: WalkForwardBacktest) -> pl.DataFrame:
     """A line a closed trade of a walk-forward's tests as one backtest, the cell first."""
     return whole.trades.insert_column(0, pl.lit(cell).alias("cell"))
 
 
-def trades_of(study: StudyContent) -> pl.DataFrame | None:
+def build_trades_frame(study: StudyContent) -> pl.DataFrame | None:
     """A line a closed trade of the winner; None where there is no replay.
 
     Columns: study, sample, then as :class:`~backtune.simulation.simulate.Result` has them. Money is of a backtest of the sample by
@@ -77,7 +77,7 @@ def trades_of(study: StudyContent) -> pl.DataFrame | None:
     return pl.concat(frames).insert_column(0, pl.lit(study.entry.id).alias("study"))
 
 
-def _samples(replay: Replay) -> pl.Series:
+def _samples(replay: WinnerReplay) -> pl.Series:
     lengths = [len(part.opens) for part in replay.parts]
     names = (pl.repeat(name, n, eager=True) for name, n in zip(("in", "out"), lengths, strict=False))
     return pl.concat(names)

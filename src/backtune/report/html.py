@@ -8,22 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backtune.report.cards.board import COLOURS, grid_cards, grids_note
-from backtune.report.cards.card import Section
-from backtune.report.cards.study import Chapter, chapters, left_out, sections
-from backtune.report.content import Content
-from backtune.report.html_board import anchor, board_section
-from backtune.report.html_cards import cards_grid
-from backtune.report.markup import Markup, element, joined
-from backtune.report.summary_words import cautions, facts
-from backtune.report.wording import metric_title
+from backtune.report.cards.elements import ReportSection
+from backtune.report.cards.leaderboard import COLOURS, build_grid_cards, describe_grids
+from backtune.report.cards.sections import Chapter, build_sections, describe_left_out, plan_chapters
+from backtune.report.content import ReportContent
+from backtune.report.formatting import format_metric_title
+from backtune.report.html_board import build_leaderboard_section, section_anchor
+from backtune.report.html_cards import build_card_grid
+from backtune.report.markup import Markup, element, join_markup
+from backtune.report.sweep_summary import describe_sweep, list_cautions
 
 # Of more studies the page would be too heavy for a phone.
 MOST_STUDIES = 60
 _STYLE = Path(__file__).with_name("page.css")
 
 
-def html_report(content: Content) -> str:
+def render_html(content: ReportContent) -> str:
     """The page.
 
     Raises:
@@ -37,49 +37,51 @@ def html_report(content: Content) -> str:
         element("title", f"{content.run.name}: backtune report"),
         element("style", Markup(_STYLE.read_text(encoding="utf-8"))),
     )
-    told = chapters(content, MOST_STUDIES)
+    told = plan_chapters(content, MOST_STUDIES)
     body = element(
         "body",
         element("header", element("p", "backtune report", class_="eyebrow"), element("h1", content.run.name), _facts(content)),
-        element("main", _cautions(content), board_section(content, _places(content, told)), _overview(content), _studies(content, told)),
+        element("main", _cautions(content), build_leaderboard_section(content, _places(content, told)), _overview(content), _studies(content, told)),
     )  # fmt: skip
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en').text}\n"
 
 
-def _facts(content: Content) -> Markup:
-    pairs = (element("div", element("dt", name), element("dd", text)) for name, text in facts(content))
+def _facts(content: ReportContent) -> Markup:
+    pairs = (
+        element("div", element("dt", name), element("dd", text)) for name, text in describe_sweep(content)
+    )
     return element("dl", *pairs, class_="facts")
 
 
-def _cautions(content: Content) -> Markup:
-    lines = (element("p", text) for text in cautions(content))
+def _cautions(content: ReportContent) -> Markup:
+    lines = (element("p", text) for text in list_cautions(content))
     return element("aside", element("h2", "Before you believe a number"), *lines, class_="caution")
 
 
-def _overview(content: Content) -> Markup | None:
+def _overview(content: ReportContent) -> Markup | None:
     if content.study is not None:
         return None
     return element(
         "section",
-        element("h2", f"{metric_title(content.objectives[0].metric)} by asset and timeframe"),
-        element("p", f"{grids_note(content)} {COLOURS}", class_="note"),
-        cards_grid([((card,),) for card in grid_cards(content)]),
+        element("h2", f"{format_metric_title(content.objectives[0].metric)} by asset and timeframe"),
+        element("p", f"{describe_grids(content)} {COLOURS}", class_="note"),
+        build_card_grid([((card,),) for card in build_grid_cards(content)]),
     )
 
 
-def _places(content: Content, told: Sequence[Chapter]) -> set[str]:
+def _places(content: ReportContent, told: Sequence[Chapter]) -> set[str]:
     """Ids of the sections that a row of the leaderboard may lead to."""
     rows = {content.section_of(chapter.row) for chapter in told if chapter.row is not None}
     return rows.union(*(chapter.studies for chapter in told))
 
 
-def _studies(content: Content, told: Sequence[Chapter]) -> Markup:
-    more = left_out(content, told)
-    shown = (_section(section, opened=content.study is not None) for section in sections(content, told))
-    return joined(element("h2", "Studies"), *shown, element("p", more, class_="note") if more else None)
+def _studies(content: ReportContent, told: Sequence[Chapter]) -> Markup:
+    more = describe_left_out(content, told)
+    shown = (_section(section, opened=content.study is not None) for section in build_sections(content, told))
+    return join_markup(element("h2", "Studies"), *shown, element("p", more, class_="note") if more else None)
 
 
-def _section(section: Section, *, opened: bool) -> Markup:
+def _section(section: ReportSection, *, opened: bool) -> Markup:
     """A study, folded in unless it is the only one."""
     return element(
         "details",
@@ -90,8 +92,8 @@ def _section(section: Section, *, opened: bool) -> Markup:
             "div",
             element("p", section.about, class_="note id"),
             *(element("p", text, class_="warning") for text in section.warnings),
-            cards_grid(section.bands),
-            id=anchor(section.id),
+            build_card_grid(section.bands),
+            id=section_anchor(section.id),
         ),
         class_="part" if section.is_part else None,
         open=opened,

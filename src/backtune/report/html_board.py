@@ -6,21 +6,26 @@ from collections.abc import Collection, Iterator
 from itertools import groupby
 from urllib.parse import quote
 
-from backtune.report.cards.board import Board, BoardLine, Column, board
-from backtune.report.cards.card import TableCell
-from backtune.report.content import Content
-from backtune.report.markup import Markup, element, joined
+from backtune.report.cards.elements import TableCell
+from backtune.report.cards.leaderboard import (
+    LeaderboardColumn,
+    LeaderboardLine,
+    LeaderboardTable,
+    build_leaderboard_table,
+)
+from backtune.report.content import ReportContent
+from backtune.report.markup import Markup, element, join_markup
 
 _MOST_ROWS = 200
 
 
-def board_section(content: Content, places: Collection[str]) -> Markup:
+def build_leaderboard_section(content: ReportContent, places: Collection[str]) -> Markup:
     """The leaderboard: in-sample beside out-of-sample, with the number of trials, the evidence and the warnings.
 
     Args:
         places: ids of the sections that the page has; rows of others lead nowhere.
     """
-    shown = board(content, _MOST_ROWS)
+    shown = build_leaderboard_table(content, _MOST_ROWS)
     more = f"{shown.n_hidden:,} more rows: backtune leaderboard shows them." if shown.n_hidden else None
     return element(
         "section",
@@ -36,18 +41,18 @@ def board_section(content: Content, places: Collection[str]) -> Markup:
     )
 
 
-def anchor(section: str) -> str:
+def section_anchor(section: str) -> str:
     """The name of a section's place in the page."""
     return f"study-{quote(section)}"
 
 
-def _head(shown: Board) -> Markup:
+def _head(shown: LeaderboardTable) -> Markup:
     first = [element("th", text, scope="col", rowspan="2") for text in ("", "Study and its best")]
     samples = (element("th", column.sample, scope="col") for column in shown.columns if column.sample)
     return element("thead", element("tr", *first, *_titles(shown)), element("tr", *samples))
 
 
-def _titles(shown: Board) -> Iterator[Markup]:
+def _titles(shown: LeaderboardTable) -> Iterator[Markup]:
     for title, group in groupby(shown.columns, key=lambda column: column.title):
         columns = list(group)
         if any(column.sample for column in columns):
@@ -56,11 +61,15 @@ def _titles(shown: Board) -> Iterator[Markup]:
             yield element("th", title, scope="col", rowspan="2")
 
 
-def _rows(line: BoardLine, columns: tuple[Column, ...], places: Collection[str]) -> Iterator[Markup]:
+def _rows(
+    line: LeaderboardLine, columns: tuple[LeaderboardColumn, ...], places: Collection[str]
+) -> Iterator[Markup]:
     """The numbers, and below them, over the whole width, what tells against the winner."""
     name = (element("b", line.strategy), f" {line.cell}")
     study = [
-        element("a", *name, href=f"#{anchor(line.section)}") if line.section in places else joined(*name),
+        element("a", *name, href=f"#{section_anchor(line.section)}")
+        if line.section in places
+        else join_markup(*name),
         element("span", line.params, class_="params") if line.params else None,
     ]
     numbers = [_number(column, cell) for column, cell in zip(columns, line.numbers, strict=True)]
@@ -73,7 +82,7 @@ def _rows(line: BoardLine, columns: tuple[Column, ...], places: Collection[str])
         yield element("tr", element("td", ""), doubt, class_="doubts")
 
 
-def _number(column: Column, cell: TableCell) -> Markup:
+def _number(column: LeaderboardColumn, cell: TableCell) -> Markup:
     kind = (
         "interval"
         if "%" in column.sample

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backtune.report.cards.card import (
-    Band,
+from backtune.report.cards.elements import (
     Card,
+    CardBand,
+    CardElement,
+    CardTable,
     Figure,
     Legend,
-    Line,
-    Part,
+    Paragraph,
     SmallFigures,
-    Table,
     TableCell,
-    Words,
+    TableLine,
 )
-from backtune.report.markup import Markup, element, joined
-from backtune.report.plots.curves import Size
-from backtune.report.wording import NOTHING
+from backtune.report.formatting import NO_VALUE
+from backtune.report.markup import Markup, element, join_markup
+from backtune.report.plots.history import FigureSize
 
 _LOOKS = {"plain": "plain", "heat": "heat", "bars": "plain bars", "words": "plain words"}
 _MOST_ON_A_PHONE = 5
-_WIDE, _HALF, _NARROW = Size(900, "broad"), Size(420, "broad"), Size(340, "narrow")
+_WIDE, _HALF, _NARROW = FigureSize(900, "broad"), FigureSize(420, "broad"), FigureSize(340, "narrow")
 
 
-def cards_grid(bands: Sequence[Band]) -> Markup:
+def build_card_grid(bands: Sequence[CardBand]) -> Markup:
     """Cards in a grid of two columns on a broad screen, and of one on a narrow screen."""
     return element("div", *(_in_grid(stack) for band in bands for stack in band), class_="cards")
 
 
-def card(shown: Card) -> Markup:
+def build_card(shown: Card) -> Markup:
     """A card, its title over it and its note below."""
     parts = [_part(part, is_wide=shown.is_wide) for part in shown.parts]
     return element(
@@ -44,15 +44,15 @@ def card(shown: Card) -> Markup:
 
 def _in_grid(stack: Sequence[Card]) -> Markup:
     if len(stack) == 1:
-        return card(stack[0])
-    return element("div", *map(card, stack), class_="stack")
+        return build_card(stack[0])
+    return element("div", *map(build_card, stack), class_="stack")
 
 
-def _part(part: Part, *, is_wide: bool) -> Markup:
-    if isinstance(part, Table):
-        return table(part)
+def _part(part: CardElement, *, is_wide: bool) -> Markup:
+    if isinstance(part, CardTable):
+        return build_table(part)
     if isinstance(part, Figure):
-        return joined(part.draw(_WIDE if is_wide else _HALF), part.draw(_NARROW))
+        return join_markup(part.draw(_WIDE if is_wide else _HALF), part.draw(_NARROW))
     if isinstance(part, SmallFigures):
         return element("div", *part.drawings, class_="slices")
     if isinstance(part, Legend):
@@ -60,7 +60,7 @@ def _part(part: Part, *, is_wide: bool) -> Markup:
     return _words(part)
 
 
-def _words(words: Words) -> Markup:
+def _words(words: Paragraph) -> Markup:
     return element("p", words.text, class_="warning" if words.is_warning else "note")
 
 
@@ -72,7 +72,7 @@ def _legend(legend: Legend) -> Markup:
     return element("p", *entries, class_="legend")
 
 
-def table(shown: Table) -> Markup:
+def build_table(shown: CardTable) -> Markup:
     """A table; one of many columns can be moved sideways on a narrow screen."""
     head = element("thead", element("tr", *(element("th", text, scope="col") for text in shown.heads)))
     foot = element("tfoot", _line(shown.foot)) if shown.foot else None
@@ -88,14 +88,14 @@ def table(shown: Table) -> Markup:
     return element("div", made, class_="scroll") if has_many else made
 
 
-def _lines(lines: Sequence[Line]) -> Iterator[Markup]:
+def _lines(lines: Sequence[TableLine]) -> Iterator[Markup]:
     covered = 0
     for line in lines:
         yield _line(line, has_heading=covered == 0)
         covered = max(covered, line[0].n_lines) - 1
 
 
-def _line(line: Line, *, has_heading: bool = True) -> Markup:
+def _line(line: TableLine, *, has_heading: bool = True) -> Markup:
     if not has_heading:
         return element("tr", *map(_field, line))
     first, *others = line
@@ -120,5 +120,5 @@ def _classes(cell: TableCell) -> Iterator[str]:
         yield "weak"
     if cell.is_marked:
         yield "outside"
-    if cell.text == NOTHING:
+    if cell.text == NO_VALUE:
         yield "none"

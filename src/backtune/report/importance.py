@@ -12,7 +12,7 @@ LEAST_TRIALS = 20
 _LEAST_IN_A_BIN = 5
 
 
-def importance(columns: Mapping[str, np.ndarray], values: np.ndarray) -> dict[str, float]:
+def measure_importance(columns: Mapping[str, np.ndarray], values: np.ndarray) -> dict[str, float]:
     """The share of the variance of the ranks of ``values`` that each parameter explains by itself.
 
     A parameter's values are cut into bins of about equal numbers of trials, ten at most; the share is that of the

@@ -29,7 +29,7 @@ def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
             True is an attribute without a value.
     """
     written = "".join(_attribute(key, value) for key, value in attributes.items())
-    inside = joined(*children).text
+    inside = join_markup(*children).text
     if name in _VOID:
         return Markup(f"<{name}{written}>")
     if name in _SELF_CLOSING and not inside:
@@ -37,7 +37,7 @@ def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
     return Markup(f"<{name}{written}>{inside}</{name}>")
 
 
-def joined(*children: Child) -> Markup:
+def join_markup(*children: Child) -> Markup:
     """Several pieces as one."""
     return Markup(
         "".join(
@@ -48,7 +48,7 @@ def joined(*children: Child) -> Markup:
     )
 
 
-def compact(value: float) -> str:
+def format_coordinate(value: float) -> str:
     """A coordinate with one decimal at most."""
     return f"{value:.1f}".removesuffix(".0")
 
@@ -59,7 +59,7 @@ def _attribute(key: str, value: Attribute) -> str:
     name = key.rstrip("_").replace("_", "-")
     if value is True:
         return f" {name}"
-    return f' {name}="{_escaped(value) if isinstance(value, str) else compact(value)}"'
+    return f' {name}="{_escaped(value) if isinstance(value, str) else format_coordinate(value)}"'
 
 
 def _escaped(text: str) -> str:

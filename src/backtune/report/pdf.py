@@ -6,25 +6,30 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from backtune.report.cards.board import COLOURS, board, grid_cards, grids_note
-from backtune.report.cards.card import (
-    Band,
+from backtune.report.cards.elements import (
     Card,
+    CardBand,
+    CardElement,
+    CardTable,
     Figure,
     Legend,
-    Part,
-    Section,
+    Paragraph,
+    ReportSection,
     SmallFigures,
-    Table,
     TableCell,
-    Words,
 )
-from backtune.report.cards.study import chapters, left_out, sections
-from backtune.report.content import Content
-from backtune.report.plots.curves import Size
-from backtune.report.summary_words import cautions, facts
-from backtune.report.typesetting import pages, picture, typesetter
-from backtune.report.wording import metric_title
+from backtune.report.cards.leaderboard import (
+    COLOURS,
+    build_grid_cards,
+    build_leaderboard_table,
+    describe_grids,
+)
+from backtune.report.cards.sections import build_sections, describe_left_out, plan_chapters
+from backtune.report.content import ReportContent
+from backtune.report.formatting import format_metric_title
+from backtune.report.plots.history import FigureSize
+from backtune.report.sweep_summary import describe_sweep, list_cautions
+from backtune.report.typesetting import embed_figure_style, import_typst, typeset_pages
 
 MOST_STUDIES = 60
 _MOST_ROWS = 200
@@ -32,14 +37,14 @@ _MOST_ROWS = 200
 _MOST_LINES = 20
 # Of the leaderboard on an upright page, and on a broad one.
 _UPRIGHT, _BROAD = 15, 25
-_WIDE, _HALF = Size(640, "print"), Size(320, "print")
+_WIDE, _HALF = FigureSize(640, "print"), FigureSize(320, "print")
 # Colours of the lines of a legend that have another name than their class.
 _LINE_COLOURS = {"won": "curve", "lost": "bad"}
 _LONG_WORD = re.compile(r"\S{19,}")
 _BREAK = "\u200b"
 
 
-def pdf_report(content: Content) -> bytes:
+def render_pdf(content: ReportContent) -> bytes:
     """The pages.
 
     Raises:
@@ -47,35 +52,35 @@ def pdf_report(content: Content) -> bytes:
         ResultsError: a log cannot be read.
     """
     # What is said takes seconds to find; whether it can be set is known at once.
-    typesetter()
-    return pages(document(content))[0]
+    import_typst()
+    return typeset_pages(build_pdf_document(content))[0]
 
 
-def document(content: Content) -> dict[str, Any]:
+def build_pdf_document(content: ReportContent) -> dict[str, Any]:
     """What the pages say, as plain data for ``page.typ``.
 
     Raises:
         ResultsError: a log cannot be read.
     """
     # Five pages a fold, which nobody prints: those of a walk-forward are in its table, and each by itself with --study.
-    told = chapters(content, MOST_STUDIES, with_folds=False)
-    grids = grid_cards(content) if content.study is None else []
+    told = plan_chapters(content, MOST_STUDIES, with_folds=False)
+    grids = build_grid_cards(content) if content.study is None else []
     return {
         "title": content.run.name,
         "heading": _breakable(content.run.name),
-        "facts": [[name, _breakable(text)] for name, text in facts(content)],
-        "cautions": list(cautions(content)),
+        "facts": [[name, _breakable(text)] for name, text in describe_sweep(content)],
+        "cautions": list(list_cautions(content)),
         "board": _board(content),
-        "grids_title": f"{metric_title(content.objectives[0].metric)} by asset and timeframe",
-        "grids_note": f"{grids_note(content)} {COLOURS}",
+        "grids_title": f"{format_metric_title(content.objectives[0].metric)} by asset and timeframe",
+        "grids_note": f"{describe_grids(content)} {COLOURS}",
         "grids": [_band(band) for band in _in_twos(grids)],
-        "studies": [_section(section) for section in sections(content, told)],
-        "more": left_out(content, told),
+        "studies": [_section(section) for section in build_sections(content, told)],
+        "more": describe_left_out(content, told),
     }
 
 
-def _board(content: Content) -> dict[str, Any]:
-    found = board(content, _MOST_ROWS)
+def _board(content: ReportContent) -> dict[str, Any]:
+    found = build_leaderboard_table(content, _MOST_ROWS)
     is_broad = len(found.columns) > _UPRIGHT
     n_columns = min(len(found.columns), _BROAD)
     more = f"{found.n_hidden:,} more rows: backtune leaderboard shows them." if found.n_hidden else ""
@@ -95,18 +100,18 @@ def _board(content: Content) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _section(section: Section) -> dict[str, Any]:
+def _section(section: ReportSection) -> dict[str, Any]:
     return {
         "title": _breakable(section.title), "headline": section.headline, "about": _breakable(section.about),
         "warnings": list(map(_breakable, section.warnings)), "bands": [_band(band) for band in section.bands],
     }  # fmt: skip
 
 
-def _in_twos(cards: Sequence[Card]) -> list[Band]:
+def _in_twos(cards: Sequence[Card]) -> list[CardBand]:
     return [tuple((card,) for card in cards[i : i + 2]) for i in range(0, len(cards), 2)]
 
 
-def _band(band: Band) -> list[list[dict[str, Any]]]:
+def _band(band: CardBand) -> list[list[dict[str, Any]]]:
     return [[_card(card) for card in stack] for stack in band]
 
 
@@ -119,23 +124,23 @@ def _card(card: Card) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _is_long(part: Part) -> bool:
-    return isinstance(part, SmallFigures) or (isinstance(part, Table) and len(part.lines) > _MOST_LINES)
+def _is_long(part: CardElement) -> bool:
+    return isinstance(part, SmallFigures) or (isinstance(part, CardTable) and len(part.lines) > _MOST_LINES)
 
 
-def _part(part: Part, size: Size) -> dict[str, Any]:
-    if isinstance(part, Table):
+def _part(part: CardElement, size: FigureSize) -> dict[str, Any]:
+    if isinstance(part, CardTable):
         return _table(part)
     if isinstance(part, Figure):
-        return {"kind": "figure", "figure": picture(part.draw(size))}
+        return {"kind": "figure", "figure": embed_figure_style(part.draw(size))}
     if isinstance(part, SmallFigures):
-        return {"kind": "small", "figures": [picture(drawing) for drawing in part.drawings]}
+        return {"kind": "small", "figures": [embed_figure_style(drawing) for drawing in part.drawings]}
     if isinstance(part, Legend):
         return {"kind": "legend", "entries": [_entry(*entry) for entry in part.entries]}
     return _words(part)
 
 
-def _words(words: Words) -> dict[str, Any]:
+def _words(words: Paragraph) -> dict[str, Any]:
     return {"kind": "words", "text": _breakable(words.text), "is_warning": words.is_warning}
 
 
@@ -143,7 +148,7 @@ def _entry(class_: str, text: str) -> dict[str, Any]:
     return {"text": text, "colour": _LINE_COLOURS.get(class_, class_), "dashed": class_ == "hold"}
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: CardTable) -> dict[str, Any]:
     return {
         "kind": "table", "look": table.look, "heads": list(map(_breakable, table.heads)),
         "n_columns": max(map(len, (table.heads, *table.lines))),

@@ -24,7 +24,7 @@ _NAMESPACE = "http://www.w3.org/2000/svg"
 _FONT = "Libertinus Serif"
 
 
-def pages(document: dict[str, Any], form: Literal["pdf", "png"] = "pdf") -> list[bytes]:
+def typeset_pages(document: dict[str, Any], form: Literal["pdf", "png"] = "pdf") -> list[bytes]:
     """A document as one PDF, or as an image for each page.
 
     The same document gives the same bytes where the same fonts are; letters that the built-in fonts lack are taken from the
@@ -37,7 +37,7 @@ def pages(document: dict[str, Any], form: Literal["pdf", "png"] = "pdf") -> list
         MissingPackageError: Typst is not installed.
         ReportError: Typst cannot set the document.
     """
-    typst = typesetter()
+    typst = import_typst()
     layout = (_FOLDER / "page.typ").read_bytes()
     inputs = {"data": json.dumps({**document, "colours": _colours()}, allow_nan=False)}
     try:
@@ -47,7 +47,7 @@ def pages(document: dict[str, Any], form: Literal["pdf", "png"] = "pdf") -> list
     return made if isinstance(made, list) else [made]
 
 
-def typesetter() -> ModuleType:
+def import_typst() -> ModuleType:
     """Typst.
 
     Raises:
@@ -60,7 +60,7 @@ def typesetter() -> ModuleType:
     return typst
 
 
-def picture(figure: Markup) -> dict[str, str]:
+def embed_figure_style(figure: Markup) -> dict[str, str]:
     """A figure that is coloured by itself, and what it shows in words."""
     label = _LABEL.search(figure.text)
     head, _, inside = figure.text.removeprefix("<svg").partition(">")

@@ -19,11 +19,11 @@ MOST_LINES = 1_048_576
 # Excel takes 32,767 units of 16 bits in a field, of which a letter may need two. More is cut off.
 MOST_LETTERS = 16_383
 
-Field = str | float | bool | None
+SheetField = str | float | bool | None
 
 
 @dataclass(frozen=True)
-class Column:
+class SheetColumn:
     """A column of a sheet.
 
     Attributes:
@@ -38,15 +38,15 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class WorkbookSheet:
     """A table with headings that stay when it is moved. Lines beyond :data:`MOST_LINES` are left out."""
 
     name: str
-    columns: tuple[Column, ...]
-    lines: Iterable[Sequence[Field]]
+    columns: tuple[SheetColumn, ...]
+    lines: Iterable[Sequence[SheetField]]
 
 
-def write_workbook(file: IO[bytes], title: str, sheets: Iterable[Sheet]) -> None:
+def write_workbook(file: IO[bytes], title: str, sheets: Iterable[WorkbookSheet]) -> None:
     """Write sheets as one workbook; the same ones give the same bytes. Undefined numbers are empty fields.
 
     Raises:
@@ -79,7 +79,7 @@ def write_workbook(file: IO[bytes], title: str, sheets: Iterable[Sheet]) -> None
     file.write(whole.getbuffer())
 
 
-def _write(workbook: Any, sheet: Sheet) -> None:
+def _write(workbook: Any, sheet: WorkbookSheet) -> None:
     page = workbook.add_worksheet(sheet.name)
     page.freeze_panes(1, 0)
     heading = workbook.add_format({"bold": True, "bottom": 1})
@@ -99,7 +99,7 @@ def _write(workbook: Any, sheet: Sheet) -> None:
         page.autofilter(0, 0, n_lines - 1, len(sheet.columns) - 1)
 
 
-def _write_field(page: Any, line: int, place: int, field: Field, own_format: Any) -> None:
+def _write_field(page: Any, line: int, place: int, field: SheetField, own_format: Any) -> None:
     if isinstance(field, bool):
         page.write_boolean(line, place, field, own_format)
     elif isinstance(field, str):

@@ -20,14 +20,14 @@ _SQLITE = "sqlite:///"
 _LOCK_SECONDS = 5.0
 
 
-def tracking_uri(run: StoredSweep, uri: str | None = None) -> str:
+def resolve_tracking_uri(run: StoredSweep, uri: str | None = None) -> str:
     """The MLflow store of a sweep: ``uri``, else its spec's, else ``$MLFLOW_TRACKING_URI``, else a SQLite file in the runs folder.
 
     Raises:
         TrackingError: the runs folder is in S3, which holds no database.
     """
     told = uri or run.spec.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-    return told or sqlite_uri(run.folder.parent)
+    return told or build_sqlite_uri(run.folder.parent)
 
 
 def is_mlflow_installed() -> bool:
@@ -47,12 +47,12 @@ def check_mlflow() -> None:
         )
 
 
-def is_server(uri: str) -> bool:
+def is_server_uri(uri: str) -> bool:
     """Whether MLflow answers there, which a database needs a server for."""
     return uri.startswith(("http://", "https://"))
 
 
-def sqlite_uri(runs: Location) -> str:
+def build_sqlite_uri(runs: Location) -> str:
     """The SQLite file in a runs folder.
 
     Raises:
@@ -66,12 +66,12 @@ def sqlite_uri(runs: Location) -> str:
     return f"{_SQLITE}{runs.resolve() / 'mlflow.db'}"
 
 
-def artifacts_folder(runs: Location) -> Location:
+def locate_artifacts(runs: Location) -> Location:
     """Where the artifacts of a database without a server are: beside the results, in S3 too."""
     return runs.resolve() / "mlartifacts"
 
 
-def scratch(folder: Location, name: str) -> Path:
+def locate_scratch(folder: Location, name: str) -> Path:
     """A place on this machine's disk for what a projection keeps while it works: in ``folder``, or where that is in S3 beside
     other temporary files. Always the same one.
     """
@@ -81,7 +81,7 @@ def scratch(folder: Location, name: str) -> Path:
     return Path(tempfile.gettempdir()) / f"backtune-{os.getuid()}-{hash_content(str(folder))[:12]}{name}"
 
 
-def ui_command(
+def build_ui_command(
     runs: Location, uri: str | None = None, *, host: str = "127.0.0.1", port: int = 5000
 ) -> list[str]:
     """The command line of MLflow's user interface on the store of a runs folder, or on another database."""
@@ -89,7 +89,7 @@ def ui_command(
         # Its job runners serve the evaluation of language models, and outlive the server.
         "/usr/bin/env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true",
         sys.executable, "-W", "ignore", "-m", "mlflow", "server",
-        "--backend-store-uri", uri or sqlite_uri(runs), "--artifacts-destination", str(artifacts_folder(runs)),
+        "--backend-store-uri", uri or build_sqlite_uri(runs), "--artifacts-destination", str(locate_artifacts(runs)),
         "--host", host, "--port", str(port), "--workers", "1",
     ]  # fmt: skip
 
@@ -110,7 +110,7 @@ def check_writable(uri: str) -> None:
         database.execute("ROLLBACK")
 
 
-def without_password(uri: str) -> str:
+def hide_password(uri: str) -> str:
     """The address as it may be shown."""
     password = urlsplit(uri).password
     return uri.replace(f":{password}@", ":***@") if password else uri

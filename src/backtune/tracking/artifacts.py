@@ -7,31 +7,31 @@ from pathlib import Path
 import polars as pl
 
 from backtune.errors import ReportError, StrategyError
-from backtune.report.content import Content
-from backtune.report.export.parameters import Parameters
-from backtune.report.export.pine import pine_script
-from backtune.report.export.pine_export import pine_source
-from backtune.report.writing import written_report
+from backtune.report.content import ReportContent
+from backtune.report.export.parameters import CellParameters
+from backtune.report.export.pine import render_pine_script
+from backtune.report.export.pine_source import build_pine_source
+from backtune.report.writer import write_report
 from backtune.results.leaderboard.row import Row
 from backtune.results.stored_sweep import StoredSweep
 from backtune.spec.documents import to_yaml
 
 
-def put_spec(run: StoredSweep, folder: Path) -> None:
+def write_spec(run: StoredSweep, folder: Path) -> None:
     """``spec.yaml``, of a sweep; without its tracker, whose address may hold a password."""
     (folder / "spec.yaml").write_text(to_yaml(run.spec.to_json(exclude=("tracking",))), encoding="utf-8")
 
 
-def put_report(run: StoredSweep, folder: Path) -> None:
+def write_sweep_report(run: StoredSweep, folder: Path) -> None:
     """``report.html``, of a sweep, without the stress of its winners: who waits for the prompt has not asked for it.
 
     Raises:
         ResultsError: a log cannot be read.
     """
-    written_report(Content(run, most_stressed=0), "html", folder / "report.html")
+    write_report(ReportContent(run, most_stressed=0), "html", folder / "report.html")
 
 
-def put_study_files(run: StoredSweep, row: Row | None, trials: pl.DataFrame | None, folder: Path) -> None:
+def write_study_files(run: StoredSweep, row: Row | None, trials: pl.DataFrame | None, folder: Path) -> None:
     """``trials.parquet``, its log; where it has a winner ``best.yaml`` and, where there is a template, ``strategy.pine``.
 
     Args:
@@ -41,10 +41,10 @@ def put_study_files(run: StoredSweep, row: Row | None, trials: pl.DataFrame | No
         trials.write_parquet(folder / "trials.parquet", compression="zstd")
     if row is None or row.values is None:
         return
-    parameters = Parameters.of(run, row).to_json()
+    parameters = CellParameters.of(run, row).to_json()
     (folder / "best.yaml").write_text(to_yaml(parameters), encoding="utf-8")
     try:
-        script = pine_script(pine_source(run, row))
+        script = render_pine_script(build_pine_source(run, row))
     except (ReportError, StrategyError):
         return
     (folder / "strategy.pine").write_text(script, encoding="utf-8")

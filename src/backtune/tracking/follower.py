@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from backtune.errors import BacktuneError
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.storage.files import read_stamp
-from backtune.tracking.sync import Tracker
+from backtune.tracking.sync import SweepTracker
 
 _LONGEST_PAUSE_SECONDS = 60.0
 
@@ -18,7 +18,7 @@ _Stamp = tuple[tuple[int, int] | None, ...]
 
 
 @dataclass
-class Follower:
+class LiveSync:
     """Projects what is new in a sweep's folder; after a failure it pauses, each time longer.
 
     Attributes:
@@ -28,7 +28,7 @@ class Follower:
     """
 
     run: StoredSweep
-    tracker: Tracker
+    tracker: SweepTracker
     problem: str | None = None
     n_failures: int = 0
     not_before: float = 0.0

@@ -22,14 +22,14 @@ from mlflow.exceptions import MlflowException
 from backtune.errors import TrackingError
 from backtune.results.stored_sweep import StoredSweep
 from backtune.storage.location import Location, get_local_path
-from backtune.tracking.address import is_server, scratch
-from backtune.tracking.leading_view import experiment_tags
-from backtune.tracking.records import Bars, Record, RefusedError
-from backtune.tracking.trials import Point
+from backtune.tracking.address import is_server_uri, locate_scratch
+from backtune.tracking.leaderboard_view import build_experiment_tags
+from backtune.tracking.records import BarsReference, RecordRefusedError, TrackingRecord
+from backtune.tracking.trials import CurvePoint
 
 # Of a study and a trial: ("", "") is the sweep, (study, "") a study, (study, number) a trial.
-Key = tuple[str, str]
-SWEEP: Key = ("", "")
+RunKey = tuple[str, str]
+SWEEP_KEY: RunKey = ("", "")
 
 _CONTENT, _WHOLE, _PARENT = "backtune.content", "backtune.whole", "mlflow.parentRunId"
 _RUNS_A_PAGE = 1_000
@@ -38,7 +38,7 @@ _TEXT_LENGTH, _DIGEST_LENGTH = 5_000, 36
 
 
 @dataclass(frozen=True)
-class Entry:
+class RunContent:
     """What an MLflow run is to hold.
 
     Attributes:
@@ -49,16 +49,16 @@ class Entry:
         fill: writes its artifacts into a folder.
     """
 
-    key: Key
-    record: Record
+    key: RunKey
+    record: TrackingRecord
     started: int
     ended: int
-    points: Sequence[Point] = ()
+    points: Sequence[CurvePoint] = ()
     fill: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True)
-class _Known:
+class _KnownRun:
     """A run that MLflow has; ``started`` in its milliseconds."""
 
     id: str
@@ -69,7 +69,7 @@ class _Known:
     params: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, run: MlflowRun) -> _Known:
+    def of(cls, run: MlflowRun) -> _KnownRun:
         tags = run.data.tags
         # The last that is written of a trial is its end, one call less than a tag.
         ended = "trial" in tags and run.info.status != "RUNNING"
@@ -87,7 +87,7 @@ class _Known:
         return (self.tags or {}).get(name, "")
 
 
-class Place:
+class MlflowStore:
     """The experiment of a sweep: a run for the sweep, below it one for every study, below that some for trials.
 
     One place at a time may write for a sweep. It remembers what MLflow holds: after an error, make a new one.
@@ -97,21 +97,21 @@ class Place:
         self._run = run
         self._client = MlflowClient(tracking_uri=uri)
         # A server knows where its artifacts go; a database does not.
-        self._experiment = self._experiment_id(None if is_server(uri) else artifacts)
+        self._experiment = self._experiment_id(None if is_server_uri(uri) else artifacts)
         self._known = self._without_doubles()
         # Always the same: what a kill leaves here is removed by the next projection.
-        self._staging = scratch(run.folder, ".tracking")
+        self._staging = locate_scratch(run.folder, ".tracking")
 
-    def has(self, key: Key, record: Record) -> bool:
+    def has(self, key: RunKey, record: TrackingRecord) -> bool:
         """Whether MLflow holds all of this already."""
         known = self._known.get(key)
         return known is not None and known.whole and self._is_of(known, key, record)
 
-    def holds(self, key: Key) -> bool:
+    def holds(self, key: RunKey) -> bool:
         """Return whether MLflow has a run under this key."""
         return key in self._known
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: RunContent) -> None:
         """Make MLflow hold this, which must have what is above it. What it holds of it already is not doubled.
 
         Raises:
@@ -125,13 +125,13 @@ class Place:
             self._write(known, entry)
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
-                raise RefusedError(" ".join(error.message.split())) from error
+                raise RecordRefusedError(" ".join(error.message.split())) from error
             raise
         tags = {**entry.record.tags, _CONTENT: entry.record.content}
         params = known.params | frozenset(entry.record.params)
         self._known[entry.key] = replace(known, whole=True, tags=tags, params=params)
 
-    def put_files(self, key: Key, fill: Callable[[Path], None] | None) -> None:
+    def put_files(self, key: RunKey, fill: Callable[[Path], None] | None) -> None:
         """Add files to what MLflow holds under a key."""
         if fill is None:
             return
@@ -149,7 +149,7 @@ class Place:
             self._delete(key)
 
     def mark(
-        self, key: Key, name: str, value: str, metrics: Mapping[str, float] | None = None, at: int = 0
+        self, key: RunKey, name: str, value: str, metrics: Mapping[str, float] | None = None, at: int = 0
     ) -> None:
         """Note under a key what else is there for its content, in one call with further metrics.
 
@@ -165,26 +165,26 @@ class Place:
             self._client.set_tag(known.id, name, value)
         self._known[key] = replace(known, tags={**(known.tags or {}), name: value})
 
-    def marked(self, key: Key, name: str) -> str:
+    def marked(self, key: RunKey, name: str) -> str:
         """What was noted, "" where nothing was."""
         known = self._known.get(key)
         return known.tag(name) if known is not None else ""
 
-    def started(self, key: Key) -> int:
+    def started(self, key: RunKey) -> int:
         """When what MLflow holds under a key started, in milliseconds."""
         return self._known[key].started
 
-    def _is_of(self, known: _Known, key: Key, record: Record) -> bool:
+    def _is_of(self, known: _KnownRun, key: RunKey, record: TrackingRecord) -> bool:
         return known.tag(_CONTENT) == record.content and known.parent == self._parent(key)
 
-    def _parent(self, key: Key) -> str:
+    def _parent(self, key: RunKey) -> str:
         study, trial = key
-        above = self._known[(study, "") if trial else SWEEP] if study else None
+        above = self._known[(study, "") if trial else SWEEP_KEY] if study else None
         return above.id if above is not None else ""
 
-    def _place_for(self, entry: Entry) -> _Known:
+    def _place_for(self, entry: RunContent) -> _KnownRun:
         known = self._known.get(entry.key)
-        if known is not None and entry.key != SWEEP and not self._is_of(known, entry.key, entry.record):
+        if known is not None and entry.key != SWEEP_KEY and not self._is_of(known, entry.key, entry.record):
             self.keep_trials(entry.key[0], ()) if not entry.key[1] else None
             self._delete(entry.key)
             known = None
@@ -194,14 +194,14 @@ class Place:
             self._known[entry.key] = known
         return known
 
-    def _write(self, known: _Known, entry: Entry) -> None:
+    def _write(self, known: _KnownRun, entry: RunContent) -> None:
         """Write values and status; for a sweep and a study, in the last call, the mark that all of it is there.
 
         Equal metrics are one row in MLflow, times included: hence times that every repeat gives again.
         """
         record = entry.record
         # What a sweep says changes while it goes on.
-        told = entry.ended if entry.key == SWEEP else known.started
+        told = entry.ended if entry.key == SWEEP_KEY else known.started
         metrics = [Metric(name, value, told, 0) for name, value in record.metrics.items()]
         metrics += [
             Metric(point.curve, point.value, known.started + int(point.seconds * 1_000), point.number)
@@ -223,24 +223,24 @@ class Place:
             self._client.update_run(known.id, status="RUNNING")
         else:
             self._client.set_terminated(known.id, record.status, entry.ended)
-        changing = {**record.tags, _CONTENT: record.content} if entry.key == SWEEP else {}
+        changing = {**record.tags, _CONTENT: record.content} if entry.key == SWEEP_KEY else {}
         tags = _tags({**changing, _WHOLE: record.content})
         self._client.log_batch(known.id, metrics=metrics, params=params, tags=tags)
 
-    def _create(self, name: str, tags: dict[str, str], started: int) -> _Known:
+    def _create(self, name: str, tags: dict[str, str], started: int) -> _KnownRun:
         whose = {
             "mlflow.user": _user(),
             "mlflow.source.name": f"backtune {self._run.version}",
             "mlflow.source.type": "LOCAL",
         }
         cut = {key: value[:_TEXT_LENGTH] for key, value in {**whose, **tags}.items() if value}
-        return _Known.of(self._client.create_run(self._experiment, started, cut, name))
+        return _KnownRun.of(self._client.create_run(self._experiment, started, cut, name))
 
-    def _delete(self, key: Key) -> None:
+    def _delete(self, key: RunKey) -> None:
         self._client.delete_run(self._known.pop(key).id)
 
     def _experiment_id(self, artifacts: Location | None) -> str:
-        name, tags = self._run.name, experiment_tags(self._run)
+        name, tags = self._run.name, build_experiment_tags(self._run)
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             local = None if artifacts is None else get_local_path(artifacts)
@@ -257,10 +257,10 @@ class Place:
             self._client.set_experiment_tag(experiment.experiment_id, key, tags[key])
         return str(experiment.experiment_id)
 
-    def _without_doubles(self) -> dict[Key, _Known]:
+    def _without_doubles(self) -> dict[RunKey, _KnownRun]:
         """The sweep's runs by key; where two projections raced, all but one go, and what is below them."""
-        kept: dict[Key, _Known] = {}
-        found = [(_key(run), _Known.of(run)) for run in self._search()]
+        kept: dict[RunKey, _KnownRun] = {}
+        found = [(_key(run), _KnownRun.of(run)) for run in self._search()]
         for key, known in sorted(found, key=lambda pair: (pair[0], not pair[1].whole, pair[1].id)):
             above = kept.get((key[0], "")) if key[1] else None
             if key in kept or (key[1] and (above is None or above.id != known.parent)):
@@ -283,7 +283,7 @@ class Place:
                 return found
 
 
-def experiment_id(run: StoredSweep, uri: str) -> str | None:
+def find_experiment_id(run: StoredSweep, uri: str) -> str | None:
     """Of the sweep's experiment; None where there is none, or where MLflow does not answer."""
     try:
         experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(run.name)
@@ -300,11 +300,11 @@ def _user() -> str:
         return ""
 
 
-def _key(run: MlflowRun) -> Key:
+def _key(run: MlflowRun) -> RunKey:
     return run.data.tags.get("study", ""), run.data.tags.get("trial", "")
 
 
-def _dataset(bars: Bars) -> DatasetInput:
+def _dataset(bars: BarsReference) -> DatasetInput:
     dataset = Dataset(
         name=bars.name,
         digest=bars.fingerprint[:_DIGEST_LENGTH] or "unknown",

@@ -12,11 +12,11 @@ from backtune.results.log.summary import StudySummary
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.results.trial import Metrics
 from backtune.spec import hash_content
-from backtune.tracking.notes import cell_note, study_note, sweep_note
+from backtune.tracking.descriptions import describe_study, describe_sweep_leaderboard, describe_walk_forward
 
-Status = Literal["FINISHED", "FAILED", "RUNNING"]
+RunStatus = Literal["FINISHED", "FAILED", "RUNNING"]
 
-_STATUS: dict[str, Status] = {"complete": "FINISHED", "failed": "FAILED", "partial": "RUNNING"}
+_STATUS: dict[str, RunStatus] = {"complete": "FINISHED", "failed": "FAILED", "partial": "RUNNING"}
 # Not in the parameters of a sweep: they may change while its id stays, or are long and in the spec beside them.
 _NOT_PARAMETERS = ("name", "compute", "tracking", "grid", "space")
 _EVIDENCE = (
@@ -36,12 +36,12 @@ _STANDING = (
 )
 
 
-class RefusedError(Exception):
+class RecordRefusedError(Exception):
     """Raised when a tracker answers, but does not take this one record."""
 
 
 @dataclass(frozen=True)
-class Bars:
+class BarsReference:
     """The bars that a study was searched on.
 
     Attributes:
@@ -58,7 +58,7 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Record:
+class TrackingRecord:
     """A sweep, one study of it, or one trial of that.
 
     Attributes:
@@ -71,11 +71,11 @@ class Record:
     """
 
     name: str
-    status: Status
+    status: RunStatus
     params: dict[str, str]
     tags: dict[str, str]
     metrics: dict[str, float]
-    bars: Bars | None = None
+    bars: BarsReference | None = None
 
     @property
     def content(self) -> str:
@@ -83,9 +83,9 @@ class Record:
         return hash_content(asdict(self))[:16]
 
 
-def study_record(
+def build_study_record(
     run: StoredSweep, study: StoredStudy, summary: StudySummary, row: Row | None = None
-) -> Record:
+) -> TrackingRecord:
     """What is told of a study. A function of its summary and row: equal studies give equal records.
 
     Args:
@@ -93,30 +93,32 @@ def study_record(
     """
     winner = summary.winners[0] if summary.winners else None
     results = (
-        {**in_and_out(winner.is_metrics, winner.oos_metrics), "best_trial": winner.number} if winner else {}
+        {**prefix_metrics(winner.is_metrics, winner.oos_metrics), "best_trial": winner.number}
+        if winner
+        else {}
     )
-    return Record(
+    return TrackingRecord(
         name=_study_name(study),
         status=_STATUS[summary.state],
-        params={**cell_of(study), **{name: str(value) for name, value in (winner.params if winner else {}).items()}},
+        params={**describe_cell(study), **{name: str(value) for name, value in (winner.params if winner else {}).items()}},
         tags={
-            **tags_of(run, study),
+            **build_study_tags(run, study),
             "kind": "study",
             "backend": study.backend,
             "state": summary.state,
             "reason": summary.reason or summary.most_common_reason,
             "warnings": "; ".join(row.warnings) if row else "",
-            "mlflow.note.content": study_note(study, row) if row else "",
+            "mlflow.note.content": describe_study(study, row) if row else "",
         },
         metrics={**_counts(summary), **results, **(_evidence(row) if row else {})},
-        bars=Bars(
+        bars=BarsReference(
             f"{study.asset} {study.timeframe}", study.data_fingerprint, run.spec.data.root,
             (iso(study.span[0]), iso(study.span[1])),
         ),
     )  # fmt: skip
 
 
-def standing_metrics(place: int, row: Row) -> dict[str, float]:
+def collect_standing_metrics(place: int, row: Row) -> dict[str, float]:
     """Return what is known of a row once the sweep is over: its place, from 1, its test among those of all, permutations."""
     found = row.evidence.to_json()
     return {
@@ -125,7 +127,7 @@ def standing_metrics(place: int, row: Row) -> dict[str, float]:
     }
 
 
-def cell_record(run: StoredSweep, row: Row, place: int) -> Record:
+def build_cell_record(run: StoredSweep, row: Row, place: int) -> TrackingRecord:
     """What is told of a walk-forward: what its folds did one after the other.
 
     Args:
@@ -135,37 +137,37 @@ def cell_record(run: StoredSweep, row: Row, place: int) -> Record:
     entries = {study.id: study for study in run.studies}
     summaries = [run.read_summary(entries[fold.study]) for fold in row.folds]
     cell = dict(zip(("strategy", "asset", "timeframe"), row.cell, strict=True))
-    return Record(
+    return TrackingRecord(
         name=f"{row.asset} {row.timeframe} {row.strategy}",
         status=_status_of([summary.state if summary else "partial" for summary in summaries]),
         params={**cell, **{name: str(value) for name, value in row.params.items()}},
         tags={
             "kind": "cell",
             "sweep": run.sweep_id,
-            "study": cell_id(row),
+            "study": build_cell_id(row),
             **cell,
             "version": run.version,
             "warnings": "; ".join(row.warnings),
-            "mlflow.note.content": cell_note(entries[row.study], row),
+            "mlflow.note.content": describe_walk_forward(entries[row.study], row),
         },
         metrics={
             "n_trials": row.n_trials,
             "n_folds": len(row.folds),
-            **standing_metrics(place, row),
-            **in_and_out(row.is_metrics, row.oos_metrics),
+            **collect_standing_metrics(place, row),
+            **prefix_metrics(row.is_metrics, row.oos_metrics),
             **_evidence(row),
         },
     )
 
 
-def cell_id(row: Row) -> str:
+def build_cell_id(row: Row) -> str:
     """What stands for a walk-forward among the ids of studies."""
     return "-".join(row.cell)
 
 
-def sweep_record(
+def build_sweep_record(
     run: StoredSweep, summaries: Sequence[StudySummary | None], rows: Sequence[Row] = ()
-) -> Record:
+) -> TrackingRecord:
     """What is told of a sweep whose studies have these summaries, in the order of ``run.studies``.
 
     Args:
@@ -174,7 +176,7 @@ def sweep_record(
     states: list[str] = [summary.state if summary else "partial" for summary in summaries]
     spec = run.spec.to_json(exclude=_NOT_PARAMETERS)
     n_trials = sum(summary.n_trials for summary in summaries if summary)
-    return Record(
+    return TrackingRecord(
         name=run.sweep_id,
         status=_status_of(states),
         params={key: value for key, value in _flat(spec).items() if key != "search.trials"},
@@ -184,31 +186,31 @@ def sweep_record(
             "version": run.version,
             **{f"n_studies_{state}": str(states.count(state)) for state in _STATUS},
             "spec": hash_content(run.spec.to_json())[:16],
-            "mlflow.note.content": sweep_note(run, rows, n_trials),
+            "mlflow.note.content": describe_sweep_leaderboard(run, rows, n_trials),
         },
         metrics={"n_studies": len(states), "n_trials": n_trials},
     )
 
 
-def tags_of(run: StoredSweep, study: StoredStudy) -> dict[str, str]:
+def build_study_tags(run: StoredSweep, study: StoredStudy) -> dict[str, str]:
     """What a study and its trials belong to, for filters."""
     return {
         "sweep": run.sweep_id,
         "study": study.id,
-        **cell_of(study),
+        **describe_cell(study),
         "data_fingerprint": study.data_fingerprint,
         "results_version": study.results_version,
         "version": run.version,
     }
 
 
-def cell_of(study: StoredStudy) -> dict[str, str]:
+def describe_cell(study: StoredStudy) -> dict[str, str]:
     """Return the strategy, the asset, the timeframe and the fold of a study."""
     cell = {"strategy": study.strategy, "asset": study.asset, "timeframe": study.timeframe}
     return {**cell, "fold": study.fold.name}
 
 
-def in_and_out(is_metrics: Metrics, oos_metrics: Metrics | None) -> dict[str, float]:
+def prefix_metrics(is_metrics: Metrics, oos_metrics: Metrics | None) -> dict[str, float]:
     """Metrics as ``is_<metric>`` and ``oos_<metric>``, without the undefined ones."""
     sides = {"is": is_metrics, "oos": oos_metrics or {}}
     return {
@@ -219,7 +221,7 @@ def in_and_out(is_metrics: Metrics, oos_metrics: Metrics | None) -> dict[str, fl
     }
 
 
-def _status_of(states: Sequence[str]) -> Status:
+def _status_of(states: Sequence[str]) -> RunStatus:
     return "RUNNING" if "partial" in states else ("FAILED" if "failed" in states else "FINISHED")
 
 

@@ -19,17 +19,17 @@ from backtune.errors import BacktuneError, ReportError, ResultsError, TrackingEr
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.storage.location import Location
 from backtune.tracking.address import (
-    artifacts_folder,
     check_mlflow,
     check_writable,
-    scratch,
-    tracking_uri,
-    without_password,
+    hide_password,
+    locate_artifacts,
+    locate_scratch,
+    resolve_tracking_uri,
 )
-from backtune.tracking.records import RefusedError
+from backtune.tracking.records import RecordRefusedError
 
 if TYPE_CHECKING:
-    from backtune.tracking.outbox import Outbox
+    from backtune.tracking.reconciler import Reconciler
 
 _ENVIRONMENT = {
     "MLFLOW_CONFIGURE_LOGGING": "false",
@@ -68,7 +68,7 @@ class SyncReport:
         return "\n".join([f"{self.uri}: {counts}", *self.problems])
 
 
-def sync(run: StoredSweep, uri: str | None = None) -> SyncReport:
+def sync_sweep(run: StoredSweep, uri: str | None = None) -> SyncReport:
     """Bring MLflow up to date with a sweep's folder. May be repeated, and ended at any moment.
 
     An experiment is named as the sweep; in it a run stands for the sweep, with a nested run for every study that has
@@ -78,30 +78,30 @@ def sync(run: StoredSweep, uri: str | None = None) -> SyncReport:
         TrackingError: the store refuses or does not answer.
         ResultsError: the folder cannot be read.
     """
-    return Tracker(run, uri).project(run.studies, finish=True)
+    return SweepTracker(run, uri).project(run.studies, finish=True)
 
 
-def experiment_of(run: StoredSweep) -> str | None:
+def find_experiment(run: StoredSweep) -> str | None:
     """The id of the sweep's experiment; None where there is none, or where MLflow does not answer."""
-    from backtune.tracking.mlflow import experiment_id
+    from backtune.tracking.mlflow import find_experiment_id
 
-    uri = tracking_uri(run)
+    uri = resolve_tracking_uri(run)
     try:
         with _quiet():
             check_writable(uri)
-            return experiment_id(run, uri)
+            return find_experiment_id(run, uri)
     except (OSError, sqlite3.Error):
         return None
 
 
-class Tracker:
+class SweepTracker:
     """A sweep's place in MLflow, kept open so that studies can be projected as they finish. One thread at a time."""
 
     def __init__(self, run: StoredSweep, uri: str | None = None) -> None:
         check_mlflow()
         self._run = run
-        self._uri = tracking_uri(run, uri)
-        self._outbox: Outbox | None = None
+        self._uri = resolve_tracking_uri(run, uri)
+        self._outbox: Reconciler | None = None
 
     def project(
         self, studies: Iterable[StoredStudy], *, finish: bool, on_step: Callable[[], None] = lambda: None
@@ -117,7 +117,7 @@ class Tracker:
             TrackingError: the store refuses or does not answer.
             ResultsError: the folder cannot be read.
         """
-        studies, tally = tuple(studies), _Tally(on_step)
+        studies, tally = tuple(studies), _SyncTally(on_step)
         with self._guarded():
             outbox = self._opened()
             for study in studies:
@@ -130,16 +130,16 @@ class Tracker:
                 tally.take(study, outbox.put_trials)
             if finish:
                 tally.put_whole(outbox.put_report)
-        return tally.report(without_password(self._uri), len(studies))
+        return tally.report(hide_password(self._uri), len(studies))
 
-    def _opened(self) -> Outbox:
-        from backtune.tracking.mlflow import Place
-        from backtune.tracking.outbox import Outbox
+    def _opened(self) -> Reconciler:
+        from backtune.tracking.mlflow import MlflowStore
+        from backtune.tracking.reconciler import Reconciler
 
         check_writable(self._uri)
         if self._outbox is None:
-            place = Place(self._run, self._uri, artifacts_folder(self._run.folder.parent))
-            self._outbox = Outbox(self._run, place)
+            place = MlflowStore(self._run, self._uri, locate_artifacts(self._run.folder.parent))
+            self._outbox = Reconciler(self._run, place)
             self._outbox.put_sweep(finished=False)
         return self._outbox
 
@@ -154,13 +154,13 @@ class Tracker:
             # It is not known what was written: look again before the next write.
             self._outbox = None
             raise TrackingError(
-                f"{without_password(self._uri)}: tracking failed: {_cause(error)}; "
+                f"{hide_password(self._uri)}: tracking failed: {_cause(error)}; "
                 f"once that is mended, `backtune sync {self._run.folder}` makes up for it"
             ) from error
 
 
 @dataclass
-class _Tally:
+class _SyncTally:
     """What became of every study, by its id."""
 
     on_step: Callable[[], None]
@@ -173,7 +173,7 @@ class _Tally:
             return
         try:
             done = put(study)
-        except (ResultsError, RefusedError) as error:
+        except (ResultsError, RecordRefusedError) as error:
             self.problems[study.id] = f"study {study.id}: {error}"
             done = None
         if done is not None:
@@ -186,7 +186,7 @@ class _Tally:
         """What is told of several studies together."""
         try:
             put()
-        except (RefusedError, ReportError, ResultsError) as error:
+        except (RecordRefusedError, ReportError, ResultsError) as error:
             # What is wrong with a study has been said.
             self.problems = self.problems or {_WHOLE: f"report: {error}"}
 
@@ -204,7 +204,7 @@ class _Tally:
 @contextmanager
 def _one_at_a_time(runs: Location) -> Iterator[None]:
     """Projections of one runs folder on this machine wait for each other: they share a database, and must not double a run."""
-    with scratch(runs, ".tracking.lock").open("w") as file:
+    with locate_scratch(runs, ".tracking.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

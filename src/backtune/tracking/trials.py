@@ -14,7 +14,7 @@ from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.simulation.metrics import METRICS
 from backtune.space import Space
 from backtune.spec import Objective
-from backtune.tracking.records import Record, Status, in_and_out, tags_of
+from backtune.tracking.records import RunStatus, TrackingRecord, build_study_tags, prefix_metrics
 
 # Of a sweep. MLflow's pages are slow with many runs, and each costs it ten to thirty milliseconds.
 MOST_BEST_RUNS, MOST_FAILED_RUNS = 1_000, 200
@@ -24,7 +24,7 @@ BEST_SO_FAR = "best_so_far"
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """A value of a curve over the trials of a study.
 
     Attributes:
@@ -51,16 +51,16 @@ class TrialRecord:
     """
 
     number: int
-    record: Record
+    record: TrackingRecord
     seconds: tuple[float, float]
 
 
-def curve_name(objective: Objective) -> str:
+def name_curve(objective: Objective) -> str:
     """Of the values of an objective, trial by trial."""
     return f"trial_{objective.metric}"
 
 
-def points(trials: pl.DataFrame, objectives: Sequence[Objective]) -> list[Point]:
+def build_curve_points(trials: pl.DataFrame, objectives: Sequence[Objective]) -> list[CurvePoint]:
     """Every complete trial's value in each objective, and the best so far in the first one.
 
     The best so far has points before and after each change and at the last trial: drawn, it is the stairs that it is.
@@ -69,14 +69,14 @@ def points(trials: pl.DataFrame, objectives: Sequence[Objective]) -> list[Point]
         trials: a study's log, with the columns number, state, values_<i> and duration_seconds.
     """
     found = [
-        Point(curve_name(objective), *row)
+        CurvePoint(name_curve(objective), *row)
         for i, objective in enumerate(objectives)
         for row in _complete(trials, f"values_{i}").iter_rows()
     ]
-    return [*found, *(Point(BEST_SO_FAR, *row) for row in _stairs(trials, objectives[0]).iter_rows())]
+    return [*found, *(CurvePoint(BEST_SO_FAR, *row) for row in _stairs(trials, objectives[0]).iter_rows())]
 
 
-def trial_records(
+def build_trial_records(
     run: StoredSweep, study: StoredStudy, summary: StudySummary, trials: pl.DataFrame, top_k: int
 ) -> list[TrialRecord]:
     """The best trials with different parameters, the winners first, and one failed trial for each frequent reason.
@@ -87,7 +87,7 @@ def trial_records(
         trials: the study's log.
         top_k: how many of the best at most.
     """
-    tell = _Teller(run, study, summary.winners, study.parse_space())
+    tell = _TrialRecordBuilder(run, study, summary.winners, study.parse_space())
     numbered = trials.with_columns(pl.col("duration_seconds").cum_sum().alias("seconds_after"))
     best = _best(numbered, summary.winners, study.objectives[0])
     best = best.head(min(top_k, MOST_BEST_RUNS // len(run.studies)))
@@ -138,7 +138,7 @@ def _failed(trials: pl.DataFrame) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Teller:
+class _TrialRecordBuilder:
     """Makes the records of one study's trials from rows of its log."""
 
     run: StoredSweep
@@ -148,9 +148,11 @@ class _Teller:
 
     def best(self, row: dict[str, Any], rank: int) -> TrialRecord:
         winner = next((winner for winner in self.winners if winner.number == row["number"]), None)
-        metrics = in_and_out({name: row[name] for name in METRICS}, winner.oos_metrics if winner else None)
+        metrics = prefix_metrics(
+            {name: row[name] for name in METRICS}, winner.oos_metrics if winner else None
+        )
         values = {
-            curve_name(objective): row[f"values_{i}"] for i, objective in enumerate(self.study.objectives)
+            name_curve(objective): row[f"values_{i}"] for i, objective in enumerate(self.study.objectives)
         }
         tags = {"rank": str(rank), "is_winner": str(winner is not None).lower()}
         return self._record(row, f"best {rank}", "FINISHED", tags, {**metrics, **values})
@@ -159,15 +161,20 @@ class _Teller:
         return self._record(row, "failed", "FAILED", {"reason": row["reason"]}, {"n_alike": row["n_alike"]})
 
     def _record(
-        self, row: dict[str, Any], title: str, status: Status, tags: dict[str, str], metrics: dict[str, float]
+        self,
+        row: dict[str, Any],
+        title: str,
+        status: RunStatus,
+        tags: dict[str, str],
+        metrics: dict[str, float],
     ) -> TrialRecord:
         number, after, own = row["number"], row["seconds_after"], row["duration_seconds"]
         about = {"kind": "trial", "trial": str(number), "state": row["state"]}
-        record = Record(
+        record = TrackingRecord(
             name=f"{title}: trial {number}",
             status=status,
             params={name: str(value) for name, value in decode_params(row, self.space).items()},
-            tags={**tags_of(self.run, self.study), **about, **tags},
+            tags={**build_study_tags(self.run, self.study), **about, **tags},
             metrics={**metrics, "duration_seconds": own},
         )
         return TrialRecord(number, record, (after - own, after))

@@ -5,11 +5,17 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from backtune.report.markup import Markup, element, joined
-from backtune.report.plots.axis import linear, logarithmic, of_choices, of_time, percent_text
+from backtune.report.markup import Markup, element, join_markup
+from backtune.report.plots.axis import (
+    format_percent_tick,
+    make_choice_axis,
+    make_linear_axis,
+    make_log_axis,
+    make_time_axis,
+)
+from backtune.report.plots.colour_scale import compute_colour
 from backtune.report.plots.frame import Frame
-from backtune.report.plots.paths import dots, line, steps, thinned
-from backtune.report.plots.tone import tone
+from backtune.report.plots.paths import draw_dots, draw_line, draw_steps, select_extremes
 
 
 def microseconds(text: str) -> int:
@@ -32,22 +38,22 @@ def names(axis) -> list[str]:
     ],
 )
 def test_round_numbers_are_named(low, high, expected):
-    assert names(linear(low, high)) == expected
+    assert names(make_linear_axis(low, high)) == expected
 
 
 def test_fractions_are_named_in_per_cent():
-    assert names(linear(-0.3, 0.0, text=percent_text)) == ["-30%", "-20%", "-10%", "0%"]
+    assert names(make_linear_axis(-0.3, 0.0, text=format_percent_tick)) == ["-30%", "-20%", "-10%", "0%"]
 
 
 def test_a_logarithmic_axis_names_powers_and_shares_by_ratio():
-    axis = logarithmic(1, 1000)
+    axis = make_log_axis(1, 1000)
     assert names(axis) == ["1", "10", "100", "1,000"]
     np.testing.assert_allclose(axis.share(np.array([1, 10, 1000])), [0, 1 / 3, 1], rtol=1e-12)
-    assert len(logarithmic(20, 30).ticks) >= 2
+    assert len(make_log_axis(20, 30).ticks) >= 2
 
 
 def test_choices_have_places():
-    np.testing.assert_allclose(of_choices(["a", "b"]).share(np.array([0, 1])), [0.25, 0.75])
+    np.testing.assert_allclose(make_choice_axis(["a", "b"]).share(np.array([0, 1])), [0.25, 0.75])
 
 
 @pytest.mark.parametrize(
@@ -61,13 +67,13 @@ def test_choices_have_places():
     ],
 )  # fmt: skip
 def test_times_are_named_at_the_starts_of_things(start, end, expected):
-    assert names(of_time(microseconds(start), microseconds(end)))[: len(expected)] == expected
+    assert names(make_time_axis(microseconds(start), microseconds(end)))[: len(expected)] == expected
 
 
 def test_thinning_keeps_the_extremes_of_every_column():
     random = np.random.default_rng(4)
     x, y = np.arange(100_000.0), random.normal(size=100_000).cumsum()
-    kept = thinned(x, y, 300)
+    kept = select_extremes(x, y, 300)
     assert 300 <= len(kept) <= 602
     assert (kept[0], kept[-1]) == (0, 99_999)
     assert (np.diff(kept) > 0).all()
@@ -78,26 +84,28 @@ def test_thinning_keeps_the_extremes_of_every_column():
 
 
 def test_few_points_are_all_kept():
-    assert thinned(np.arange(5.0), np.ones(5), 3).tolist() == [0, 1, 2, 3, 4]
+    assert select_extremes(np.arange(5.0), np.ones(5), 3).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_paths():
     x, y = np.array([0.0, 1.25, 3.0]), np.array([4.0, 5.04, 6.0])
-    assert line(x, y) == "M0 4l1.2 1 1.8 1"
-    assert line(np.array([10.0, 9.8, 9.8]), np.array([0.5, -0.5, 20])) == "M10 .5l-.2-1 0 20.5"
-    assert steps(x, y, 9) == "M0 4H1.2V5H3V6H9"
-    assert dots(np.array([1.2, 0.9, 7]), np.array([2.0, 2.1, 3])) == "M1 2h0M7 3h0"
-    assert line(x[:0], y[:0]) == steps(x[:0], y[:0], 9) == ""
+    assert draw_line(x, y) == "M0 4l1.2 1 1.8 1"
+    assert draw_line(np.array([10.0, 9.8, 9.8]), np.array([0.5, -0.5, 20])) == "M10 .5l-.2-1 0 20.5"
+    assert draw_steps(x, y, 9) == "M0 4H1.2V5H3V6H9"
+    assert draw_dots(np.array([1.2, 0.9, 7]), np.array([2.0, 2.1, 3])) == "M1 2h0M7 3h0"
+    assert draw_line(x[:0], y[:0]) == draw_steps(x[:0], y[:0], 9) == ""
 
 
 def test_values_are_where_the_frame_says():
-    frame = Frame(200, 100, linear(0, 10), linear(0, 1))
+    frame = Frame(200, 100, make_linear_axis(0, 10), make_linear_axis(0, 1))
     assert frame.across(np.array([0, 10])).tolist() == [frame.left, frame.right]
     assert frame.up(np.array([0, 1, 2, -5])).tolist() == [frame.bottom, frame.top, frame.top, frame.bottom]
 
 
 def test_names_below_an_axis_do_not_touch():
-    frame = Frame(150, 100, of_choices(["exponential", "simple", "weighted", "hull"]), linear(0, 1))
+    frame = Frame(
+        150, 100, make_choice_axis(["exponential", "simple", "weighted", "hull"]), make_linear_axis(0, 1)
+    )
     texts = [tick for tick in ("exponential", "simple", "weighted", "hull") if tick in frame.svg("x").text]
     assert texts[0] == "exponential"
     assert len(texts) < 4
@@ -109,7 +117,7 @@ def test_text_is_escaped_and_markup_is_not():
     )
     assert made.text == '<p class="a&quot;b" aria-label="&lt;" hidden>&lt;b&gt;&quot;&amp;<i>x</i></p>'
     assert element("rect", x=1.26, width=3.0).text == '<rect x="1.3" width="3"/>'
-    assert joined("a\x00b", "\n").text == "ab\n"
+    assert join_markup("a\x00b", "\n").text == "ab\n"
 
 
 @pytest.mark.parametrize(
@@ -126,4 +134,4 @@ def test_text_is_escaped_and_markup_is_not():
     ],
 )
 def test_tones(value, known, arguments, expected):
-    assert tone(value, known, **arguments) == expected
+    assert compute_colour(value, known, **arguments) == expected

@@ -9,7 +9,7 @@ from workbooks import Book
 
 from backtune.errors import MissingPackageError
 from backtune.report import workbook
-from backtune.report.workbook import MOST_LETTERS, Column, Sheet, write_workbook
+from backtune.report.workbook import MOST_LETTERS, SheetColumn, WorkbookSheet, write_workbook
 
 HOSTILE = [
     "=1+1",
@@ -28,15 +28,15 @@ HOSTILE = [
 ]
 
 
-def written(tmp_path, *sheets: Sheet) -> Book:
+def written(tmp_path, *sheets: WorkbookSheet) -> Book:
     path = tmp_path / "book.xlsx"
     with path.open("wb") as file:
         write_workbook(file, "=title()", sheets)
     return Book(path)
 
 
-def sheet(*lines, name="one", columns=2) -> Sheet:
-    return Sheet(name, tuple(Column(f"=c{i}", 12.0) for i in range(columns)), lines)
+def sheet(*lines, name="one", columns=2) -> WorkbookSheet:
+    return WorkbookSheet(name, tuple(SheetColumn(f"=c{i}", 12.0) for i in range(columns)), lines)
 
 
 def test_no_text_becomes_a_formula_or_a_link(tmp_path):
@@ -74,8 +74,8 @@ def test_a_sheet_has_so_many_lines_and_no_more(tmp_path, monkeypatch):
 
 
 def test_number_formats(tmp_path):
-    columns = (Column("a", 9.0, "0.0%"), Column("b", 9.0, "#,##0"), Column("c", 9.0))
-    book = written(tmp_path, Sheet("one", columns, [(0.25, 1234, 5)]))
+    columns = (SheetColumn("a", 9.0, "0.0%"), SheetColumn("b", 9.0, "#,##0"), SheetColumn("c", 9.0))
+    book = written(tmp_path, WorkbookSheet("one", columns, [(0.25, 1234, 5)]))
     # The general format is known by its number.
     assert [book.formats["one"][1, place] for place in range(3)] == ["0.0%", "#,##0", "0"]
 

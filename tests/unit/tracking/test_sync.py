@@ -11,8 +11,8 @@ import pytest
 from tracking_runs import finished_sweep, make_sweep
 
 from backtune.errors import TrackingError
-from backtune.tracking.address import tracking_uri, ui_command
-from backtune.tracking.sync import _cause, sync
+from backtune.tracking.address import build_ui_command, resolve_tracking_uri
+from backtune.tracking.sync import _cause, sync_sweep
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def test_the_uri_is_the_given_one_the_specs_the_environments_or_a_file(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", in_environment)
     run = make_sweep(tmp_path / "runs", uri=in_spec).run
-    assert tracking_uri(run, given) == expected.format(runs=tmp_path / "runs")
+    assert resolve_tracking_uri(run, given) == expected.format(runs=tmp_path / "runs")
 
 
 def test_the_user_interface_listens_on_this_machine_alone(tmp_path: Path) -> None:
-    command = ui_command(tmp_path, port=1234)
+    command = build_ui_command(tmp_path, port=1234)
     assert Path(command[0]).is_absolute()
     text = " ".join(command)
     assert f"--backend-store-uri sqlite:///{tmp_path}/mlflow.db" in text
@@ -48,7 +48,7 @@ def test_the_user_interface_listens_on_this_machine_alone(tmp_path: Path) -> Non
 def test_a_failure_is_told_in_one_line_with_the_way_out_and_without_the_password(tmp_path: Path) -> None:
     run = finished_sweep(tmp_path, n_studies=1).run
     with pytest.raises(TrackingError) as caught:
-        sync(run, "http://me:secret@127.0.0.1:9")
+        sync_sweep(run, "http://me:secret@127.0.0.1:9")
     message = str(caught.value)
     assert "http://me:***@127.0.0.1:9: tracking failed: Connection refused" in message
     assert f"backtune sync {run.folder}" in message
@@ -59,7 +59,7 @@ def test_a_failure_is_told_in_one_line_with_the_way_out_and_without_the_password
 def test_a_store_that_cannot_be_opened_is_a_tracking_error(tmp_path: Path) -> None:
     run = finished_sweep(tmp_path, n_studies=1).run
     with pytest.raises(TrackingError, match="unable to open database file"):
-        sync(run, f"sqlite:///{tmp_path}")
+        sync_sweep(run, f"sqlite:///{tmp_path}")
 
 
 def test_the_innermost_reason_of_the_system_is_told() -> None:
@@ -70,7 +70,5 @@ def test_the_innermost_reason_of_the_system_is_told() -> None:
 
 
 def test_mlflow_is_not_imported_before_it_is_used() -> None:
-    code = (
-        "import sys, backtune.tracking.sync, backtune.tracking.projection; sys.exit('mlflow' in sys.modules)"
-    )
+    code = "import sys, backtune.tracking.sync, backtune.tracking.live_sync_process; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,7 +11,7 @@ from tracking_runs import Sweep, finished_sweep
 from backtune.results.log.segments import read_log
 from backtune.results.log.summary import StudySummary
 from backtune.spec import Objective
-from backtune.tracking.trials import Point, TrialRecord, points, trial_records
+from backtune.tracking.trials import CurvePoint, TrialRecord, build_curve_points, build_trial_records
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def told(sweep: Sweep, log: pl.DataFrame, top_k: int) -> list[TrialRecord]:
     study = sweep.run.studies[0]
     summary = sweep.run.read_summary(study)
     assert summary is not None
-    return trial_records(sweep.run, study, summary, log, top_k)
+    return build_trial_records(sweep.run, study, summary, log, top_k)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_every_complete_trial_is_a_point_and_the_best_so_far_is_stairs(
         }
     )
     curve = f"trial_{objective.removeprefix('-')}"
-    assert points(trials, [Objective.parse(objective)]) == [
-        Point(curve, 1, 2.0, 3.0), Point(curve, 3, 1.0, 10.0), Point(curve, 4, 5.0, 15.0), Point(curve, 5, 5.0, 21.0),
-        Point(curve, 6, 4.0, 28.0), *(Point("best_so_far", *step) for step in stairs),
+    assert build_curve_points(trials, [Objective.parse(objective)]) == [
+        CurvePoint(curve, 1, 2.0, 3.0), CurvePoint(curve, 3, 1.0, 10.0), CurvePoint(curve, 4, 5.0, 15.0), CurvePoint(curve, 5, 5.0, 21.0),
+        CurvePoint(curve, 6, 4.0, 28.0), *(CurvePoint("best_so_far", *step) for step in stairs),
     ]  # fmt: skip
 
 
@@ -69,15 +69,18 @@ def test_each_objective_has_a_curve() -> None:
         }
     )
     objectives = [Objective.parse("sharpe_ratio"), Objective.parse("-max_drawdown")]
-    assert points(trials, objectives) == [
-        Point("trial_sharpe_ratio", 0, 1.5, 1.0),
-        Point("trial_max_drawdown", 0, 0.2, 1.0),
-        Point("best_so_far", 0, 1.5, 1.0),
+    assert build_curve_points(trials, objectives) == [
+        CurvePoint("trial_sharpe_ratio", 0, 1.5, 1.0),
+        CurvePoint("trial_max_drawdown", 0, 0.2, 1.0),
+        CurvePoint("best_so_far", 0, 1.5, 1.0),
     ]
 
 
 def test_without_a_complete_trial_there_is_no_point(log: pl.DataFrame) -> None:
-    assert points(log.with_columns(state=pl.lit("infeasible")), [Objective.parse("sharpe_ratio")]) == []
+    assert (
+        build_curve_points(log.with_columns(state=pl.lit("infeasible")), [Objective.parse("sharpe_ratio")])
+        == []
+    )
 
 
 def test_the_best_trials_are_told_with_what_they_did(sweep: Sweep, log: pl.DataFrame) -> None:
@@ -130,5 +133,5 @@ def test_a_sweep_of_many_studies_tells_of_fewer_trials(sweep: Sweep, log: pl.Dat
     counts = {}
     for n_studies in (100, 250, 1_000, 1_001):
         run = replace(sweep.run, studies=(study,) * n_studies)
-        counts[n_studies] = len(trial_records(run, study, StudySummary(state="complete"), log, 10))
+        counts[n_studies] = len(build_trial_records(run, study, StudySummary(state="complete"), log, 10))
     assert counts == {100: 10, 250: 4, 1_000: 1, 1_001: 0}

@@ -5,35 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from backtune.report.cards.card import Band, Card, Figure, Table, TableCell
+from backtune.report.cards.elements import Card, CardBand, CardTable, Figure, TableCell
 from backtune.report.content import StudyContent
-from backtune.report.plots.landscape import halves_figure, plateau_figure
-from backtune.report.wording import (
-    counted,
-    interval_text,
-    metric_text,
-    metric_words,
-    p_text,
-    params_text,
-    percent,
-    share_text,
+from backtune.report.formatting import (
+    format_count,
+    format_interval,
+    format_metric,
+    format_metric_name,
+    format_optional_p_value,
+    format_params,
+    format_percent,
+    format_share,
 )
+from backtune.report.plots.robustness import draw_plateau, draw_time_splits
 from backtune.results.evidence.evidence import Evidence
 from backtune.results.leaderboard.row import Row
 
 
-def evidence_bands(study: StudyContent) -> Iterator[Band]:
+def build_evidence_bands(study: StudyContent) -> Iterator[CardBand]:
     """None for an island whose search another one leads, and without a winner."""
     row = study.row
     if row is None or row.values is None:
         return
-    yield ((evidence_card(row, study.objectives[0].metric),),)
+    yield ((build_evidence_card(row, study.objectives[0].metric),),)
     figures = (*_plateau_cards(study), *_halves_cards(study))
     if figures:
         yield tuple((card,) for card in figures)
 
 
-def evidence_card(row: Row, objective: str) -> Card:
+def build_evidence_card(row: Row, objective: str) -> Card:
     """The evidence in words; ``objective`` is the first one."""
     interval, weak = row.evidence.oos_interval, {*row.weaknesses}
     if interval is not None and interval.low < 0.0:
@@ -42,14 +42,14 @@ def evidence_card(row: Row, objective: str) -> Card:
         (TableCell(line.name), TableCell(line.text, is_weak=line.key in weak), TableCell(line.meaning))
         for line in (*_of_test(row), *_of_search(row, objective))
     )
-    table = Table(
+    table = CardTable(
         "Evidence for the winner", ("", "", "What it says, and when to distrust it"), lines, look="words"
     )
     note = "By Sharpe ratio, but for the plateau. What is weak is marked."
     return Card("How far to trust it", (table,), note, is_wide=True)
 
 
-class _Line(NamedTuple):
+class _EvidenceLine(NamedTuple):
     """A line of the card: the attribute of the evidence that it tells of, its name, its value and the meaning of that."""
 
     key: str
@@ -58,49 +58,49 @@ class _Line(NamedTuple):
     meaning: str
 
 
-def _of_test(row: Row) -> Iterator[_Line]:
+def _of_test(row: Row) -> Iterator[_EvidenceLine]:
     """Return the lines about the test, on bars that the search never saw."""
     evidence, family = row.evidence, row.evidence.family
     if family is not None:
         n = family.luck.n_tests
         among = "the test" if n == 1 else f"the best of {n:,} tests"
-        yield _Line(
-            "family", "Family-wise p", p_text(family.p),
+        yield _EvidenceLine(
+            "family", "Family-wise p", format_optional_p_value(family.p),
             f"Without skill {among} is as good in that share of sweeps, at most; 0.05 or less is more than luck. Distrust it with few "
             "trades, and where these bars were looked at before: after two sweeps on the same test, double it.",
         )  # fmt: skip
-        yield _Line(
+        yield _EvidenceLine(
             "family", "Haircut Sharpe ratio", f"{family.haircut_sharpe_ratio:.2f}",
-            f"The Sharpe ratio out of sample, {metric_text('sharpe_ratio', row.oos_metrics['sharpe_ratio'])}, with luck's part taken off: "
-            f"what would look as convincing had there been one test alone instead of {counted(n, 'test')}. 0: nothing is left. It is no "
+            f"The Sharpe ratio out of sample, {format_metric('sharpe_ratio', row.oos_metrics['sharpe_ratio'])}, with luck's part taken off: "
+            f"what would look as convincing had there been one test alone instead of {format_count(n, 'test')}. 0: nothing is left. It is no "
             f"forecast. Without skill the best would show {family.luck.mean:.1f} on average, and less than {family.luck.upper:.1f} in 95 of "
             "100 sweeps.",
         )  # fmt: skip
         if family.q is not None:
-            yield _Line(
-                "q", "q-value", p_text(family.q),
+            yield _EvidenceLine(
+                "q", "q-value", format_optional_p_value(family.q),
                 "The share of rows without an edge among all that test as well as this one. For a choice of many rows, where "
                 "the family-wise p asks that not a single one is wrong.",
             )  # fmt: skip
     interval = evidence.oos_interval
     if interval is not None:
-        yield _Line(
-            "oos_interval", "Sharpe ratio out of sample", interval_text(interval),
-            f"{100 * interval.confidence:.0f}% interval by bootstrap; below zero in {percent(interval.probability_of_loss)} of the "
+        yield _EvidenceLine(
+            "oos_interval", "Sharpe ratio out of sample", format_interval(interval),
+            f"{100 * interval.confidence:.0f}% interval by bootstrap; below zero in {format_percent(interval.probability_of_loss)} of the "
             "samples. It takes this row for the only one. Too narrow with few trades.",
         )  # fmt: skip
     if evidence.timing_p is not None:
-        yield _Line(
-            "timing_p", "Timing p", p_text(evidence.timing_p),
+        yield _EvidenceLine(
+            "timing_p", "Timing p", format_optional_p_value(evidence.timing_p),
             "So often do the same positions do as well when they are moved to other times: 0.05 or less means that their times are "
             "chosen well, more that the market's drift may have made the result. A weak test with few trades.",
         )  # fmt: skip
     held = evidence.hold_metrics
     if held is not None:
-        yield _Line(
-            "hold_metrics", "Holding the asset", metric_text("sharpe_ratio", held["sharpe_ratio"]),
-            f"The Sharpe ratio of buying at the start of the test and holding to its end: return {percent(held['total_return'])}, "
-            f"drawdown {percent(held['max_drawdown'])}. What a strategy must do better than, or differently.",
+        yield _EvidenceLine(
+            "hold_metrics", "Holding the asset", format_metric("sharpe_ratio", held["sharpe_ratio"]),
+            f"The Sharpe ratio of buying at the start of the test and holding to its end: return {format_percent(held['total_return'])}, "
+            f"drawdown {format_percent(held['max_drawdown'])}. What a strategy must do better than, or differently.",
         )  # fmt: skip
     record = evidence.record
     if record is not None:
@@ -112,36 +112,36 @@ def _of_test(row: Row) -> Iterator[_Line]:
             else f"With such returns {record.needed_years:,.1f} years would show at 95% that the ratio is above 0"
             + (", so the test is long enough." if record.needed_years <= record.years else ".")
         )
-        yield _Line("record", "Years of the test", f"{record.years:.1f}", needed)
+        yield _EvidenceLine("record", "Years of the test", f"{record.years:.1f}", needed)
 
 
-def _of_search(row: Row, objective: str) -> Iterator[_Line]:
+def _of_search(row: Row, objective: str) -> Iterator[_EvidenceLine]:
     """Return the lines about the search, from its trials."""
     evidence = row.evidence
     whose = "Mean of the folds. " if row.folds else ""
     test = evidence.permutation
     if test is not None:
         missing = "" if test.is_complete else f" {test.n_wanted - test.n_done:,} more are to come."
-        yield _Line(
-            "permutation", "Permutation p", p_text(test.p),
+        yield _EvidenceLine(
+            "permutation", "Permutation p", format_optional_p_value(test.p),
             f"The whole search was repeated {test.n_done:,} times on bars whose moves were shuffled; so often was its best as good. 0.05 or "
             f"less is more than luck, whatever the sampler and the number of trials.{missing}",
         )  # fmt: skip
-    yield _Line("dsr", "Deflated Sharpe ratio", share_text(evidence.dsr), _luck(row, evidence))
-    yield _Line(
-        "pbo_loss", "Splits that lose", share_text(evidence.pbo_loss),
+    yield _EvidenceLine("dsr", "Deflated Sharpe ratio", format_share(evidence.dsr), _luck(row, evidence))
+    yield _EvidenceLine(
+        "pbo_loss", "Splits that lose", format_share(evidence.pbo_loss),
         f"{whose}The time is cut into halves in every way, and the best trial of one half is looked up in the other: the share in which "
         "it loses there. 0.25 and more is high. All of it happens within the bars of the search.",
     )  # fmt: skip
     if evidence.pbo is not None:
-        yield _Line(
-            "pbo", "Probability of overfitting", share_text(evidence.pbo),
+        yield _EvidenceLine(
+            "pbo", "Probability of overfitting", format_share(evidence.pbo),
             f"{whose}The share of these splits in which that trial is no better than the middle one. Near 0.5 also where all trials "
             "are equally good.",
         )  # fmt: skip
     of_last = f"Of {row.fold}. " if row.folds else ""
-    yield _Line(
-        "plateau", "Plateau", share_text(evidence.plateau.stability),
+    yield _EvidenceLine(
+        "plateau", "Plateau", format_share(evidence.plateau.stability),
         f"{of_last}1: candidates within a tenth of each range do as well; 0: as any other. It says how smooth the strategy is, and "
         f"nothing of skill.{_centre(row, evidence, objective)}",
     )  # fmt: skip
@@ -159,7 +159,7 @@ def _luck(row: Row, evidence: Evidence) -> str:
         f"{row.n_trials:,} trials" if evidence.n_cells is None else f"{evidence.n_cells:,} cells to pick from"
     )
     if evidence.trials is not None and evidence.trials.n_elsewhere:
-        sweeps = counted(evidence.trials.n_other_sweeps, "other sweep")
+        sweeps = format_count(evidence.trials.n_other_sweeps, "other sweep")
         tried += f" and {evidence.trials.n_elsewhere:,} on the same bars in {sweeps}"
     worth = (
         ""
@@ -182,9 +182,9 @@ def _centre(row: Row, evidence: Evidence, objective: str) -> str:
     value = (
         ""
         if metrics is None
-        else f", {metric_words(objective)} {metric_text(objective, metrics[objective])} in sample"
+        else f", {format_metric_name(objective)} {format_metric(objective, metrics[objective])} in sample"
     )
-    return f" Centre of the best plateau: {params_text(centre)}{value}."
+    return f" Centre of the best plateau: {format_params(centre)}{value}."
 
 
 def _plateau_cards(study: StudyContent) -> Iterator[Card]:
@@ -192,11 +192,11 @@ def _plateau_cards(study: StudyContent) -> Iterator[Card]:
     if around is None:
         return
     name = objective.metric
-    middle = f"median of its neighbours {metric_text(name, around.neighbourhood)}, of all others {metric_text(name, around.elsewhere)}"
+    middle = f"median of its neighbours {format_metric(name, around.neighbourhood)}, of all others {format_metric(name, around.elsewhere)}"
     without = around.n_near_without_value
     broken = f", {without:,} of them infeasible or failed" if without else ""
     note = f"Shaded: within a tenth of each range, {around.n_near:,} candidates{broken}; {middle}. Ring: the winner."
-    yield Card("Plateau", (Figure(lambda size: plateau_figure(around, objective, size)),), note)
+    yield Card("Plateau", (Figure(lambda size: draw_plateau(around, objective, size)),), note)
 
 
 def _halves_cards(study: StudyContent) -> Iterator[Card]:
@@ -205,9 +205,9 @@ def _halves_cards(study: StudyContent) -> Iterator[Card]:
         return
     note = (
         f"A dot is one of {len(splits.logits):,} ways to choose by one half of the time and to live in the other; "
-        f"{percent(splits.probability_of_loss)} of them lose there."
+        f"{format_percent(splits.probability_of_loss)} of them lose there."
     )
-    yield Card("Halves of the time", (Figure(lambda size: halves_figure(splits, scale, size)),), note)
+    yield Card("Halves of the time", (Figure(lambda size: draw_time_splits(splits, scale, size)),), note)
 
 
 def _bars_scale(study: StudyContent) -> float | None:

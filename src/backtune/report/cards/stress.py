@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from backtune.report.cards.card import Band, Card, Line, Table, TableCell, Words
-from backtune.report.content import MOST_STRESSED, Content
-from backtune.report.wording import metric_text, short_title
+from backtune.report.cards.elements import Card, CardBand, CardTable, Paragraph, TableCell, TableLine
+from backtune.report.content import MOST_STRESSED, ReportContent
+from backtune.report.formatting import format_metric, format_short_title
 from backtune.results.leaderboard.row import Row
 from backtune.results.stress import BreakEven, Condition, OtherCell, Stress
 from backtune.results.stress.conditions import NOISE_ATR, SKIPPED_SHARE
@@ -61,7 +61,7 @@ class StressLine:
     is_own: bool = False
 
 
-def stress_bands(content: Content, row: Row | None) -> Iterator[Band]:
+def build_stress_bands(content: ReportContent, row: Row | None) -> Iterator[CardBand]:
     """Yield the cards of a row's stress, or one that says why there are none; nothing for rows of lower rank."""
     if row is None or not content.is_stressed(row):
         return
@@ -69,24 +69,24 @@ def stress_bands(content: Content, row: Row | None) -> Iterator[Band]:
     if stress is None:
         yield ((_missing_card(gap),),)
         return
-    for card in stress_cards(content, stress):
+    for card in build_stress_cards(content, stress):
         yield ((card,),)
 
 
-def stress_cards(content: Content, stress: Stress) -> Iterator[Card]:
+def build_stress_cards(content: ReportContent, stress: Stress) -> Iterator[Card]:
     """Yield a card of the conditions, and where the grid has other cells, one of these."""
-    words = (Words(break_even_words(stress.break_even)), Words(lost_words(stress)))
+    words = (Paragraph(describe_break_even(stress.break_even)), Paragraph(describe_lost_gain(stress)))
     only = "" if content.study else f" Of the first {MOST_STRESSED} rows; --study ID has it of any."
     label = "The winner under conditions that it was not searched under"
-    table = _table(content, label, stress, condition_lines(stress))
+    table = _table(content, label, stress, list_condition_lines(stress))
     yield Card("Stress", (*words, table), f"{_NOTE}{only}", is_wide=True)
     if stress.elsewhere:
         label = "The parameters of the winner on other assets and timeframes"
-        there = _table(content, label, stress, elsewhere_lines(stress))
+        there = _table(content, label, stress, list_other_cell_lines(stress))
         yield Card("The same parameters elsewhere", (there,), _NOTE_ELSEWHERE, is_wide=True)
 
 
-def break_even_words(found: BreakEven) -> str:
+def describe_break_even(found: BreakEven) -> str:
     """Say how high the costs may be, and what the spec charges."""
     besides = " and fees in money" if found.has_fees_in_money else ""
     charged = f"the spec charges {found.charged_bps:g}{besides}."
@@ -97,17 +97,17 @@ def break_even_words(found: BreakEven) -> str:
     return f"There is a gain only where costs are below {found.cost_bps:.1f} bps a side; {charged}"
 
 
-def lost_words(stress: Stress) -> str:
+def describe_lost_gain(stress: Stress) -> str:
     """Say under which conditions the gain is gone."""
     if not _has_gain(stress.metrics):
         return "There is no gain that stress could take away."
-    gone = [line.name for line in condition_lines(stress) if not _has_gain(line.metrics)]
+    gone = [line.name for line in list_condition_lines(stress) if not _has_gain(line.metrics)]
     if not gone:
         return "The gain stays under each of these conditions."
     return f"The gain is gone: {'; '.join(name[0].lower() + name[1:] for name in gone)}."
 
 
-def condition_lines(stress: Stress) -> Iterator[StressLine]:
+def list_condition_lines(stress: Stress) -> Iterator[StressLine]:
     """Yield the row's own result, and that of each condition; two where it is drawn."""
     own = f"{'Out of sample' if stress.is_tested else 'In sample'}, by the rules of the spec."
     yield StressLine("As it was judged", stress.metrics, own, is_own=True)
@@ -115,13 +115,13 @@ def condition_lines(stress: Stress) -> Iterator[StressLine]:
         yield from _condition_lines(condition)
 
 
-def elsewhere_lines(stress: Stress) -> Iterator[StressLine]:
+def list_other_cell_lines(stress: Stress) -> Iterator[StressLine]:
     """Yield the result on each other cell."""
     for cell in stress.elsewhere:
         yield StressLine(f"{cell.asset} {cell.timeframe}", cell.metrics, _elsewhere_meaning(cell, stress))
 
 
-def shown_metrics(content: Content) -> Sequence[str]:
+def list_shown_metrics(content: ReportContent) -> Sequence[str]:
     """Return the metrics of a stress that are shown: the first objective, and those good to know beside."""
     return list(dict.fromkeys((content.objectives[0].metric, *_SHOWN)))
 
@@ -149,18 +149,20 @@ def _has_gain(metrics: Metrics) -> bool:
     return total_return is not None and total_return > 0.0
 
 
-def _table(content: Content, label: str, stress: Stress, lines: Iterator[StressLine]) -> Table:
-    names = shown_metrics(content)
-    heads = ("", *map(short_title, names), "What it says")
+def _table(content: ReportContent, label: str, stress: Stress, lines: Iterator[StressLine]) -> CardTable:
+    names = list_shown_metrics(content)
+    heads = ("", *map(format_short_title, names), "What it says")
     has_gain = _has_gain(stress.metrics)
-    return Table(label, heads, tuple(_line(line, names, has_gain=has_gain) for line in lines), look="words")
+    return CardTable(
+        label, heads, tuple(_line(line, names, has_gain=has_gain) for line in lines), look="words"
+    )
 
 
-def _line(line: StressLine, names: Sequence[str], *, has_gain: bool) -> Line:
+def _line(line: StressLine, names: Sequence[str], *, has_gain: bool) -> TableLine:
     is_lost = has_gain and not _has_gain(line.metrics) and line.metrics["total_return"] is not None
     numbers = (
         TableCell(
-            metric_text(name, line.metrics.get(name)),
+            format_metric(name, line.metrics.get(name)),
             is_out=line.is_own,
             is_weak=is_lost and name == "total_return",
         )
@@ -171,4 +173,4 @@ def _line(line: StressLine, names: Sequence[str], *, has_gain: bool) -> Line:
 
 def _missing_card(gap: str) -> Card:
     why = f"The winner could not be run again: {gap}"
-    return Card("Stress", (Words(why, is_warning=True),), is_wide=True)
+    return Card("Stress", (Paragraph(why, is_warning=True),), is_wide=True)

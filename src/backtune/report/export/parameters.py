@@ -11,7 +11,7 @@ from backtune.data.calendar import Annualisation, annualise
 from backtune.data.catalog import Catalog
 from backtune.data.unfinished import UnfinishedBar, unfinished_bars
 from backtune.errors import ReportError, SpecError
-from backtune.report.chosen import entry_of_row
+from backtune.report.row_selection import find_study
 from backtune.results.leaderboard.row import Row
 from backtune.results.stored_sweep import StoredSweep
 from backtune.results.study_context import StudyContext
@@ -27,7 +27,7 @@ _CELL = ("strategy", "asset", "timeframe", "fold")
 
 
 @dataclass(frozen=True)
-class Parameters:
+class CellParameters:
     """Values, and the cell that they were found in.
 
     Attributes:
@@ -47,13 +47,13 @@ class Parameters:
     is_metrics: Metrics | None = None
 
     @classmethod
-    def of(cls, run: StoredSweep, row: Row) -> Parameters:
+    def of(cls, run: StoredSweep, row: Row) -> CellParameters:
         """Those of a row of the leaderboard."""
-        fold = entry_of_row(run, row).fold.name
+        fold = find_study(run, row).fold.name
         return cls(row.params, row.strategy, row.asset, row.timeframe, fold, row.study, row.trial)
 
     @classmethod
-    def of_centre(cls, run: StoredSweep, row: Row) -> Parameters:
+    def of_centre(cls, run: StoredSweep, row: Row) -> CellParameters:
         """Those at the centre of the best plateau of a row's search.
 
         Raises:
@@ -77,7 +77,7 @@ class Parameters:
         }
 
     @classmethod
-    def read(cls, path: Path) -> Parameters:
+    def read(cls, path: Path) -> CellParameters:
         """From a YAML or JSON file.
 
         Raises:
@@ -100,7 +100,7 @@ class Parameters:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class ParameterEvaluation:
     """What parameters do in one cell of a spec.
 
     Attributes:
@@ -141,7 +141,7 @@ class Evaluation:
         }  # fmt: skip
 
 
-def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
+def evaluate_parameters(spec: SweepSpec, parameters: CellParameters) -> ParameterEvaluation:
     """Backtest parameters as a sweep of the spec does it: its bars, windows, warm-up and execution.
 
     Raises:
@@ -154,7 +154,7 @@ def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
     bars, test = context.bars, context.test_window
     inside = context.scorer.score(params, context.train_window)
     outside = None if test is None else context.scorer.score(params, test)
-    return Evaluation(
+    return ParameterEvaluation(
         strategy=study.strategy.name, asset=study.bars.asset, timeframe=study.bars.timeframe, fold=study.fold.name,
         params=params, is_metrics=inside.metrics, oos_metrics=None if outside is None else outside.metrics,
         unfinished=tuple(unfinished_bars(study.bars, Catalog.open(study.bars.root))),
@@ -162,7 +162,7 @@ def evaluate(spec: SweepSpec, parameters: Parameters) -> Evaluation:
     )  # fmt: skip
 
 
-def _study(spec: SweepSpec, parameters: Parameters) -> Study:
+def _study(spec: SweepSpec, parameters: CellParameters) -> Study:
     studies = plan_studies(spec)
     for name in _CELL:
         wanted = getattr(parameters, name)

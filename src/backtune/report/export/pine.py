@@ -15,13 +15,13 @@ from string import Template
 from textwrap import wrap
 
 from backtune.errors import ReportError
-from backtune.report.export.pine_differences import differences
-from backtune.report.export.pine_terms import (
-    commission_of,
-    fill_price,
-    function_lines,
-    level_lines,
-    quantity_lines,
+from backtune.report.export.pine_differences import list_differences
+from backtune.report.export.pine_execution import (
+    choose_commission,
+    render_fill_price,
+    render_level_rounding,
+    render_lot_rounding,
+    render_tick_function,
 )
 from backtune.simulation.costs import split_params
 from backtune.space import Parameter, Params, Space, Value
@@ -68,7 +68,7 @@ class PineSource:
     has_funding: bool = False
 
 
-def pine_script(source: PineSource) -> str:
+def render_pine_script(source: PineSource) -> str:
     """The script, with a comment that lists what differs from a backtest here.
 
     Raises:
@@ -78,37 +78,37 @@ def pine_script(source: PineSource) -> str:
         raise ReportError(f"{source.strategy}: its Pine template sets no variable `side` to 1, 0 or -1")
     rules = source.execution.with_distances(source.params)
     has_exits = any(getattr(rules, name) for name in DISTANCES)
-    points = [f"- {text}" for text in differences(rules, has_funding=source.has_funding)]
-    commission = commission_of(rules)
+    points = [f"- {text}" for text in list_differences(rules, has_funding=source.has_funding)]
+    commission = choose_commission(rules)
     exits = ""
     if has_exits:
-        entry = fill_price("strategy.position_avg_price", "held", rules)
-        exits = _template("exits").substitute(entry=entry, levels=level_lines(rules))
+        entry = render_fill_price("strategy.position_avg_price", "held", rules)
+        exits = _template("exits").substitute(entry=entry, levels=render_level_rounding(rules))
     return _template("frame").substitute(
         about=_comment([*source.about, "", "What differs from backtune:", *points]),
-        title=pine_text(source.title),
-        initial_cash=pine_number(rules.initial_cash),
+        title=quote_pine_text(source.title),
+        initial_cash=format_pine_number(rules.initial_cash),
         commission_kind=commission.kind,
-        commission=pine_number(commission.value),
+        commission=format_pine_number(commission.value),
         inputs="\n".join(_inputs(source, rules, has_exits=has_exits)),
         strategy=_in_one_line(source.strategy),
         signal=source.signal.strip("\n"),
-        functions=function_lines(rules),
-        fill_price=fill_price("close", "target", rules),
-        lots=quantity_lines(rules),
+        functions=render_tick_function(rules),
+        fill_price=render_fill_price("close", "target", rules),
+        lots=render_lot_rounding(rules),
         # An order for nothing would leave the position before.
         is_some=" and quantity > 0" if rules.lot_size else "",
         exits=exits,
     )
 
 
-def pine_text(text: str) -> str:
+def quote_pine_text(text: str) -> str:
     """A Pine string; what would end its line becomes a space."""
     escaped = _in_one_line(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def pine_number(value: float) -> str:
+def format_pine_number(value: float) -> str:
     """A Pine number with every digit and without an exponent."""
     plain = format(Decimal(repr(value)), "f")
     return plain if isinstance(value, int) or "." in plain else f"{plain}.0"
@@ -145,7 +145,7 @@ def _input(name: str, value: Value, parameter: Parameter | None) -> str:
         bounds = ["minval = 0.0"] if kind == "float" else []
     elif parameter.n_levels > 1 and kind != "bool":
         bounds = [f"options = [{', '.join(_literal(choice, kind) for choice in parameter.ends())}]"]
-    return f"{name} = input.{kind}({', '.join([_literal(value, kind), pine_text(name), *bounds])})"
+    return f"{name} = input.{kind}({', '.join([_literal(value, kind), quote_pine_text(name), *bounds])})"
 
 
 def _kind(name: str, value: Value, parameter: Parameter | None) -> str:
@@ -161,8 +161,8 @@ def _literal(value: Value, kind: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return pine_text(value)
-    return pine_number(float(value) if kind == "float" else value)
+        return quote_pine_text(value)
+    return format_pine_number(float(value) if kind == "float" else value)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backtune.report.export.pine_terms import commission_of, left_out
+from backtune.report.export.pine_execution import choose_commission, list_uncharged_fees
 from backtune.spec import Execution
 
 _SIZE = (
@@ -39,7 +39,7 @@ _TICKS = (
 )
 
 
-def differences(rules: Execution, *, has_funding: bool) -> list[str]:
+def list_differences(rules: Execution, *, has_funding: bool) -> list[str]:
     """What to expect under these rules, the most important first."""
     found = [*_fees(rules), _SIZE, *_slippage(rules), *_exits(rules)]
     if rules.tick_size:
@@ -50,8 +50,8 @@ def differences(rules: Execution, *, has_funding: bool) -> list[str]:
 
 
 def _fees(rules: Execution) -> list[str]:
-    found = [_LEFT_OUT.format(" and ".join(fees))] if (fees := left_out(rules)) else []
-    commission = commission_of(rules)
+    found = [_LEFT_OUT.format(" and ".join(fees))] if (fees := list_uncharged_fees(rules)) else []
+    commission = choose_commission(rules)
     if commission.kind == "cash_per_order":
         found.append(_REVERSAL.format(commission.value))
     return found

@@ -14,7 +14,7 @@ from backtune.spec import StrategyFile
 from backtune.strategy.registry import resolve_strategy
 
 
-def signal_of(entry: str | StrategyFile) -> str:
+def read_signal(entry: str | StrategyFile) -> str:
     """The template of a strategy that a spec names.
 
     Raises:

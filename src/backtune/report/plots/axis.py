@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-Text = Callable[[float, int], str]
+TickFormat = Callable[[float, int], str]
 
 _DAY = 86_400.0
 _HOURS = (1, 2, 3, 6, 12)
@@ -41,7 +41,7 @@ class Axis:
         return np.asarray((values - self.low) / (self.high - self.low))
 
 
-def plain_text(value: float, digits: int) -> str:
+def format_tick(value: float, digits: int) -> str:
     """A number; millions are M, thousands of them G."""
     for size, letter in ((1e9, "G"), (1e6, "M")):
         if abs(value) >= size:
@@ -49,20 +49,24 @@ def plain_text(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}"
 
 
-def percent_text(value: float, digits: int) -> str:
+def format_percent_tick(value: float, digits: int) -> str:
     """A fraction as per cent."""
     return f"{100 * value:,.{max(0, digits - 2)}f}%"
 
 
-def linear(low: float, high: float, title: str = "", n_ticks: int = 5, text: Text = plain_text) -> Axis:
+def make_linear_axis(
+    low: float, high: float, title: str = "", n_ticks: int = 5, text: TickFormat = format_tick
+) -> Axis:
     """From low to high, with round numbers as ticks; equal ends are moved apart."""
-    low, high = _apart(low, high)
+    low, high = _separate_ends(low, high)
     return Axis(low, high, _round_ticks(low, high, n_ticks, text), title)
 
 
-def logarithmic(low: float, high: float, title: str = "", n_ticks: int = 5, text: Text = plain_text) -> Axis:
+def make_log_axis(
+    low: float, high: float, title: str = "", n_ticks: int = 5, text: TickFormat = format_tick
+) -> Axis:
     """From low > 0 to high by ratio."""
-    low, high = _apart(low, high)
+    low, high = _separate_ends(low, high)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1,)):
         found = [step * 10.0**power for power in powers for step in steps]
@@ -76,23 +80,23 @@ def logarithmic(low: float, high: float, title: str = "", n_ticks: int = 5, text
     return Axis(low, high, named, title, log=True)
 
 
-def of_choices(names: Sequence[str], title: str = "") -> Axis:
+def make_choice_axis(names: Sequence[str], title: str = "") -> Axis:
     """Places 0, 1, ... with a name each, and half a place at both ends."""
     return Axis(-0.5, len(names) - 0.5, tuple((float(i), name) for i, name in enumerate(names)), title)
 
 
-def of_time(start: int, end: int, n_ticks: int = 6) -> Axis:
+def make_time_axis(start: int, end: int, n_ticks: int = 6) -> Axis:
     """From one moment to another, in microseconds since the epoch, UTC."""
-    low, high = _apart(float(start), float(end))
+    low, high = _separate_ends(float(start), float(end))
     first, last = (datetime.fromtimestamp(moment / 1e6, UTC) for moment in (low, high))
-    for moments, form in _calendars(first, last):
+    for moments, form in _list_calendar_ticks(first, last):
         if len(moments) <= n_ticks:
             ticks = tuple((moment.timestamp() * 1e6, f"{moment:{form}}") for moment in moments)
             return Axis(low, high, ticks)
     return Axis(low, high, ())
 
 
-def _calendars(first: datetime, last: datetime) -> Iterator[tuple[list[datetime], str]]:
+def _list_calendar_ticks(first: datetime, last: datetime) -> Iterator[tuple[list[datetime], str]]:
     """Candidates for ticks, the densest first, and how they are written."""
     days = (last - first).total_seconds() / _DAY
     midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -113,7 +117,7 @@ def _calendars(first: datetime, last: datetime) -> Iterator[tuple[list[datetime]
         yield [moment for moment in found if first <= moment <= last], "%Y" if step >= 12 else "%b %Y"
 
 
-def _round_ticks(low: float, high: float, n_ticks: int, text: Text) -> tuple[tuple[float, str], ...]:
+def _round_ticks(low: float, high: float, n_ticks: int, text: TickFormat) -> tuple[tuple[float, str], ...]:
     rough = (high - low) / n_ticks
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * size for factor in (1, 2, 2.5, 5, 10) if factor * size >= rough * 0.999)
@@ -124,7 +128,7 @@ def _round_ticks(low: float, high: float, n_ticks: int, text: Text) -> tuple[tup
     return tuple((place * step, text(place * step, digits)) for place in places)
 
 
-def _apart(low: float, high: float) -> tuple[float, float]:
+def _separate_ends(low: float, high: float) -> tuple[float, float]:
     if high - low > 1e-12 * max(abs(low), abs(high)):
         return low, high
     half = 0.1 * abs(low) or 1.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtune.report.markup import Markup, compact, element, joined
+from backtune.report.markup import Markup, element, format_coordinate, join_markup
 from backtune.report.plots.axis import Axis
 
 LETTER = 6.4
@@ -74,16 +74,19 @@ class Frame:
             size: a class, for the page to show one of several drawings.
         """
         return element(
-            "svg", self._grid(), *layers, self._names(), viewBox=f"0 0 {compact(self.width)} {compact(self.height)}",
+            "svg", self._grid(), *layers, self._names(), viewBox=f"0 0 {format_coordinate(self.width)} {format_coordinate(self.height)}",
             role="img", aria_label=label, class_=f"figure {size}".strip(),
         )  # fmt: skip
 
     def _grid(self) -> Markup:
         ups = self.up(np.array([value for value, _ in self.y.ticks]))
-        lines = [f"M{compact(self.left)} {compact(y)}H{compact(self.right)}" for y in ups]
-        return joined(
+        lines = [
+            f"M{format_coordinate(self.left)} {format_coordinate(y)}H{format_coordinate(self.right)}"
+            for y in ups
+        ]
+        return join_markup(
             element("path", class_="grid", d="".join(lines)),
-            element("path", class_="axis", d=f"M{compact(self.left)} {compact(self.bottom)}H{compact(self.right)}"),
+            element("path", class_="axis", d=f"M{format_coordinate(self.left)} {format_coordinate(self.bottom)}H{format_coordinate(self.right)}"),
         )  # fmt: skip
 
     def _names(self) -> Markup:
@@ -95,7 +98,7 @@ class Frame:
             _text(0, 11, self.y.title, "title") if self.y.title else None,
             _text(self.right, self.height - 4, self.x.title, "title e") if self.x.title else None,
         ]
-        return joined(*beside, *self._names_below(), *titles)
+        return join_markup(*beside, *self._names_below(), *titles)
 
     def _names_below(self) -> list[Markup]:
         """The names of the x axis, without those that would run into the one before."""
@@ -116,6 +119,6 @@ def _text(x: float, y: float, content: str, class_: str) -> Markup:
     return element("text", content, x=float(x), y=float(y), class_=class_)
 
 
-def words(x: float, y: float, content: str, class_: str = "") -> Markup:
+def draw_text(x: float, y: float, content: str, class_: str = "") -> Markup:
     """A word in a figure; ``m`` and ``e`` among the classes centre it or end it at x."""
     return _text(x, y, content, class_)

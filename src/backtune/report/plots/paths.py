@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from backtune.report.markup import compact
+from backtune.report.markup import format_coordinate
 
 
-def line(x: np.ndarray, y: np.ndarray) -> str:
+def draw_line(x: np.ndarray, y: np.ndarray) -> str:
     """Through all points in order, to a tenth; each from the one before, which is short to write."""
     if not len(x):
         return ""
@@ -24,15 +24,17 @@ def _tenths(n: int) -> str:
     return f"-{text}" if n < 0 else f" {text}"
 
 
-def steps(x: np.ndarray, y: np.ndarray, end: float) -> str:
+def draw_steps(x: np.ndarray, y: np.ndarray, end: float) -> str:
     """Level from each point to the x of the next one, and from the last to ``end``."""
     if not len(x):
         return ""
-    moves = "".join(f"H{compact(a)}V{compact(b)}" for a, b in zip(x[1:], y[1:], strict=True))
-    return f"M{compact(x[0])} {compact(y[0])}{moves}H{compact(end)}"
+    moves = "".join(
+        f"H{format_coordinate(a)}V{format_coordinate(b)}" for a, b in zip(x[1:], y[1:], strict=True)
+    )
+    return f"M{format_coordinate(x[0])} {format_coordinate(y[0])}{moves}H{format_coordinate(end)}"
 
 
-def dots(x: np.ndarray, y: np.ndarray) -> str:
+def draw_dots(x: np.ndarray, y: np.ndarray) -> str:
     """A dot at each point, for a stroke with round ends; those on the same spot are drawn once."""
     spots = dict.fromkeys(
         f"M{a} {b}h0" for a, b in zip(np.rint(x).astype(int), np.rint(y).astype(int), strict=True)
@@ -40,7 +42,7 @@ def dots(x: np.ndarray, y: np.ndarray) -> str:
     return "".join(spots)
 
 
-def thinned(x: np.ndarray, y: np.ndarray, n_columns: int) -> np.ndarray:
+def select_extremes(x: np.ndarray, y: np.ndarray, n_columns: int) -> np.ndarray:
     """Rows of the lowest and the highest value in each of so many columns of equal width, with the first and last row.
 
     A drawing of these looks like one of all.

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from backtune.report.content import StudyContent, Trials
-from backtune.report.markup import Markup, element, joined
-from backtune.report.plots.axis import Axis, linear, logarithmic, of_choices, percent_text, plain_text
-from backtune.report.plots.curves import Size
-from backtune.report.plots.frame import Frame, words
-from backtune.report.plots.paths import dots, steps
-from backtune.report.wording import IN_PERCENT, metric_text, metric_title, metric_words, value_text
+from backtune.report.content import StudyContent, TrialColumns
+from backtune.report.formatting import (
+    IN_PERCENT,
+    format_metric,
+    format_metric_name,
+    format_metric_title,
+    format_param,
+)
+from backtune.report.markup import Markup, element, join_markup
+from backtune.report.plots.axis import (
+    Axis,
+    format_percent_tick,
+    format_tick,
+    make_choice_axis,
+    make_linear_axis,
+    make_log_axis,
+)
+from backtune.report.plots.frame import Frame, draw_text
+from backtune.report.plots.history import FigureSize
+from backtune.report.plots.paths import draw_dots, draw_steps
 from backtune.results.best_trials import find_pareto_front
 from backtune.space import Parameter
 from backtune.spec import Objective
@@ -20,22 +33,22 @@ _BEST_LINES = 30
 _OTHER_LINES = 120
 
 
-def progress_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
+def draw_progress(study: StudyContent, trials: TrialColumns, size: FigureSize) -> Markup:
     """Every complete trial, and the best so far."""
     objective, kept = study.objectives[0], trials.complete
     best = trials.best_so_far(objective)
     seen = ~np.isnan(best)
-    y = value_axis(trials.values[kept, 0], objective)
-    x = linear(0, max(len(trials.numbers), 2), "Trial", size.n_ticks)
+    y = make_value_axis(trials.values[kept, 0], objective)
+    x = make_linear_axis(0, max(len(trials.numbers), 2), "Trial", size.n_ticks)
     frame = Frame(size.width, 230, x, y)
-    shown = thinned_out(trials, objective)
+    shown = select_trials(trials, objective)
     changed = np.flatnonzero(seen & (best != np.concatenate([[np.nan], best[:-1]])))
-    way = steps(frame.across(trials.numbers[changed]), frame.up(best[changed]), frame.right)
+    way = draw_steps(frame.across(trials.numbers[changed]), frame.up(best[changed]), frame.right)
     label = (
-        f"{metric_title(objective.metric)} of {int(kept.sum()):,} complete trials; the best came with trial "
-        f"{int(trials.numbers[changed[-1]])}: {metric_text(objective.metric, float(best[-1]))}."
+        f"{format_metric_title(objective.metric)} of {int(kept.sum()):,} complete trials; the best came with trial "
+        f"{int(trials.numbers[changed[-1]])}: {format_metric(objective.metric, float(best[-1]))}."
     )
-    points = dots(frame.across(trials.numbers[shown]), frame.up(trials.values[shown, 0]))
+    points = draw_dots(frame.across(trials.numbers[shown]), frame.up(trials.values[shown, 0]))
     return frame.svg(
         label,
         element("path", class_="dots", d=points),
@@ -44,23 +57,23 @@ def progress_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
     )
 
 
-def slice_figure(study: StudyContent, trials: Trials, name: str) -> Markup:
+def draw_slice(study: StudyContent, trials: TrialColumns, name: str) -> Markup:
     """The first objective against one parameter, the winner ringed."""
     objective, column = study.objectives[0], trials.params[name]
-    shown = thinned_out(trials, objective)
+    shown = select_trials(trials, objective)
     shown = shown[~np.isnan(column[shown])]
-    y = value_axis(trials.values[trials.complete, 0], objective)
-    frame = Frame(250, 190, parameter_axis(study.space[name], column[shown], name), y)
-    points = dots(_spread(frame, study.space[name], column[shown]), frame.up(trials.values[shown, 0]))
+    y = make_value_axis(trials.values[trials.complete, 0], objective)
+    frame = Frame(250, 190, make_parameter_axis(study.space[name], column[shown], name), y)
+    points = draw_dots(_spread(frame, study.space[name], column[shown]), frame.up(trials.values[shown, 0]))
     layers = [_near(frame, study, name), element("path", class_="dots", d=points)]
     if study.winner is not None and name in study.winner.params:
         row = int(np.searchsorted(trials.numbers, study.winner.number))
         x, y = frame.across(column[[row]])[0], frame.up(trials.values[[row], 0])[0]
         layers.append(element("circle", class_="ring", cx=float(x), cy=float(y), r=5))
     best = (
-        value_text(study.winner.params[name]) if study.winner and name in study.winner.params else "not set"
+        format_param(study.winner.params[name]) if study.winner and name in study.winner.params else "not set"
     )
-    label = f"{metric_title(objective.metric)} against {name}; the winner has {best}."
+    label = f"{format_metric_title(objective.metric)} against {name}; the winner has {best}."
     return frame.svg(label, *(layer for layer in layers if layer is not None))
 
 
@@ -70,26 +83,30 @@ def _near(frame: Frame, study: StudyContent, name: str) -> Markup | None:
     return None if around is None or name not in around.box else frame.band(*around.box[name], "shade")
 
 
-def pareto_figure(study: StudyContent, trials: Trials, other: int, size: Size) -> Markup:
+def draw_pareto_front(study: StudyContent, trials: TrialColumns, other: int, size: FigureSize) -> Markup:
     """Two objectives of the complete trials but the worst, and those that no other beats in both."""
     objectives = (study.objectives[0], study.objectives[other])
     complete = np.flatnonzero(trials.complete)
     values = trials.values[:, [0, other]]
     best = complete[find_pareto_front(values[complete].tolist(), objectives)]
-    label = f"{metric_title(objectives[1].metric)} against {metric_title(objectives[0].metric)}: {len(best)} trials on the Pareto front."
-    x, y = (value_axis(values[complete, k], objectives[k]) for k in range(2))
+    label = f"{format_metric_title(objectives[1].metric)} against {format_metric_title(objectives[0].metric)}: {len(best)} trials on the Pareto front."
+    x, y = (make_value_axis(values[complete, k], objectives[k]) for k in range(2))
     frame = Frame(size.width, 280, x, y)
-    shown = thinned_out(trials, objectives[0])
+    shown = select_trials(trials, objectives[0])
     shown, best = (rows[_inside(values[rows, 0], x) & _inside(values[rows, 1], y)] for rows in (shown, best))
     return frame.svg(
         label,
-        element("path", class_="dots", d=dots(frame.across(values[shown, 0]), frame.up(values[shown, 1]))),
-        element("path", class_="dots best", d=dots(frame.across(values[best, 0]), frame.up(values[best, 1]))),
+        element(
+            "path", class_="dots", d=draw_dots(frame.across(values[shown, 0]), frame.up(values[shown, 1]))
+        ),
+        element(
+            "path", class_="dots best", d=draw_dots(frame.across(values[best, 0]), frame.up(values[best, 1]))
+        ),
         size=size.name,
     )
 
 
-def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
+def draw_parallel_coordinates(study: StudyContent, trials: TrialColumns, size: FigureSize) -> Markup:
     """A line a trial through the axes of all parameters and the first objective; the best tenth stands out."""
     objective = study.objectives[0]
     sign = -1.0 if objective.minimize else 1.0
@@ -98,9 +115,13 @@ def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
     n_best = min(_BEST_LINES, max(1, len(ranked) // 10))
     others = ranked[n_best:]
     others = others[:: max(1, -(-len(others) // _OTHER_LINES))]
-    scales = [(name, parameter_axis(study.space[name], column, "")) for name, column in trials.params.items()]
+    scales = [
+        (name, make_parameter_axis(study.space[name], column, "")) for name, column in trials.params.items()
+    ]
     columns = [*trials.params.values(), trials.values[:, 0]]
-    scales.append((metric_title(objective.metric), value_axis(trials.values[trials.complete, 0], objective)))
+    scales.append(
+        (format_metric_title(objective.metric), make_value_axis(trials.values[trials.complete, 0], objective))
+    )
     top, bottom, edge = 14.0, 206.0, 30.0
     places = np.linspace(edge, size.width - edge, len(scales))
     ups = [
@@ -116,7 +137,7 @@ def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
         ),
     ]
     label = (
-        f"Parallel coordinates of {len(scales) - 1} parameters and the {metric_words(objective.metric)}: the best "
+        f"Parallel coordinates of {len(scales) - 1} parameters and the {format_metric_name(objective.metric)}: the best "
         f"{n_best} of {len(ranked):,} complete trials stand out."
     )
     return element(
@@ -129,7 +150,7 @@ def parallel_figure(study: StudyContent, trials: Trials, size: Size) -> Markup:
     )
 
 
-def thinned_out(trials: Trials, objective: Objective) -> np.ndarray:
+def select_trials(trials: TrialColumns, objective: Objective) -> np.ndarray:
     """Rows of complete trials to draw: the best fifth of the room's, and of the others as many as fit, evenly."""
     rows = np.flatnonzero(trials.complete)
     if len(rows) <= MOST_DOTS:
@@ -141,7 +162,7 @@ def thinned_out(trials: Trials, objective: Objective) -> np.ndarray:
     return np.asarray(np.sort(rows[np.concatenate([best, others[evenly]])]))
 
 
-def value_axis(values: np.ndarray, objective: Objective) -> Axis:
+def make_value_axis(values: np.ndarray, objective: Objective) -> Axis:
     """Of an objective's values; the worst twentieth is at the edge or beyond, so that the rest can be told apart."""
     low, high = float(values.min()), float(values.max())
     if objective.minimize:
@@ -149,24 +170,24 @@ def value_axis(values: np.ndarray, objective: Objective) -> Axis:
     else:
         low = float(np.quantile(values, 0.05))
     room = 0.04 * (high - low)
-    text = percent_text if objective.metric in IN_PERCENT else plain_text
-    return linear(low - room, high + room, metric_title(objective.metric), 5, text)
+    text = format_percent_tick if objective.metric in IN_PERCENT else format_tick
+    return make_linear_axis(low - room, high + room, format_metric_title(objective.metric), 5, text)
 
 
 def _inside(values: np.ndarray, axis: Axis) -> np.ndarray:
     return np.asarray((values >= axis.low) & (values <= axis.high))
 
 
-def parameter_axis(parameter: Parameter, column: np.ndarray, title: str) -> Axis:
+def make_parameter_axis(parameter: Parameter, column: np.ndarray, title: str) -> Axis:
     """Of a parameter's range, widened where candidates were given from outside it."""
     scale = parameter.scale
     if scale is None:
-        return of_choices([value_text(choice) for choice in parameter.ends()], title)
+        return make_choice_axis([format_param(choice) for choice in parameter.ends()], title)
     seen = column[~np.isnan(column)]
     low, high = float(scale.low), float(scale.high)
     if len(seen):
         low, high = min(low, float(seen.min())), max(high, float(seen.max()))
-    return logarithmic(low, high, title, 4) if scale.is_log else linear(low, high, title, 4)
+    return make_log_axis(low, high, title, 4) if scale.is_log else make_linear_axis(low, high, title, 4)
 
 
 def _spread(frame: Frame, parameter: Parameter, column: np.ndarray) -> np.ndarray:
@@ -190,13 +211,13 @@ def _upright(place: float, name: str, axis: Axis, top: float, bottom: float) -> 
     """One of the parallel axes, its ends named, its name below in a line a word."""
     ends = [axis.ticks[0], axis.ticks[-1]] if axis.ticks else []
     heights = bottom - axis.share(np.array([value for value, _ in ends])) * (bottom - top)
-    return joined(
+    return join_markup(
         element("path", class_="axis", d=f"M{place:.0f} {top:.0f}V{bottom:.0f}"),
         *(
-            words(place + 4, float(y) + 4, text, "note halo")
+            draw_text(place + 4, float(y) + 4, text, "note halo")
             for y, (_, text) in zip(heights, ends, strict=True)
         ),
-        *(words(place, bottom + 18 + 13 * i, part[:12], "m") for i, part in enumerate(_in_lines(name))),
+        *(draw_text(place, bottom + 18 + 13 * i, part[:12], "m") for i, part in enumerate(_in_lines(name))),
     )
 
 

@@ -6,20 +6,20 @@ import pytest
 import yaml
 
 from backtune.errors import SpecError
-from backtune.report.export.parameters import Parameters
+from backtune.report.export.parameters import CellParameters
 
-FULL = Parameters(
+FULL = CellParameters(
     {"period": 14, "oversold": 0.1 + 0.2, "tiny": 1e-17, "mode": "on", "flag": True, "stop_loss": 0.03},
     strategy="RSIStrategy", asset="AAA", timeframe="1h", fold="holdout", study="RSIStrategy-AAA", trial=7,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("dump", [json.dumps, lambda content: yaml.safe_dump(content, sort_keys=False)])
-@pytest.mark.parametrize("parameters", [FULL, Parameters({}), Parameters({"period": 3})])
+@pytest.mark.parametrize("parameters", [FULL, CellParameters({}), CellParameters({"period": 3})])
 def test_what_is_written_is_read_to_the_last_digit(tmp_path, dump, parameters):
     path = tmp_path / "params"
     path.write_text(dump(parameters.to_json()))
-    read = Parameters.read(path)
+    read = CellParameters.read(path)
     assert read == parameters
     assert [type(value) for value in read.params.values()] == [type(v) for v in parameters.params.values()]
 
@@ -47,15 +47,15 @@ def test_what_is_no_file_of_parameters_is_refused(tmp_path, text, message):
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(SpecError, match=message):
-        Parameters.read(path)
+        CellParameters.read(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SpecError, match=r"none.yaml: cannot be read: No such file"):
-        Parameters.read(tmp_path / "none.yaml")
+        CellParameters.read(tmp_path / "none.yaml")
 
 
 def test_numbers_without_a_dot_are_numbers(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("params: {a: 1e-3, b: 1E2, c: .5, d: 1_000}")
-    assert Parameters.read(path).params == {"a": 0.001, "b": 100.0, "c": 0.5, "d": 1000}
+    assert CellParameters.read(path).params == {"a": 0.001, "b": 100.0, "c": 0.5, "d": 1000}

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from backtune.errors import ReportError
-from backtune.report.export.pine import PineSource, pine_number, pine_script, pine_text
-from backtune.report.export.pine_differences import differences
-from backtune.report.export.pine_signal import signal_of
+from backtune.report.export.pine import PineSource, format_pine_number, quote_pine_text, render_pine_script
+from backtune.report.export.pine_differences import list_differences
+from backtune.report.export.pine_signal import read_signal
 from backtune.space import Choice, Float, Int, Space
 from backtune.spec import Execution, StrategyFile
 from backtune.strategy.registry import BUILT_IN
@@ -39,7 +39,7 @@ def line_of(script: str, start: str) -> str:
     ],
 )
 def test_strings_are_escaped(text, expected):
-    assert pine_text(text) == expected
+    assert quote_pine_text(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_strings_are_escaped(text, expected):
      (0.30000000000000004, "0.30000000000000004"), (123456.789, "123456.789")],
 )  # fmt: skip
 def test_numbers_have_every_digit_and_no_exponent(value, expected):
-    assert pine_number(value) == expected
+    assert format_pine_number(value) == expected
     assert float(expected) == value
 
 
@@ -69,13 +69,13 @@ def test_numbers_have_every_digit_and_no_exponent(value, expected):
     ],
 )
 def test_parameters_become_inputs_with_the_bounds_of_the_space(parameter, value, expected):
-    script = pine_script(source(params={"n": value}, space=Space(n=parameter)))
+    script = render_pine_script(source(params={"n": value}, space=Space(n=parameter)))
     assert line_of(script, "n = ") == f"n = {expected}"
 
 
 def test_the_declaration_states_the_rules():
     rules = Execution(initial_cash=2500, size=0.4, fee_bps=7.5, slippage_bps=2.1, allow_short=False)
-    script = pine_script(source(execution=rules, title='My "best"'))
+    script = render_pine_script(source(execution=rules, title='My "best"'))
     assert script.startswith("//@version=6\n")
     declaration = script[script.index("strategy(") : script.index("process_orders_on_close") + 32]
     for part in (
@@ -104,14 +104,14 @@ def test_the_declaration_states_the_rules():
     ],
 )  # fmt: skip
 def test_the_commission_is_of_the_kind_that_the_fees_are(rules, kind, value):
-    script = pine_script(source(execution=Execution(**rules)))
+    script = render_pine_script(source(execution=Execution(**rules)))
     assert f"commission_type = strategy.commission.{kind}, commission_value = {value}," in script
 
 
 def test_lots_and_ticks_are_in_a_script_where_the_rules_have_them():
-    plain = pine_script(source(execution=Execution(stop_loss=0.1)))
+    plain = render_pine_script(source(execution=Execution(stop_loss=0.1)))
     assert not re.search(r"lot_size|on_tick|tick_size|quantity > 0", plain)
-    script = pine_script(source(execution=Execution(stop_loss=0.1, lot_size=0.001, tick_size=0.05)))
+    script = render_pine_script(source(execution=Execution(stop_loss=0.1, lot_size=0.001, tick_size=0.05)))
     assert line_of(script, "lot_size") == 'lot_size = input.float(0.001, "lot_size", minval = 0.0)'
     assert line_of(script, "tick_size") == 'tick_size = input.float(0.05, "tick_size", minval = 0.0)'
     assert (
@@ -126,7 +126,7 @@ def test_lots_and_ticks_are_in_a_script_where_the_rules_have_them():
 def test_searched_and_fixed_stops_become_inputs():
     rules = Execution(stop_loss={"type": "float", "low": 0.01, "high": 0.1}, trailing_stop=0.15)
     space = Space(n=Int(1, 9), stop_loss=Float(0.01, 0.1))
-    script = pine_script(source(params={"n": 5, "stop_loss": 0.034}, space=space, execution=rules))
+    script = render_pine_script(source(params={"n": 5, "stop_loss": 0.034}, space=space, execution=rules))
     assert (
         line_of(script, "stop_loss")
         == 'stop_loss = input.float(0.034, "stop_loss", minval = 0.01, maxval = 0.1)'
@@ -140,7 +140,7 @@ def test_searched_and_fixed_stops_become_inputs():
 
 def test_what_is_said_at_the_top_stays_a_comment():
     about = ["first\nstrategy.entry(0)", "x" * 300, 'quote " and \\', "word " * 60]
-    script = pine_script(source(about=about))
+    script = render_pine_script(source(about=about))
     top = script[: script.index("\nstrategy(")]
     assert all(line.startswith("//") for line in top.splitlines())
     assert "// first strategy.entry(0)" in top
@@ -167,17 +167,17 @@ def test_what_is_said_at_the_top_stays_a_comment():
 )
 def test_a_parameter_that_cannot_be_a_variable_is_refused(name):
     with pytest.raises(ReportError, match=re.escape(f"the parameter {name!r} cannot be a variable's name")):
-        pine_script(source(params={name: 1}, space=Space({name: Int(1, 2)})))
+        render_pine_script(source(params={name: 1}, space=Space({name: Int(1, 2)})))
 
 
 def test_choices_of_several_kinds_are_refused():
     with pytest.raises(ReportError, match="the choices of n are of several kinds"):
-        pine_script(source(params={"n": 1}, space=Space(n=Choice((1, "a")))))
+        render_pine_script(source(params={"n": 1}, space=Space(n=Choice((1, "a")))))
 
 
 def test_a_template_without_a_side_is_refused():
     with pytest.raises(ReportError, match="Mine: its Pine template sets no variable `side`"):
-        pine_script(source(signal="int sides = 1"))
+        render_pine_script(source(signal="int sides = 1"))
 
 
 STOPPED = {"stop_loss": 0.1, "take_profit": 0.1}
@@ -203,14 +203,14 @@ STOPPED = {"stop_loss": 0.1, "take_profit": 0.1}
     ],
 )  # fmt: skip
 def test_the_differences_are_those_of_the_rules(rules, funding, said, unsaid):
-    text = "\n".join(differences(Execution(**rules), has_funding=funding))
+    text = "\n".join(list_differences(Execution(**rules), has_funding=funding))
     assert all(part in text for part in said), text
     assert not any(part in text for part in unsaid), text
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_built_in_strategy_has_a_template_that_uses_its_parameters(name):
-    signal = signal_of(name)
+    signal = read_signal(name)
     assert "side" in signal
     for parameter in BUILT_IN[name].space():
         assert re.search(rf"\b{parameter}\b", signal)
@@ -219,9 +219,9 @@ def test_every_built_in_strategy_has_a_template_that_uses_its_parameters(name):
 def test_a_template_is_looked_for_beside_the_users_file(tmp_path):
     file = StrategyFile.model_validate({"file": str(tmp_path / "my.py"), "class": "Mine"})
     with pytest.raises(ReportError, match=rf"Mine has no Pine template: write {tmp_path}/Mine.pine"):
-        signal_of(file)
+        read_signal(file)
     (tmp_path / "Mine.pine").write_text("int side = 1\n")
-    assert signal_of(file) == "int side = 1\n"
+    assert read_signal(file) == "int side = 1\n"
     (tmp_path / "Mine.pine").write_bytes(b"\xff\xfe")
     with pytest.raises(ReportError, match=r"Mine.pine: cannot be read"):
-        signal_of(file)
+        read_signal(file)

@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from backtune.report.cards.card import Card, Table, TableCell
-from backtune.report.content import Content
-from backtune.report.plots.tone import SIGNED, tone
-from backtune.report.summary_words import sample_name
-from backtune.report.tables import Grid, grids
-from backtune.report.wording import (
-    interval_text,
-    metric_text,
-    metric_title,
-    metric_words,
-    p_text,
-    params_text,
-    share_text,
-    short_title,
+from backtune.report.cards.elements import Card, CardTable, TableCell
+from backtune.report.cards.grids import StrategyGrid, build_grids
+from backtune.report.content import ReportContent
+from backtune.report.formatting import (
+    format_interval,
+    format_metric,
+    format_metric_name,
+    format_metric_title,
+    format_optional_p_value,
+    format_params,
+    format_share,
+    format_short_title,
 )
+from backtune.report.plots.colour_scale import SIGNED_METRICS, compute_colour
+from backtune.report.sweep_summary import name_judged_sample
 from backtune.results.evidence.evidence import FEW_TRADES
 from backtune.results.leaderboard.row import Row
 
@@ -35,7 +35,7 @@ _NOTE = (
 
 
 @dataclass(frozen=True)
-class Column:
+class LeaderboardColumn:
     """A column of numbers: what, and in which sample (empty where that is no question)."""
 
     title: str
@@ -48,7 +48,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class BoardLine:
+class LeaderboardLine:
     """A row of the leaderboard.
 
     Attributes:
@@ -70,7 +70,7 @@ class BoardLine:
 
 
 @dataclass(frozen=True)
-class Board:
+class LeaderboardTable:
     """The leaderboard.
 
     Attributes:
@@ -80,20 +80,20 @@ class Board:
     """
 
     note: str
-    columns: tuple[Column, ...]
-    lines: tuple[BoardLine, ...]
+    columns: tuple[LeaderboardColumn, ...]
+    lines: tuple[LeaderboardLine, ...]
     n_hidden: int
 
 
-_Field = tuple[Column, Callable[[Row], TableCell]]
+_Field = tuple[LeaderboardColumn, Callable[[Row], TableCell]]
 
 
-def board(content: Content, most: int | None = None) -> Board:
+def build_leaderboard_table(content: ReportContent, most: int | None = None) -> LeaderboardTable:
     """The rows of the sweep, or of the study that the report is about; ``most`` of them at most."""
     rows = [row for row in content.rows if content.study in (None, row.study)]
     fields = _fields([objective.metric for objective in content.objectives])
     lines = tuple(
-        BoardLine(
+        LeaderboardLine(
             place=place,
             section=content.section_of(row),
             strategy=row.strategy,
@@ -104,8 +104,8 @@ def board(content: Content, most: int | None = None) -> Board:
         )
         for place, row in enumerate(rows[:most], start=1)
     )
-    order = f"Ordered by {metric_words(content.objectives[0].metric)} in sample, rows with fewer than {FEW_TRADES} trades last."
-    return Board(
+    order = f"Ordered by {format_metric_name(content.objectives[0].metric)} in sample, rows with fewer than {FEW_TRADES} trades last."
+    return LeaderboardTable(
         f"{order} {_NOTE}",
         tuple(column for column, _ in fields),
         lines,
@@ -113,9 +113,9 @@ def board(content: Content, most: int | None = None) -> Board:
     )
 
 
-def grid_cards(content: Content) -> list[Card]:
+def build_grid_cards(content: ReportContent) -> list[Card]:
     """A table for each strategy, coloured by value."""
-    found = grids(content)
+    found = build_grids(content)
     known = [
         value
         for grid in found
@@ -127,31 +127,31 @@ def grid_cards(content: Content) -> list[Card]:
     return [_grid_card(grid, known, minimize=minimize) for grid in found]
 
 
-def grids_note(content: Content) -> str:
+def describe_grids(content: ReportContent) -> str:
     """What the numbers of the grids are."""
     is_joined = any(row.folds for row in content.rows)
     whose = (
         "Of each cell's tests as one backtest"
         if is_joined
-        else f"Of each cell's winner, {sample_name(content)}"
+        else f"Of each cell's winner, {name_judged_sample(content)}"
     )
     return f"{whose}."
 
 
 def _fields(objectives: Sequence[str]) -> list[_Field]:
     """The columns: trials, objectives, evidence, and what is good to know beside."""
-    found: list[_Field] = [(Column("Trials"), lambda row: TableCell(f"{row.n_trials:,}"))]
+    found: list[_Field] = [(LeaderboardColumn("Trials"), lambda row: TableCell(f"{row.n_trials:,}"))]
     for name in objectives:
         found += _pair(name)
         if name == "sharpe_ratio":
-            found.append((Column("Sharpe", "95%"), _interval))
+            found.append((LeaderboardColumn("Sharpe", "95%"), _interval))
     if "sharpe_ratio" not in objectives:
-        found.append((Column("Sharpe", "out, 95%"), _interval))
+        found.append((LeaderboardColumn("Sharpe", "out, 95%"), _interval))
     found += [
-        (Column("Family p"), _family_p),
-        (Column("Haircut"), _haircut),
-        (Column("Timing p"), _timing_p),
-        (Column("DSR"), _dsr),
+        (LeaderboardColumn("Family p"), _family_p),
+        (LeaderboardColumn("Haircut"), _haircut),
+        (LeaderboardColumn("Timing p"), _timing_p),
+        (LeaderboardColumn("DSR"), _dsr),
     ]
     for name in _BESIDE:
         found += _pair(name) if name not in objectives else []
@@ -159,41 +159,44 @@ def _fields(objectives: Sequence[str]) -> list[_Field]:
 
 
 def _pair(name: str) -> list[_Field]:
-    title = short_title(name)
-    return [(Column(title, "in"), partial(_inside, name)), (Column(title, "out"), partial(_outside, name))]
+    title = format_short_title(name)
+    return [
+        (LeaderboardColumn(title, "in"), partial(_inside, name)),
+        (LeaderboardColumn(title, "out"), partial(_outside, name)),
+    ]
 
 
 def _inside(name: str, row: Row) -> TableCell:
-    return TableCell(metric_text(name, row.is_metrics[name]))
+    return TableCell(format_metric(name, row.is_metrics[name]))
 
 
 def _outside(name: str, row: Row) -> TableCell:
-    return TableCell(metric_text(name, row.oos_metrics[name]), is_out=True)
+    return TableCell(format_metric(name, row.oos_metrics[name]), is_out=True)
 
 
 def _interval(row: Row) -> TableCell:
     interval = row.evidence.oos_interval
-    return TableCell(interval_text(interval), is_weak=interval is not None and interval.low < 0.0)
+    return TableCell(format_interval(interval), is_weak=interval is not None and interval.low < 0.0)
 
 
 def _dsr(row: Row) -> TableCell:
-    return TableCell(share_text(row.evidence.dsr), is_weak=_is_weak(row, "dsr"))
+    return TableCell(format_share(row.evidence.dsr), is_weak=_is_weak(row, "dsr"))
 
 
 def _family_p(row: Row) -> TableCell:
     family = row.evidence.family
-    return TableCell(p_text(family.p if family else None), is_weak=_is_weak(row, "family"))
+    return TableCell(format_optional_p_value(family.p if family else None), is_weak=_is_weak(row, "family"))
 
 
 def _haircut(row: Row) -> TableCell:
     family = row.evidence.family
     return TableCell(
-        share_text(family.haircut_sharpe_ratio if family else None), is_weak=_is_weak(row, "family")
+        format_share(family.haircut_sharpe_ratio if family else None), is_weak=_is_weak(row, "family")
     )
 
 
 def _timing_p(row: Row) -> TableCell:
-    return TableCell(p_text(row.evidence.timing_p), is_weak=_is_weak(row, "timing_p"))
+    return TableCell(format_optional_p_value(row.evidence.timing_p), is_weak=_is_weak(row, "timing_p"))
 
 
 def _is_weak(row: Row, name: str) -> bool:
@@ -201,28 +204,30 @@ def _is_weak(row: Row, name: str) -> bool:
 
 
 def _params(row: Row) -> str:
-    text = params_text(row.params)
+    text = format_params(row.params)
     return f"{row.fold} of {len(row.folds)}: {text}" if row.folds and text else text
 
 
-def _cell_name(content: Content, row: Row) -> str:
+def _cell_name(content: ReportContent, row: Row) -> str:
     fold = content.fold(row)
     return f"{row.asset} {row.timeframe}{f' {fold}' if fold.startswith('walk') else ''}"
 
 
-def _grid_card(grid: Grid, known: Sequence[float], *, minimize: bool) -> Card:
-    table = Table(
-        label=f"{metric_title(grid.metric)} of {grid.strategy} by asset and timeframe",
+def _grid_card(grid: StrategyGrid, known: Sequence[float], *, minimize: bool) -> Card:
+    table = CardTable(
+        label=f"{format_metric_title(grid.metric)} of {grid.strategy} by asset and timeframe",
         heads=("", *grid.timeframes),
         lines=tuple(
             (
                 TableCell(asset),
                 *(
                     TableCell(
-                        metric_text(grid.metric, value),
+                        format_metric(grid.metric, value),
                         tone=None
                         if value is None or has_few
-                        else tone(value, known, is_signed=grid.metric in SIGNED, minimize=minimize),
+                        else compute_colour(
+                            value, known, is_signed=grid.metric in SIGNED_METRICS, minimize=minimize
+                        ),
                     )
                     for value, has_few in zip(values, few, strict=True)
                 ),

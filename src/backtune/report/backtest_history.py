@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from backtune.report.replay import Replay
-from backtune.report.wording import day
+from backtune.report.formatting import format_day
+from backtune.report.winner_replay import WinnerReplay
 from backtune.results.leaderboard.walk_forward_oos import WalkForwardBacktest
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Period:
     """A part of the time.
 
     Attributes:
@@ -29,7 +29,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class BacktestHistory:
     """Equity bar by bar.
 
     Attributes:
@@ -50,7 +50,7 @@ class Course:
     equity: np.ndarray
     drawdown: np.ndarray
     trades: pl.DataFrame
-    stretches: Sequence[Stretch]
+    stretches: Sequence[Period]
     outside: int | None
     outlook: str
 
@@ -70,11 +70,11 @@ class Course:
         ]
 
 
-def course_of_winner(replay: Replay) -> Course:
+def build_winner_history(replay: WinnerReplay) -> BacktestHistory:
     """Of a study's winner, in sample and on from there out of sample."""
     test = replay.test
-    inside = Stretch("in sample", replay.train.start)
-    return Course(
+    inside = Period("in sample", replay.train.start)
+    return BacktestHistory(
         whose="the winner",
         initial_cash=replay.initial_cash,
         opens=replay.opens,
@@ -84,17 +84,17 @@ def course_of_winner(replay: Replay) -> Course:
         trades=pl.concat([part.trades for part in replay.parts]),
         stretches=(inside,)
         if test is None
-        else (inside, Stretch("out of sample", test.start, is_shaded=True)),
+        else (inside, Period("out of sample", test.start, is_shaded=True)),
         outside=None if test is None else test.start,
-        outlook="" if test is None else f"Out of sample from {day(test.start)}.",
+        outlook="" if test is None else f"Out of sample from {format_day(test.start)}.",
     )
 
 
-def course_of_tests(whole: WalkForwardBacktest) -> Course:
+def build_walk_forward_history(whole: WalkForwardBacktest) -> BacktestHistory:
     """Of the folds' winners, each in its own test window; all of it is out of sample."""
     peak = np.maximum(np.maximum.accumulate(whole.equity), whole.initial_cash)
-    stretches = [Stretch(piece.fold, int(whole.opens[piece.first])) for piece in whole.pieces]
-    return Course(
+    stretches = [Period(piece.fold, int(whole.opens[piece.first])) for piece in whole.pieces]
+    return BacktestHistory(
         whose="the folds' winners, one after the other",
         initial_cash=whole.initial_cash,
         opens=whole.opens,

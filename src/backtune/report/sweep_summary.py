@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from backtune.report.content import Content
-from backtune.report.wording import counted, day, metric_words
+from backtune.report.content import ReportContent
+from backtune.report.formatting import format_count, format_day, format_metric_name
 from backtune.results.leaderboard.verdict import describe_verdict
 from backtune.spec import Execution, Objective, Validation
 
@@ -17,32 +17,35 @@ _FEES = {
 _INCREMENTS = {"lot_size": "in lots of {:g}", "tick_size": "at ticks of {:g}"}
 
 
-def facts(content: Content) -> Iterator[tuple[str, str]]:
+def describe_sweep(content: ReportContent) -> Iterator[tuple[str, str]]:
     """What was asked and what was tried, by name."""
     spec = content.run.spec
     search = spec.search
     yield "Objective", ", ".join(map(_describe_objective, search.objectives))
-    yield "Tried", f"{counted(content.n_trials, 'trial')} in {counted(len(content.run.studies), 'study')}"
+    yield (
+        "Tried",
+        f"{format_count(content.n_trials, 'trial')} in {format_count(len(content.run.studies), 'study')}",
+    )
     yield "Search", f"{search.sampler}, {search.trials:,} trials a study, seed {search.seed}"
     if search.constraints:
         yield "Constraints", ", ".join(map(str, search.constraints))
     yield "Data", _data(content)
     yield "Validation", _describe_validation(spec.validation)
-    yield "Costs", cost_words(spec.execution)
-    yield "Position", position_words(spec.execution)
+    yield "Costs", describe_costs(spec.execution)
+    yield "Position", describe_position(spec.execution)
     yield "Sweep", f"{content.run.sweep_id}, backtune {content.run.version}"
 
 
-def cautions(content: Content) -> Iterator[str]:
+def list_cautions(content: ReportContent) -> Iterator[str]:
     """What a reader must know before believing a number."""
     yield (
-        f"Every winner is the best of many: {counted(content.n_trials, 'trial')} were run in all. In-sample numbers are the "
+        f"Every winner is the best of many: {format_count(content.n_trials, 'trial')} were run in all. In-sample numbers are the "
         "ones that the search chose by, so they flatter by construction."
     )
     if content.is_validated:
         yield (
             "Judge by the out-of-sample numbers, from bars that the search never saw. Rows are ordered by what the search saw, so that "
-            f"the first of {counted(len(content.rows), 'row')} keeps its test; whoever picks a row by its test picks the luckiest."
+            f"the first of {format_count(len(content.rows), 'row')} keeps its test; whoever picks a row by its test picks the luckiest."
         )
         verdict = describe_verdict(content.rows)
         if verdict:
@@ -51,23 +54,23 @@ def cautions(content: Content) -> Iterator[str]:
         yield "There is no validation: nothing here says how a winner does on bars that the search has not seen."
     unfinished = sum(any(text.startswith("not finished") for text in row.warnings) for row in content.rows)
     if unfinished:
-        yield f"The sweep is not finished: {counted(unfinished, 'row')} may still change."
+        yield f"The sweep is not finished: {format_count(unfinished, 'row')} may still change."
     yield "These are backtests of the past, with the costs above. They promise nothing."
 
 
-def cost_words(rules: Execution) -> str:
+def describe_costs(rules: Execution) -> str:
     """The fees and the slippage of the spec's execution section."""
     words = [f"fee {rules.fee_bps:g} bps and slippage {rules.slippage_bps:g} bps a fill"]
     return "; ".join([*words, *_used(rules, _FEES)])
 
 
-def position_words(rules: Execution) -> str:
+def describe_position(rules: Execution) -> str:
     """The size of a position, its sides, and what quantities and prices are multiples of."""
     sides = "long and short" if rules.allow_short else "long only"
     return ", ".join([f"{100 * rules.size:g}% of equity", sides, *_used(rules, _INCREMENTS)])
 
 
-def sample_name(content: Content) -> str:
+def name_judged_sample(content: ReportContent) -> str:
     """What the numbers to judge by are."""
     return "out of sample" if content.is_validated else "in sample"
 
@@ -77,15 +80,15 @@ def _used(rules: Execution, words: Mapping[str, str]) -> list[str]:
 
 
 def _describe_objective(objective: Objective) -> str:
-    return f"{'lowest' if objective.minimize else 'highest'} {metric_words(objective.metric)}"
+    return f"{'lowest' if objective.minimize else 'highest'} {format_metric_name(objective.metric)}"
 
 
-def _data(content: Content) -> str:
+def _data(content: ReportContent) -> str:
     """Return the first and the last day of any study's bars."""
     spans = [entry.span for entry in content.run.studies]
     if not spans:
         return "no study"
-    return f"{day(min(span[0] for span in spans))} to {day(max(span[1] for span in spans) - 1)}, UTC"
+    return f"{format_day(min(span[0] for span in spans))} to {format_day(max(span[1] for span in spans) - 1)}, UTC"
 
 
 def _describe_validation(validation: Validation) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backtune.report.markup import Markup
-from backtune.report.plots.curves import Size
+from backtune.report.plots.history import FigureSize
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class TableCell:
     n_lines: int = 1
 
 
-Line = tuple[TableCell, ...]
+TableLine = tuple[TableCell, ...]
 
 
 @dataclass(frozen=True)
-class Table:
+class CardTable:
     """A table; the first field of a line is its heading, unless the heading of a line above reaches down to it.
 
     Attributes:
@@ -50,8 +50,8 @@ class Table:
 
     label: str
     heads: tuple[str, ...]
-    lines: tuple[Line, ...]
-    foot: Line = ()
+    lines: tuple[TableLine, ...]
+    foot: TableLine = ()
     look: Literal["plain", "heat", "bars", "words"] = "plain"
 
 
@@ -59,7 +59,7 @@ class Table:
 class Figure:
     """A figure that is drawn as wide as there is room."""
 
-    draw: Callable[[Size], Markup]
+    draw: Callable[[FigureSize], Markup]
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Legend:
 
 
 @dataclass(frozen=True)
-class Words:
+class Paragraph:
     """A paragraph."""
 
     text: str
     is_warning: bool = False
 
 
-Part = Table | Figure | SmallFigures | Legend | Words
+CardElement = CardTable | Figure | SmallFigures | Legend | Paragraph
 
 
 @dataclass(frozen=True)
@@ -98,18 +98,18 @@ class Card:
     """
 
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[CardElement, ...]
     note: str = ""
     is_wide: bool = False
 
 
 # Cards below each other, and such stacks side by side.
-Stack = tuple[Card, ...]
-Band = tuple[Stack, ...]
+CardStack = tuple[Card, ...]
+CardBand = tuple[CardStack, ...]
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """What is shown of a study, or of the folds of a walk-forward as one.
 
     Attributes:
@@ -126,5 +126,5 @@ class Section:
     headline: str
     about: str
     warnings: tuple[str, ...]
-    bands: tuple[Band, ...]
+    bands: tuple[CardBand, ...]
     is_part: bool = False

@@ -19,7 +19,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
+class Neighbourhood:
     """The trials of a search, and then its probes, seen from its best. Those that are not complete have a value of NaN.
 
     Attributes:
@@ -54,9 +54,9 @@ class Surroundings:
         return int((self.is_near & np.isnan(self.values)).sum())
 
 
-def surroundings_of(
+def measure_neighbourhood(
     log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe] = ()
-) -> Surroundings | None:
+) -> Neighbourhood | None:
     """From the rows of a search, in the columns of :func:`~backtune.results.log.segments.read_log`, and its probes, of all islands.
 
     Returns:
@@ -74,7 +74,7 @@ def _seen_from(
     cube: UnitCube,
     found: SearchedCandidates,
     objective: Objective,
-) -> Surroundings:
+) -> Neighbourhood:
     sign = -1.0 if objective.minimize else 1.0
     best, gains = found.params(found.best), found.gains
     points, kinds = cube.points(found.columns), cube.kinds(found.columns)
@@ -83,7 +83,7 @@ def _seen_from(
     moved = np.abs(points - points[stand.best])
     inside = ((points >= low - _ROUNDING) & (points <= high + _ROUNDING)).all(axis=1)
     ends = cube.params(low, best), cube.params(high, best)
-    return Surroundings(
+    return Neighbourhood(
         best=best,
         best_value=sign * float(gains[stand.best]),
         distances=np.where(same_kind, moved.max(axis=1), np.nan),

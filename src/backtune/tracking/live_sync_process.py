@@ -19,7 +19,7 @@ from typing import IO
 
 from backtune.errors import TrackingError
 from backtune.results.stored_sweep import StoredSweep
-from backtune.tracking.address import check_mlflow, tracking_uri
+from backtune.tracking.address import check_mlflow, resolve_tracking_uri
 
 # Of this machine's processors, for the projection while the search runs: it can cost the search no more.
 _SHARE = 0.01
@@ -30,7 +30,7 @@ _PATIENCE_SECONDS = 60.0
 _LAST_CHANCE_SECONDS = 3.0
 
 
-class Projection:
+class LiveSyncProcess:
     """A sweep's projection while it runs.
 
     Nothing here raises: what goes wrong with tracking is in :attr:`problem`, and the search goes on. The sweep's folder
@@ -59,7 +59,7 @@ class Projection:
         """Begin to follow the sweep."""
         if self._uri is None:
             return
-        module = "backtune.tracking.follow"
+        module = "backtune.tracking.live_sync"
         command = [sys.executable, "-P", "-m", module, str(self._run.folder), self._uri, str(self._share)]
         try:
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115
@@ -158,7 +158,7 @@ def _place(run: StoredSweep, uri: str | None) -> tuple[str | None, str | None]:
     """The address of the store, or why there is none."""
     try:
         check_mlflow()
-        return tracking_uri(run, uri), None
+        return resolve_tracking_uri(run, uri), None
     except TrackingError as error:
         return None, str(error)
 

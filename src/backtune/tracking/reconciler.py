@@ -17,34 +17,34 @@ from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.spec import hash_content
 from backtune.storage.files import read_write_time
 from backtune.storage.location import Location
-from backtune.tracking.artifacts import put_report, put_spec, put_study_files
-from backtune.tracking.mlflow import SWEEP, Entry, Place
-from backtune.tracking.notes import MOST_ROWS
+from backtune.tracking.artifacts import write_spec, write_study_files, write_sweep_report
+from backtune.tracking.descriptions import MOST_ROWS
+from backtune.tracking.mlflow import SWEEP_KEY, MlflowStore, RunContent
 from backtune.tracking.records import (
-    Record,
-    cell_id,
-    cell_record,
-    standing_metrics,
-    study_record,
-    sweep_record,
+    TrackingRecord,
+    build_cell_id,
+    build_cell_record,
+    build_study_record,
+    build_sweep_record,
+    collect_standing_metrics,
 )
-from backtune.tracking.trials import points, trial_records
+from backtune.tracking.trials import build_curve_points, build_trial_records
 
 _TRIALS, _REPORT, _STANDING = "backtune.trials", "backtune.report", "backtune.standing"
 
 
-class _Told(NamedTuple):
+class _StudyState(NamedTuple):
     """What is told of a study, and from what."""
 
     summary: StudySummary
     row: Row | None
-    record: Record
+    record: TrackingRecord
 
 
-class Outbox:
+class Reconciler:
     """Brings one sweep to its place, part by part; each part may be repeated, and cut off at any moment."""
 
-    def __init__(self, run: StoredSweep, place: Place) -> None:
+    def __init__(self, run: StoredSweep, place: MlflowStore) -> None:
         self._run = run
         self._place = place
         self._top_k = run.spec.tracking.top_k
@@ -68,10 +68,10 @@ class Outbox:
         seconds = float(trials["duration_seconds"].sum()) if trials is not None else 0.0
         objectives = list(study.objectives)
         self._place.put(
-            Entry(
+            RunContent(
                 (study.id, ""), found.record, ended - int(seconds * 1_000), ended,
-                points(trials, objectives) if trials is not None else (),
-                lambda folder: put_study_files(self._run, found.row, trials, folder),
+                build_curve_points(trials, objectives) if trials is not None else (),
+                lambda folder: write_study_files(self._run, found.row, trials, folder),
             )
         )  # fmt: skip
         return True
@@ -92,7 +92,9 @@ class Outbox:
             return False
         trials = read_log(self._run.study_folder(study.id))
         told = (
-            trial_records(self._run, study, found.summary, trials, self._top_k) if trials is not None else []
+            build_trial_records(self._run, study, found.summary, trials, self._top_k)
+            if trials is not None
+            else []
         )
         self._place.keep_trials(study.id, {str(trial.number) for trial in told})
         for trial in told:
@@ -101,19 +103,19 @@ class Outbox:
                 started, ended = (
                     self._place.started(above) + int(seconds * 1_000) for seconds in trial.seconds
                 )
-                self._place.put(Entry(key, trial.record, started, ended))
+                self._place.put(RunContent(key, trial.record, started, ended))
         self._place.mark(above, _TRIALS, mark)
         return True
 
     def put_sweep(self, *, finished: bool) -> None:
         """The sweep as a whole; before it is finished, without a look at its studies."""
         run = self._run
-        record = self._sweep_record() if finished else sweep_record(run, [None] * len(run.studies))
-        if self._place.has(SWEEP, record):
+        record = self._sweep_record() if finished else build_sweep_record(run, [None] * len(run.studies))
+        if self._place.has(SWEEP_KEY, record):
             return
         started = _milliseconds(run.folder / "sweep.json")
-        fill = partial(put_spec, run)
-        self._place.put(Entry(SWEEP, record, started, self._ended() or started, fill=fill))
+        fill = partial(write_spec, run)
+        self._place.put(RunContent(SWEEP_KEY, record, started, self._ended() or started, fill=fill))
 
     def put_standings(self) -> None:
         """The place of each study's first row on the leaderboard, and its test among those of all rows."""
@@ -124,7 +126,7 @@ class Outbox:
         for place, row in enumerate(build_leaderboard(self._run, top=0), start=1):
             first.setdefault(row.study, (place, row))
         for study, (place, row) in first.items():
-            metrics = standing_metrics(place, row)
+            metrics = collect_standing_metrics(place, row)
             mark, key = hash_content(metrics)[:16], (study, "")
             if self._place.holds(key) and self._place.marked(key, _STANDING) != mark:
                 self._place.mark(key, _STANDING, mark, metrics, ended)
@@ -139,13 +141,13 @@ class Outbox:
         if self._run.spec.validation.method != "walk_forward":
             return
         for place, row in enumerate(build_leaderboard(self._run), start=1):
-            key, record = (cell_id(row), ""), cell_record(self._run, row, place)
+            key, record = (build_cell_id(row), ""), build_cell_record(self._run, row, place)
             if not self._place.has(key, record):
                 ended = max(
                     _milliseconds(self._run.study_folder(fold.study) / "summary.json") for fold in row.folds
                 )
-                fill = partial(put_study_files, self._run, row, None)
-                self._place.put(Entry(key, record, ended, ended, fill=fill))
+                fill = partial(write_study_files, self._run, row, None)
+                self._place.put(RunContent(key, record, ended, ended, fill=fill))
 
     def put_report(self) -> None:
         """The report, for the sweep as it is.
@@ -154,28 +156,28 @@ class Outbox:
             ResultsError: a log cannot be read.
         """
         content = self._sweep_record().content
-        if self._place.marked(SWEEP, _REPORT) != content:
-            self._place.put_files(SWEEP, lambda folder: put_report(self._run, folder))
-            self._place.mark(SWEEP, _REPORT, content)
+        if self._place.marked(SWEEP_KEY, _REPORT) != content:
+            self._place.put_files(SWEEP_KEY, lambda folder: write_sweep_report(self._run, folder))
+            self._place.mark(SWEEP_KEY, _REPORT, content)
 
     def _ended(self) -> int:
         """Return when the last summary was written, in milliseconds; 0 where there is none."""
         folders = (self._run.study_folder(study.id) for study in self._run.studies)
         return max((_milliseconds(folder / "summary.json") for folder in folders), default=0)
 
-    def _told(self, study: StoredStudy) -> _Told | None:
+    def _told(self, study: StoredStudy) -> _StudyState | None:
         summary = self._run.read_summary(study)
         if summary is None:
             return None
         rows = build_search_rows(self._run, self._searches[study.search_id], self._related)
         row = next((row for row in rows if row.study == study.id and row.values is not None), None)
-        return _Told(summary, row, study_record(self._run, study, summary, row))
+        return _StudyState(summary, row, build_study_record(self._run, study, summary, row))
 
-    def _sweep_record(self) -> Record:
+    def _sweep_record(self) -> TrackingRecord:
         summaries: Sequence[StudySummary | None] = [
             self._run.read_summary(study) for study in self._run.studies
         ]
-        return sweep_record(self._run, summaries, build_leaderboard(self._run, top=MOST_ROWS))
+        return build_sweep_record(self._run, summaries, build_leaderboard(self._run, top=MOST_ROWS))
 
 
 def _milliseconds(path: Location) -> int:

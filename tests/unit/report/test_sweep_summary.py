@@ -2,7 +2,7 @@
 
 import pytest
 
-from backtune.report.summary_words import cost_words, position_words
+from backtune.report.sweep_summary import describe_costs, describe_position
 from backtune.spec import Execution
 
 
@@ -25,4 +25,4 @@ from backtune.spec import Execution
 )  # fmt: skip
 def test_execution_in_words(rules, costs, position):
     execution = Execution(**rules)
-    assert (cost_words(execution), position_words(execution)) == (costs, position)
+    assert (describe_costs(execution), describe_position(execution)) == (costs, position)

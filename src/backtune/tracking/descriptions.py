@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backtune.report.markdown import plain
-from backtune.report.wording import counted, metric_text, metric_title, p_text, params_text, share_text
+from backtune.report.formatting import (
+    format_count,
+    format_metric,
+    format_metric_title,
+    format_optional_p_value,
+    format_params,
+    format_share,
+)
+from backtune.report.markdown import escape_markdown
 from backtune.results.leaderboard.row import Row
 from backtune.results.leaderboard.verdict import describe_verdict
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
@@ -16,15 +23,17 @@ _LONGEST = 4_800
 MOST_ROWS = 15
 
 
-def sweep_note(run: StoredSweep, rows: Sequence[Row], n_trials: int) -> str:
+def describe_sweep_leaderboard(run: StoredSweep, rows: Sequence[Row], n_trials: int) -> str:
     """The head of the leaderboard, and where the rest is."""
     objectives = run.spec.search.objective_metrics
     heads = ["", "study", "best parameters", "trials"]
-    heads += [f"{metric_title(objective)} {side}" for objective in objectives for side in ("in", "out")]
+    heads += [
+        f"{format_metric_title(objective)} {side}" for objective in objectives for side in ("in", "out")
+    ]
     heads += ["family p", "haircut", "timing p", "DSR", "warnings"]
     verdict = describe_verdict(rows)
     about = (
-        f"The best of {counted(n_trials, 'trial')} in {counted(len(run.studies), 'study')}, ordered by the result in sample. In: on "
+        f"The best of {format_count(n_trials, 'trial')} in {format_count(len(run.studies), 'study')}, ordered by the result in sample. In: on "
         f"the bars of the search. Out: on bars that it never saw. {verdict}"
     ).strip()
     lines = [
@@ -40,16 +49,18 @@ def sweep_note(run: StoredSweep, rows: Sequence[Row], n_trials: int) -> str:
     return "\n".join(lines)
 
 
-def study_note(study: StoredStudy, row: Row) -> str:
+def describe_study(study: StoredStudy, row: Row) -> str:
     """The best, what it was picked from, and how far to trust it."""
     objectives = [objective.metric for objective in study.objectives]
     if row.values is None:
-        return f"No winner: {plain('; '.join(row.warnings))}."
-    found = f"The best of {counted(row.n_trials, 'trial')}: {plain(params_text(row.params))}."
+        return f"No winner: {escape_markdown('; '.join(row.warnings))}."
+    found = (
+        f"The best of {format_count(row.n_trials, 'trial')}: {escape_markdown(format_params(row.params))}."
+    )
     return _with_doubts(f"{found} {_results(objectives, row)}.", row)
 
 
-def cell_note(study: StoredStudy, row: Row) -> str:
+def describe_walk_forward(study: StoredStudy, row: Row) -> str:
     """What the folds of a walk-forward did one after the other, and how far to trust it.
 
     Args:
@@ -57,46 +68,46 @@ def cell_note(study: StoredStudy, row: Row) -> str:
     """
     objectives = [objective.metric for objective in study.objectives]
     about = (
-        f"The tests of {counted(len(row.folds), 'fold')} as one backtest, after {counted(row.n_trials, 'trial')} in all; "
+        f"The tests of {format_count(len(row.folds), 'fold')} as one backtest, after {format_count(row.n_trials, 'trial')} in all; "
         "in sample is the mean over the folds."
     )
     if row.values is None:
         return _with_doubts(f"{about} No winner.", row)
-    last = f"Next to trade: {plain(params_text(row.params))}."
+    last = f"Next to trade: {escape_markdown(format_params(row.params))}."
     return _with_doubts(f"{about} {_results(objectives, row)}. {last}", row)
 
 
 def _results(objectives: Sequence[str], row: Row) -> str:
     pairs = (
-        f"{metric_title(objective)} {metric_text(objective, row.is_metrics[objective])} in sample, "
-        f"{metric_text(objective, row.oos_metrics[objective])} out of sample"
+        f"{format_metric_title(objective)} {format_metric(objective, row.is_metrics[objective])} in sample, "
+        f"{format_metric(objective, row.oos_metrics[objective])} out of sample"
         for objective in objectives
     )
     return "; ".join(pairs)
 
 
 def _with_doubts(found: str, row: Row) -> str:
-    doubts = "\n".join(f"- {plain(text)}" for text in row.warnings)
+    doubts = "\n".join(f"- {escape_markdown(text)}" for text in row.warnings)
     return f"{found}\n\nBefore you believe it:\n\n{doubts}" if doubts else found
 
 
 def _cells(rows: Sequence[Row], objectives: Sequence[str]) -> Iterator[list[str]]:
     for place, row in enumerate(rows[:MOST_ROWS], start=1):
         pairs = (
-            metric_text(objective, metrics[objective])
+            format_metric(objective, metrics[objective])
             for objective in objectives
             for metrics in (row.is_metrics, row.oos_metrics)
         )
         family = row.evidence.family
         evidence = (
-            p_text(family.p if family else None),
-            share_text(family.haircut_sharpe_ratio if family else None),
-            p_text(row.evidence.timing_p),
-            share_text(row.evidence.dsr),
+            format_optional_p_value(family.p if family else None),
+            format_share(family.haircut_sharpe_ratio if family else None),
+            format_optional_p_value(row.evidence.timing_p),
+            format_share(row.evidence.dsr),
         )
         yield [
-            str(place), plain(f"{row.strategy} {row.asset} {row.timeframe}"), plain(params_text(row.params)), f"{row.n_trials:,}",
-            *pairs, *evidence, plain("; ".join(row.warnings)),
+            str(place), escape_markdown(f"{row.strategy} {row.asset} {row.timeframe}"), escape_markdown(format_params(row.params)), f"{row.n_trials:,}",
+            *pairs, *evidence, escape_markdown("; ".join(row.warnings)),
         ]  # fmt: skip
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 # Metrics whose sign says whether money was made.
-SIGNED = frozenset(
+SIGNED_METRICS = frozenset(
     {"total_return", "annual_return", "sharpe_ratio", "sortino_ratio", "calmar_ratio", "burke_ratio"}
 )
 
 
-def tone(value: float, known: Sequence[float], *, is_signed: bool, minimize: bool = False) -> float:
+def compute_colour(value: float, known: Sequence[float], *, is_signed: bool, minimize: bool = False) -> float:
     """Where a value lies between the worst, -1, and the best, 1.
 
     Args:

@@ -35,7 +35,7 @@ class Commission(NamedTuple):
     value: float
 
 
-def commission_of(rules: Execution) -> Commission:
+def choose_commission(rules: Execution) -> Commission:
     """The kind that the script can be given; per cent as soon as there is any, for slippage is charged with it."""
     percent = _percent(rules.fee_bps, rules.slippage_bps)
     if percent == 0.0 and rules.fee_per_share > 0.0 and not _of_an_order(rules):
@@ -45,9 +45,9 @@ def commission_of(rules: Execution) -> Commission:
     return Commission("percent", percent)
 
 
-def left_out(rules: Execution) -> list[str]:
+def list_uncharged_fees(rules: Execution) -> list[str]:
     """The fees in money that the script does not charge, in words."""
-    kind = commission_of(rules).kind
+    kind = choose_commission(rules).kind
     fees = []
     if rules.fee_per_order and kind != "cash_per_order":
         fees.append(f"{rules.fee_per_order:g} an order")
@@ -58,22 +58,22 @@ def left_out(rules: Execution) -> list[str]:
     return fees
 
 
-def quantity_lines(rules: Execution) -> str:
+def render_lot_rounding(rules: Execution) -> str:
     """What rounds ``quantity`` to lots; empty without."""
     return _LOTS if rules.lot_size else ""
 
 
-def function_lines(rules: Execution) -> str:
+def render_tick_function(rules: Execution) -> str:
     """The function that rounds to ticks; empty without."""
     return _ON_TICK if rules.tick_size else ""
 
 
-def level_lines(rules: Execution) -> str:
+def render_level_rounding(rules: Execution) -> str:
     """What puts levels on ticks; empty without."""
     return _LEVELS if rules.tick_size else ""
 
 
-def fill_price(price: str, direction: str, rules: Execution) -> str:
+def render_fill_price(price: str, direction: str, rules: Execution) -> str:
     """An expression for the price of a fill at ``price`` in Pine, with slippage and on a tick."""
     slipped = f"{price} * (1 + {direction} * slippage_share)"
     return f"on_tick({slipped}, {direction})" if rules.tick_size else slipped

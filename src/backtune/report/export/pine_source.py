@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from backtune.report.chosen import entry_of_row
 from backtune.report.export.pine import PineSource
-from backtune.report.export.pine_signal import signal_of
+from backtune.report.export.pine_signal import read_signal
+from backtune.report.row_selection import find_study
 from backtune.results.leaderboard.row import Row
 from backtune.results.stored_sweep import StoredSweep
 from backtune.results.trial import Metrics
@@ -15,7 +15,7 @@ from backtune.spec import SweepSpec
 _SHOWN = ("total_return", "max_drawdown", "total_trades")
 
 
-def pine_source(run: StoredSweep, row: Row) -> PineSource:
+def build_pine_source(run: StoredSweep, row: Row) -> PineSource:
     """What the script of a row is made of.
 
     Raises:
@@ -24,7 +24,7 @@ def pine_source(run: StoredSweep, row: Row) -> PineSource:
     """
     spec = run.spec
     entry = next(entry for entry in spec.grid.strategies if str(entry) == row.strategy)
-    space = entry_of_row(run, row).parse_space()
+    space = find_study(run, row).parse_space()
     params = {
         name: space[name].read(value, key=f"params.{name}") if name in space else value
         for name, value in row.params.items()
@@ -32,7 +32,7 @@ def pine_source(run: StoredSweep, row: Row) -> PineSource:
     return PineSource(
         strategy=row.strategy,
         title=f"{row.strategy} {row.asset} {row.timeframe}",
-        signal=signal_of(entry),
+        signal=read_signal(entry),
         params=params,
         space=space,
         execution=spec.execution,

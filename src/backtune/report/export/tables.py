@@ -8,8 +8,13 @@ from typing import IO
 
 import polars as pl
 
-from backtune.report.content import Content
-from backtune.report.frames import equity_of, equity_of_tests, trades_of, trades_of_tests
+from backtune.report.content import ReportContent
+from backtune.report.frames import (
+    build_equity_frame,
+    build_trades_frame,
+    build_walk_forward_equity,
+    build_walk_forward_trades,
+)
 from backtune.results.leaderboard.row import Row, build_leaderboard_frame
 from backtune.storage.files import write_atomically
 from backtune.storage.location import Location
@@ -20,7 +25,7 @@ _TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedFiles:
     """What was written, and what could not be.
 
     Attributes:
@@ -32,7 +37,7 @@ class Exported:
     gaps: dict[str, str]
 
 
-def export(content: Content, export_format: str, folder: Location) -> Exported:
+def export_tables(content: ReportContent, export_format: str, folder: Location) -> ExportedFiles:
     """Write ``leaderboard``, in a folder for each study ``trials``, ``equity`` and ``trades``, and in one for each walk-forward
     ``equity`` and ``trades`` of its tests as one, as far as there are any.
 
@@ -44,7 +49,7 @@ def export(content: Content, export_format: str, folder: Location) -> Exported:
     """
     files: list[Location] = []
     gaps: dict[str, str] = {}
-    write = FORMATS[export_format]
+    write = TABLE_FORMATS[export_format]
 
     def put(frame: pl.DataFrame, name: str) -> None:
         files.append(folder / f"{name}.{export_format}")
@@ -60,10 +65,10 @@ def export(content: Content, export_format: str, folder: Location) -> Exported:
     for study_id in content.ids:
         for name, frame in _frames(content, study_id, gaps):
             put(frame, f"{study_id}/{name}")
-    return Exported(tuple(files), gaps)
+    return ExportedFiles(tuple(files), gaps)
 
 
-def _of_tests(content: Content, row: Row, gaps: dict[str, str]) -> Iterator[tuple[str, pl.DataFrame]]:
+def _of_tests(content: ReportContent, row: Row, gaps: dict[str, str]) -> Iterator[tuple[str, pl.DataFrame]]:
     """Of a walk-forward that has a winner."""
     if not row.folds or row.values is None:
         return
@@ -72,18 +77,20 @@ def _of_tests(content: Content, row: Row, gaps: dict[str, str]) -> Iterator[tupl
     if whole is None:
         gaps[cell] = gap
     else:
-        yield "equity", equity_of_tests(cell, whole)
-        yield "trades", trades_of_tests(cell, whole)
+        yield "equity", build_walk_forward_equity(cell, whole)
+        yield "trades", build_walk_forward_trades(cell, whole)
 
 
-def _frames(content: Content, study_id: str, gaps: dict[str, str]) -> Iterator[tuple[str, pl.DataFrame]]:
+def _frames(
+    content: ReportContent, study_id: str, gaps: dict[str, str]
+) -> Iterator[tuple[str, pl.DataFrame]]:
     trials = content.run.read_trials(study_id)
     if trials is not None:
         yield "trials", trials
     study = content.of_study(study_id)
     if study.gap:
         gaps[study_id] = study.gap
-    for name, frame in (("equity", equity_of(study)), ("trades", trades_of(study))):
+    for name, frame in (("equity", build_equity_frame(study)), ("trades", build_trades_frame(study))):
         if frame is not None:
             yield name, frame
 
@@ -104,7 +111,7 @@ def _harmless(name: str) -> pl.Expr:
     return pl.when(starts).then(pl.lit("'") + pl.col(name)).otherwise(pl.col(name)).alias(name)
 
 
-FORMATS: dict[str, Callable[[pl.DataFrame, IO[bytes]], None]] = {
+TABLE_FORMATS: dict[str, Callable[[pl.DataFrame, IO[bytes]], None]] = {
     "csv": _write_csv,
     "parquet": _write_parquet,
 }

@@ -10,14 +10,14 @@ import json
 
 from backtune.results.stored_sweep import StoredSweep
 
-SHARE_KEY = "leaderboard"
+VIEW_KEY = "leaderboard"
 # What is a row of the leaderboard. A fold's own test is one of several, and the best of them says nothing.
 _ROWS = {"walk_forward": "cell"}
 _EVIDENCE = ("n_trials", "family_p", "haircut_sharpe_ratio", "timing_p", "dsr")
 _MORE = ("total_return", "max_drawdown", "total_trades")
 
 
-def experiment_tags(run: StoredSweep) -> dict[str, str]:
+def build_experiment_tags(run: StoredSweep) -> dict[str, str]:
     """The tags of a sweep's experiment: the metric to compare by, and the view."""
     objective = run.spec.search.objectives[0]
     # By what the search saw: ordered by its test, the first row would be the luckiest.
@@ -35,17 +35,17 @@ def experiment_tags(run: StoredSweep) -> dict[str, str]:
     return {
         "mlflow.experiment.primaryMetric.name": leading,
         "mlflow.experiment.primaryMetric.greaterIsBetter": str(not objective.minimize),
-        f"mlflow.sharedViewState.{SHARE_KEY}": json.dumps(view),
+        f"mlflow.sharedViewState.{VIEW_KEY}": json.dumps(view),
     }
 
 
-def link(server: str, experiment: str | None) -> str:
+def build_view_url(server: str, experiment: str | None) -> str:
     """Where MLflow shows the view, or its experiments where there is none of the sweep."""
     # MLflow starts with language models in view.
     kind = "workflowType=machine_learning"
     if experiment is None:
         return f"{server}/#/experiments?{kind}"
-    return f"{server}/#/experiments/{experiment}/runs?{kind}&viewStateShareKey={SHARE_KEY}"
+    return f"{server}/#/experiments/{experiment}/runs?{kind}&viewStateShareKey={VIEW_KEY}"
 
 
 def _sides(run: StoredSweep) -> tuple[str, ...]:

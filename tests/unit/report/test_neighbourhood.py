@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtune.report.plots.landscape import cell_edges, cell_medians
-from backtune.report.surroundings import surroundings_of
+from backtune.report.neighbourhood import measure_neighbourhood
+from backtune.report.plots.robustness import compute_cell_edges, compute_cell_medians
 from backtune.space import Choice, Float, Int, Space
 from backtune.spec import Objective
 from backtune.validation.plateau import measure_plateau
@@ -33,7 +33,7 @@ def test_the_trials_by_their_distance_from_the_best():
         b=[10.0, 10.0, 10.0, 10.0, 10.0**0.8, 10.0],
         kind=["x", "x", "x", "x", "x", "y"],
     )
-    around = surroundings_of(log, space, SHARPE)
+    around = measure_neighbourhood(log, space, SHARPE)
     assert around.best == {"a": 5.0, "b": 10.0, "kind": "x"}
     np.testing.assert_allclose(around.distances, [0.0, 0.05, 0.4, 0.05, 0.1, np.nan], atol=1e-12)
     assert around.is_near.tolist() == [False, True, False, True, True, False]
@@ -52,7 +52,7 @@ def test_the_medians_are_those_of_the_plateau(objective, sign):
     gains = 2.0 - np.abs(a - 30) / 25 - np.abs(b) + 0.1 * random.normal(size=600)
     complete = random.random(600) < 0.9
     states = np.where(complete, "complete", "infeasible").tolist()
-    around = surroundings_of(log_of(states, sign * gains, a=a, b=b), space, objective)
+    around = measure_neighbourhood(log_of(states, sign * gains, a=a, b=b), space, objective)
     stand = measure_plateau(space, {"a": a, "b": b}, np.where(complete, gains, np.nan))
     assert around.stability == stand.stability
     assert around.neighbourhood == pytest.approx(sign * stand.neighbourhood)
@@ -71,7 +71,7 @@ def test_the_medians_are_those_of_the_plateau(objective, sign):
     ],
 )
 def test_where_there_is_nothing_to_see_there_is_none(space, states, params):
-    assert surroundings_of(log_of(states, [1.0, 2.0], **params), space, SHARPE) is None
+    assert measure_neighbourhood(log_of(states, [1.0, 2.0], **params), space, SHARPE) is None
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_where_there_is_nothing_to_see_there_is_none(space, states, params):
     ],
 )
 def test_cells_share_a_range(parameter, edges):
-    np.testing.assert_allclose(cell_edges(parameter.scale), edges, rtol=1e-12)
+    np.testing.assert_allclose(compute_cell_edges(parameter.scale), edges, rtol=1e-12)
 
 
 def test_a_cell_has_the_median_of_its_own_trials_and_an_empty_one_has_none():
@@ -95,5 +95,5 @@ def test_a_cell_has_the_median_of_its_own_trials_and_an_empty_one_has_none():
     ]
     values = np.array([1.0, 7.0, 2.0, 4.0, 9.0, 9.0, 100.0])
     kept = np.array([True, True, True, True, True, True, False])
-    medians = cell_medians(columns, values, kept, edges)
+    medians = compute_cell_medians(columns, values, kept, edges)
     np.testing.assert_array_equal(medians, [[2.0, np.nan], [np.nan, 4.0]])

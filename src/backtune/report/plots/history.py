@@ -7,12 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from backtune.report.course import Course
-from backtune.report.markup import Markup, element, joined
-from backtune.report.plots.axis import Axis, linear, logarithmic, of_time, percent_text
-from backtune.report.plots.frame import LETTER, Frame, words
-from backtune.report.plots.paths import line, thinned
-from backtune.report.wording import counted, day, percent
+from backtune.report.backtest_history import BacktestHistory
+from backtune.report.formatting import format_count, format_day, format_percent
+from backtune.report.markup import Markup, element, join_markup
+from backtune.report.plots.axis import (
+    Axis,
+    format_percent_tick,
+    make_linear_axis,
+    make_log_axis,
+    make_time_axis,
+)
+from backtune.report.plots.frame import LETTER, Frame, draw_text
+from backtune.report.plots.paths import draw_line, select_extremes
 
 MOST_TRADES = 250
 # From this ratio of the highest to the lowest value on, equal ratios are drawn equally long.
@@ -23,7 +29,7 @@ _INDENT = 56.0
 
 
 @dataclass(frozen=True)
-class Size:
+class FigureSize:
     """How wide a figure is drawn, and the class that shows it on screens of that width."""
 
     width: float
@@ -39,55 +45,59 @@ class Size:
         return max(2, int(self.width / 80))
 
 
-def equity_figure(course: Course, size: Size) -> Markup:
+def draw_equity(course: BacktestHistory, size: FigureSize) -> Markup:
     """Equity beside buying and holding, with the stretches of time named."""
     opens, equity, hold = course.opens, course.equity, course.hold
     frame = _frame(opens, np.concatenate([equity, hold]), "Equity, quote currency", size, 260)
     label = (
-        f"Equity of {course.whose}, from {day(int(opens[0]))} to {day(int(opens[-1]))}: from {course.initial_cash:,.0f} to "
+        f"Equity of {course.whose}, from {format_day(int(opens[0]))} to {format_day(int(opens[-1]))}: from {course.initial_cash:,.0f} to "
         f"{equity[-1]:,.0f}; buying and holding came to {hold[-1]:,.0f}. {course.outlook}"
     ).strip()
     lines = [_curve(frame, opens, hold, size, "hold"), _curve(frame, opens, equity, size, "curve")]
     return frame.svg(label, *_stretches(frame, course), *lines, size=size.name)
 
 
-def drawdown_figure(course: Course, size: Size) -> Markup:
+def draw_drawdown(course: BacktestHistory, size: FigureSize) -> Markup:
     """How far equity was below its peak."""
     opens, depth = course.opens, -course.drawdown
-    y = linear(min(float(depth.min()), -0.001), 0.0, "Drawdown, per cent of the peak", 4, percent_text)
-    frame = Frame(size.width, 150, of_time(int(opens[0]), int(opens[-1]), size.n_ticks), y, _INDENT)
+    y = make_linear_axis(
+        min(float(depth.min()), -0.001), 0.0, "Drawdown, per cent of the peak", 4, format_percent_tick
+    )
+    frame = Frame(size.width, 150, make_time_axis(int(opens[0]), int(opens[-1]), size.n_ticks), y, _INDENT)
     starts = np.searchsorted(opens, [stretch.start for stretch in course.stretches[1:]])
     # Between two stretches there may be bars that nobody traded.
     parts = zip(np.split(opens, starts), np.split(depth, starts), strict=True)
     area = "".join(_area(frame, *part, size) for part in parts if len(part[0]))
-    depths = ", ".join(f"{percent(deepest)} at most {_within(name)}" for name, deepest in course.depths)
+    depths = ", ".join(
+        f"{format_percent(deepest)} at most {_within(name)}" for name, deepest in course.depths
+    )
     label = f"Drawdown of {course.whose}: {depths}."
     shown = element("path", class_="depth", d=area)
     return frame.svg(label, *_stretches(frame, course, named=False), shown, size=size.name)
 
 
-def _area(frame: Frame, opens: np.ndarray, depth: np.ndarray, size: Size) -> str:
+def _area(frame: Frame, opens: np.ndarray, depth: np.ndarray, size: FigureSize) -> str:
     """Between a curve and zero."""
-    kept = thinned(opens, depth, size.n_columns)
+    kept = select_extremes(opens, depth, size.n_columns)
     x, low = frame.across(opens[kept]), frame.up(depth[kept])
     zero = frame.up(np.zeros(1))[0]
-    return f"{line(x, low)}L{x[-1]:.0f} {zero:.0f}L{x[0]:.0f} {zero:.0f}Z"
+    return f"{draw_line(x, low)}L{x[-1]:.0f} {zero:.0f}L{x[0]:.0f} {zero:.0f}Z"
 
 
-def trades_figure(course: Course, size: Size) -> Markup:
+def draw_trades(course: BacktestHistory, size: FigureSize) -> Markup:
     """The price, and each trade as a line from its entry to its exit."""
     opens, close, trades = course.opens, course.close, course.trades
     frame = _frame(opens, close, "Price, quote currency", size, 260)
-    shown = shown_trades(trades)
+    shown = select_trades(trades)
     label = (
-        f"Closes of the asset with {counted(len(shown), 'trade')} of {len(trades):,}: "
+        f"Closes of the asset with {format_count(len(shown), 'trade')} of {len(trades):,}: "
         f"{int((trades['pnl'] > 0).sum()):,} won and {int((trades['pnl'] <= 0).sum()):,} did not."
     )
     price = _curve(frame, opens, close, size, "price")
     return frame.svg(label, *_stretches(frame, course), price, _trades(frame, shown), size=size.name)
 
 
-def shown_trades(trades: pl.DataFrame) -> pl.DataFrame:
+def select_trades(trades: pl.DataFrame) -> pl.DataFrame:
     """The trades that are drawn: where there are too many, those that won or lost most on the money entered."""
     if len(trades) <= MOST_TRADES:
         return trades
@@ -112,7 +122,7 @@ def _trades(frame: Frame, trades: pl.DataFrame) -> Markup:
         )
         layers.append(element("path", class_=f"way {name}", d=ways))
         layers.append(element("path", class_=f"mark {name}", d=marks))
-    return joined(*layers)
+    return join_markup(*layers)
 
 
 def _triangle(x: float, y: float, *, up: bool) -> str:
@@ -120,8 +130,8 @@ def _triangle(x: float, y: float, *, up: bool) -> str:
     return f"M{x:.1f} {y:.1f}l-3.5 {6 if up else -6}h7Z"
 
 
-def _frame(opens: np.ndarray, values: np.ndarray, title: str, size: Size, height: float) -> Frame:
-    x = of_time(int(opens[0]), int(opens[-1]), size.n_ticks)
+def _frame(opens: np.ndarray, values: np.ndarray, title: str, size: FigureSize, height: float) -> Frame:
+    x = make_time_axis(int(opens[0]), int(opens[-1]), size.n_ticks)
     return Frame(size.width, height, x, _money(values, title), _INDENT)
 
 
@@ -130,16 +140,16 @@ def _money(values: np.ndarray, title: str) -> Axis:
     low, high = float(values.min()), float(values.max())
     if low > 0 and high / low > _LOG_FROM:
         ratio = high / low
-        return logarithmic(low * ratio**-0.04, high * ratio**_HEADROOM, f"{title}, log scale")
-    return linear(low - 0.04 * (high - low), high + _HEADROOM * (high - low), title)
+        return make_log_axis(low * ratio**-0.04, high * ratio**_HEADROOM, f"{title}, log scale")
+    return make_linear_axis(low - 0.04 * (high - low), high + _HEADROOM * (high - low), title)
 
 
-def _curve(frame: Frame, opens: np.ndarray, values: np.ndarray, size: Size, class_: str) -> Markup:
-    kept = thinned(opens, values, size.n_columns)
-    return element("path", class_=class_, d=line(frame.across(opens[kept]), frame.up(values[kept])))
+def _curve(frame: Frame, opens: np.ndarray, values: np.ndarray, size: FigureSize, class_: str) -> Markup:
+    kept = select_extremes(opens, values, size.n_columns)
+    return element("path", class_=class_, d=draw_line(frame.across(opens[kept]), frame.up(values[kept])))
 
 
-def _stretches(frame: Frame, course: Course, *, named: bool = True) -> list[Markup]:
+def _stretches(frame: Frame, course: BacktestHistory, *, named: bool = True) -> list[Markup]:
     """Each stretch but a lone one set apart from the one before; names that would not fit are left out."""
     if len(course.stretches) == 1:
         return []
@@ -153,7 +163,7 @@ def _stretches(frame: Frame, course: Course, *, named: bool = True) -> list[Mark
         if stretch.start > course.opens[0]:
             found.append(element("line", class_="cut", x1=left, x2=left, y1=frame.top, y2=frame.bottom))
         if named and right - left > LETTER * len(stretch.name):
-            found.append(words(left + 4, frame.top + 11, stretch.name, "note"))
+            found.append(draw_text(left + 4, frame.top + 11, stretch.name, "note"))
     return found
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from backtune.tracking.follower import Follower
+    from backtune.tracking.follower import LiveSync
 
 POLL_SECONDS = 2.0
 # Of a processor: loading MLflow and opening a store, and telling of one study.
@@ -24,7 +24,7 @@ _START_SECONDS, _STUDY_SECONDS = 4.0, 0.2
 
 
 @dataclass(frozen=True)
-class Allowance:
+class ProcessorBudget:
     """How much of this machine's processors may be used beside the search.
 
     Not a low priority: where other work keeps the machine busy, what is left for the end would never be done.
@@ -52,7 +52,7 @@ def main(folder: str, uri: str, share: str) -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answers:
         # What MLflow prints must not be taken for an answer.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        allowance = Allowance(float(share))
+        allowance = ProcessorBudget(float(share))
         word = _wait(allowance)
         if word != "":
             follower = _follower(folder, uri)
@@ -63,7 +63,7 @@ def main(folder: str, uri: str, share: str) -> None:
                 _answer(answers, follower.problem, last=True)
 
 
-def _wait(allowance: Allowance) -> str | None:
+def _wait(allowance: ProcessorBudget) -> str | None:
     """Until there is a word, or enough to begin with."""
     word = None
     while word is None and not allowance.covers(_START_SECONDS):
@@ -71,17 +71,17 @@ def _wait(allowance: Allowance) -> str | None:
     return word
 
 
-def _follower(folder: str, uri: str) -> Follower:
+def _follower(folder: str, uri: str) -> LiveSync:
     # Loading all this takes the search a second of a processor: not before it is needed.
     from backtune.results.stored_sweep import StoredSweep
-    from backtune.tracking.follower import Follower
-    from backtune.tracking.sync import Tracker
+    from backtune.tracking.follower import LiveSync
+    from backtune.tracking.sync import SweepTracker
 
     run = StoredSweep.open(folder)
-    return Follower(run, Tracker(run, uri))
+    return LiveSync(run, SweepTracker(run, uri))
 
 
-def _follow(follower: Follower, allowance: Allowance, answers: TextIO) -> str:
+def _follow(follower: LiveSync, allowance: ProcessorBudget, answers: TextIO) -> str:
     """Project study by study as far as the allowance goes, until there is a word."""
     word: str | None = None
     while word is None:

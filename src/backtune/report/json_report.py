@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from backtune.report.content import Content, StudyContent
+from backtune.report.content import ReportContent, StudyContent
 from backtune.results.evidence.evidence import NO_EVIDENCE
 from backtune.results.leaderboard.row import Row
 from backtune.results.leaderboard.verdict import describe_verdict
 from backtune.results.log.segments import decode_params, read_log
 
 
-def json_report(content: Content) -> dict[str, Any]:
+def build_json_report(content: ReportContent) -> dict[str, Any]:
     """The best of the sweep, or of the study that the report is about, and how it was found.
 
     Returns:
@@ -50,12 +50,12 @@ def _evidence(study: StudyContent, row: Row | None) -> dict[str, Any]:
     }
 
 
-def _stress(content: Content, row: Row | None) -> dict[str, Any]:
+def _stress(content: ReportContent, row: Row | None) -> dict[str, Any]:
     stress, problem = content.stress(row) if row is not None and row.values is not None else (None, "")
     return {"stress": stress.to_json() if stress is not None else None, "stress_problem": problem}
 
 
-def _history(content: Content, study: StudyContent) -> list[dict[str, Any]]:
+def _history(content: ReportContent, study: StudyContent) -> list[dict[str, Any]]:
     log = read_log(content.run.study_folder(study.entry.id))
     if log is None:
         return []
@@ -76,7 +76,7 @@ def _history(content: Content, study: StudyContent) -> list[dict[str, Any]]:
     return history
 
 
-def _metadata(content: Content, study: StudyContent, row: Row | None) -> dict[str, Any]:
+def _metadata(content: ReportContent, study: StudyContent, row: Row | None) -> dict[str, Any]:
     run, entry = content.run, study.entry
     return {
         "sweep_id": run.sweep_id, "name": run.name, "version": run.version,

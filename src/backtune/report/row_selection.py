@@ -8,7 +8,7 @@ from backtune.results.leaderboard.row import Row
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 
 
-def chosen_row(run: StoredSweep, study: str | None) -> Row:
+def select_row(run: StoredSweep, study: str | None) -> Row:
     """The best of the named study, else of the sweep, as the leaderboard has it.
 
     Raises:
@@ -26,6 +26,6 @@ def chosen_row(run: StoredSweep, study: str | None) -> Row:
     raise ReportError(f"{study or run.sweep_id}: there is no best yet: {reasons or 'no study has a trial'}")
 
 
-def entry_of_row(run: StoredSweep, row: Row) -> StoredStudy:
+def find_study(run: StoredSweep, row: Row) -> StoredStudy:
     """The study that a row is about."""
     return next(entry for entry in run.studies if entry.id == row.study)

@@ -27,75 +27,75 @@ _SHORT = {
 }
 _PEOPLE = frozenset({"sharpe", "sortino", "calmar", "burke"})
 
-NOTHING = "-"
+NO_VALUE = "-"
 
 
-def metric_words(name: str) -> str:
+def format_metric_name(name: str) -> str:
     """``Sharpe ratio`` for ``sharpe_ratio``, ``total return`` for ``total_return``."""
     return " ".join(word.capitalize() if word in _PEOPLE else word for word in name.split("_"))
 
 
-def metric_title(name: str) -> str:
+def format_metric_title(name: str) -> str:
     """The same with a capital."""
-    words = metric_words(name)
+    words = format_metric_name(name)
     return words[:1].upper() + words[1:]
 
 
-def short_title(name: str) -> str:
+def format_short_title(name: str) -> str:
     """The same for a narrow column."""
-    return _SHORT.get(name, metric_title(name))
+    return _SHORT.get(name, format_metric_title(name))
 
 
-def metric_text(name: str, value: float | None) -> str:
+def format_metric(name: str, value: float | None) -> str:
     """A metric's value with its unit; ``-`` where there is none."""
     if value is None:
-        return NOTHING
+        return NO_VALUE
     if name in IN_PERCENT:
-        return percent(value)
+        return format_percent(value)
     if name in _COUNTS:
         return f"{value:,.0f}"
     text = f"{value:,.{2 if abs(value) < 1000 else 0}f}"
     return f"{text}%" if name in _ALREADY_IN_PERCENT else text
 
 
-def percent(fraction: float | None) -> str:
+def format_percent(fraction: float | None) -> str:
     """A fraction in per cent."""
     if fraction is None:
-        return NOTHING
+        return NO_VALUE
     return f"{100 * fraction:,.0f}%" if abs(fraction) >= 10 else f"{100 * fraction:,.1f}%"
 
 
-def share_text(value: float | None) -> str:
+def format_share(value: float | None) -> str:
     """A number between 0 and 1 or so."""
-    return NOTHING if value is None else f"{value:.2f}"
+    return NO_VALUE if value is None else f"{value:.2f}"
 
 
-def p_text(p: float | None) -> str:
+def format_optional_p_value(p: float | None) -> str:
     """Return a p-value as :func:`~backtune.results.evidence.p_values.format_p_value` writes it; ``-`` where there is none."""
-    return NOTHING if p is None else format_p_value(p)
+    return NO_VALUE if p is None else format_p_value(p)
 
 
-def interval_text(interval: SharpeInterval | None) -> str:
+def format_interval(interval: SharpeInterval | None) -> str:
     """Its ends."""
-    return NOTHING if interval is None else f"{interval.low:.1f} to {interval.high:.1f}"
+    return NO_VALUE if interval is None else f"{interval.low:.1f} to {interval.high:.1f}"
 
 
-def value_text(value: Value) -> str:
+def format_param(value: Value) -> str:
     """A parameter's value."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def params_text(params: Params) -> str:
+def format_params(params: Params) -> str:
     """All of them in one line."""
-    return ", ".join(f"{name} {value_text(value)}" for name, value in params.items())
+    return ", ".join(f"{name} {format_param(value)}" for name, value in params.items())
 
 
-def day(microseconds: int) -> str:
+def format_day(microseconds: int) -> str:
     """The UTC date of a moment since the epoch."""
     return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d}"
 
 
-def counted(n: int, word: str) -> str:
+def format_count(n: int, word: str) -> str:
     """``1 study``, ``2 studies``."""
     if n == 1:
         return f"1 {word}"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from backtune.report.cards.card import Band, Card, Section, Table, TableCell, Words
-from backtune.report.cards.evidence import evidence_bands
-from backtune.report.cards.metrics import metrics_card
-from backtune.report.cards.replay import replay_bands
-from backtune.report.cards.search import front_cards, parameter_bands, progress_cards
-from backtune.report.cards.stress import stress_bands
-from backtune.report.cards.walk_forward import cell_section
-from backtune.report.content import Content, StudyContent
-from backtune.report.wording import counted, metric_text, metric_words, value_text
+from backtune.report.cards.elements import Card, CardBand, CardTable, Paragraph, ReportSection, TableCell
+from backtune.report.cards.evidence import build_evidence_bands
+from backtune.report.cards.metrics import build_metrics_card
+from backtune.report.cards.replay import build_replay_bands
+from backtune.report.cards.search import build_parameter_bands, build_pareto_front_cards, build_progress_cards
+from backtune.report.cards.stress import build_stress_bands
+from backtune.report.cards.walk_forward import build_cell_section
+from backtune.report.content import ReportContent, StudyContent
+from backtune.report.formatting import format_count, format_metric, format_metric_name, format_param
 from backtune.results.leaderboard.row import Row
 from backtune.results.log.summary import Winner
 
@@ -31,7 +31,7 @@ class Chapter:
     studies: Sequence[str]
 
 
-def chapters(content: Content, most: int, *, with_folds: bool = True) -> list[Chapter]:
+def plan_chapters(content: ReportContent, most: int, *, with_folds: bool = True) -> list[Chapter]:
     """The first ``most`` studies; of walk-forwards every one before any fold, for it has a row of the leaderboard.
 
     What they leave of ``most`` goes to the folds of the best.
@@ -47,7 +47,7 @@ def chapters(content: Content, most: int, *, with_folds: bool = True) -> list[Ch
     return found
 
 
-def sections(content: Content, told: Sequence[Chapter]) -> Iterator[Section]:
+def build_sections(content: ReportContent, told: Sequence[Chapter]) -> Iterator[ReportSection]:
     """One for each walk-forward, and one for each study.
 
     Raises:
@@ -55,29 +55,29 @@ def sections(content: Content, told: Sequence[Chapter]) -> Iterator[Section]:
     """
     for chapter in told:
         if chapter.row is not None:
-            yield cell_section(content, chapter.row)
+            yield build_cell_section(content, chapter.row)
         for study_id in chapter.studies:
-            yield replace(study_section(content, study_id), is_part=chapter.row is not None)
+            yield replace(build_study_section(content, study_id), is_part=chapter.row is not None)
 
 
-def left_out(content: Content, told: Sequence[Chapter]) -> str:
+def describe_left_out(content: ReportContent, told: Sequence[Chapter]) -> str:
     """What is not told of, in words; empty where nothing is."""
     n = len(content.ids) - sum(len(chapter.studies) for chapter in told)
     if n == 0:
         return ""
     if any(chapter.row is not None for chapter in told):
-        return f"{counted(n, 'fold')} not shown by themselves: see one with --study ID."
-    return f"{counted(n, 'more study')} of lower rank: see one with --study ID."
+        return f"{format_count(n, 'fold')} not shown by themselves: see one with --study ID."
+    return f"{format_count(n, 'more study')} of lower rank: see one with --study ID."
 
 
-def study_section(content: Content, study_id: str) -> Section:
+def build_study_section(content: ReportContent, study_id: str) -> ReportSection:
     """Everything about a study.
 
     Raises:
         ResultsError: its log cannot be read.
     """
     study = content.of_study(study_id)
-    return Section(
+    return ReportSection(
         id=study.entry.id,
         title=study.title,
         headline=_headline(study),
@@ -87,46 +87,46 @@ def study_section(content: Content, study_id: str) -> Section:
     )
 
 
-def _bands(content: Content, study: StudyContent) -> Iterator[Band]:
+def _bands(content: ReportContent, study: StudyContent) -> Iterator[CardBand]:
     winner = study.winner
     if winner is not None:
-        beside = (_params_card(study, winner), *progress_cards(study))
-        other = (metrics_card(winner.is_metrics, winner.oos_metrics), *front_cards(study))
+        beside = (_params_card(study, winner), *build_progress_cards(study))
+        other = (build_metrics_card(winner.is_metrics, winner.oos_metrics), *build_pareto_front_cards(study))
         yield beside, other
-    yield from evidence_bands(study)
-    yield from stress_bands(content, study.row)
-    yield from replay_bands(study)
-    yield from parameter_bands(study)
+    yield from build_evidence_bands(study)
+    yield from build_stress_bands(content, study.row)
+    yield from build_replay_bands(study)
+    yield from build_parameter_bands(study)
 
 
 def _headline(study: StudyContent) -> str:
     winner, objective = study.winner, study.objectives[0]
     if winner is None:
-        return f"no winner among {counted(study.n_trials, 'trial')}" if study.n_trials else "not started"
+        return f"no winner among {format_count(study.n_trials, 'trial')}" if study.n_trials else "not started"
     name = objective.metric
-    text = f"{metric_words(name)} {metric_text(name, winner.is_metrics[name])} in sample"
+    text = f"{format_metric_name(name)} {format_metric(name, winner.is_metrics[name])} in sample"
     if winner.oos_metrics is not None:
-        text += f", {metric_text(name, winner.oos_metrics[name])} out of sample"
-    return f"{text}; {counted(study.n_trials, 'trial')}"
+        text += f", {format_metric(name, winner.oos_metrics[name])} out of sample"
+    return f"{text}; {format_count(study.n_trials, 'trial')}"
 
 
 def _params_card(study: StudyContent, winner: Winner) -> Card:
     lines = tuple(
-        (TableCell(name), TableCell(value_text(value)), TableCell(_range(study, name)))
+        (TableCell(name), TableCell(format_param(value)), TableCell(_range(study, name)))
         for name, value in winner.params.items()
     )
-    table = Table("Parameters of the winner", ("Parameter", "Value", "Searched"), lines)
+    table = CardTable("Parameters of the winner", ("Parameter", "Value", "Searched"), lines)
     note = f"Trial {winner.number} of {study.n_trials:,}{_of_front(study)}."
-    return Card("Best parameters", (table,) if lines else (Words("It has none."),), note)
+    return Card("Best parameters", (table,) if lines else (Paragraph("It has none."),), note)
 
 
 def _of_front(study: StudyContent) -> str:
     if len(study.objectives) == 1:
         return ""
-    return f"; of {len(study.winners)} on the Pareto front the best in sample by {metric_words(study.objectives[0].metric)}"
+    return f"; of {len(study.winners)} on the Pareto front the best in sample by {format_metric_name(study.objectives[0].metric)}"
 
 
 def _range(study: StudyContent, name: str) -> str:
     parameter = study.space[name]
-    ends = [value_text(value) for value in parameter.ends()]
+    ends = [format_param(value) for value in parameter.ends()]
     return ", ".join(ends) if parameter.scale is None else f"{ends[0]} to {ends[-1]}"

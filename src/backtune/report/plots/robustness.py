@@ -8,16 +8,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from backtune.report.content import StudyContent, Trials
-from backtune.report.markup import Markup, element, joined
-from backtune.report.plots.axis import linear
-from backtune.report.plots.curves import Size
+from backtune.report.content import StudyContent, TrialColumns
+from backtune.report.formatting import format_metric, format_metric_title, format_share
+from backtune.report.markup import Markup, element, join_markup
+from backtune.report.neighbourhood import Neighbourhood
+from backtune.report.plots.axis import make_linear_axis
+from backtune.report.plots.colour_scale import SIGNED_METRICS, compute_colour
 from backtune.report.plots.frame import Frame
-from backtune.report.plots.paths import dots
-from backtune.report.plots.search import MOST_DOTS, parameter_axis, value_axis
-from backtune.report.plots.tone import SIGNED, tone
-from backtune.report.surroundings import Surroundings
-from backtune.report.wording import metric_text, metric_title, share_text
+from backtune.report.plots.history import FigureSize
+from backtune.report.plots.paths import draw_dots
+from backtune.report.plots.search import MOST_DOTS, make_parameter_axis, make_value_axis
 from backtune.space import Scale
 from backtune.spec import Objective
 from backtune.validation.overfitting import Overfitting
@@ -27,17 +27,17 @@ MOST_CELLS = 12
 _FAINTEST, _STRONGEST = 0.08, 0.9
 
 
-def plateau_figure(around: Surroundings, objective: Objective, size: Size) -> Markup:
+def draw_plateau(around: Neighbourhood, objective: Objective, size: FigureSize) -> Markup:
     """Every complete trial by its distance from the best; neighbours stand out, with the medians on both sides."""
     known = np.isfinite(around.values) & np.isfinite(around.distances)
     far = max(2 * RADIUS, float(around.distances[known].max()))
     title = "Largest difference from the winner, share of the range"
-    x = linear(0.0, far, title if size.width > 400 else "Difference from the winner", size.n_ticks)
-    frame = Frame(size.width, 250, x, value_axis(around.values[np.isfinite(around.values)], objective))
+    x = make_linear_axis(0.0, far, title if size.width > 400 else "Difference from the winner", size.n_ticks)
+    frame = Frame(size.width, 250, x, make_value_axis(around.values[np.isfinite(around.values)], objective))
     layers = [frame.band(0.0, min(RADIUS, far), "shade")]
     for rows, class_ in ((known & ~around.is_near, "dots"), (known & around.is_near, "dots near")):
         shown = _evenly(np.flatnonzero(rows))
-        points = dots(frame.across(around.distances[shown]), frame.up(around.values[shown]))
+        points = draw_dots(frame.across(around.distances[shown]), frame.up(around.values[shown]))
         layers.append(element("path", class_=class_, d=points))
     for value, start, end in (
         (around.neighbourhood, 0.0, min(RADIUS, far)),
@@ -47,15 +47,15 @@ def plateau_figure(around: Surroundings, objective: Objective, size: Size) -> Ma
             layers.append(_level(frame, value, start, end))
     layers.append(_ring(frame, 0.0, around.best_value))
     label = (
-        f"{metric_title(objective.metric)} of the trials by distance from the winner, which has "
-        f"{metric_text(objective.metric, around.best_value)}: its neighbours have {metric_text(objective.metric, around.neighbourhood)} "
-        f"in the middle, all others {metric_text(objective.metric, around.elsewhere)}; plateau {share_text(around.stability)}."
+        f"{format_metric_title(objective.metric)} of the trials by distance from the winner, which has "
+        f"{format_metric(objective.metric, around.best_value)}: its neighbours have {format_metric(objective.metric, around.neighbourhood)} "
+        f"in the middle, all others {format_metric(objective.metric, around.elsewhere)}; plateau {format_share(around.stability)}."
     )
     return frame.svg(label, *layers, size=size.name)
 
 
 @dataclass(frozen=True, eq=False)
-class Map:
+class ParameterMap:
     """Two numbers, and what the trials had in the cells of a grid over both.
 
     Attributes:
@@ -74,7 +74,7 @@ class Map:
         return [value for value in self.medians.ravel().tolist() if not np.isnan(value)]
 
 
-def map_of(study: StudyContent, trials: Trials) -> Map | None:
+def build_parameter_map(study: StudyContent, trials: TrialColumns) -> ParameterMap | None:
     """Over the two numbers that matter most, of those that vary; None where there are fewer, or no trial has both."""
     numbers = [
         (name, scale)
@@ -84,16 +84,18 @@ def map_of(study: StudyContent, trials: Trials) -> Map | None:
     if len(numbers) < 2:
         return None
     (first, across), (second, up) = numbers[:2]
-    edges = cell_edges(across), cell_edges(up)
+    edges = compute_cell_edges(across), compute_cell_edges(up)
     columns = trials.params[first], trials.params[second]
-    medians = cell_medians(columns, trials.values[:, 0], trials.complete, edges)
-    return None if np.isnan(medians).all() else Map((first, second), edges, medians)
+    medians = compute_cell_medians(columns, trials.values[:, 0], trials.complete, edges)
+    return None if np.isnan(medians).all() else ParameterMap((first, second), edges, medians)
 
 
-def map_figure(study: StudyContent, trials: Trials, shown: Map, size: Size) -> Markup:
+def draw_parameter_map(
+    study: StudyContent, trials: TrialColumns, shown: ParameterMap, size: FigureSize
+) -> Markup:
     """The medians as colours; nothing where nothing was tried."""
     objective, names, known = study.objectives[0], shown.names, shown.known
-    x, y = (parameter_axis(study.space[name], trials.params[name], name) for name in names)
+    x, y = (make_parameter_axis(study.space[name], trials.params[name], name) for name in names)
     frame = Frame(size.width, 300, x, y)
     layers = [_cells(frame, shown, objective)]
     if study.surroundings is not None and all(name in study.surroundings.box for name in names):
@@ -102,13 +104,13 @@ def map_figure(study: StudyContent, trials: Trials, shown: Map, size: Size) -> M
     if winner is not None and all(name in winner.params for name in names):
         layers.append(_ring(frame, *(float(winner.params[name]) for name in names)))
     label = (
-        f"Median {metric_title(objective.metric)} by {names[0]} and {names[1]}, in {len(known)} of {shown.medians.size} cells: "
-        f"from {metric_text(objective.metric, min(known))} to {metric_text(objective.metric, max(known))}."
+        f"Median {format_metric_title(objective.metric)} by {names[0]} and {names[1]}, in {len(known)} of {shown.medians.size} cells: "
+        f"from {format_metric(objective.metric, min(known))} to {format_metric(objective.metric, max(known))}."
     )
     return frame.svg(label, *layers, size=size.name)
 
 
-def cell_edges(scale: Scale) -> np.ndarray:
+def compute_cell_edges(scale: Scale) -> np.ndarray:
     """Where the cells of a parameter's range end: half-way between the values of a short grid, else a dozen of equal width."""
     if not scale.is_continuous and 1 < scale.n_levels <= MOST_CELLS:
         values = scale.levels()
@@ -117,7 +119,7 @@ def cell_edges(scale: Scale) -> np.ndarray:
     return spread(scale.low, scale.high, MOST_CELLS + 1)
 
 
-def cell_medians(
+def compute_cell_medians(
     columns: Sequence[np.ndarray], values: np.ndarray, kept: np.ndarray, edges: Sequence[np.ndarray]
 ) -> np.ndarray:
     """(n_cells of the first, n_cells of the second) medians of the values kept, NaN where a cell has none.
@@ -138,17 +140,17 @@ def cell_medians(
     return medians
 
 
-def halves_figure(splits: Overfitting, scale: float, size: Size) -> Markup:
+def draw_time_splits(splits: Overfitting, scale: float, size: FigureSize) -> Markup:
     """Sharpe ratios of the best of one half of the time, there and in the other half.
 
     Args:
         scale: what a Sharpe ratio per bar is multiplied with.
     """
     inside, outside = splits.is_sharpe * scale, splits.oos_sharpe * scale
-    x = linear(
+    x = make_linear_axis(
         float(inside.min()), float(inside.max()), "Sharpe ratio in the half it was chosen by", size.n_ticks
     )
-    y = linear(
+    y = make_linear_axis(
         min(0.0, float(outside.min())), max(0.0, float(outside.max())), "Sharpe ratio in the other half"
     )
     frame = Frame(size.width, 250, x, y)
@@ -156,7 +158,7 @@ def halves_figure(splits: Overfitting, scale: float, size: Size) -> Markup:
     zero = frame.up(np.zeros(1))[0]
     layers = [
         element("line", class_="axis", x1=frame.left, x2=frame.right, y1=float(zero), y2=float(zero)),
-        element("path", class_="dots", d=dots(frame.across(inside[shown]), frame.up(outside[shown]))),
+        element("path", class_="dots", d=draw_dots(frame.across(inside[shown]), frame.up(outside[shown]))),
     ]
     label = (
         f"Sharpe ratio of the best of half of the time in the other half, in {len(inside):,} ways: below zero in "
@@ -165,22 +167,22 @@ def halves_figure(splits: Overfitting, scale: float, size: Size) -> Markup:
     return frame.svg(label, *layers, size=size.name)
 
 
-def _cells(frame: Frame, shown: Map, objective: Objective) -> Markup:
+def _cells(frame: Frame, shown: ParameterMap, objective: Objective) -> Markup:
     across = [frame.across(np.array(ends)).tolist() for ends in pairwise(shown.edges[0])]
     up = [frame.up(np.array(ends)).tolist() for ends in pairwise(shown.edges[1])]
-    known, is_signed = shown.known, objective.metric in SIGNED
+    known, is_signed = shown.known, objective.metric in SIGNED_METRICS
     found = []
     for (i, j), value in np.ndenumerate(shown.medians):
         if np.isnan(value):
             continue
-        strength = tone(float(value), known, is_signed=is_signed, minimize=objective.minimize)
+        strength = compute_colour(float(value), known, is_signed=is_signed, minimize=objective.minimize)
         (left, right), (bottom, top) = across[i], up[j]
         opacity = _FAINTEST + (_STRONGEST - _FAINTEST) * abs(strength)
         found.append(
             element("rect", class_=f"cell {'good' if strength >= 0 else 'bad'}", x=left, y=top, width=right - left,
                     height=bottom - top, fill_opacity=f"{opacity:.2f}")
         )  # fmt: skip
-    return joined(*found)
+    return join_markup(*found)
 
 
 def _outline(frame: Frame, across: tuple[float, float], up: tuple[float, float]) -> Markup:

@@ -40,7 +40,7 @@ class WindowReplay:
 
 
 @dataclass(frozen=True, eq=False)
-class Replay:
+class WinnerReplay:
     """The winner on what the search saw and on what it did not.
 
     Attributes:
@@ -85,7 +85,7 @@ class Replay:
         return np.concatenate(found)
 
 
-def replay_winner(context: StudyContext, winner: Winner, study: str) -> Replay:
+def replay_winner(context: StudyContext, winner: Winner, study: str) -> WinnerReplay:
     """Backtest the winner of a study again, on the window of the search and in its test.
 
     Args:
@@ -99,7 +99,7 @@ def replay_winner(context: StudyContext, winner: Winner, study: str) -> Replay:
         StrategyError: The strategy fails.
     """
     test = context.test_window
-    return Replay(
+    return WinnerReplay(
         initial_cash=context.scorer.execution.initial_cash,
         train=_replay_window(context, context.train_window, winner.params, winner.is_metrics, study),
         test=None

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from backtune.report.content import Content
-from backtune.report.course import Course
+from backtune.report.backtest_history import BacktestHistory
+from backtune.report.content import ReportContent
 
 
 @dataclass(frozen=True)
-class Grid:
+class StrategyGrid:
     """The winners of one strategy, by cell.
 
     Attributes:
@@ -34,7 +34,7 @@ class Grid:
     has_few_trades: tuple[tuple[bool, ...], ...]
 
 
-def grids(content: Content) -> list[Grid]:
+def build_grids(content: ReportContent) -> list[StrategyGrid]:
     """One for each strategy, in the order of the spec."""
     studies = content.run.studies
     metric = content.objectives[0].metric
@@ -45,7 +45,7 @@ def grids(content: Content) -> list[Grid]:
         # The first row of a search is the best of its Pareto front.
         found.setdefault((row.strategy, row.asset, row.timeframe), {}).setdefault(content.fold(row), value)
     return [
-        Grid(
+        StrategyGrid(
             strategy, metric, assets, timeframes,
             tuple(tuple(_mean(found.get((strategy, a, t), {}).values()) for t in timeframes) for a in assets),
             tuple(tuple((strategy, a, t) in few for t in timeframes) for a in assets),
@@ -58,7 +58,7 @@ def grids(content: Content) -> list[Grid]:
 
 
 @dataclass(frozen=True)
-class Months:
+class MonthlyReturns:
     """Returns by calendar month, UTC, of the bars that open in it.
 
     Attributes:
@@ -74,7 +74,7 @@ class Months:
     outside: tuple[tuple[bool, ...], ...]
 
 
-def months_of(course: Course) -> Months:
+def compute_monthly_returns(course: BacktestHistory) -> MonthlyReturns:
     """From the equity at the months' ends."""
     frame = pl.DataFrame(
         {"open": pl.Series(course.opens).cast(pl.Datetime("us", "UTC")), "equity": course.equity}
@@ -91,7 +91,7 @@ def months_of(course: Course) -> Months:
     if course.outside is not None:
         moment = datetime.fromtimestamp(course.outside / 1e6, UTC)
         cut = (moment.year, moment.month)
-    return Months(
+    return MonthlyReturns(
         years=years,
         returns=tuple(tuple(returns.get((year, month)) for year in years) for month in range(1, 13)),
         totals=tuple(
