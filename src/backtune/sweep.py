@@ -198,9 +198,9 @@ class _SweepStart:
 def _run_start(start: _SweepStart) -> SweepResult:
     projection = None
     if start.options.tracking:
-        from backtune.tracking.projection import Projection
+        from backtune.tracking.live_sync_process import LiveSyncProcess
 
-        projection = Projection(start.run, start.spec.tracking.uri)
+        projection = LiveSyncProcess(start.run, start.spec.tracking.uri)
     with _Signals(start.stop_flag) as signals:
         try:
             result = _search(start, signals, projection)

@@ -1,4 +1,4 @@
-"""What a backtest did over time, as it is drawn: of one winner, or of the winners of a walk-forward one after the other."""
+"""The history of a backtest as it is drawn: of one winner, or of the winners of a walk-forward's folds in sequence."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from backtune.results.leaderboard.walk_forward_oos import WalkForwardBacktest
 
 @dataclass(frozen=True)
 class Period:
-    """A part of the time.
+    """A named period of a backtest.
 
     Attributes:
-        name: of it.
-        start: microseconds since the epoch, UTC.
-        is_shaded: whether it is set apart from the others.
+        name: The name that a figure shows.
+        start: The opening time of the first bar, in microseconds since the epoch, UTC.
+        is_shaded: Whether figures shade the period.
     """
 
     name: str
@@ -30,17 +30,19 @@ class Period:
 
 @dataclass(frozen=True, eq=False)
 class BacktestHistory:
-    """Equity bar by bar.
+    """Prices, equity and trades of a backtest, bar by bar.
 
     Attributes:
-        whose: in words.
-        initial_cash: equity before the first bar.
-        opens: (n,) microseconds since the epoch, UTC, at which the bars open.
-        close, equity, drawdown: (n,) prices, money and fractions below the peak at the closes.
-        trades: the closed trades, see :class:`~backtune.simulation.simulate.Result`.
-        stretches: from the first bar on, in order of time.
-        outside: when out of sample begins; None where it never does.
-        outlook: in words, when what begins.
+        subject: The words that name whose backtest it is.
+        initial_cash: Equity before the first bar.
+        opens: (n,) opening times of the bars, in microseconds since the epoch, UTC.
+        close: (n,) closing prices.
+        equity: (n,) equity at the closes.
+        drawdown: (n,) fraction by which equity is below its peak at the closes.
+        trades: The closed trades, with the columns of :class:`~backtune.simulation.simulate.Result`.
+        periods: Consecutive periods, the first one from the first bar on.
+        oos_start: The start of the out-of-sample time, in microseconds since the epoch; None without one.
+        sample_note: The sentence that says which bars are out of sample.
     """
 
     whose: str
@@ -56,12 +58,12 @@ class BacktestHistory:
 
     @property
     def hold(self) -> np.ndarray:
-        """(n,) equity of buying at the first close and holding, without costs."""
+        """Return the (n,) equity of buying at the first close and holding, without costs."""
         return np.asarray(self.initial_cash * self.close / self.close[0])
 
     @property
     def depths(self) -> list[tuple[str, float]]:
-        """The deepest drawdown of each stretch by its name."""
+        """Return the name and the deepest drawdown of each period."""
         rows = np.searchsorted(self.opens, [stretch.start for stretch in self.stretches])
         parts = np.split(self.drawdown, rows[1:])
         return [
@@ -71,7 +73,7 @@ class BacktestHistory:
 
 
 def build_winner_history(replay: WinnerReplay) -> BacktestHistory:
-    """Of a study's winner, in sample and on from there out of sample."""
+    """Return the history of a study's winner, in sample and then out of sample."""
     test = replay.test
     inside = Period("in sample", replay.train.start)
     return BacktestHistory(
@@ -91,7 +93,7 @@ def build_winner_history(replay: WinnerReplay) -> BacktestHistory:
 
 
 def build_walk_forward_history(whole: WalkForwardBacktest) -> BacktestHistory:
-    """Of the folds' winners, each in its own test window; all of it is out of sample."""
+    """Return the history of the folds' winners, each in its own test window; all of it is out of sample."""
     peak = np.maximum(np.maximum.accumulate(whole.equity), whole.initial_cash)
     stretches = [Period(piece.fold, int(whole.opens[piece.first])) for piece in whole.pieces]
     return BacktestHistory(

@@ -1,4 +1,4 @@
-"""What a report says, whatever it is written as: values read from a run's folder, and the winners replayed."""
+"""The content of a report in any format: values read from the folder of a sweep, and the winners backtested again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from backtune.space import Parameter, Space, Value
 from backtune.spec import Objective
 from backtune.validation.overfitting import Overfitting, estimate_overfitting
 
-# A stress takes about a second for a hundred thousand bars.
+# A stress test takes about a second for a hundred thousand bars.
 MOST_STRESSED = 3
 
 
@@ -35,10 +35,10 @@ class TrialColumns:
     """The log of a study as columns.
 
     Attributes:
-        numbers: (n,) of the trials.
-        complete: (n,) whether the trial counts.
-        values: (n, n_objectives) as the metrics are, NaN where there is none.
-        params: (n,) of each parameter: its value, of a choice its place among the choices; NaN where inactive.
+        numbers: (n,) trial numbers.
+        complete: (n,) booleans that tell whether the trial is complete.
+        values: (n, n_objectives) values of the objectives in the metrics' own sign, NaN where undefined.
+        params: (n,) values of each parameter by name; a choice is its position among the choices, NaN is inactive.
     """
 
     numbers: np.ndarray
@@ -48,7 +48,7 @@ class TrialColumns:
 
     @classmethod
     def of(cls, log: pl.DataFrame, space: Space, n_objectives: int) -> TrialColumns:
-        """From the frame of :func:`~backtune.results.log.segments.read_log`."""
+        """Return the columns of a frame of :func:`~backtune.results.log.segments.read_log`."""
         rows = [decode_params(row, space) for row in log.iter_rows(named=True)]
         values = [log[f"values_{i}"].cast(pl.Float64).to_numpy() for i in range(n_objectives)]
         return cls(
@@ -62,7 +62,7 @@ class TrialColumns:
         )
 
     def best_so_far(self, objective: Objective) -> np.ndarray:
-        """(n,) the best value of the first objective up to each trial, NaN before the first complete one."""
+        """Return the (n,) best value of the first objective up to each trial, NaN before the first complete one."""
         sign = -1.0 if objective.minimize else 1.0
         gains = np.where(self.complete, sign * self.values[:, 0], np.nan)
         return sign * np.fmax.accumulate(gains)
@@ -70,20 +70,20 @@ class TrialColumns:
 
 @dataclass(frozen=True, eq=False)
 class StudyContent:
-    """One study.
+    """The content of a report about one study.
 
     Attributes:
-        entry: what the run's folder says of it.
-        objectives: its objectives.
-        space: what it varied.
-        n_trials: in its log.
-        trials: None where there is none.
-        winners: the best trial, or the Pareto front; empty where there is none.
-        row: of the leaderboard about its first winner; None for an island whose search another one leads.
-        search_log: the trials of its search, those of all islands; None where there are none, or no row.
-        probes: what was evaluated beside them.
-        replay: of the first winner; None where it cannot be had.
-        gap: why there is no replay, else empty.
+        entry: The study as the sweep's folder stores it.
+        objectives: The objectives of the search.
+        space: The parameters that the search varied.
+        n_trials: The number of trials in the log.
+        trials: The log as columns; None where it is empty.
+        winners: The best trial, or the Pareto front; empty where there is none.
+        row: The leaderboard row of the first winner; None for an island whose search another one leads.
+        search_log: The trials of all islands of the search; None without trials or without a row.
+        probes: The candidates that were evaluated beside the search.
+        replay: The backtest of the first winner; None where it is not available.
+        replay_problem: The reason why there is no replay, else empty.
     """
 
     entry: StoredStudy
@@ -100,28 +100,28 @@ class StudyContent:
 
     @property
     def winner(self) -> Winner | None:
-        """The best in the first objective."""
+        """Return the best trial by the first objective."""
         return self.winners[0] if self.winners else None
 
     @property
     def title(self) -> str:
-        """Its cell, and the fold where there are several."""
+        """Return the name of the cell, with the fold where there are several."""
         fold = f" {self.entry.fold.name}" if self.entry.fold.name.startswith("walk") else ""
         return f"{self.entry.strategy} {self.entry.asset} {self.entry.timeframe}{fold}"
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """In words, as on the leaderboard."""
+        """Return the warnings of the leaderboard row."""
         return self.row.warnings if self.row else ()
 
     @property
     def complete(self) -> TrialColumns | None:
-        """The trials where some are complete."""
+        """Return the trials if at least one is complete."""
         return self.trials if self.trials is not None and self.trials.complete.any() else None
 
     @cached_property
     def splits(self) -> Overfitting | None:
-        """How the best of one half of the time did in the other, among the complete trials of the search."""
+        """Return the results of choosing by one half of the time and testing in the other, over the complete trials."""
         if self.search_log is None:
             return None
         blocks = extract_block_moments(self.search_log)
@@ -129,14 +129,14 @@ class StudyContent:
 
     @cached_property
     def surroundings(self) -> Neighbourhood | None:
-        """Of the best of the search in the first objective; None where undefined."""
+        """Return the neighbourhood of the best candidate by the first objective; None where undefined."""
         if self.search_log is None:
             return None
         return measure_neighbourhood(self.search_log, self.space, self.objectives[0], self.probes)
 
     @cached_property
     def importance(self) -> dict[str, float]:
-        """Of each parameter that varied for the first objective; see :func:`~backtune.report.importance.measure_importance`."""
+        """Return the importance of each varied parameter for the first objective; see :func:`~backtune.report.importance.measure_importance`."""
         if self.trials is None:
             return {}
         kept = self.trials.complete
@@ -145,16 +145,16 @@ class StudyContent:
 
 
 class ReportContent:
-    """A sweep, or one study of it.
+    """The content of a report about a sweep, or about one study of it.
 
     Args:
-        run: the sweep's folder.
-        study: id of the only study to tell of; all of them for None.
-        most_stressed: The number of rows, from the first on, that a page has the stress of.
+        run: The stored sweep.
+        study: The id of the only study to report; None for all studies.
+        most_stressed: The number of rows, from the first on, whose winners are stress-tested.
 
     Raises:
-        SpecError: the sweep has no such study.
-        ResultsError: a log cannot be read.
+        SpecError: The sweep has no such study.
+        ResultsError: A log cannot be read.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class ReportContent:
         self.study = study
         self._most_stressed = most_stressed
         rows = build_leaderboard(run)
-        # Of one study, the folds of a walk-forward each by itself.
+        # A report about one study shows the folds of a walk-forward one by one.
         self.rows: list[Row] = rows if study is None else [one for row in rows for one in row.folds or (row,)]
         self.objectives = run.spec.search.objectives
         self.is_validated: bool = run.spec.validation.method != "none"
@@ -176,50 +176,50 @@ class ReportContent:
 
     @property
     def n_trials(self) -> int:
-        """Of all studies."""
+        """Return the number of trials of all studies."""
         return sum({row.study: row.n_trials for row in self.rows}.values())
 
     @property
     def ids(self) -> Sequence[str]:
-        """The studies to tell of, the leaderboard's best first; islands after the search that they belong to."""
+        """Return the ids of the reported studies in the leaderboard's order, islands after the study that leads them."""
         if self.study is not None:
             return [self.study]
         return list(dict.fromkeys(name for row in self.rows for name in self.ids_of(row)))
 
     def ids_of(self, row: Row) -> Sequence[str]:
-        """The studies of a row, of a walk-forward those of its folds; islands after the search that they belong to."""
+        """Return the ids of the studies of a row or of its folds, islands after the study that leads them."""
         entries = [self._entries[one.study] for one in row.folds or (row,)]
         return [name for entry in entries for name in (entry.id, *entry.peers)]
 
     def fold(self, row: Row) -> str:
-        """Of a row's study; empty where it stands for all folds of a walk-forward."""
+        """Return the fold name of a row's study; empty for a row about all folds of a walk-forward."""
         return "" if row.folds else self._entries[row.study].fold.name
 
     def section_of(self, row: Row) -> str:
-        """Where in a report a row is told of: its study, or for all folds of a walk-forward their cell."""
+        """Return the id of the report section about a row: its study, or the cell of a walk-forward."""
         return "-".join(row.cell) if row.folds else row.study
 
     def stitched(self, row: Row) -> tuple[WalkForwardBacktest | None, str]:
-        """The tests of a walk-forward's row as one backtest, or why they cannot be had."""
+        """Return the tests of a walk-forward row as one backtest, or the reason why they are not available."""
         try:
             return backtest_walk_forward(self.run, row.folds, self._contexts), ""
         except ResultsError as error:
             return None, str(error)
 
     def is_stressed(self, row: Row) -> bool:
-        """Whether a report has the stress of a row: of the first few of those that it is about, where they have a winner."""
+        """Return whether a report stress-tests the winner of a row: that of each of the first few reported rows."""
         told = [one for one in self.rows if self.study in (None, one.study)]
         return row.values is not None and any(row is one for one in told[: self._most_stressed])
 
     def stress(self, row: Row) -> tuple[Stress | None, str]:
-        """Return the stress of a row's winner, or why it cannot be had."""
+        """Return the stress test of a row's winner, or the reason why it is not available."""
         try:
             return stress_winner(self.run, row, self._contexts), ""
         except ResultsError as error:
             return None, str(error)
 
     def of_study(self, study_id: str, *, replayed: bool = True) -> StudyContent:
-        """All there is to tell of a study; ``replayed`` or from the folder alone."""
+        """Return the content about a study, with its winner backtested again if ``replayed``."""
         entry = self._entries[study_id]
         summary = self.run.read_summary(entry)
         winners = summary.winners if summary else ()
@@ -228,7 +228,7 @@ class ReportContent:
         objectives = entry.objectives
         replay, gap = self._replay(entry, winners[0]) if winners and replayed else (None, "")
         rows = [one for row in self.rows for one in row.folds or (row,) if one.study == entry.id]
-        # Of a Pareto front that of the winner that is shown.
+        # A Pareto front has several rows: take that of the winner that is shown.
         row = next(
             (row for row in rows if winners and row.trial == winners[0].number), next(iter(rows), None)
         )

@@ -1,4 +1,4 @@
-"""A report as an Excel workbook: sheets of numbers to filter and to calculate with."""
+"""A report as an Excel workbook: sheets of numbers for filters and calculations."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def write_excel_report(content: ReportContent, file: IO[bytes]) -> None:
     """Write a workbook with the sheets summary, leaderboard, metrics, stress and trials, and folds for a walk-forward.
 
     Raises:
-        ReportError: what it takes is not installed.
-        ResultsError: a log cannot be read.
-        OSError: the file cannot be written.
+        ReportError: The package xlsxwriter is not installed.
+        ResultsError: A log cannot be read.
+        OSError: The file cannot be written.
     """
     write_workbook(file, content.run.name, _sheets(content))
 
@@ -118,7 +118,7 @@ def _stress(content: ReportContent, rows: Sequence[Row]) -> WorkbookSheet:
 
 
 def _stress_lines(content: ReportContent, row: Row, names: Sequence[str]) -> Iterator[tuple[SheetField, ...]]:
-    """The conditions, the other cells and the break-even costs, or why there are none."""
+    """Yield the lines of the conditions, the other cells and the break-even costs, or the reason why there are none."""
     nothing = (None,) * len(names)
     stress, gap = content.stress(row)
     if stress is None:

@@ -1,4 +1,4 @@
-"""How numbers and names are written for people."""
+"""Formatting of numbers and names for readers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backtune.simulation.metrics import METRICS
 from backtune.space import Params, Value
 from backtune.validation.bootstrap import SharpeInterval
 
-# Metrics that are fractions, and read as per cent.
+# Metrics that are fractions and are shown in per cent.
 IN_PERCENT = frozenset(
     {
         "total_return", "annual_return", "volatility", "max_drawdown", "win_rate", "average_win", "average_loss",
@@ -31,23 +31,23 @@ NO_VALUE = "-"
 
 
 def format_metric_name(name: str) -> str:
-    """``Sharpe ratio`` for ``sharpe_ratio``, ``total return`` for ``total_return``."""
+    """Return the words of a metric's name: ``Sharpe ratio`` for ``sharpe_ratio``, ``total return`` for ``total_return``."""
     return " ".join(word.capitalize() if word in _PEOPLE else word for word in name.split("_"))
 
 
 def format_metric_title(name: str) -> str:
-    """The same with a capital."""
+    """Return the words of a metric's name with a capital first letter."""
     words = format_metric_name(name)
     return words[:1].upper() + words[1:]
 
 
 def format_short_title(name: str) -> str:
-    """The same for a narrow column."""
+    """Return the title of a metric for a narrow column."""
     return _SHORT.get(name, format_metric_title(name))
 
 
 def format_metric(name: str, value: float | None) -> str:
-    """A metric's value with its unit; ``-`` where there is none."""
+    """Format a metric's value with its unit; ``-`` where it is undefined."""
     if value is None:
         return NO_VALUE
     if name in IN_PERCENT:
@@ -59,14 +59,14 @@ def format_metric(name: str, value: float | None) -> str:
 
 
 def format_percent(fraction: float | None) -> str:
-    """A fraction in per cent."""
+    """Format a fraction in per cent."""
     if fraction is None:
         return NO_VALUE
     return f"{100 * fraction:,.0f}%" if abs(fraction) >= 10 else f"{100 * fraction:,.1f}%"
 
 
 def format_share(value: float | None) -> str:
-    """A number between 0 and 1 or so."""
+    """Format a number of the order of one with two decimals."""
     return NO_VALUE if value is None else f"{value:.2f}"
 
 
@@ -76,27 +76,27 @@ def format_optional_p_value(p: float | None) -> str:
 
 
 def format_interval(interval: SharpeInterval | None) -> str:
-    """Its ends."""
+    """Format the ends of a confidence interval."""
     return NO_VALUE if interval is None else f"{interval.low:.1f} to {interval.high:.1f}"
 
 
 def format_param(value: Value) -> str:
-    """A parameter's value."""
+    """Format the value of a parameter."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def format_params(params: Params) -> str:
-    """All of them in one line."""
+    """Format parameters in one line."""
     return ", ".join(f"{name} {format_param(value)}" for name, value in params.items())
 
 
 def format_day(microseconds: int) -> str:
-    """The UTC date of a moment since the epoch."""
+    """Return the UTC date of a time in microseconds since the epoch."""
     return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d}"
 
 
 def format_count(n: int, word: str) -> str:
-    """``1 study``, ``2 studies``."""
+    """Return a number with its noun: ``1 study``, ``2 studies``."""
     if n == 1:
         return f"1 {word}"
     plural = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
@@ -104,5 +104,5 @@ def format_count(n: int, word: str) -> str:
 
 
 def metric_names() -> list[str]:
-    """All metrics, in the order of the engine."""
+    """Return the names of all metrics, in the order of the simulation."""
     return list(METRICS)

@@ -1,4 +1,4 @@
-"""What the winner of a study, or those of a walk-forward's folds, did, as frames."""
+"""Equity and trades of a study's winner, or of a walk-forward, as frames."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _TIME = pl.Datetime("us", "UTC")
 
 
 def build_equity_frame(study: StudyContent) -> pl.DataFrame | None:
-    """A line a bar of the windows that the winner was run on; None where there is no replay.
+    """Build a frame with a row for each bar of the winner's windows; None where there is no replay.
 
     Columns: study, sample (``in`` or ``out``), timestamp (the bar's open, UTC), close (price), equity (at the close; out of
-    sample it goes on from what was reached), drawdown (fraction below the peak of the sample), buy_and_hold (without costs).
+    sample it continues from the equity reached), drawdown (fraction below the peak of the sample), buy_and_hold (without costs).
     """
     replay = study.replay
     if replay is None:
@@ -37,9 +37,9 @@ def build_equity_frame(study: StudyContent) -> pl.DataFrame | None:
 
 
 def build_walk_forward_equity(cell: str, whole: WalkForwardBacktest) -> pl.DataFrame:
-    """A line a bar of a walk-forward's tests as one backtest.
+    """Build a frame with a row for each bar of a walk-forward's tests as one backtest.
 
-    Columns: cell, fold, timestamp, close, equity, drawdown and buy_and_hold, as of :func:`equity_of`.
+    Columns: cell, fold, timestamp, close, equity, drawdown and buy_and_hold, as in :func:`build_equity_frame`.
     """
     course = build_walk_forward_history(whole)
     starts = [piece.first for piece in whole.pieces]
@@ -59,15 +59,15 @@ def build_walk_forward_equity(cell: str, whole: WalkForwardBacktest) -> pl.DataF
 
 
 def build_walk_forward_trades(cell: str, whole: WalkForwardBacktest) -> pl.DataFrame:
-    """A line a closed trade of a walk-forward's tests as one backtest, the cell first."""
+    """Build a frame with a row for each closed trade of a walk-forward's tests, with the cell as first column."""
     return whole.trades.insert_column(0, pl.lit(cell).alias("cell"))
 
 
 def build_trades_frame(study: StudyContent) -> pl.DataFrame | None:
-    """A line a closed trade of the winner; None where there is no replay.
+    """Build a frame with a row for each closed trade of the winner; None where there is no replay.
 
-    Columns: study, sample, then as :class:`~backtune.simulation.simulate.Result` has them. Money is of a backtest of the sample by
-    itself, which starts with the spec's initial cash.
+    Columns: study, sample, then as :class:`~backtune.simulation.simulate.Result` has them. Money is that of a separate
+    backtest of the sample, which starts with the spec's initial cash.
     """
     replay = study.replay
     if replay is None:

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no script, no address, no network.
+"""A report as one self-contained HTML page, without scripts, links to other files or network access.
 
 Figures are drawn twice, wide and narrow; the style sheet shows the one that fits and colours it for light or dark.
 """
@@ -18,16 +18,16 @@ from backtune.report.html_cards import build_card_grid
 from backtune.report.markup import Markup, element, join_markup
 from backtune.report.sweep_summary import describe_sweep, list_cautions
 
-# Of more studies the page would be too heavy for a phone.
+# A page of more studies would be too heavy for a phone.
 MOST_STUDIES = 60
 _STYLE = Path(__file__).with_name("page.css")
 
 
 def render_html(content: ReportContent) -> str:
-    """The page.
+    """Render the page.
 
     Raises:
-        ResultsError: a log cannot be read.
+        ResultsError: A log cannot be read.
     """
     head = element(
         "head",
@@ -70,7 +70,7 @@ def _overview(content: ReportContent) -> Markup | None:
 
 
 def _places(content: ReportContent, told: Sequence[Chapter]) -> set[str]:
-    """Ids of the sections that a row of the leaderboard may lead to."""
+    """Return the ids of the sections that a row of the leaderboard may link to."""
     rows = {content.section_of(chapter.row) for chapter in told if chapter.row is not None}
     return rows.union(*(chapter.studies for chapter in told))
 
@@ -82,7 +82,7 @@ def _studies(content: ReportContent, told: Sequence[Chapter]) -> Markup:
 
 
 def _section(section: ReportSection, *, opened: bool) -> Markup:
-    """A study, folded in unless it is the only one."""
+    """Build the section of a study, collapsed unless it is the only one."""
     return element(
         "details",
         element(

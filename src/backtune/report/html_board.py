@@ -20,10 +20,10 @@ _MOST_ROWS = 200
 
 
 def build_leaderboard_section(content: ReportContent, places: Collection[str]) -> Markup:
-    """The leaderboard: in-sample beside out-of-sample, with the number of trials, the evidence and the warnings.
+    """Build the leaderboard: in-sample beside out-of-sample, with the number of trials, the evidence and the warnings.
 
     Args:
-        places: ids of the sections that the page has; rows of others lead nowhere.
+        places: Ids of the sections that the page has; only rows of these are links.
     """
     shown = build_leaderboard_table(content, _MOST_ROWS)
     more = f"{shown.n_hidden:,} more rows: backtune leaderboard shows them." if shown.n_hidden else None
@@ -42,7 +42,7 @@ def build_leaderboard_section(content: ReportContent, places: Collection[str]) -
 
 
 def section_anchor(section: str) -> str:
-    """The name of a section's place in the page."""
+    """Return the name of a section's anchor in the page."""
     return f"study-{quote(section)}"
 
 
@@ -64,7 +64,7 @@ def _titles(shown: LeaderboardTable) -> Iterator[Markup]:
 def _rows(
     line: LeaderboardLine, columns: tuple[LeaderboardColumn, ...], places: Collection[str]
 ) -> Iterator[Markup]:
-    """The numbers, and below them, over the whole width, what tells against the winner."""
+    """Yield the row of numbers and, over the whole width below it, the warnings."""
     name = (element("b", line.strategy), f" {line.cell}")
     study = [
         element("a", *name, href=f"#{section_anchor(line.section)}")

@@ -26,12 +26,12 @@ _WIDE, _HALF, _NARROW = FigureSize(900, "broad"), FigureSize(420, "broad"), Figu
 
 
 def build_card_grid(bands: Sequence[CardBand]) -> Markup:
-    """Cards in a grid of two columns on a broad screen, and of one on a narrow screen."""
+    """Build the grid of cards, with two columns on a broad screen and one on a narrow screen."""
     return element("div", *(_in_grid(stack) for band in bands for stack in band), class_="cards")
 
 
 def build_card(shown: Card) -> Markup:
-    """A card, its title over it and its note below."""
+    """Build a card with its title above and its note below."""
     parts = [_part(part, is_wide=shown.is_wide) for part in shown.parts]
     return element(
         "figure",
@@ -73,7 +73,7 @@ def _legend(legend: Legend) -> Markup:
 
 
 def build_table(shown: CardTable) -> Markup:
-    """A table; one of many columns can be moved sideways on a narrow screen."""
+    """Build a table, which scrolls sideways on a narrow screen where it has many columns."""
     head = element("thead", element("tr", *(element("th", text, scope="col") for text in shown.heads)))
     foot = element("tfoot", _line(shown.foot)) if shown.foot else None
     has_many = shown.look == "heat" or len(shown.heads) > _MOST_ON_A_PHONE
@@ -107,13 +107,13 @@ def _field(cell: TableCell) -> Markup:
     if cell.bar is not None:
         bar = element("span", class_="bar", style=f"width:{100 * cell.bar:.1f}%")
         return element("td", bar, class_="bars")
-    style = None if cell.tone is None else f"--share:{round(60 * abs(cell.tone))}%"
+    style = None if cell.colour is None else f"--share:{round(60 * abs(cell.colour))}%"
     return element("td", cell.text, class_=" ".join(_classes(cell)) or None, style=style)
 
 
 def _classes(cell: TableCell) -> Iterator[str]:
-    if cell.tone is not None:
-        yield "good" if cell.tone >= 0 else "bad"
+    if cell.colour is not None:
+        yield "good" if cell.colour >= 0 else "bad"
     if cell.is_out:
         yield "out"
     if cell.is_weak:

@@ -1,4 +1,4 @@
-"""How much of what a study saw each parameter explains, from its trial log alone."""
+"""The importance of each parameter for a study's objective, from its trial log alone."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _LEAST_IN_A_BIN = 5
 
 
 def measure_importance(columns: Mapping[str, np.ndarray], values: np.ndarray) -> dict[str, float]:
-    """The share of the variance of the ranks of ``values`` that each parameter explains by itself.
+    """Return the share of the variance of the ranks of ``values`` that each parameter explains by itself.
 
     A parameter's values are cut into bins of about equal numbers of trials, ten at most; the share is that of the
     variance between the bins' means, less what as many bins of unrelated trials would show: epsilon squared (Kelley
     1935, *An unbiased correlation ratio measure*), on ranks so that no single trial decides. It is the first-order
     effect of a functional analysis of variance. Effects of several parameters together are in none of the shares, so that
-    they need not sum to 1. A sampler crowds around what is good: the shares are of what was tried, not of the whole space.
+    they need not sum to 1. A sampler tries good regions more often: the shares describe the trials, not the whole space.
 
     Args:
-        columns: (n,) values of each parameter by name, NaN where it was inactive; choices as their places.
-        values: (n,) of the objective, finite.
+        columns: (n,) values of each parameter by name, NaN where it was inactive; choices as their positions.
+        values: (n,) finite values of the objective.
 
     Returns:
         Shares in [0, 1], the largest first; empty below 20 trials or where all values are equal.
@@ -49,7 +49,7 @@ def _share(column: np.ndarray, ranks: np.ndarray) -> float:
 
 
 def _bins(column: np.ndarray) -> np.ndarray:
-    """(n,) the bin of each, numbered without holes; equal values share one, and those that are not there have their own."""
+    """Return the (n,) bin numbers without gaps; equal values share a bin, and missing values have their own."""
     present = ~np.isnan(column)
     known = column[present]
     most = min(MOST_BINS, len(known) // _LEAST_IN_A_BIN)

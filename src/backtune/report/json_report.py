@@ -1,4 +1,4 @@
-"""A report as plain data."""
+"""A report as plain data, written as JSON."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from backtune.results.log.segments import decode_params, read_log
 
 
 def build_json_report(content: ReportContent) -> dict[str, Any]:
-    """The best of the sweep, or of the study that the report is about, and how it was found.
+    """Build the report about the best result of the sweep or study, and how it was found.
 
     Returns:
         ``best_parameters`` (empty without a winner); ``performance_metrics`` as ``is_<metric>`` and ``oos_<metric>``;
-        ``evidence``, how far it can be trusted, with ``warnings`` in words; ``stress`` of
-        :meth:`~backtune.results.stress.Stress.to_json`, null without a winner or where it cannot be had, which
-        ``stress_problem`` says why; ``optimization_history``, an entry a trial of that study, with the best value so far; ``metadata``; and
+        ``evidence`` with its ``warnings`` in words; ``stress`` of
+        :meth:`~backtune.results.stress.Stress.to_json`, null without a winner or where it is not available, for the
+        reason in ``stress_problem``; ``optimization_history``, an entry a trial of that study, with the best value so far; ``metadata``; and
         ``leaderboard``, the rows of the sweep or the study; and ``verdict``, in words, on whether any row does better than luck. What is
         undefined is null.
     """

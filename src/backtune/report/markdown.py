@@ -19,7 +19,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 
 def render_markdown(content: ReportContent) -> str:
-    """The sweep, its leaderboard with evidence, grids, and each winner; tables in GitHub's form."""
+    """Render the sweep, its leaderboard with evidence, grids and each winner, with GitHub's tables."""
     parts = [
         f"# {escape_markdown(content.run.name)}",
         "\n".join(f"- **{name}**: {escape_markdown(text)}" for name, text in describe_sweep(content)),
@@ -68,7 +68,7 @@ def _winner(content: ReportContent, row: Row) -> Iterator[str]:
 
 
 def _tables(card: Card, corner: str = "") -> Iterator[str]:
-    """Those of a card, with a word where the first column has no heading."""
+    """Yield the tables of a card, with a heading for a first column that has none."""
     for part in card.parts:
         if isinstance(part, CardTable):
             heads = [escape_markdown(part.heads[0] or corner), *map(escape_markdown, part.heads[1:])]
@@ -81,5 +81,5 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text that no reader of Markdown takes for markup, in one line."""
+    """Escape text so that Markdown does not take it for markup, in one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""HTML and SVG elements as text. Whatever is not markup already is escaped."""
+"""HTML and SVG elements as text. Text that is not markup already is escaped."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ Attribute = str | float | bool | None
 
 
 def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
-    """An element.
+    """Build an element.
 
     Args:
-        children: text is escaped; None is left out.
-        attributes: ``class_`` and ``aria_label`` stand for ``class`` and ``aria-label``; None and False are left out,
+        name: The name of the element.
+        children: The content; text is escaped, None is left out.
+        attributes: The attributes; ``class_`` and ``aria_label`` stand for ``class`` and ``aria-label``; None and False are left out,
             True is an attribute without a value.
     """
     written = "".join(_attribute(key, value) for key, value in attributes.items())
@@ -38,7 +39,7 @@ def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
 
 
 def join_markup(*children: Child) -> Markup:
-    """Several pieces as one."""
+    """Concatenate pieces of markup and text."""
     return Markup(
         "".join(
             child.text if isinstance(child, Markup) else _escaped(child)
@@ -49,7 +50,7 @@ def join_markup(*children: Child) -> Markup:
 
 
 def format_coordinate(value: float) -> str:
-    """A coordinate with one decimal at most."""
+    """Format a coordinate with one decimal at most."""
     return f"{value:.1f}".removesuffix(".0")
 
 
@@ -63,5 +64,5 @@ def _attribute(key: str, value: Attribute) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Without control characters, which no markup may hold."""
+    """Escape text and remove control characters, which markup must not contain."""
     return escape("".join(letter for letter in text if letter.isprintable() or letter in "\n\t"))

@@ -1,4 +1,4 @@
-"""What lies around the best of a search: the trials by their distance from it, and those that count as its neighbours."""
+"""The neighbourhood of a search's best candidate: trials by their distance from it, and those that count as neighbours."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
-    """The trials of a search, and then its probes, seen from its best. Those that are not complete have a value of NaN.
+    """Distances and values of a search's trials, followed by its probes, relative to its best candidate.
 
     Attributes:
-        best: its parameters.
-        best_value: its value of the first objective, as the metric is.
-        distances: (n,) the largest difference in any number, as a share of that number's range; NaN with other choices.
-        values: (n,) of the first objective, as the metric is.
-        is_near: (n,) whether the trial counts as a neighbour for the plateau; the best itself does not.
-        box: of each number the lowest and the highest value that is near.
-        neighbourhood, elsewhere: medians as the plateau has them, None where it has none.
-        stability: of the plateau; None where undefined.
+        best: Parameters of the best candidate.
+        best_value: Value of the first objective of the best candidate, in the metric's own sign.
+        distances: (n,) largest difference in any numeric parameter, as a share of its range; NaN with other choices.
+        values: (n,) values of the first objective in the metric's own sign, NaN where not complete.
+        is_near: (n,) booleans that tell whether the trial is a neighbour; the best candidate itself is none.
+        box: The lowest and the highest neighbouring value of each numeric parameter.
+        neighbourhood: The median value of the neighbours, None without any.
+        elsewhere: The median value of all other trials, None without any.
+        stability: The stability of the plateau; None where undefined.
     """
 
     best: Params
@@ -45,22 +46,22 @@ class Neighbourhood:
 
     @property
     def n_near(self) -> int:
-        """Candidates that count as neighbours, complete or not."""
+        """Return the number of neighbours, complete or not."""
         return int(self.is_near.sum())
 
     @property
     def n_near_without_value(self) -> int:
-        """Neighbours that are infeasible or failed."""
+        """Return the number of neighbours that are infeasible or failed."""
         return int((self.is_near & np.isnan(self.values)).sum())
 
 
 def measure_neighbourhood(
     log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe] = ()
 ) -> Neighbourhood | None:
-    """From the rows of a search, in the columns of :func:`~backtune.results.log.segments.read_log`, and its probes, of all islands.
+    """Measure the neighbourhood of the best candidate of a search from its log and its probes, over all islands.
 
     Returns:
-        None where there is no complete trial, or no number that varies.
+        The neighbourhood; None without a complete trial or without a numeric parameter that varies.
     """
     found = SearchedCandidates.of(log, space, objective, probes)
     if found is None:

@@ -33,36 +33,36 @@ from backtune.report.typesetting import embed_figure_style, import_typst, typese
 
 MOST_STUDIES = 60
 _MOST_ROWS = 200
-# Of a table that is kept on one page.
+# A table of up to this many lines is kept on one page.
 _MOST_LINES = 20
-# Of the leaderboard on an upright page, and on a broad one.
+# The most columns of the leaderboard on a portrait and on a landscape page.
 _UPRIGHT, _BROAD = 15, 25
 _WIDE, _HALF = FigureSize(640, "print"), FigureSize(320, "print")
-# Colours of the lines of a legend that have another name than their class.
+# Colours of legend lines whose class has another name than the colour.
 _LINE_COLOURS = {"won": "curve", "lost": "bad"}
 _LONG_WORD = re.compile(r"\S{19,}")
 _BREAK = "\u200b"
 
 
 def render_pdf(content: ReportContent) -> bytes:
-    """The pages.
+    """Render the pages.
 
     Raises:
-        ReportError: what it takes is not installed.
-        ResultsError: a log cannot be read.
+        ReportError: Typst is not installed.
+        ResultsError: A log cannot be read.
     """
-    # What is said takes seconds to find; whether it can be set is known at once.
+    # Collecting the content takes seconds: fail at once where typst is missing.
     import_typst()
     return typeset_pages(build_pdf_document(content))[0]
 
 
 def build_pdf_document(content: ReportContent) -> dict[str, Any]:
-    """What the pages say, as plain data for ``page.typ``.
+    """Return the content of the pages as plain data for ``page.typ``.
 
     Raises:
-        ResultsError: a log cannot be read.
+        ResultsError: A log cannot be read.
     """
-    # Five pages a fold, which nobody prints: those of a walk-forward are in its table, and each by itself with --study.
+    # A fold would take five pages: the table of a walk-forward lists its folds, and --study reports one in full.
     told = plan_chapters(content, MOST_STUDIES, with_folds=False)
     grids = build_grid_cards(content) if content.study is None else []
     return {
@@ -118,7 +118,7 @@ def _band(band: CardBand) -> list[list[dict[str, Any]]]:
 def _card(card: Card) -> dict[str, Any]:
     return {
         "title": _breakable(card.title), "note": _breakable(card.note), "is_wide": card.is_wide,
-        # What may be longer than a page.
+        # A long card may be split over pages.
         "is_breakable": any(map(_is_long, card.parts)),
         "parts": [_part(part, _WIDE if card.is_wide else _HALF) for part in card.parts],
     }  # fmt: skip
@@ -159,13 +159,13 @@ def _table(table: CardTable) -> dict[str, Any]:
 
 def _cell(cell: TableCell) -> dict[str, Any]:
     return {
-        "text": _breakable(cell.text), "tone": cell.tone, "bar": cell.bar, "is_out": cell.is_out,
+        "text": _breakable(cell.text), "tone": cell.colour, "bar": cell.bar, "is_out": cell.is_out,
         "is_weak": cell.is_weak, "is_marked": cell.is_marked, "n_lines": cell.n_lines,
     }  # fmt: skip
 
 
 def _breakable(text: str) -> str:
-    """A line may break inside of long words, else they would run out of their column."""
+    """Allow line breaks inside long words, which would run out of their column otherwise."""
     return _LONG_WORD.sub(
         lambda word: _BREAK.join(re.findall(r"[^-_/=.]{1,12}[-_/=.]*|[-_/=.]+", word[0])), text
     )

@@ -1,4 +1,4 @@
-"""Which result of a sweep a report is about."""
+"""The choice of the leaderboard row that an export is about."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from backtune.results.stored_sweep import StoredStudy, StoredSweep
 
 
 def select_row(run: StoredSweep, study: str | None) -> Row:
-    """The best of the named study, else of the sweep, as the leaderboard has it.
+    """Return the leaderboard's best row of the named study, or of the sweep.
 
     Raises:
-        SpecError: the sweep has no such study.
-        ReportError: there is no winner, for lack of trials that count.
+        SpecError: The sweep has no such study.
+        ReportError: There is no winner, because no trial is complete.
     """
     ids = [entry.id for entry in run.studies]
     if study is not None and study not in ids:
@@ -27,5 +27,5 @@ def select_row(run: StoredSweep, study: str | None) -> Row:
 
 
 def find_study(run: StoredSweep, row: Row) -> StoredStudy:
-    """The study that a row is about."""
+    """Return the study that a row is about."""
     return next(entry for entry in run.studies if entry.id == row.study)

@@ -1,4 +1,4 @@
-"""A sweep in words: what was asked, what was tried, and how far to trust it."""
+"""The summary of a sweep in words: its spec, the number of trials, and what limits trust in its results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INCREMENTS = {"lot_size": "in lots of {:g}", "tick_size": "at ticks of {:g}"}
 
 
 def describe_sweep(content: ReportContent) -> Iterator[tuple[str, str]]:
-    """What was asked and what was tried, by name."""
+    """Yield the main facts about a sweep as pairs of a name and a text."""
     spec = content.run.spec
     search = spec.search
     yield "Objective", ", ".join(map(_describe_objective, search.objectives))
@@ -37,7 +37,7 @@ def describe_sweep(content: ReportContent) -> Iterator[tuple[str, str]]:
 
 
 def list_cautions(content: ReportContent) -> Iterator[str]:
-    """What a reader must know before believing a number."""
+    """Yield the sentences that a reader must know before believing a number."""
     yield (
         f"Every winner is the best of many: {format_count(content.n_trials, 'trial')} were run in all. In-sample numbers are the "
         "ones that the search chose by, so they flatter by construction."
@@ -59,19 +59,19 @@ def list_cautions(content: ReportContent) -> Iterator[str]:
 
 
 def describe_costs(rules: Execution) -> str:
-    """The fees and the slippage of the spec's execution section."""
+    """Describe the fees and the slippage of the execution rules."""
     words = [f"fee {rules.fee_bps:g} bps and slippage {rules.slippage_bps:g} bps a fill"]
     return "; ".join([*words, *_used(rules, _FEES)])
 
 
 def describe_position(rules: Execution) -> str:
-    """The size of a position, its sides, and what quantities and prices are multiples of."""
+    """Describe the size and sides of a position, the lot size and the tick size."""
     sides = "long and short" if rules.allow_short else "long only"
     return ", ".join([f"{100 * rules.size:g}% of equity", sides, *_used(rules, _INCREMENTS)])
 
 
 def name_judged_sample(content: ReportContent) -> str:
-    """What the numbers to judge by are."""
+    """Return the name of the sample that winners are judged by."""
     return "out of sample" if content.is_validated else "in sample"
 
 

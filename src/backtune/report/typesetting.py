@@ -1,7 +1,7 @@
 """The one door to typst, which sets a report on pages.
 
-The layout is in ``page.typ``, colours and the style of figures are those of ``page.css`` on light paper. What is said is passed
-as data, so that nothing of it can be markup.
+The layout is in ``page.typ``, colours and the style of figures are those of ``page.css`` on light paper. Texts are passed as
+data, so that none of them can become markup.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ _FONT = "Libertinus Serif"
 
 
 def typeset_pages(document: dict[str, Any], form: Literal["pdf", "png"] = "pdf") -> list[bytes]:
-    """A document as one PDF, or as an image for each page.
+    """Return a document as one PDF, or as an image for each page.
 
     The same document gives the same bytes where the same fonts are; letters that the built-in fonts lack are taken from the
     system's.
 
     Args:
-        document: plain data as ``page.typ`` reads it, figures as of :func:`picture`.
+        document: Plain data as ``page.typ`` reads it, with figures made by :func:`embed_figure_style`.
+        form: The format of the result.
 
     Raises:
         MissingPackageError: Typst is not installed.
@@ -48,7 +49,7 @@ def typeset_pages(document: dict[str, Any], form: Literal["pdf", "png"] = "pdf")
 
 
 def import_typst() -> ModuleType:
-    """Typst.
+    """Return the typst module.
 
     Raises:
         MissingPackageError: It is not installed.
@@ -61,7 +62,7 @@ def import_typst() -> ModuleType:
 
 
 def embed_figure_style(figure: Markup) -> dict[str, str]:
-    """A figure that is coloured by itself, and what it shows in words."""
+    """Return a figure as an SVG image with its own style, and its alternative text."""
     label = _LABEL.search(figure.text)
     head, _, inside = figure.text.removeprefix("<svg").partition(">")
     svg = f'<svg xmlns="{_NAMESPACE}"{head}><style>{_figure_style()}</style>{inside}'
@@ -73,7 +74,7 @@ def _style() -> str:
 
 
 def _colours() -> dict[str, str]:
-    """Those of light paper, which come first."""
+    """Return the colours of the light theme, which the style sheet lists first."""
     found: dict[str, str] = {}
     for name, colour in _COLOUR.findall(_style()):
         found.setdefault(name, colour)
@@ -81,7 +82,7 @@ def _colours() -> dict[str, str]:
 
 
 def _figure_style() -> str:
-    """The rules for what is inside a figure, without variables, which typst's drawing of SVG does not know."""
+    """Return the style rules of figures with their variables resolved: typst does not know variables in SVG."""
     colours = _colours()
     rules = "".join(_FIGURE_RULE.findall(_style()))
     resolved = re.sub(r"var\(--([\w-]+)\)", lambda match: colours[match[1]], rules)

@@ -1,4 +1,4 @@
-"""A study's winner once more, in full: the equity, the trades and the prices that a sweep does not keep."""
+"""The full backtest of a study's winner: the equity, trades and prices that a sweep does not store."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from backtune.space import Params
 
 @dataclass(frozen=True, eq=False)
 class WindowReplay:
-    """The winner on one window.
+    """The backtest of a winner on one window.
 
     Attributes:
-        opens: (n,) microseconds since the epoch, UTC, at which the bars open.
-        close: (n,) prices at the closes.
-        equity: (n,) at the closes, from the spec's initial cash, as the metrics of this window have it.
-        trades: the closed trades, see :class:`~backtune.simulation.simulate.Result`.
-        regimes: a row a regime, see :func:`~backtune.simulation.regimes.measure_performance_by_regime`.
+        opens: (n,) opening times of the bars, in microseconds since the epoch, UTC.
+        close: (n,) closing prices.
+        equity: (n,) equity at the closes, which starts from the spec's initial cash.
+        trades: The closed trades, with the columns of :class:`~backtune.simulation.simulate.Result`.
+        regimes: One row a market regime, as :func:`~backtune.simulation.regimes.performance_by_regime` returns it.
     """
 
     opens: np.ndarray
@@ -35,18 +35,18 @@ class WindowReplay:
 
     @property
     def start(self) -> int:
-        """When the first bar opens."""
+        """Return the opening time of the first bar."""
         return int(self.opens[0])
 
 
 @dataclass(frozen=True, eq=False)
 class WinnerReplay:
-    """The winner on what the search saw and on what it did not.
+    """The backtests of a winner in sample and out of sample.
 
     Attributes:
-        initial_cash: equity before the first bar.
-        train: in-sample.
-        test: out-of-sample; None without validation.
+        initial_cash: Equity before the first bar.
+        train: The in-sample backtest.
+        test: The out-of-sample backtest; None without validation.
     """
 
     initial_cash: float
@@ -59,17 +59,17 @@ class WinnerReplay:
 
     @property
     def opens(self) -> np.ndarray:
-        """(n,) of both parts."""
+        """Return the (n,) opening times of both samples."""
         return np.concatenate([part.opens for part in self.parts])
 
     @property
     def close(self) -> np.ndarray:
-        """(n,) of both parts."""
+        """Return the (n,) closing prices of both samples."""
         return np.concatenate([part.close for part in self.parts])
 
     @property
     def equity(self) -> np.ndarray:
-        """(n,) the test's going on from where the search's window ended: it starts flat, with the equity of then."""
+        """Return the (n,) equity of both samples; the test starts flat, with the equity that the search's window ended with."""
         linked = [self.train.equity]
         if self.test is not None:
             linked.append(self.test.equity * (self.train.equity[-1] / self.initial_cash))
@@ -77,7 +77,7 @@ class WinnerReplay:
 
     @property
     def drawdown(self) -> np.ndarray:
-        """(n,) fractions below the peak, which is counted anew in the test, as its metrics are."""
+        """Return the (n,) fractions below the peak, which starts anew in the test, as in its metrics."""
         found = []
         for part in self.parts:
             peak = np.maximum(np.maximum.accumulate(part.equity), self.initial_cash)

@@ -1,6 +1,6 @@
 """The one door to xlsxwriter: tables as the sheets of an Excel workbook.
 
-What is text stays text, whatever it starts with: no field can become a formula or a link.
+Text stays text, even where it starts like a formula or a link.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from backtune.errors import MissingPackageError
 
-# Of a sheet, its headings among them.
+# The most lines of a sheet, headings included.
 MOST_LINES = 1_048_576
 # Excel takes 32,767 units of 16 bits in a field, of which a letter may need two. More is cut off.
 MOST_LETTERS = 16_383
@@ -27,9 +27,9 @@ class SheetColumn:
     """A column of a sheet.
 
     Attributes:
-        name: its heading.
-        width: in letters.
-        number_format: as Excel writes it, such as ``0.0%``; empty for the general one.
+        name: Heading of the column.
+        width: Width in characters.
+        number_format: Excel number format such as ``0.0%``; empty for the general format.
     """
 
     name: str
@@ -39,7 +39,7 @@ class SheetColumn:
 
 @dataclass(frozen=True)
 class WorkbookSheet:
-    """A table with headings that stay when it is moved. Lines beyond :data:`MOST_LINES` are left out."""
+    """A table with frozen headings. Lines beyond :data:`MOST_LINES` are left out."""
 
     name: str
     columns: tuple[SheetColumn, ...]
@@ -47,7 +47,7 @@ class WorkbookSheet:
 
 
 def write_workbook(file: IO[bytes], title: str, sheets: Iterable[WorkbookSheet]) -> None:
-    """Write sheets as one workbook; the same ones give the same bytes. Undefined numbers are empty fields.
+    """Write sheets as one workbook; equal sheets give equal bytes. Undefined numbers are empty fields.
 
     Raises:
         MissingPackageError: xlsxwriter is not installed.
@@ -109,6 +109,6 @@ def _write_field(page: Any, line: int, place: int, field: SheetField, own_format
 
 
 def _text(text: str) -> str:
-    """What a field takes. Xlsxwriter would write a text between these tags as markup."""
+    """Return text as a field can hold it. Xlsxwriter would write text that starts with this tag as markup."""
     shown = text[:MOST_LETTERS]
     return f" {shown}" if shown.startswith("<r>") else shown

@@ -1,4 +1,4 @@
-"""Reports as files."""
+"""The formats of a report, and writing one as a file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from backtune.storage.location import Location
 
 
 def write_report(content: ReportContent, report_format: str, path: Location) -> None:
-    """Write a report in one of :data:`FORMATS`.
+    """Write a report in one of :data:`REPORT_FORMATS`.
 
     Raises:
-        ReportError: what the format takes is not installed.
-        ResultsError: a log cannot be read, or the file cannot be written.
+        ReportError: A package that the format needs is not installed.
+        ResultsError: A log cannot be read, or the file cannot be written.
     """
     write_atomically(path, lambda file: REPORT_FORMATS[report_format](content, file))
 

@@ -1,4 +1,4 @@
-"""Where a sweep is tracked: an MLflow server, a database, or by default a SQLite file in the runs folder."""
+"""The address of a sweep's MLflow store: an MLflow server, a database, or by default a SQLite file in the runs folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LOCK_SECONDS = 5.0
 
 
 def resolve_tracking_uri(run: StoredSweep, uri: str | None = None) -> str:
-    """The MLflow store of a sweep: ``uri``, else its spec's, else ``$MLFLOW_TRACKING_URI``, else a SQLite file in the runs folder.
+    """Return the address of the MLflow store of a sweep: ``uri``, else its spec's, else ``$MLFLOW_TRACKING_URI``, else a SQLite file in the runs folder.
 
     Raises:
-        TrackingError: the runs folder is in S3, which holds no database.
+        TrackingError: The runs folder is in S3, which holds no database.
     """
     told = uri or run.spec.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
     return told or build_sqlite_uri(run.folder.parent)
@@ -48,15 +48,15 @@ def check_mlflow() -> None:
 
 
 def is_server_uri(uri: str) -> bool:
-    """Whether MLflow answers there, which a database needs a server for."""
+    """Return whether the address is that of an MLflow server, not of a database."""
     return uri.startswith(("http://", "https://"))
 
 
 def build_sqlite_uri(runs: Location) -> str:
-    """The SQLite file in a runs folder.
+    """Return the address of the SQLite file in a runs folder.
 
     Raises:
-        TrackingError: that is in S3.
+        TrackingError: The folder is in S3.
     """
     if get_local_path(runs) is None:
         raise TrackingError(
@@ -67,13 +67,14 @@ def build_sqlite_uri(runs: Location) -> str:
 
 
 def locate_artifacts(runs: Location) -> Location:
-    """Where the artifacts of a database without a server are: beside the results, in S3 too."""
+    """Return the folder of the artifacts of a database without a server: beside the results, also in S3."""
     return runs.resolve() / "mlartifacts"
 
 
 def locate_scratch(folder: Location, name: str) -> Path:
-    """A place on this machine's disk for what a projection keeps while it works: in ``folder``, or where that is in S3 beside
-    other temporary files. Always the same one.
+    """Return the local path of a working file of the projection: in ``folder``, or for S3 among the temporary files.
+
+    The same arguments always give the same path.
     """
     local = get_local_path(folder)
     if local is not None:
@@ -84,7 +85,7 @@ def locate_scratch(folder: Location, name: str) -> Path:
 def build_ui_command(
     runs: Location, uri: str | None = None, *, host: str = "127.0.0.1", port: int = 5000
 ) -> list[str]:
-    """The command line of MLflow's user interface on the store of a runs folder, or on another database."""
+    """Return the command line of MLflow's user interface on the store of a runs folder, or on another database."""
     return [
         # Its job runners serve the evaluation of language models, and outlive the server.
         "/usr/bin/env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true",
@@ -95,11 +96,11 @@ def build_ui_command(
 
 
 def check_writable(uri: str) -> None:
-    """Fail within seconds where a SQLite file cannot be opened or is locked: MLflow would try it for 100 s.
+    """Check within seconds that a SQLite file can be opened and is not locked: MLflow would try it for 100 s.
 
     Raises:
-        sqlite3.Error: says why.
-        OSError: its folder cannot be made.
+        sqlite3.Error: The file cannot be opened, or is locked.
+        OSError: The folder of the file cannot be made.
     """
     path = uri.removeprefix(_SQLITE)
     if path == uri or "?" in path:
@@ -111,6 +112,6 @@ def check_writable(uri: str) -> None:
 
 
 def hide_password(uri: str) -> str:
-    """The address as it may be shown."""
+    """Return the address without its password."""
     password = urlsplit(uri).password
     return uri.replace(f":{password}@", ":***@") if password else uri

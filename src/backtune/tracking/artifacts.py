@@ -18,24 +18,27 @@ from backtune.spec.documents import to_yaml
 
 
 def write_spec(run: StoredSweep, folder: Path) -> None:
-    """``spec.yaml``, of a sweep; without its tracker, whose address may hold a password."""
+    """Write ``spec.yaml`` without the tracking section, whose address may hold a password."""
     (folder / "spec.yaml").write_text(to_yaml(run.spec.to_json(exclude=("tracking",))), encoding="utf-8")
 
 
 def write_sweep_report(run: StoredSweep, folder: Path) -> None:
-    """``report.html``, of a sweep, without the stress of its winners: who waits for the prompt has not asked for it.
+    """Write ``report.html`` without the stress tests of the winners, which would delay the end of the sweep.
 
     Raises:
-        ResultsError: a log cannot be read.
+        ResultsError: A log cannot be read.
     """
     write_report(ReportContent(run, most_stressed=0), "html", folder / "report.html")
 
 
 def write_study_files(run: StoredSweep, row: Row | None, trials: pl.DataFrame | None, folder: Path) -> None:
-    """``trials.parquet``, its log; where it has a winner ``best.yaml`` and, where there is a template, ``strategy.pine``.
+    """Write ``trials.parquet``, and for a winner ``best.yaml`` and, if there is a template, ``strategy.pine``.
 
     Args:
-        row: of its winner; None where there is none, or where another island has the best.
+        run: The stored sweep.
+        row: Row of the winner; None where there is none, or where another island has the best.
+        trials: Log of the study.
+        folder: Folder to write to.
     """
     if trials is not None:
         trials.write_parquet(folder / "trials.parquet", compression="zstd")

@@ -1,4 +1,4 @@
-"""Descriptions in Markdown, for the page that a tracker has of a sweep or a study."""
+"""Descriptions of sweeps and studies in Markdown, for their pages in MLflow."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from backtune.results.stored_sweep import StoredStudy, StoredSweep
 
 # A description is a tag, whose length MLflow limits.
 _LONGEST = 4_800
-# How many rows a description shows.
+# The number of rows that a description shows.
 MOST_ROWS = 15
 
 
 def describe_sweep_leaderboard(run: StoredSweep, rows: Sequence[Row], n_trials: int) -> str:
-    """The head of the leaderboard, and where the rest is."""
+    """Describe a sweep by the first rows of its leaderboard."""
     objectives = run.spec.search.objective_metrics
     heads = ["", "study", "best parameters", "trials"]
     heads += [
@@ -50,7 +50,7 @@ def describe_sweep_leaderboard(run: StoredSweep, rows: Sequence[Row], n_trials: 
 
 
 def describe_study(study: StoredStudy, row: Row) -> str:
-    """The best, what it was picked from, and how far to trust it."""
+    """Describe the best of a study, the number of trials, and its warnings."""
     objectives = [objective.metric for objective in study.objectives]
     if row.values is None:
         return f"No winner: {escape_markdown('; '.join(row.warnings))}."
@@ -61,10 +61,11 @@ def describe_study(study: StoredStudy, row: Row) -> str:
 
 
 def describe_walk_forward(study: StoredStudy, row: Row) -> str:
-    """What the folds of a walk-forward did one after the other, and how far to trust it.
+    """Describe the tests of a walk-forward as one backtest, and its warnings.
 
     Args:
-        study: any of its folds.
+        study: Any study of its folds.
+        row: Row of the leaderboard, with folds.
     """
     objectives = [objective.metric for objective in study.objectives]
     about = (

@@ -1,4 +1,4 @@
-"""Projects the studies of a sweep as they finish."""
+"""The projection of a sweep's studies as they finish."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ class LiveSync:
     """Projects what is new in a sweep's folder; after a failure it pauses, each time longer.
 
     Attributes:
-        problem: why the latest attempt failed, else None.
-        seen: for every study, what was projected or refused: it is not looked at again before it changes.
-        waiting: studies that are new.
+        run: Sweep to project.
+        tracker: Connection to the MLflow store.
+        problem: Reason of the latest failure, else None.
+        n_failures: Number of consecutive failures.
+        not_before: Time of the next attempt, by the monotonic clock.
+        seen: Stamp of every study that was projected or refused; it is skipped until the stamp changes.
+        waiting: Studies that are new.
     """
 
     run: StoredSweep
@@ -36,7 +40,7 @@ class LiveSync:
     waiting: deque[StoredStudy] = field(default_factory=deque)
 
     def scan(self) -> None:
-        """Look which studies are new: those that are done, with all of their islands, in a way not seen yet."""
+        """Find the studies that have finished with all of their islands, and have changed since the last scan."""
         if not self.waiting:
             stamps = ((study, _stamp(self.run, study)) for study in self.run.studies)
             self.waiting.extend(
@@ -44,7 +48,7 @@ class LiveSync:
             )
 
     def take(self) -> bool:
-        """Project one study that is new; whether there was one."""
+        """Project one new study, and return whether there was one."""
         if not self.waiting or time.monotonic() < self.not_before:
             return False
         self._project([self.waiting.popleft()])
@@ -82,5 +86,5 @@ def _in_short(problems: Sequence[str]) -> str | None:
 
 
 def _stamp(run: StoredSweep, study: StoredStudy) -> _Stamp:
-    """When the study and the other islands of its search were summed up; None for one that was not."""
+    """Return the stamps of the summaries of a study and of the other islands of its search, None for a missing one."""
     return tuple(read_stamp(run.study_folder(name) / "summary.json") for name in (study.id, *study.peers))

@@ -1,4 +1,4 @@
-"""The sweep's studies in MLflow's table as on the leaderboard: which columns, in which order.
+"""The view of MLflow's table of runs that shows a sweep's studies like the leaderboard, with its columns and order.
 
 MLflow keeps the views that its users share in tags of an experiment; this is one of them. A version of MLflow that does
 not know its form shows its usual table.
@@ -11,14 +11,14 @@ import json
 from backtune.results.stored_sweep import StoredSweep
 
 VIEW_KEY = "leaderboard"
-# What is a row of the leaderboard. A fold's own test is one of several, and the best of them says nothing.
+# The kind of run that is a row of the leaderboard. Single folds are left out: the best of their tests says nothing.
 _ROWS = {"walk_forward": "cell"}
 _EVIDENCE = ("n_trials", "family_p", "haircut_sharpe_ratio", "timing_p", "dsr")
 _MORE = ("total_return", "max_drawdown", "total_trades")
 
 
 def build_experiment_tags(run: StoredSweep) -> dict[str, str]:
-    """The tags of a sweep's experiment: the metric to compare by, and the view."""
+    """Return the tags of a sweep's experiment: the metric to compare by, and the view."""
     objective = run.spec.search.objectives[0]
     # By what the search saw: ordered by its test, the first row would be the luckiest.
     leading = f"is_{objective.metric}"
@@ -40,7 +40,7 @@ def build_experiment_tags(run: StoredSweep) -> dict[str, str]:
 
 
 def build_view_url(server: str, experiment: str | None) -> str:
-    """Where MLflow shows the view, or its experiments where there is none of the sweep."""
+    """Return the URL of the view in MLflow, or of the list of experiments where the sweep has none."""
     # MLflow starts with language models in view.
     kind = "workflowType=machine_learning"
     if experiment is None:

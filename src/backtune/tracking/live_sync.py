@@ -1,7 +1,7 @@
-"""The process that follows a sweep and projects its studies as they finish; :mod:`.projection` starts and ends it.
+"""The process that projects the studies of a running sweep as they finish; :mod:`.live_sync_process` starts and ends it.
 
-The word ``last`` on its standard input means to project all and end; the end of the input, that the driver is gone. It
-writes a line of JSON when what is wrong has changed and, after that word, at every step.
+The word ``last`` on its standard input means to project all and end; the end of the input means that the driver is gone.
+The process writes a line of JSON when its problem has changed and, after that word, at every step.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from backtune.tracking.follower import LiveSync
 
 POLL_SECONDS = 2.0
-# Of a processor: loading MLflow and opening a store, and telling of one study.
+# Processor time for loading MLflow and opening a store, and for projecting one study.
 _START_SECONDS, _STUDY_SECONDS = 4.0, 0.2
 
 
 @dataclass(frozen=True)
 class ProcessorBudget:
-    """How much of this machine's processors may be used beside the search.
+    """The processor time that may be used beside the search.
 
-    Not a low priority: where other work keeps the machine busy, what is left for the end would never be done.
+    A low priority is no substitute: on a busy machine the projection would never finish.
 
     Attributes:
-        share: of all processors.
-        start: of the search, by the monotonic clock.
+        share: Share of all processors.
+        start: Start of the search, by the monotonic clock.
     """
 
     share: float
     start: float = field(default_factory=time.monotonic)
 
     def covers(self, seconds: float) -> bool:
-        """Whether so much more processor time may be used now."""
+        """Return whether ``seconds`` more of processor time may be used now."""
         earned = self.share * len(os.sched_getaffinity(0)) * (time.monotonic() - self.start)
         return time.process_time() + seconds <= earned
 
@@ -47,10 +47,12 @@ def main(folder: str, uri: str, share: str) -> None:
     """Follow the sweep in ``folder`` until told to end, or until the driver is gone.
 
     Args:
-        share: of this machine's processors, to be used before that word at most.
+        folder: The folder of the sweep.
+        uri: The address of the MLflow store.
+        share: The largest share of this machine's processors to use before the word ``last``.
     """
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answers:
-        # What MLflow prints must not be taken for an answer.
+        # Output of MLflow must not be taken for an answer.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         allowance = ProcessorBudget(float(share))
         word = _wait(allowance)
@@ -64,7 +66,7 @@ def main(folder: str, uri: str, share: str) -> None:
 
 
 def _wait(allowance: ProcessorBudget) -> str | None:
-    """Until there is a word, or enough to begin with."""
+    """Wait for a word, or for enough processor time to begin."""
     word = None
     while word is None and not allowance.covers(_START_SECONDS):
         word = _next_word(POLL_SECONDS)
@@ -101,7 +103,7 @@ def _answer(answers: TextIO, problem: str | None, *, last: bool = False) -> None
 
 
 def _next_word(timeout: float) -> str | None:
-    """The latest word of the driver, "" once it is gone, None where it says nothing."""
+    """Return the latest word of the driver, "" once it is gone, None where it says nothing."""
     ready, _, _ = select.select([0], [], [], timeout)
     if not ready:
         return None

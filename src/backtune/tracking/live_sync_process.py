@@ -1,4 +1,4 @@
-"""Projects a sweep into MLflow while it runs: beside the search, and never in its path.
+"""The projection of a running sweep into MLflow: beside the search, and never in its path.
 
 The work is done by a process of its own. In a thread, MLflow's import and its database migrations would take the
 driver's interpreter for two to three seconds, MLflow's settings would be the driver's, and a call that hangs could
@@ -21,23 +21,25 @@ from backtune.errors import TrackingError
 from backtune.results.stored_sweep import StoredSweep
 from backtune.tracking.address import check_mlflow, resolve_tracking_uri
 
-# Of this machine's processors, for the projection while the search runs: it can cost the search no more.
+# The share of this machine's processors for the projection while the search runs.
 _SHARE = 0.01
 _POLL_SECONDS = 0.02
-# Without a sign of work from the process: the report of many studies on many bars takes a while.
+# The longest time without an answer: the report of many studies on many bars takes a while.
 _PATIENCE_SECONDS = 60.0
-# Where tracking fails already, one more look may show that it works again.
+# The time for one more attempt where tracking has failed before.
 _LAST_CHANCE_SECONDS = 3.0
 
 
 class LiveSyncProcess:
-    """A sweep's projection while it runs.
+    """The handle of the process that projects a running sweep.
 
     Nothing here raises: what goes wrong with tracking is in :attr:`problem`, and the search goes on. The sweep's folder
     must hold its ``sweep.json`` before the start. The process ends with :meth:`close`, or when this one is gone.
 
     Args:
-        share: of this machine's processors, that may be used before :meth:`close`.
+        run: The stored sweep.
+        uri: The address of the MLflow store; None for that of the spec.
+        share: The share of this machine's processors that may be used before :meth:`close`.
     """
 
     def __init__(self, run: StoredSweep, uri: str | None = None, share: float = _SHARE) -> None:
@@ -51,19 +53,19 @@ class LiveSyncProcess:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with tracking as far as is known, with the way out; None where nothing is."""
+        """Return the known problem of tracking with its remedy; None without one."""
         self._read_answers()
         return self._problem
 
     def start(self) -> None:
-        """Begin to follow the sweep."""
+        """Start the process."""
         if self._uri is None:
             return
         module = "backtune.tracking.live_sync"
         command = [sys.executable, "-P", "-m", module, str(self._run.folder), self._uri, str(self._share)]
         try:
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-            # A session of its own: Ctrl-C is for the driver, which then asks for the last look.
+            # A session of its own: Ctrl-C is for the driver, which then asks for the last projection.
             self._process = subprocess.Popen(  # noqa: S603
                 command,
                 stdin=subprocess.PIPE,
@@ -78,11 +80,11 @@ class LiveSyncProcess:
             os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
 
     def close(self, patience: float = _PATIENCE_SECONDS, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Project what is left, and end the process.
+        """Project the rest, and end the process.
 
         Args:
-            patience: after so many seconds without a sign of work it is killed, which doubles nothing.
-            stopped: whether not to wait any longer.
+            patience: The seconds without an answer after which the process is killed, which doubles nothing.
+            stopped: A function that returns whether to stop waiting.
         """
         process = self._process
         if process is None:
@@ -104,7 +106,7 @@ class LiveSyncProcess:
             self._let_go(process)
 
     def _wait(self, process: subprocess.Popen[bytes], patience: float, stopped: Callable[[], bool]) -> str:
-        """Until the process has ended, or the reason why not to wait for it."""
+        """Wait until the process has ended, and return the reason for giving up, else an empty text."""
         end = time.monotonic() + patience
         while process.poll() is None:
             if self._read_answers():
@@ -119,12 +121,12 @@ class LiveSyncProcess:
 
     def _say(self, word: str) -> None:
         if self._process is not None and self._process.stdin is not None:
-            # A full pipe holds words enough, and a process that is gone is noticed at the end.
+            # A full pipe holds enough words, and the loss of the process is noticed at the end.
             with suppress(OSError):
                 os.write(self._process.stdin.fileno(), f"{word}\n".encode())
 
     def _read_answers(self) -> bool:
-        """Whether there were any."""
+        """Read the answers of the process, and return whether there were any."""
         if self._process is None or self._process.stdout is None:
             return False
         while chunk := _read(self._process.stdout):
@@ -155,7 +157,7 @@ class LiveSyncProcess:
 
 
 def _place(run: StoredSweep, uri: str | None) -> tuple[str | None, str | None]:
-    """The address of the store, or why there is none."""
+    """Return the address of the store, or the reason why there is none."""
     try:
         check_mlflow()
         return resolve_tracking_uri(run, uri), None

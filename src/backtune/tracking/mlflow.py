@@ -1,4 +1,4 @@
-"""What MLflow holds of one sweep. The only module that imports MLflow; import it only where it is used.
+"""The MLflow runs of one sweep. The only module that imports MLflow; import it only where it is used.
 
 Every MLflow run carries a tag with the content it was made from and something that is written last of all: a projection
 that was cut off anywhere is found and finished by the next one, with nothing doubled. Parameters cannot be changed in
@@ -27,7 +27,7 @@ from backtune.tracking.leaderboard_view import build_experiment_tags
 from backtune.tracking.records import BarsReference, RecordRefusedError, TrackingRecord
 from backtune.tracking.trials import CurvePoint
 
-# Of a study and a trial: ("", "") is the sweep, (study, "") a study, (study, number) a trial.
+# A study and a trial: ("", "") is the sweep, (study, "") a study, (study, number) a trial.
 RunKey = tuple[str, str]
 SWEEP_KEY: RunKey = ("", "")
 
@@ -39,14 +39,15 @@ _TEXT_LENGTH, _DIGEST_LENGTH = 5_000, 36
 
 @dataclass(frozen=True)
 class RunContent:
-    """What an MLflow run is to hold.
+    """The content of an MLflow run.
 
     Attributes:
-        key: what it is about.
-        record: what it says.
-        started, ended: in milliseconds.
-        points: of its curves.
-        fill: writes its artifacts into a folder.
+        key: Sweep, study or trial that the run is about.
+        record: Parameters, tags and metrics.
+        started: Start in milliseconds since the epoch.
+        ended: End in milliseconds since the epoch.
+        points: Points of the curves.
+        fill: Function that writes the artifacts into a folder.
     """
 
     key: RunKey
@@ -59,7 +60,7 @@ class RunContent:
 
 @dataclass(frozen=True)
 class _KnownRun:
-    """A run that MLflow has; ``started`` in its milliseconds."""
+    """A run that MLflow holds; ``started`` is in milliseconds since the epoch."""
 
     id: str
     started: int
@@ -71,7 +72,7 @@ class _KnownRun:
     @classmethod
     def of(cls, run: MlflowRun) -> _KnownRun:
         tags = run.data.tags
-        # The last that is written of a trial is its end, one call less than a tag.
+        # The end of a trial's run is written last, which saves the call for a tag.
         ended = "trial" in tags and run.info.status != "RUNNING"
         whole = ended or (_CONTENT in tags and tags[_CONTENT] == tags.get(_WHOLE))
         return cls(
@@ -90,7 +91,7 @@ class _KnownRun:
 class MlflowStore:
     """The experiment of a sweep: a run for the sweep, below it one for every study, below that some for trials.
 
-    One place at a time may write for a sweep. It remembers what MLflow holds: after an error, make a new one.
+    Only one store at a time may write for a sweep. It remembers what MLflow holds: after an error, make a new one.
     """
 
     def __init__(self, run: StoredSweep, uri: str, artifacts: Location) -> None:
@@ -103,7 +104,7 @@ class MlflowStore:
         self._staging = locate_scratch(run.folder, ".tracking")
 
     def has(self, key: RunKey, record: TrackingRecord) -> bool:
-        """Whether MLflow holds all of this already."""
+        """Return whether MLflow holds all of this already."""
         known = self._known.get(key)
         return known is not None and known.whole and self._is_of(known, key, record)
 
@@ -112,10 +113,10 @@ class MlflowStore:
         return key in self._known
 
     def put(self, entry: RunContent) -> None:
-        """Make MLflow hold this, which must have what is above it. What it holds of it already is not doubled.
+        """Make MLflow hold a run, whose parent must be there. Content that it holds already is not doubled.
 
         Raises:
-            RefusedError: MLflow does not take it.
+            RecordRefusedError: MLflow refuses the run.
         """
         try:
             known = self._place_for(entry)
@@ -151,9 +152,12 @@ class MlflowStore:
     def mark(
         self, key: RunKey, name: str, value: str, metrics: Mapping[str, float] | None = None, at: int = 0
     ) -> None:
-        """Note under a key what else is there for its content, in one call with further metrics.
+        """Set a tag of a run, in one call with further metrics.
 
         Args:
+            key: The key of the run.
+            name: The name of the tag.
+            value: The value of the tag.
             metrics: Metrics to write; equal names replace earlier ones.
             at: The time of these metrics in milliseconds, the same in every repeat.
         """
@@ -166,12 +170,12 @@ class MlflowStore:
         self._known[key] = replace(known, tags={**(known.tags or {}), name: value})
 
     def marked(self, key: RunKey, name: str) -> str:
-        """What was noted, "" where nothing was."""
+        """Return the value of a tag that :meth:`mark` has set, "" without one."""
         known = self._known.get(key)
         return known.tag(name) if known is not None else ""
 
     def started(self, key: RunKey) -> int:
-        """When what MLflow holds under a key started, in milliseconds."""
+        """Return the start of a run in milliseconds since the epoch."""
         return self._known[key].started
 
     def _is_of(self, known: _KnownRun, key: RunKey, record: TrackingRecord) -> bool:
@@ -195,12 +199,12 @@ class MlflowStore:
         return known
 
     def _write(self, known: _KnownRun, entry: RunContent) -> None:
-        """Write values and status; for a sweep and a study, in the last call, the mark that all of it is there.
+        """Write values and status; for a sweep and a study, the last call writes the mark that the run is complete.
 
         Equal metrics are one row in MLflow, times included: hence times that every repeat gives again.
         """
         record = entry.record
-        # What a sweep says changes while it goes on.
+        # The metrics of a sweep change while it goes on.
         told = entry.ended if entry.key == SWEEP_KEY else known.started
         metrics = [Metric(name, value, told, 0) for name, value in record.metrics.items()]
         metrics += [
@@ -258,7 +262,7 @@ class MlflowStore:
         return str(experiment.experiment_id)
 
     def _without_doubles(self) -> dict[RunKey, _KnownRun]:
-        """The sweep's runs by key; where two projections raced, all but one go, and what is below them."""
+        """Return the sweep's runs by key; where two projections raced, delete all but one, with the runs below them."""
         kept: dict[RunKey, _KnownRun] = {}
         found = [(_key(run), _KnownRun.of(run)) for run in self._search()]
         for key, known in sorted(found, key=lambda pair: (pair[0], not pair[1].whole, pair[1].id)):
@@ -284,7 +288,7 @@ class MlflowStore:
 
 
 def find_experiment_id(run: StoredSweep, uri: str) -> str | None:
-    """Of the sweep's experiment; None where there is none, or where MLflow does not answer."""
+    """Return the id of the sweep's experiment; None without one, or where MLflow does not answer."""
     try:
         experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(run.name)
     except MlflowException:
@@ -296,7 +300,7 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        # In a container, where nobody has given it a name.
+        # The user of a container may have no name.
         return ""
 
 

@@ -1,5 +1,6 @@
-"""What of a sweep's folder MLflow has not been told. The folder is the truth, so there is no list that could be lost:
-what is missing follows from what MLflow holds.
+"""The reconciliation of MLflow with the folder of a sweep, which is the truth.
+
+There is no list that could be lost: the missing parts follow from the runs that MLflow holds.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _TRIALS, _REPORT, _STANDING = "backtune.trials", "backtune.report", "backtune.st
 
 
 class _StudyState(NamedTuple):
-    """What is told of a study, and from what."""
+    """The record of a study, and the summary and row that it was made from."""
 
     summary: StudySummary
     row: Row | None
@@ -42,7 +43,7 @@ class _StudyState(NamedTuple):
 
 
 class Reconciler:
-    """Brings one sweep to its place, part by part; each part may be repeated, and cut off at any moment."""
+    """Writes one sweep to MLflow, part by part; each part may be repeated, and cut off at any moment."""
 
     def __init__(self, run: StoredSweep, place: MlflowStore) -> None:
         self._run = run
@@ -52,11 +53,11 @@ class Reconciler:
         self._searches = run.searches
 
     def put_study(self, study: StoredStudy) -> bool | None:
-        """A study's results, curves and files; False where they are there, None where it has none yet.
+        """Write a study's results, curves and files; return False where they are there already, None without results.
 
         Raises:
-            RefusedError: MLflow does not take it.
-            ResultsError: its trials cannot be read.
+            RecordRefusedError: MLflow refuses a record.
+            ResultsError: The trials cannot be read.
         """
         found = self._told(study)
         if found is None:
@@ -77,11 +78,11 @@ class Reconciler:
         return True
 
     def put_trials(self, study: StoredStudy) -> bool | None:
-        """Its best and failed trials, below the study; False and None as above.
+        """Write a study's best and failed trials below it; return False and None as :meth:`put_study` does.
 
         Raises:
-            RefusedError: MLflow does not take one.
-            ResultsError: its trials cannot be read.
+            RecordRefusedError: MLflow refuses a record.
+            ResultsError: The trials cannot be read.
         """
         found = self._told(study)
         if found is None:
@@ -108,7 +109,7 @@ class Reconciler:
         return True
 
     def put_sweep(self, *, finished: bool) -> None:
-        """The sweep as a whole; before it is finished, without a look at its studies."""
+        """Write the run of the sweep; before it is finished, without reading its studies."""
         run = self._run
         record = self._sweep_record() if finished else build_sweep_record(run, [None] * len(run.studies))
         if self._place.has(SWEEP_KEY, record):
@@ -118,7 +119,7 @@ class Reconciler:
         self._place.put(RunContent(SWEEP_KEY, record, started, self._ended() or started, fill=fill))
 
     def put_standings(self) -> None:
-        """The place of each study's first row on the leaderboard, and its test among those of all rows."""
+        """Write the place of each study's first row on the leaderboard, and its test among those of all rows."""
         if self._run.spec.validation.method == "walk_forward":
             return
         ended = self._ended()
@@ -132,11 +133,11 @@ class Reconciler:
                 self._place.mark(key, _STANDING, mark, metrics, ended)
 
     def put_cells(self) -> None:
-        """Of a walk-forward each cell, whose folds are the studies; no more than there are on the leaderboard.
+        """Write a run for each cell of a walk-forward, as on the leaderboard.
 
         Raises:
-            RefusedError: MLflow does not take it.
-            ResultsError: a log cannot be read.
+            RecordRefusedError: MLflow refuses a record.
+            ResultsError: A log cannot be read.
         """
         if self._run.spec.validation.method != "walk_forward":
             return
@@ -150,10 +151,10 @@ class Reconciler:
                 self._place.put(RunContent(key, record, ended, ended, fill=fill))
 
     def put_report(self) -> None:
-        """The report, for the sweep as it is.
+        """Write the report of the sweep.
 
         Raises:
-            ResultsError: a log cannot be read.
+            ResultsError: A log cannot be read.
         """
         content = self._sweep_record().content
         if self._place.marked(SWEEP_KEY, _REPORT) != content:
@@ -181,5 +182,5 @@ class Reconciler:
 
 
 def _milliseconds(path: Location) -> int:
-    """When a file was written, 0 where there is none."""
+    """Return the time when a file was written, in milliseconds since the epoch; 0 without a file."""
     return (read_write_time(path) or 0) // 1_000_000

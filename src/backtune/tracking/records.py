@@ -1,4 +1,4 @@
-"""What a tracker is told of a sweep, as plain data made from its folder. Knows no tracker."""
+"""The records of a sweep for a tracker, as plain data made from its folder; independent of MLflow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backtune.tracking.descriptions import describe_study, describe_sweep_leader
 RunStatus = Literal["FINISHED", "FAILED", "RUNNING"]
 
 _STATUS: dict[str, RunStatus] = {"complete": "FINISHED", "failed": "FAILED", "partial": "RUNNING"}
-# Not in the parameters of a sweep: they may change while its id stays, or are long and in the spec beside them.
+# Sections that are no parameters of a sweep: they may change while its id stays, or are long and in ``spec.yaml``.
 _NOT_PARAMETERS = ("name", "compute", "tracking", "grid", "space")
 _EVIDENCE = (
     "dsr", "dsr_level", "n_independent", "n_elsewhere", "pbo", "pbo_loss", "plateau", "oos_sharpe_low", "oos_sharpe_high",
@@ -45,9 +45,9 @@ class BarsReference:
     """The bars that a study was searched on.
 
     Attributes:
-        name: asset and timeframe.
-        fingerprint: of their content.
-        location: of the catalog.
+        name: Asset and timeframe.
+        fingerprint: Fingerprint of the bars' content.
+        location: Location of the catalog.
         window: The start and the end of the bars as ISO times, UTC.
     """
 
@@ -59,15 +59,15 @@ class BarsReference:
 
 @dataclass(frozen=True)
 class TrackingRecord:
-    """A sweep, one study of it, or one trial of that.
+    """The record of a sweep, a study or a trial.
 
     Attributes:
-        name: as shown in lists.
-        status: ``RUNNING`` where it can go on.
-        params: settings, for a study its cell and the parameters of its first winner.
-        tags: what it is and what it belongs to.
-        metrics: one value each; undefined ones are left out.
-        bars: of a study.
+        name: Name in lists.
+        status: Status; ``RUNNING`` where the work can go on.
+        params: Settings; for a study its cell and the parameters of its first winner.
+        tags: Kind of the record, and the sweep and study that it belongs to.
+        metrics: Value of each metric; undefined ones are left out.
+        bars: Bars of a study; None for other records.
     """
 
     name: str
@@ -79,17 +79,20 @@ class TrackingRecord:
 
     @property
     def content(self) -> str:
-        """Content id: equal for records that say the same."""
+        """Return the content id, which is equal for equal records."""
         return hash_content(asdict(self))[:16]
 
 
 def build_study_record(
     run: StoredSweep, study: StoredStudy, summary: StudySummary, row: Row | None = None
 ) -> TrackingRecord:
-    """What is told of a study. A function of its summary and row: equal studies give equal records.
+    """Build the record of a study, a function of its summary and row alone: equal studies give equal records.
 
     Args:
-        row: its first on the leaderboard, with evidence; None without a winner, or where another island has the best.
+        run: Stored sweep.
+        study: Stored study.
+        summary: Summary of the study.
+        row: First row of the study on the leaderboard; None without a winner, or where another island has the best.
     """
     winner = summary.winners[0] if summary.winners else None
     results = (
@@ -119,7 +122,7 @@ def build_study_record(
 
 
 def collect_standing_metrics(place: int, row: Row) -> dict[str, float]:
-    """Return what is known of a row once the sweep is over: its place, from 1, its test among those of all, permutations."""
+    """Return the metrics of a row that need the whole sweep: its place, from 1, its test among all tests, permutations."""
     found = row.evidence.to_json()
     return {
         "leaderboard_place": place,
@@ -128,11 +131,12 @@ def collect_standing_metrics(place: int, row: Row) -> dict[str, float]:
 
 
 def build_cell_record(run: StoredSweep, row: Row, place: int) -> TrackingRecord:
-    """What is told of a walk-forward: what its folds did one after the other.
+    """Build the record of a walk-forward, with the tests of its folds as one backtest.
 
     Args:
-        row: of the leaderboard, with folds and evidence.
-        place: its place there, from 1.
+        run: Stored sweep.
+        row: Row of the leaderboard, with folds and evidence.
+        place: Place of the row on the leaderboard, from 1.
     """
     entries = {study.id: study for study in run.studies}
     summaries = [run.read_summary(entries[fold.study]) for fold in row.folds]
@@ -161,17 +165,19 @@ def build_cell_record(run: StoredSweep, row: Row, place: int) -> TrackingRecord:
 
 
 def build_cell_id(row: Row) -> str:
-    """What stands for a walk-forward among the ids of studies."""
+    """Build the id of a walk-forward's cell, which takes the place of a study id."""
     return "-".join(row.cell)
 
 
 def build_sweep_record(
     run: StoredSweep, summaries: Sequence[StudySummary | None], rows: Sequence[Row] = ()
 ) -> TrackingRecord:
-    """What is told of a sweep whose studies have these summaries, in the order of ``run.studies``.
+    """Build the record of a sweep.
 
     Args:
-        rows: the first of its leaderboard, for its description.
+        run: Stored sweep.
+        summaries: Summaries of the studies, in the order of ``run.studies``; None for an unfinished one.
+        rows: First rows of the leaderboard, for the description.
     """
     states: list[str] = [summary.state if summary else "partial" for summary in summaries]
     spec = run.spec.to_json(exclude=_NOT_PARAMETERS)
@@ -193,7 +199,7 @@ def build_sweep_record(
 
 
 def build_study_tags(run: StoredSweep, study: StoredStudy) -> dict[str, str]:
-    """What a study and its trials belong to, for filters."""
+    """Build the tags of a study and its trials, for filters."""
     return {
         "sweep": run.sweep_id,
         "study": study.id,
@@ -211,7 +217,7 @@ def describe_cell(study: StoredStudy) -> dict[str, str]:
 
 
 def prefix_metrics(is_metrics: Metrics, oos_metrics: Metrics | None) -> dict[str, float]:
-    """Metrics as ``is_<metric>`` and ``oos_<metric>``, without the undefined ones."""
+    """Return metrics as ``is_<metric>`` and ``oos_<metric>``, without undefined ones."""
     sides = {"is": is_metrics, "oos": oos_metrics or {}}
     return {
         f"{side}_{name}": value
@@ -226,7 +232,7 @@ def _status_of(states: Sequence[str]) -> RunStatus:
 
 
 def _study_name(study: StoredStudy) -> str:
-    """What tells studies apart first: MLflow's table cuts names at some twenty letters."""
+    """Return a name that starts with the distinguishing words: MLflow's table cuts names at some twenty letters."""
     fold = [study.fold.name] if study.fold.name.startswith("walk") else []
     return " ".join([study.asset, study.timeframe, *fold, study.strategy])
 
@@ -247,7 +253,7 @@ def _evidence(row: Row) -> dict[str, float]:
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested plain data as dotted keys; lists on one line, nothing for what is None or empty."""
+    """Flatten nested plain data to dotted keys, with lists as text and without None."""
     flat: dict[str, str] = {}
     for key, value in content.items():
         if isinstance(value, dict):

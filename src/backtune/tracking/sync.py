@@ -1,6 +1,6 @@
-"""Brings MLflow up to date with the folder of a sweep, which stays the truth.
+"""The update of MLflow from the folder of a sweep, which stays the truth.
 
-There is no state file: what MLflow holds is asked for once, so a store that was lost or replaced is filled again.
+There is no state file: the runs that MLflow holds are read once, so a store that was lost or replaced is filled again.
 """
 
 from __future__ import annotations
@@ -45,13 +45,14 @@ _LOGGERS = ("mlflow", "alembic", "sqlalchemy", "urllib3")
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What a projection did.
+    """The outcome of a projection.
 
     Attributes:
-        uri: of the store, without its password.
-        n_written, n_unchanged: studies with results, by whether the store had to be told of them or of their trials.
-        n_unfinished: studies without results so far.
-        problems: what could not be projected, in words; all else was.
+        uri: Address of the store, without its password.
+        n_written: Number of studies with results that were written, or whose trials were.
+        n_unchanged: Number of studies with results that the store held already.
+        n_unfinished: Number of studies without results so far.
+        problems: Descriptions of the parts that were not projected.
     """
 
     uri: str
@@ -61,7 +62,7 @@ class SyncReport:
     problems: tuple[str, ...]
 
     def in_words(self) -> str:
-        """One line, and one more for every problem."""
+        """Return a line of counts, and a line for every problem."""
         counts = (
             f"{self.n_written} studies written, {self.n_unchanged} unchanged, {self.n_unfinished} unfinished"
         )
@@ -75,14 +76,14 @@ def sync_sweep(run: StoredSweep, uri: str | None = None) -> SyncReport:
     a summary, and below that some for its best trials and its failed ones.
 
     Raises:
-        TrackingError: the store refuses or does not answer.
-        ResultsError: the folder cannot be read.
+        TrackingError: The store refuses or does not answer.
+        ResultsError: The folder cannot be read.
     """
     return SweepTracker(run, uri).project(run.studies, finish=True)
 
 
 def find_experiment(run: StoredSweep) -> str | None:
-    """The id of the sweep's experiment; None where there is none, or where MLflow does not answer."""
+    """Return the id of the sweep's experiment; None without one, or where MLflow does not answer."""
     from backtune.tracking.mlflow import find_experiment_id
 
     uri = resolve_tracking_uri(run)
@@ -106,16 +107,18 @@ class SweepTracker:
     def project(
         self, studies: Iterable[StoredStudy], *, finish: bool, on_step: Callable[[], None] = lambda: None
     ) -> SyncReport:
-        """Tell MLflow of those of ``studies`` that have a summary and, to finish, of the sweep as a whole.
+        """Write those of ``studies`` that have a summary to MLflow and, to finish, the sweep as a whole.
 
-        What matters most comes first, should it be cut off: results, the sweep, single trials, the report.
+        The most important parts come first, should it be cut off: results, the sweep, single trials, the report.
 
         Args:
-            on_step: called after every study, and again after its trials.
+            studies: Studies to write.
+            finish: Whether to write the sweep as a whole.
+            on_step: Function that is called after every study, and again after its trials.
 
         Raises:
-            TrackingError: the store refuses or does not answer.
-            ResultsError: the folder cannot be read.
+            TrackingError: The store refuses or does not answer.
+            ResultsError: The folder cannot be read.
         """
         studies, tally = tuple(studies), _SyncTally(on_step)
         with self._guarded():
@@ -151,7 +154,7 @@ class SweepTracker:
         except BacktuneError:
             raise
         except Exception as error:
-            # It is not known what was written: look again before the next write.
+            # Some of it may be written: read the store again before the next write.
             self._outbox = None
             raise TrackingError(
                 f"{hide_password(self._uri)}: tracking failed: {_cause(error)}; "
@@ -161,7 +164,7 @@ class SweepTracker:
 
 @dataclass
 class _SyncTally:
-    """What became of every study, by its id."""
+    """The outcome of the projection of every study, by its id."""
 
     on_step: Callable[[], None]
     told: set[str] = field(default_factory=set)
@@ -183,11 +186,11 @@ class _SyncTally:
         self.on_step()
 
     def put_whole(self, put: Callable[[], None]) -> None:
-        """What is told of several studies together."""
+        """Write a part that concerns several studies together."""
         try:
             put()
         except (RecordRefusedError, ReportError, ResultsError) as error:
-            # What is wrong with a study has been said.
+            # A problem of a study has been reported already.
             self.problems = self.problems or {_WHOLE: f"report: {error}"}
 
     def report(self, uri: str, n_studies: int) -> SyncReport:
@@ -228,7 +231,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason that the system or the database gave, else what MLflow says."""
+    """Return the innermost reason from the system or the database, else the message of MLflow."""
     found, inner = error, error.__cause__ or error.__context__
     while inner is not None:
         if isinstance(inner, OSError | sqlite3.Error):

@@ -1,4 +1,4 @@
-"""What a tracker is told of the trials of a study: every value as a point of a curve, a few as records of their own."""
+"""The trials of a study for a tracker: every value as a point of a curve, a few trials as records of their own."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from backtune.space import Space
 from backtune.spec import Objective
 from backtune.tracking.records import RunStatus, TrackingRecord, build_study_tags, prefix_metrics
 
-# Of a sweep. MLflow's pages are slow with many runs, and each costs it ten to thirty milliseconds.
+# The most runs of a sweep: MLflow's pages are slow with many runs, and each takes ten to thirty milliseconds to write.
 MOST_BEST_RUNS, MOST_FAILED_RUNS = 1_000, 200
-# Of a study: one for each of the most frequent reasons.
+# The most failed trials of a study, one for each of the most frequent reasons.
 _MOST_REASONS = 5
 BEST_SO_FAR = "best_so_far"
 
@@ -28,10 +28,10 @@ class CurvePoint:
     """A value of a curve over the trials of a study.
 
     Attributes:
-        curve: its name.
-        number: of the trial.
-        value: there.
-        seconds: of evaluation up to that trial, itself included.
+        curve: Name of the curve.
+        number: Number of the trial.
+        value: Value at the trial.
+        seconds: Evaluation time up to and including the trial.
     """
 
     curve: str
@@ -42,12 +42,12 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial of a study.
+    """The record of one trial of a study.
 
     Attributes:
-        number: of the trial.
-        record: what is told of it.
-        seconds: of evaluation in the study before and after it.
+        number: Number of the trial.
+        record: Record for the tracker.
+        seconds: Evaluation time of the study before and after the trial.
     """
 
     number: int
@@ -56,17 +56,18 @@ class TrialRecord:
 
 
 def name_curve(objective: Objective) -> str:
-    """Of the values of an objective, trial by trial."""
+    """Return the name of the curve of an objective's values."""
     return f"trial_{objective.metric}"
 
 
 def build_curve_points(trials: pl.DataFrame, objectives: Sequence[Objective]) -> list[CurvePoint]:
-    """Every complete trial's value in each objective, and the best so far in the first one.
+    """Build the curves of every objective's values over complete trials, and of the best so far in the first one.
 
-    The best so far has points before and after each change and at the last trial: drawn, it is the stairs that it is.
+    The best so far has points before and after each change and at the last trial, so that it is drawn as steps.
 
     Args:
-        trials: a study's log, with the columns number, state, values_<i> and duration_seconds.
+        trials: Log of a study, with the columns number, state, values_<i> and duration_seconds.
+        objectives: Objectives of the study.
     """
     found = [
         CurvePoint(name_curve(objective), *row)
@@ -79,13 +80,16 @@ def build_curve_points(trials: pl.DataFrame, objectives: Sequence[Objective]) ->
 def build_trial_records(
     run: StoredSweep, study: StoredStudy, summary: StudySummary, trials: pl.DataFrame, top_k: int
 ) -> list[TrialRecord]:
-    """The best trials with different parameters, the winners first, and one failed trial for each frequent reason.
+    """Build the records of the best different trials, winners first, and of one failed trial for each frequent reason.
 
     A sweep of many studies shows fewer of each, so that there are not more than ``MOST_BEST_RUNS`` in all.
 
     Args:
-        trials: the study's log.
-        top_k: how many of the best at most.
+        run: Stored sweep.
+        study: Stored study.
+        summary: Summary of the study.
+        trials: Log of the study.
+        top_k: Largest number of best trials.
     """
     tell = _TrialRecordBuilder(run, study, summary.winners, study.parse_space())
     numbered = trials.with_columns(pl.col("duration_seconds").cum_sum().alias("seconds_after"))
@@ -99,7 +103,7 @@ def build_trial_records(
 
 
 def _complete(trials: pl.DataFrame, column: str) -> pl.DataFrame:
-    """columns: number, value, seconds."""
+    """Return the columns number, value and seconds of complete trials."""
     value = pl.when(pl.col("state") == "complete").then(pl.col(column)).alias("value")
     return trials.select("number", value, pl.col("duration_seconds").cum_sum().alias("seconds")).drop_nulls(
         "value"
@@ -107,7 +111,7 @@ def _complete(trials: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def _stairs(trials: pl.DataFrame, objective: Objective) -> pl.DataFrame:
-    """columns: number, value, seconds; without a complete trial no rows."""
+    """Return the columns number, value and seconds of the best so far, empty without a complete trial."""
     value = pl.col("value").cum_min() if objective.minimize else pl.col("value").cum_max()
     rows = _complete(trials, "values_0").with_columns(value)
     changed = (pl.col("value") != pl.col("value").shift()).fill_null(value=True)
@@ -115,7 +119,7 @@ def _stairs(trials: pl.DataFrame, objective: Objective) -> pl.DataFrame:
 
 
 def _best(trials: pl.DataFrame, winners: Sequence[Winner], objective: Objective) -> pl.DataFrame:
-    """Complete trials in order of rank: the study's winners, then by the first objective."""
+    """Return complete trials in order of rank: the study's winners, then by the first objective."""
     is_winner = pl.col("number").is_in([winner.number for winner in winners])
     params = [name for name in trials.columns if name.startswith("params_")]
     return (
@@ -126,7 +130,7 @@ def _best(trials: pl.DataFrame, winners: Sequence[Winner], objective: Objective)
 
 
 def _failed(trials: pl.DataFrame) -> pl.DataFrame:
-    """The first failed trial of each reason, with ``n_alike``, the most frequent reason first."""
+    """Return the first failed trial of each reason, with ``n_alike``, the most frequent reason first."""
     # The measured value is left out, so that equal reasons are counted together.
     reason = pl.col("reason").str.split(" (").list.first()
     return (
@@ -139,7 +143,7 @@ def _failed(trials: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _TrialRecordBuilder:
-    """Makes the records of one study's trials from rows of its log."""
+    """A builder of records from the rows of one study's log."""
 
     run: StoredSweep
     study: StoredStudy

@@ -1,4 +1,4 @@
-"""What a page is made of, whatever it is written as: cards with tables, figures and words."""
+"""The elements of a report in any format: cards with tables, figures and paragraphs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class TableCell:
     """A field of a table.
 
     Attributes:
-        text: what it says.
-        tone: a colour from -1, worst, to 1, best; None for none.
-        bar: a bar over this share of the field's width, instead of the text; None for none.
-        is_out: whether it is out of sample, which stands out.
-        is_weak: whether it tells against the winner.
-        is_marked: whether a mark stands beside it.
-        n_lines: how many lines it is high.
+        text: Text of the field.
+        colour: Position on the colour scale from -1, worst, to 1, best; None for no colour.
+        bar: Share of the field's width that a bar covers instead of the text; None for no bar.
+        is_out: Whether the number is out of sample, which is emphasized.
+        is_weak: Whether the number speaks against the winner.
+        is_marked: Whether a mark stands beside the text.
+        n_lines: Number of lines that the field spans.
     """
 
     text: str
-    tone: float | None = None
+    colour: float | None = None
     bar: float | None = None
     is_out: bool = False
     is_weak: bool = False
@@ -41,11 +41,11 @@ class CardTable:
     """A table; the first field of a line is its heading, unless the heading of a line above reaches down to it.
 
     Attributes:
-        label: what it shows, for who cannot see it.
-        heads: of the columns; empty for none.
-        lines: from the top.
-        foot: the last line, set apart; empty for none.
-        look: ``heat`` is coloured by tone, ``bars`` has bars in its second column, ``words`` has sentences in its last.
+        label: Description for screen readers.
+        heads: Headings of the columns; empty for none.
+        lines: Lines from the top.
+        foot: Last line, set apart; empty for none.
+        look: Style of the table: ``heat`` is coloured by value, ``bars`` has bars in its second column, ``words`` has sentences in its last.
     """
 
     label: str
@@ -57,7 +57,7 @@ class CardTable:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure that is drawn as wide as there is room."""
+    """A figure that is drawn for the width of its place."""
 
     draw: Callable[[FigureSize], Markup]
 
@@ -71,7 +71,7 @@ class SmallFigures:
 
 @dataclass(frozen=True)
 class Legend:
-    """What the lines of a figure are: the class of each, and words."""
+    """The legend of a figure: pairs of a line's style class and its description."""
 
     entries: tuple[tuple[str, str], ...]
 
@@ -89,12 +89,13 @@ CardElement = CardTable | Figure | SmallFigures | Legend | Paragraph
 
 @dataclass(frozen=True)
 class Card:
-    """Something to look at, with a title over it and a sentence below.
+    """A framed part of a report with a title above and a note below.
 
     Attributes:
-        title, note: empty for none.
-        parts: from the top.
-        is_wide: whether it takes the whole width.
+        title: Title; empty for none.
+        parts: Elements from the top.
+        note: Note below the elements; empty for none.
+        is_wide: Whether the card takes the whole width.
     """
 
     title: str
@@ -110,15 +111,16 @@ CardBand = tuple[CardStack, ...]
 
 @dataclass(frozen=True)
 class ReportSection:
-    """What is shown of a study, or of the folds of a walk-forward as one.
+    """The section about a study, or about the folds of a walk-forward as one backtest.
 
     Attributes:
-        id: of its place in the page.
-        title, headline: what it is about, and what was found.
-        about: what else is to be known of it.
-        warnings: in words, as on the leaderboard.
-        bands: cards from the top.
-        is_part: whether it is about a fold of the walk-forward before it.
+        id: Id of the section's anchor.
+        title: Name of the study or cell.
+        headline: Main result.
+        about: Further explanation.
+        warnings: Warnings of the leaderboard row.
+        bands: Rows of cards from the top.
+        is_part: Whether the section is about a fold of the walk-forward before it.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What is shown of how far a study's best can be trusted: the evidence in words, and the trials that it comes from."""
+"""Cards about the evidence for a study's winner: the figures in words, and the trials that they come from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from backtune.results.leaderboard.row import Row
 
 
 def build_evidence_bands(study: StudyContent) -> Iterator[CardBand]:
-    """None for an island whose search another one leads, and without a winner."""
+    """Yield the evidence of a study's winner; nothing without one, or for an island whose search another one leads."""
     row = study.row
     if row is None or row.values is None:
         return
@@ -34,7 +34,7 @@ def build_evidence_bands(study: StudyContent) -> Iterator[CardBand]:
 
 
 def build_evidence_card(row: Row, objective: str) -> Card:
-    """The evidence in words; ``objective`` is the first one."""
+    """Build the card of the evidence in words; ``objective`` is the first objective."""
     interval, weak = row.evidence.oos_interval, {*row.weaknesses}
     if interval is not None and interval.low < 0.0:
         weak.add("oos_interval")
@@ -50,7 +50,7 @@ def build_evidence_card(row: Row, objective: str) -> Card:
 
 
 class _EvidenceLine(NamedTuple):
-    """A line of the card: the attribute of the evidence that it tells of, its name, its value and the meaning of that."""
+    """A line of the card: the attribute of the evidence, its name, its value, and the meaning of the value."""
 
     key: str
     name: str
@@ -211,7 +211,7 @@ def _halves_cards(study: StudyContent) -> Iterator[Card]:
 
 
 def _bars_scale(study: StudyContent) -> float | None:
-    """The root of the bars a year, from the winner's Sharpe ratio per bar and per year; None where it has none."""
+    """Return the square root of the bars a year, from the winner's Sharpe ratio per bar and per year; None without one."""
     winner = study.winner
     shape = winner.is_shape if winner else None
     yearly = winner.is_metrics["sharpe_ratio"] if winner else None

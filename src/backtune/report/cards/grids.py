@@ -1,4 +1,4 @@
-"""Numbers of a report that are tables whatever it is written as: the grid of cells and the returns by month."""
+"""Tables of a report that are the same in every format: the grid of cells and the returns by month."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ class StrategyGrid:
     """The winners of one strategy, by cell.
 
     Attributes:
-        strategy: its name.
-        metric: the first objective.
-        assets, timeframes: names of the lines and columns.
-        values: the mean over the folds of each cell's winners, None where none has a value; out-of-sample, or in-sample
+        strategy: Name of the strategy.
+        metric: Name of the first objective.
+        assets: Names of the lines.
+        timeframes: Names of the columns.
+        values: Mean value of each cell's winners over the folds, None where undefined; out of sample, or in sample
             without validation.
-        has_few_trades: Whether a winner of the cell has fewer than 30 trades, in sample or out of sample.
+        has_few_trades: Booleans that tell whether a winner of the cell has fewer than 30 trades in either sample.
     """
 
     strategy: str
@@ -35,7 +36,7 @@ class StrategyGrid:
 
 
 def build_grids(content: ReportContent) -> list[StrategyGrid]:
-    """One for each strategy, in the order of the spec."""
+    """Return the grid of each strategy, in the order of the spec."""
     studies = content.run.studies
     metric = content.objectives[0].metric
     found: dict[tuple[str, str, str], dict[str, float | None]] = {}
@@ -62,10 +63,10 @@ class MonthlyReturns:
     """Returns by calendar month, UTC, of the bars that open in it.
 
     Attributes:
-        years: in order.
+        years: Calendar years in ascending order.
         returns: (12, n_years) fractions, None where there is no bar.
-        totals: of each year.
-        outside: (12, n_years) whether some of the month is out of sample.
+        totals: Total return of each year.
+        outside: (12, n_years) booleans that tell whether some of the month is out of sample.
     """
 
     years: tuple[int, ...]
@@ -75,7 +76,7 @@ class MonthlyReturns:
 
 
 def compute_monthly_returns(course: BacktestHistory) -> MonthlyReturns:
-    """From the equity at the months' ends."""
+    """Compute returns from the equity at the ends of the months."""
     frame = pl.DataFrame(
         {"open": pl.Series(course.opens).cast(pl.Datetime("us", "UTC")), "equity": course.equity}
     )

@@ -1,4 +1,4 @@
-"""What a backtest did over time: equity, trades and months."""
+"""Cards about a backtest over time: equity, trades and monthly returns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def build_equity_card(course: BacktestHistory, winner: str, note: str) -> Card:
-    """Equity and drawdown; ``winner`` names the line."""
+    """Build the card of equity and drawdown; ``winner`` is the label of the equity line."""
     legend = Legend((("curve", winner), ("hold", "buy and hold, without costs")))
     figures = (
         Figure(lambda size: draw_equity(course, size)),
@@ -23,7 +23,7 @@ def build_equity_card(course: BacktestHistory, winner: str, note: str) -> Card:
 
 
 def build_trades_card(course: BacktestHistory) -> Card:
-    """Trades on the price."""
+    """Build the card of the trades on the price."""
     n = len(course.trades)
     note = "A line from entry to exit; a triangle at the entry points up for a long and down for a short."
     if n > MOST_TRADES:
@@ -34,7 +34,7 @@ def build_trades_card(course: BacktestHistory) -> Card:
 
 
 def build_months_card(course: BacktestHistory) -> Card:
-    """Returns by month; those out of sample are marked where others are not."""
+    """Build the card of monthly returns, with a mark on out-of-sample months where others are in sample."""
     months = compute_monthly_returns(course)
     known = [value for line in months.returns for value in line if value is not None]
     is_part = course.outside is not None and course.outside > int(course.opens[0])
@@ -47,7 +47,7 @@ def build_months_card(course: BacktestHistory) -> Card:
                 *(
                     TableCell(
                         format_percent(value),
-                        tone=None if value is None else compute_colour(value, known, is_signed=True),
+                        colour=None if value is None else compute_colour(value, known, is_signed=True),
                         is_marked=is_part and outside,
                     )
                     for value, outside in zip(values, outsides, strict=True)

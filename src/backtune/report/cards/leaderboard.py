@@ -36,14 +36,14 @@ _NOTE = (
 
 @dataclass(frozen=True)
 class LeaderboardColumn:
-    """A column of numbers: what, and in which sample (empty where that is no question)."""
+    """A column of numbers: its title, and the sample (empty for a column without one)."""
 
     title: str
     sample: str = ""
 
     @property
     def label(self) -> str:
-        """Both in one."""
+        """Return title and sample as one text."""
         return f"{self.title} {self.sample}".strip()
 
 
@@ -52,12 +52,13 @@ class LeaderboardLine:
     """A row of the leaderboard.
 
     Attributes:
-        place: from 1.
-        section: where in a report it is told of.
-        strategy: as in the row.
-        cell: asset, timeframe, and the fold where there are several.
-        params, warnings: in words.
-        numbers: one for each column.
+        place: Place on the leaderboard, from 1.
+        section: Id of the report section about the row.
+        strategy: Name of the strategy.
+        cell: Asset, timeframe, and the fold where there are several.
+        params: Parameters as text.
+        warnings: Warnings as sentences.
+        numbers: One cell for each column.
     """
 
     place: int
@@ -71,12 +72,13 @@ class LeaderboardLine:
 
 @dataclass(frozen=True)
 class LeaderboardTable:
-    """The leaderboard.
+    """The leaderboard as a table.
 
     Attributes:
-        note: how it is ordered, and what the columns are.
-        columns, lines: in order; columns of one title are neighbours.
-        n_hidden: rows that there are beyond the lines.
+        note: The sentences that explain the order and the columns.
+        columns: Columns from the left; those of one title are neighbours.
+        lines: Lines from the top.
+        n_hidden: Number of rows that are not among the lines.
     """
 
     note: str
@@ -89,7 +91,7 @@ _Field = tuple[LeaderboardColumn, Callable[[Row], TableCell]]
 
 
 def build_leaderboard_table(content: ReportContent, most: int | None = None) -> LeaderboardTable:
-    """The rows of the sweep, or of the study that the report is about; ``most`` of them at most."""
+    """Build the table of the first ``most`` rows of the sweep, or of the study that the report is about."""
     rows = [row for row in content.rows if content.study in (None, row.study)]
     fields = _fields([objective.metric for objective in content.objectives])
     lines = tuple(
@@ -114,7 +116,7 @@ def build_leaderboard_table(content: ReportContent, most: int | None = None) -> 
 
 
 def build_grid_cards(content: ReportContent) -> list[Card]:
-    """A table for each strategy, coloured by value."""
+    """Build a table for each strategy, coloured by value."""
     found = build_grids(content)
     known = [
         value
@@ -128,7 +130,7 @@ def build_grid_cards(content: ReportContent) -> list[Card]:
 
 
 def describe_grids(content: ReportContent) -> str:
-    """What the numbers of the grids are."""
+    """Say whose numbers the grids show."""
     is_joined = any(row.folds for row in content.rows)
     whose = (
         "Of each cell's tests as one backtest"
@@ -139,7 +141,7 @@ def describe_grids(content: ReportContent) -> str:
 
 
 def _fields(objectives: Sequence[str]) -> list[_Field]:
-    """The columns: trials, objectives, evidence, and what is good to know beside."""
+    """Return the columns: trials, objectives, evidence, and a few more metrics."""
     found: list[_Field] = [(LeaderboardColumn("Trials"), lambda row: TableCell(f"{row.n_trials:,}"))]
     for name in objectives:
         found += _pair(name)
@@ -223,7 +225,7 @@ def _grid_card(grid: StrategyGrid, known: Sequence[float], *, minimize: bool) ->
                 *(
                     TableCell(
                         format_metric(grid.metric, value),
-                        tone=None
+                        colour=None
                         if value is None or has_few
                         else compute_colour(
                             value, known, is_signed=grid.metric in SIGNED_METRICS, minimize=minimize

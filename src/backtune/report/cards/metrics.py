@@ -1,4 +1,4 @@
-"""All metrics, in sample beside out of sample."""
+"""The card of all metrics, in sample beside out of sample."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backtune.results.trial import Metrics
 
 
 def build_metrics_card(is_metrics: Metrics, oos_metrics: Metrics | None) -> Card:
-    """A line a metric; without validation the second column is empty."""
+    """Build the card with a line for each metric; without validation the out-of-sample column is empty."""
     outside = oos_metrics or {}
     lines = tuple(
         (

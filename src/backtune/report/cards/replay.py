@@ -1,4 +1,4 @@
-"""What the winner of a study, run once more, shows: equity, trades, months and regimes."""
+"""Cards about the full backtest of a study's winner: equity, trades, months and regimes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EQUITY = "Out of sample starts flat and goes on with the equity reached; its dr
 
 
 def build_replay_bands(study: StudyContent) -> Iterator[CardBand]:
-    """Where there is no replay, why not."""
+    """Yield the cards about the winner's backtest, or the reason why there are none."""
     if study.gap:
         why = f"No equity, trades, months and regimes, for the winner could not be run again: {study.gap}"
         yield ((Card("", (Paragraph(why, is_warning=True),), is_wide=True),),)
@@ -42,7 +42,7 @@ def _regimes_card(replay: WinnerReplay) -> Card:
 
 
 def _regime_line(regime: dict[str, Any], sample: str, n_lines: int) -> TableLine:
-    """One line of several of a regime; the first one names it."""
+    """Build one of the lines about a regime, of which the first one names it."""
     texts = (
         sample,
         format_percent(regime["share"]),

@@ -1,4 +1,4 @@
-"""What is shown of a search: progress, importance, Pareto front, slices, parallel coordinates."""
+"""Cards about a search: progress, importance, Pareto front, slices, parallel coordinates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IMPORTANCE = (
 
 
 def build_progress_cards(study: StudyContent) -> Iterator[Card]:
-    """How the best was found; none without a complete trial."""
+    """Yield the card of the search's progress; none without a complete trial."""
     trials = study.complete
     if trials is None:
         return
@@ -41,7 +41,7 @@ def build_progress_cards(study: StudyContent) -> Iterator[Card]:
 
 
 def build_pareto_front_cards(study: StudyContent) -> Iterator[Card]:
-    """The first objective against each of the others; none without a complete trial."""
+    """Yield a card of the first objective against each other one; none without a complete trial."""
     trials = study.complete
     if trials is None:
         return
@@ -51,7 +51,7 @@ def build_pareto_front_cards(study: StudyContent) -> Iterator[Card]:
 
 
 def build_parameter_bands(study: StudyContent) -> Iterator[CardBand]:
-    """Which parameters decided, and all trials by them; none without a complete trial."""
+    """Yield the cards of parameter importance and of trials by parameter; none without a complete trial."""
     trials = study.complete
     if trials is None or not trials.params:
         return

@@ -1,4 +1,4 @@
-"""What is shown of the studies, one after the other."""
+"""The sections of a report about its studies, in order."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from backtune.results.log.summary import Winner
 
 @dataclass(frozen=True)
 class Chapter:
-    """What is told together.
+    """Consecutive sections of a report: a walk-forward with its folds, or independent studies.
 
     Attributes:
-        row: of a walk-forward, whose folds are told of as one; None for studies by themselves.
-        studies: ids of those that are told of one by one, after it.
+        row: Row of the walk-forward; None for independent studies.
+        studies: Ids of the studies that have a section each, after that of the walk-forward.
     """
 
     row: Row | None
@@ -32,9 +32,9 @@ class Chapter:
 
 
 def plan_chapters(content: ReportContent, most: int, *, with_folds: bool = True) -> list[Chapter]:
-    """The first ``most`` studies; of walk-forwards every one before any fold, for it has a row of the leaderboard.
+    """Choose the first ``most`` studies; every walk-forward comes before any fold, for it has a row of the leaderboard.
 
-    What they leave of ``most`` goes to the folds of the best.
+    The rest of ``most`` goes to the folds of the best walk-forwards.
     """
     walked = [row for row in content.rows if row.folds][:most]
     if not walked:
@@ -48,10 +48,10 @@ def plan_chapters(content: ReportContent, most: int, *, with_folds: bool = True)
 
 
 def build_sections(content: ReportContent, told: Sequence[Chapter]) -> Iterator[ReportSection]:
-    """One for each walk-forward, and one for each study.
+    """Build a section for each walk-forward and each study.
 
     Raises:
-        ResultsError: a log cannot be read.
+        ResultsError: A log cannot be read.
     """
     for chapter in told:
         if chapter.row is not None:
@@ -61,7 +61,7 @@ def build_sections(content: ReportContent, told: Sequence[Chapter]) -> Iterator[
 
 
 def describe_left_out(content: ReportContent, told: Sequence[Chapter]) -> str:
-    """What is not told of, in words; empty where nothing is."""
+    """Return a sentence about the studies without a section; empty where there are none."""
     n = len(content.ids) - sum(len(chapter.studies) for chapter in told)
     if n == 0:
         return ""
@@ -71,10 +71,10 @@ def describe_left_out(content: ReportContent, told: Sequence[Chapter]) -> str:
 
 
 def build_study_section(content: ReportContent, study_id: str) -> ReportSection:
-    """Everything about a study.
+    """Build the section about a study.
 
     Raises:
-        ResultsError: its log cannot be read.
+        ResultsError: The log cannot be read.
     """
     study = content.of_study(study_id)
     return ReportSection(

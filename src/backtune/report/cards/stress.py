@@ -1,4 +1,4 @@
-"""What is shown of a winner under conditions that it was not searched under, and when to distrust it."""
+"""Cards about a winner's stress tests: conditions that it was not searched under, and when to distrust it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown of a walk-forward: its folds' tests as one backtest."""
+"""The section about a walk-forward: the tests of its folds as one backtest."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _FOLDS = "Each fold searches its train window; its winner meets the test window.
 
 
 def build_cell_section(content: ReportContent, row: Row) -> ReportSection:
-    """The folds of a row as one.
+    """Build the section about the folds of a row as one backtest.
 
     Raises:
-        ResultsError: a log cannot be read.
+        ResultsError: A log cannot be read.
     """
     name = content.objectives[0].metric
     return ReportSection(
@@ -72,7 +72,7 @@ def _bands(content: ReportContent, row: Row) -> Iterator[CardBand]:
 
 
 def build_folds_card(content: ReportContent, row: Row) -> Card:
-    """A line a fold: its windows, its best, and what that did."""
+    """Build the card with a line for each fold: its windows, its best parameters and their results."""
     names = list(dict.fromkeys([*(objective.metric for objective in content.objectives), "total_return"]))
     heads = [f"{format_short_title(name)} {sample}" for name in names for sample in ("in", "out")]
     table = CardTable(

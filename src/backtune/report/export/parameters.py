@@ -1,4 +1,4 @@
-"""Parameters out of a sweep and in again: a small file, and the numbers that it stands for."""
+"""Parameters exported from a sweep as a small file, and their evaluation in a spec's cell."""
 
 from __future__ import annotations
 
@@ -28,13 +28,17 @@ _CELL = ("strategy", "asset", "timeframe", "fold")
 
 @dataclass(frozen=True)
 class CellParameters:
-    """Values, and the cell that they were found in.
+    """Parameters and the cell that they were found in.
 
     Attributes:
-        params: of the strategy, and the distances of searched stops.
-        strategy, asset, timeframe, fold: the cell; None where the spec has one only.
-        study, trial: where they come from, for the reader.
-        is_metrics: what they did in-sample, for the reader; None where it was not asked for.
+        params: Parameters of the strategy, and the distances of searched stops.
+        strategy: Name of the strategy; None where the spec has only one.
+        asset: Name of the asset; None where the spec has only one.
+        timeframe: Name of the timeframe; None where the spec has only one.
+        fold: Name of the fold; None where the spec has only one.
+        study: Id of the study that the parameters come from, for the reader.
+        trial: Number of the trial that the parameters come from, for the reader.
+        is_metrics: In-sample metrics, for the reader; None where they were not asked for.
     """
 
     params: Params
@@ -48,16 +52,16 @@ class CellParameters:
 
     @classmethod
     def of(cls, run: StoredSweep, row: Row) -> CellParameters:
-        """Those of a row of the leaderboard."""
+        """Return the parameters of a row of the leaderboard."""
         fold = find_study(run, row).fold.name
         return cls(row.params, row.strategy, row.asset, row.timeframe, fold, row.study, row.trial)
 
     @classmethod
     def of_centre(cls, run: StoredSweep, row: Row) -> CellParameters:
-        """Those at the centre of the best plateau of a row's search.
+        """Return the parameters at the centre of the best plateau of a row's search.
 
         Raises:
-            ReportError: no candidate has neighbours enough to tell.
+            ReportError: No candidate has enough neighbours.
         """
         plateau = row.evidence.plateau
         if plateau.centre is None:
@@ -68,7 +72,7 @@ class CellParameters:
         return replace(best, params=plateau.centre, trial=None, is_metrics=plateau.centre_metrics)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data that :meth:`read` takes back."""
+        """Return plain data that :meth:`read` accepts."""
         fields = asdict(self)
         return {
             name: fields[name]
@@ -78,10 +82,10 @@ class CellParameters:
 
     @classmethod
     def read(cls, path: Path) -> CellParameters:
-        """From a YAML or JSON file.
+        """Read parameters from a YAML or JSON file.
 
         Raises:
-            SpecError: the file cannot be read, or holds something else; names the key.
+            SpecError: The file cannot be read or has other content; the error names the key.
         """
         document = read_document(path)
         content = document.value
@@ -101,14 +105,17 @@ class CellParameters:
 
 @dataclass(frozen=True)
 class ParameterEvaluation:
-    """What parameters do in one cell of a spec.
+    """The results of parameters in one cell of a spec.
 
     Attributes:
-        strategy, asset, timeframe, fold: the cell.
-        params: all values, defaults filled in.
-        is_metrics: on the bars that the search sees.
-        oos_metrics: on those that it does not; None without validation.
-        unfinished: the bars at the ends of the window that are built from a part of their time.
+        strategy: Name of the strategy.
+        asset: Name of the asset.
+        timeframe: Name of the timeframe.
+        fold: Name of the fold.
+        params: All parameters, with defaults filled in.
+        is_metrics: Metrics on the bars of the search.
+        oos_metrics: Metrics on the bars of the test; None without validation.
+        unfinished: Bars at the ends of the window that are built from a part of their time.
         annualisation: The number of bars a year.
     """
 
@@ -124,11 +131,11 @@ class ParameterEvaluation:
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences for the reader, empty where there is nothing to warn of."""
+        """Return the warnings as sentences."""
         return [text for text in [self.annualisation.disagreement(f"{self.asset} {self.timeframe}")] if text]
 
     def to_json(self) -> dict[str, Any]:
-        """Flat and plain: metrics as ``is_<metric>`` and ``oos_<metric>``, as in a row of the leaderboard."""
+        """Return flat plain data: metrics as ``is_<metric>`` and ``oos_<metric>``, as in a row of the leaderboard."""
         outside = self.oos_metrics or dict.fromkeys(self.is_metrics)
         return {
             "strategy": self.strategy, "asset": self.asset, "timeframe": self.timeframe, "fold": self.fold,
@@ -142,11 +149,12 @@ class ParameterEvaluation:
 
 
 def evaluate_parameters(spec: SweepSpec, parameters: CellParameters) -> ParameterEvaluation:
-    """Backtest parameters as a sweep of the spec does it: its bars, windows, warm-up and execution.
+    """Backtest parameters as a sweep of the spec does, with its bars, windows, warm-up and execution.
 
     Raises:
-        SpecError: the spec has no such cell, or the strategy no such parameter.
-        StrategyError, DataError: the strategy fails, or the bars cannot be used.
+        SpecError: The spec has no such cell, or the strategy no such parameter.
+        StrategyError: The strategy fails.
+        DataError: The bars cannot be used.
     """
     study = _study(spec, parameters)
     params = _complete(study, parameters.params)
@@ -183,7 +191,7 @@ def _cell(study: Study) -> dict[str, str]:
 
 
 def _complete(study: Study, params: Params) -> Params:
-    """With defaults of the study's space for those left out; a stop may be given that the spec does not search."""
+    """Fill in the defaults of the study's space; a stop may be given that the spec does not search."""
     own, distances = split_params(params)
     for name in own:
         if name not in study.space:
@@ -193,6 +201,6 @@ def _complete(study: Study, params: Params) -> Params:
     # The spec may have fixed a parameter or narrowed it; its type is the strategy's own.
     typed = study.strategy.load().space().complete(own)
     complete = {**study.space.defaults(), **{name: typed[name] for name in own}, **distances}
-    # Refuses what is no distance.
+    # Check the distances.
     study.execution.with_distances(complete)
     return complete

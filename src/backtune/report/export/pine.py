@@ -1,6 +1,6 @@
 """Pine Script v6: a tuned strategy as a complete ``strategy()`` for TradingView.
 
-The signal is a Pine fragment of the strategy's own, see :mod:`backtune.report.export.pine_signal`. All else is written here.
+The signal is the strategy's own Pine fragment, see :mod:`backtune.report.export.pine_signal`; the rest is generated here.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ _RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class PineSource:
-    """What a script is made of.
+    """The content of a script.
 
     Attributes:
-        strategy: name of the strategy.
-        title: shown on the chart.
-        signal: the Pine fragment that sets ``side``.
-        params: the tuned values, with the distances of the stops that were searched.
-        space: their ranges, which bound the inputs.
-        execution: the rules of the sweep.
-        about: lines for the comment at the top.
-        has_funding: whether the bars carried funding payments.
+        strategy: Name of the strategy.
+        title: Title on the chart.
+        signal: Pine fragment that sets ``side``.
+        params: Tuned parameters, with the distances of the stops that were searched.
+        space: Ranges of the parameters, which bound the inputs.
+        execution: Execution rules of the sweep.
+        about: Lines of the comment at the top.
+        has_funding: Whether the bars carried funding payments.
     """
 
     strategy: str
@@ -69,10 +69,10 @@ class PineSource:
 
 
 def render_pine_script(source: PineSource) -> str:
-    """The script, with a comment that lists what differs from a backtest here.
+    """Render the script, with a comment that lists its differences from a backtest in backtune.
 
     Raises:
-        ReportError: a parameter cannot be a variable in Pine, or the fragment sets no ``side``.
+        ReportError: A parameter cannot be a variable in Pine, or the fragment sets no ``side``.
     """
     if re.search(r"\bside\b", source.signal) is None:
         raise ReportError(f"{source.strategy}: its Pine template sets no variable `side` to 1, 0 or -1")
@@ -96,20 +96,20 @@ def render_pine_script(source: PineSource) -> str:
         functions=render_tick_function(rules),
         fill_price=render_fill_price("close", "target", rules),
         lots=render_lot_rounding(rules),
-        # An order for nothing would leave the position before.
+        # An order of quantity zero would leave the old position open.
         is_some=" and quantity > 0" if rules.lot_size else "",
         exits=exits,
     )
 
 
 def quote_pine_text(text: str) -> str:
-    """A Pine string; what would end its line becomes a space."""
+    """Quote text as a Pine string in one line."""
     escaped = _in_one_line(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def format_pine_number(value: float) -> str:
-    """A Pine number with every digit and without an exponent."""
+    """Format a number for Pine with every digit and without an exponent."""
     plain = format(Decimal(repr(value)), "f")
     return plain if isinstance(value, int) or "." in plain else f"{plain}.0"
 
@@ -171,7 +171,7 @@ def _template(name: str) -> Template:
 
 
 def _declared() -> frozenset[str]:
-    """The variables that the templates declare."""
+    """Return the variables that the templates declare."""
     return frozenset(
         name for file in ("frame", "exits") for name in _DECLARED.findall(_template(file).template)
     )

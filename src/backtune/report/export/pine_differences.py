@@ -1,4 +1,4 @@
-"""What a Pine script cannot do as the engine does it, in words for the comment at its top."""
+"""The differences between a Pine script and the simulation, in words for the comment at its top."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TICKS = (
 
 
 def list_differences(rules: Execution, *, has_funding: bool) -> list[str]:
-    """What to expect under these rules, the most important first."""
+    """List the differences under these rules, the most important first."""
     found = [*_fees(rules), _SIZE, *_slippage(rules), *_exits(rules)]
     if rules.tick_size:
         found.append(_TICKS.format(rules.tick_size))

@@ -1,4 +1,4 @@
-"""Fees in money, whole lots and ticks in Pine: what a script says of them, and what of them it cannot say.
+"""Fees in money, whole lots and ticks in Pine, as far as a script can express them.
 
 ``strategy()`` takes one kind of commission: per cent, money an order, or money a contract. Lots and ticks are rounded by the
 script itself, for TradingView knows those of the symbol only.
@@ -29,14 +29,14 @@ goal_level := on_tick(goal_level, held)
 
 
 class Commission(NamedTuple):
-    """The commission of a script: its kind as in ``strategy.commission``, and its value."""
+    """The commission of a script: a kind of ``strategy.commission``, and its value."""
 
     kind: str
     value: float
 
 
 def choose_commission(rules: Execution) -> Commission:
-    """The kind that the script can be given; per cent as soon as there is any, for slippage is charged with it."""
+    """Choose the commission of the script: per cent as soon as there is any, because slippage is charged with it."""
     percent = _percent(rules.fee_bps, rules.slippage_bps)
     if percent == 0.0 and rules.fee_per_share > 0.0 and not _of_an_order(rules):
         return Commission("cash_per_contract", rules.fee_per_share)
@@ -46,7 +46,7 @@ def choose_commission(rules: Execution) -> Commission:
 
 
 def list_uncharged_fees(rules: Execution) -> list[str]:
-    """The fees in money that the script does not charge, in words."""
+    """List the fees in money that the script does not charge, in words."""
     kind = choose_commission(rules).kind
     fees = []
     if rules.fee_per_order and kind != "cash_per_order":
@@ -59,31 +59,31 @@ def list_uncharged_fees(rules: Execution) -> list[str]:
 
 
 def render_lot_rounding(rules: Execution) -> str:
-    """What rounds ``quantity`` to lots; empty without."""
+    """Render the lines that round ``quantity`` to lots; empty without lots."""
     return _LOTS if rules.lot_size else ""
 
 
 def render_tick_function(rules: Execution) -> str:
-    """The function that rounds to ticks; empty without."""
+    """Render the function that rounds to ticks; empty without ticks."""
     return _ON_TICK if rules.tick_size else ""
 
 
 def render_level_rounding(rules: Execution) -> str:
-    """What puts levels on ticks; empty without."""
+    """Render the lines that round stop and target to ticks; empty without ticks."""
     return _LEVELS if rules.tick_size else ""
 
 
 def render_fill_price(price: str, direction: str, rules: Execution) -> str:
-    """An expression for the price of a fill at ``price`` in Pine, with slippage and on a tick."""
+    """Render the Pine expression of the fill price at ``price``, with slippage and on a tick."""
     slipped = f"{price} * (1 + {direction} * slippage_share)"
     return f"on_tick({slipped}, {direction})" if rules.tick_size else slipped
 
 
 def _of_an_order(rules: Execution) -> float:
-    """What an order pays where neither its notional nor its quantity counts."""
+    """Return the fee of an order that depends neither on its notional nor on its quantity."""
     return max(rules.fee_per_order, rules.minimum_fee)
 
 
 def _percent(fee_bps: float, slippage_bps: float) -> float:
-    """Both as per cent of the notional; in decimals, so that 10 and 2 basis points are 0.12 and not 0.12000000000000001."""
+    """Return fee and slippage in per cent of the notional, added as decimals: 10 and 2 basis points are exactly 0.12."""
     return float((Decimal(repr(fee_bps)) + Decimal(repr(slippage_bps))) / 100)

@@ -1,4 +1,4 @@
-"""Where a strategy's Pine template is: ``<class>.pine``, beside the file that defines the class.
+"""The Pine template of a strategy: ``<class>.pine``, beside the file that defines the class.
 
 A template is a fragment of Pine v6. Every parameter of the strategy is a variable in it, ``EQUAL`` is the share of a
 price below which two prices tie, and it sets ``side`` to 1, 0 or -1 at every close.
@@ -15,11 +15,11 @@ from backtune.strategy.registry import resolve_strategy
 
 
 def read_signal(entry: str | StrategyFile) -> str:
-    """The template of a strategy that a spec names.
+    """Read the Pine template of a strategy that a spec names.
 
     Raises:
-        ReportError: there is none, or it cannot be read.
-        SpecError: no strategy has that name.
+        ReportError: There is no template, or it cannot be read.
+        SpecError: No strategy has that name.
     """
     path = _path(entry)
     try:

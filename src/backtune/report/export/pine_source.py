@@ -1,4 +1,4 @@
-"""From a result of a sweep to its Pine script."""
+"""The content of the Pine script for a row of the leaderboard."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SHOWN = ("total_return", "max_drawdown", "total_trades")
 
 
 def build_pine_source(run: StoredSweep, row: Row) -> PineSource:
-    """What the script of a row is made of.
+    """Build the content of the script for a row.
 
     Raises:
-        ReportError: the strategy has no Pine template.
+        ReportError: The strategy has no Pine template.
         SpecError: A parameter is not of its type.
     """
     spec = run.spec

@@ -1,4 +1,4 @@
-"""All that a sweep found as CSV or Parquet files."""
+"""The results of a sweep as CSV or Parquet files: leaderboard, trials, equity and trades."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 @dataclass(frozen=True)
 class ExportedFiles:
-    """What was written, and what could not be.
+    """The outcome of an export.
 
     Attributes:
-        files: paths in the order of writing.
-        gaps: of each study or walk-forward without equity and trades: why.
+        files: Paths of the written files, in the order of writing.
+        gaps: Reasons by study or walk-forward for missing equity and trades.
     """
 
     files: tuple[Location, ...]
@@ -42,10 +42,12 @@ def export_tables(content: ReportContent, export_format: str, folder: Location) 
     ``equity`` and ``trades`` of its tests as one, as far as there are any.
 
     Args:
-        export_format: a key of :data:`FORMATS`.
+        content: The content of the report.
+        export_format: A key of :data:`TABLE_FORMATS`.
+        folder: The folder to write to.
 
     Raises:
-        ResultsError: a log cannot be read, or a file cannot be written.
+        ResultsError: A log cannot be read, or a file cannot be written.
     """
     files: list[Location] = []
     gaps: dict[str, str] = {}
@@ -69,7 +71,7 @@ def export_tables(content: ReportContent, export_format: str, folder: Location) 
 
 
 def _of_tests(content: ReportContent, row: Row, gaps: dict[str, str]) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Of a walk-forward that has a winner."""
+    """Yield the tables of a walk-forward that has a winner."""
     if not row.folds or row.values is None:
         return
     cell = content.section_of(row)
@@ -100,7 +102,7 @@ def _write_parquet(frame: pl.DataFrame, file: IO[bytes]) -> None:
 
 
 def _write_csv(frame: pl.DataFrame, file: IO[bytes]) -> None:
-    """Without arrays, which CSV cannot hold; texts that a spreadsheet would calculate get an apostrophe before them."""
+    """Write scalar columns only; texts that a spreadsheet would take for a formula get an apostrophe before them."""
     flat = frame.select(name for name, kind in frame.schema.items() if not kind.is_nested())
     texts = [_harmless(name) for name, kind in flat.schema.items() if kind == pl.String]
     flat.with_columns(texts).write_csv(file, datetime_format=_TIME)

@@ -1,4 +1,4 @@
-"""Axes: which values a figure spans, and where it names them."""
+"""Axes of figures: their ranges and labelled ticks."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ class Axis:
     """A range of values.
 
     Attributes:
-        low, high: its ends, low < high.
-        ticks: the values that are named, and their names.
-        title: what is measured, with its unit; empty where it is plain.
-        log: whether equal ratios are equally long; low > 0 then.
+        low: Lower end.
+        high: Upper end, above ``low``.
+        ticks: Labelled values, each with its label.
+        title: Name of the quantity with its unit; empty for none.
+        log: Whether the scale is logarithmic, which needs ``low`` above 0.
     """
 
     low: float
@@ -35,14 +36,14 @@ class Axis:
     log: bool = False
 
     def share(self, values: np.ndarray) -> np.ndarray:
-        """Where values lie, 0 at the low end and 1 at the high end."""
+        """Return the positions of values, 0 at the low end and 1 at the high end."""
         if self.log:
             return np.asarray(np.log(values / self.low) / math.log(self.high / self.low))
         return np.asarray((values - self.low) / (self.high - self.low))
 
 
 def format_tick(value: float, digits: int) -> str:
-    """A number; millions are M, thousands of them G."""
+    """Format a number, with M for millions and G for thousands of millions."""
     for size, letter in ((1e9, "G"), (1e6, "M")):
         if abs(value) >= size:
             return f"{value / size:.4g}{letter}"
@@ -50,14 +51,14 @@ def format_tick(value: float, digits: int) -> str:
 
 
 def format_percent_tick(value: float, digits: int) -> str:
-    """A fraction as per cent."""
+    """Format a fraction in per cent."""
     return f"{100 * value:,.{max(0, digits - 2)}f}%"
 
 
 def make_linear_axis(
     low: float, high: float, title: str = "", n_ticks: int = 5, text: TickFormat = format_tick
 ) -> Axis:
-    """From low to high, with round numbers as ticks; equal ends are moved apart."""
+    """Make a linear axis with round numbers as ticks; equal ends are moved apart."""
     low, high = _separate_ends(low, high)
     return Axis(low, high, _round_ticks(low, high, n_ticks, text), title)
 
@@ -65,7 +66,7 @@ def make_linear_axis(
 def make_log_axis(
     low: float, high: float, title: str = "", n_ticks: int = 5, text: TickFormat = format_tick
 ) -> Axis:
-    """From low > 0 to high by ratio."""
+    """Make a logarithmic axis from ``low``, which is above 0, to ``high``."""
     low, high = _separate_ends(low, high)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1,)):
@@ -81,12 +82,12 @@ def make_log_axis(
 
 
 def make_choice_axis(names: Sequence[str], title: str = "") -> Axis:
-    """Places 0, 1, ... with a name each, and half a place at both ends."""
+    """Make an axis with a named position 0, 1, ... for each choice, and half a position at both ends."""
     return Axis(-0.5, len(names) - 0.5, tuple((float(i), name) for i, name in enumerate(names)), title)
 
 
 def make_time_axis(start: int, end: int, n_ticks: int = 6) -> Axis:
-    """From one moment to another, in microseconds since the epoch, UTC."""
+    """Make an axis of time between two times in microseconds since the epoch, UTC."""
     low, high = _separate_ends(float(start), float(end))
     first, last = (datetime.fromtimestamp(moment / 1e6, UTC) for moment in (low, high))
     for moments, form in _list_calendar_ticks(first, last):
@@ -97,7 +98,7 @@ def make_time_axis(start: int, end: int, n_ticks: int = 6) -> Axis:
 
 
 def _list_calendar_ticks(first: datetime, last: datetime) -> Iterator[tuple[list[datetime], str]]:
-    """Candidates for ticks, the densest first, and how they are written."""
+    """Yield candidate ticks, the densest first, each with its date format."""
     days = (last - first).total_seconds() / _DAY
     midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
     for hours in _HOURS if days < 10 else ():

@@ -1,21 +1,23 @@
-"""How good a value is among others, for a colour."""
+"""The position of a value among others on the colour scale from worst to best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Metrics whose sign says whether money was made.
+# Metrics whose sign tells a gain from a loss.
 SIGNED_METRICS = frozenset(
     {"total_return", "annual_return", "sharpe_ratio", "sortino_ratio", "calmar_ratio", "burke_ratio"}
 )
 
 
 def compute_colour(value: float, known: Sequence[float], *, is_signed: bool, minimize: bool = False) -> float:
-    """Where a value lies between the worst, -1, and the best, 1.
+    """Compute the position of a value between the worst, -1, and the best, 1.
 
     Args:
-        known: all values that are told apart, this one among them.
-        is_signed: whether zero is the middle, wherever the values are; else the middle of their range is.
+        value: The value.
+        known: All values on the scale, this one among them.
+        is_signed: Whether zero is the middle of the scale; otherwise the middle of the range of values is.
+        minimize: Whether low values are good.
     """
     low, high = min(known), max(known)
     if is_signed:

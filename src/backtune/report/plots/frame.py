@@ -1,4 +1,4 @@
-"""The frame of a figure: where values are on the paper, its grid, and the names on its axes.
+"""The frame of a figure: the coordinates of values, the grid, and the labels of the axes.
 
 A figure is static SVG of a fixed width, coloured by the style sheet of the page around it: a wide and a narrow drawing
 of the same figure serve a desktop and a phone, with letters of the same size.
@@ -23,9 +23,11 @@ class Frame:
     """A rectangle with two axes; y grows upwards.
 
     Attributes:
-        width, height: of the whole drawing.
-        x, y: the axes.
-        indent: where the y axis is at least, so that figures below each other line up.
+        width: Width of the whole drawing.
+        height: Height of the whole drawing.
+        x: Horizontal axis.
+        y: Vertical axis.
+        indent: Least distance of the y axis from the left edge, which aligns figures below each other.
     """
 
     width: float
@@ -51,27 +53,28 @@ class Frame:
         return self.height - 8.0 - (_LINE if self.x.ticks else 0.0) - (_LINE if self.x.title else 0.0)
 
     def across(self, values: np.ndarray) -> np.ndarray:
-        """Where values of the x axis are."""
+        """Return the horizontal coordinates of values of the x axis."""
         share = self.x.share(np.asarray(values, dtype=float))
         return np.asarray(self.left + share * (self.right - self.left))
 
     def up(self, values: np.ndarray) -> np.ndarray:
-        """Where values of the y axis are; those beyond its ends are at the ends."""
+        """Return the vertical coordinates of values of the y axis, clipped to its ends."""
         share = np.clip(self.y.share(np.asarray(values, dtype=float)), 0.0, 1.0)
         return np.asarray(self.bottom - share * (self.bottom - self.top))
 
     def band(self, start: float, end: float, class_: str) -> Markup:
-        """A part of the x axis, from top to bottom."""
+        """Draw a rectangle over an interval of the x axis, from top to bottom."""
         left, right = self.across(np.array([start, end]))
         width = max(0.0, right - left)
         return element("rect", class_=class_, x=left, y=self.top, width=width, height=self.bottom - self.top)
 
     def svg(self, label: str, *layers: Markup, size: str = "") -> Markup:
-        """The figure: layers over the grid.
+        """Render the figure with its layers over the grid.
 
         Args:
-            label: says what it shows to who cannot see it.
-            size: a class, for the page to show one of several drawings.
+            label: The description for screen readers.
+            layers: The drawings inside the frame.
+            size: The style class with which a page chooses one of several drawings.
         """
         return element(
             "svg", self._grid(), *layers, self._names(), viewBox=f"0 0 {format_coordinate(self.width)} {format_coordinate(self.height)}",
@@ -92,16 +95,17 @@ class Frame:
     def _names(self) -> Markup:
         ups = self.up(np.array([value for value, _ in self.y.ticks]))
         beside = [
-            _text(self.left - 5, y + 3.5, name, "e") for y, (_, name) in zip(ups, self.y.ticks, strict=True)
+            draw_text(self.left - 5, y + 3.5, name, "e")
+            for y, (_, name) in zip(ups, self.y.ticks, strict=True)
         ]
         titles = [
-            _text(0, 11, self.y.title, "title") if self.y.title else None,
-            _text(self.right, self.height - 4, self.x.title, "title e") if self.x.title else None,
+            draw_text(0, 11, self.y.title, "title") if self.y.title else None,
+            draw_text(self.right, self.height - 4, self.x.title, "title e") if self.x.title else None,
         ]
         return join_markup(*beside, *self._names_below(), *titles)
 
     def _names_below(self) -> list[Markup]:
-        """The names of the x axis, without those that would run into the one before."""
+        """Return the labels of the x axis, without those that would overlap the one before."""
         found = []
         free = 0.0
         for at, (_, name) in zip(
@@ -110,15 +114,11 @@ class Frame:
             length = LETTER * len(name)
             left = min(max(at - length / 2, 0.0), self.width - length)
             if left >= free:
-                found.append(_text(left + length / 2, self.bottom + _LINE, name, "m"))
+                found.append(draw_text(left + length / 2, self.bottom + _LINE, name, "m"))
                 free = left + length + 6
         return found
 
 
-def _text(x: float, y: float, content: str, class_: str) -> Markup:
-    return element("text", content, x=float(x), y=float(y), class_=class_)
-
-
 def draw_text(x: float, y: float, content: str, class_: str = "") -> Markup:
-    """A word in a figure; ``m`` and ``e`` among the classes centre it or end it at x."""
-    return _text(x, y, content, class_)
+    """Draw a text in a figure; the classes ``m`` and ``e`` centre it or end it at x."""
+    return element("text", content, x=float(x), y=float(y), class_=class_)

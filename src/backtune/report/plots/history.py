@@ -21,7 +21,7 @@ from backtune.report.plots.frame import LETTER, Frame, draw_text
 from backtune.report.plots.paths import draw_line, select_extremes
 
 MOST_TRADES = 250
-# From this ratio of the highest to the lowest value on, equal ratios are drawn equally long.
+# The scale is logarithmic from this ratio of the highest to the lowest value on.
 _LOG_FROM = 6.0
 _HEADROOM = 0.12
 # Wide enough for amounts of six digits.
@@ -30,14 +30,14 @@ _INDENT = 56.0
 
 @dataclass(frozen=True)
 class FigureSize:
-    """How wide a figure is drawn, and the class that shows it on screens of that width."""
+    """The width of a figure, and the style class that shows it on screens of that width."""
 
     width: float
     name: str
 
     @property
     def n_columns(self) -> int:
-        """Columns of which each keeps its extremes: two pixels each."""
+        """Return the number of columns that keep their extremes, of two pixels each."""
         return int(self.width / 2)
 
     @property
@@ -46,7 +46,7 @@ class FigureSize:
 
 
 def draw_equity(course: BacktestHistory, size: FigureSize) -> Markup:
-    """Equity beside buying and holding, with the stretches of time named."""
+    """Draw equity beside buying and holding, with the periods named."""
     opens, equity, hold = course.opens, course.equity, course.hold
     frame = _frame(opens, np.concatenate([equity, hold]), "Equity, quote currency", size, 260)
     label = (
@@ -58,7 +58,7 @@ def draw_equity(course: BacktestHistory, size: FigureSize) -> Markup:
 
 
 def draw_drawdown(course: BacktestHistory, size: FigureSize) -> Markup:
-    """How far equity was below its peak."""
+    """Draw the drawdown."""
     opens, depth = course.opens, -course.drawdown
     y = make_linear_axis(
         min(float(depth.min()), -0.001), 0.0, "Drawdown, per cent of the peak", 4, format_percent_tick
@@ -77,7 +77,7 @@ def draw_drawdown(course: BacktestHistory, size: FigureSize) -> Markup:
 
 
 def _area(frame: Frame, opens: np.ndarray, depth: np.ndarray, size: FigureSize) -> str:
-    """Between a curve and zero."""
+    """Return the path of the area between a curve and zero."""
     kept = select_extremes(opens, depth, size.n_columns)
     x, low = frame.across(opens[kept]), frame.up(depth[kept])
     zero = frame.up(np.zeros(1))[0]
@@ -85,7 +85,7 @@ def _area(frame: Frame, opens: np.ndarray, depth: np.ndarray, size: FigureSize) 
 
 
 def draw_trades(course: BacktestHistory, size: FigureSize) -> Markup:
-    """The price, and each trade as a line from its entry to its exit."""
+    """Draw the price, and each trade as a line from its entry to its exit."""
     opens, close, trades = course.opens, course.close, course.trades
     frame = _frame(opens, close, "Price, quote currency", size, 260)
     shown = select_trades(trades)
@@ -98,7 +98,7 @@ def draw_trades(course: BacktestHistory, size: FigureSize) -> Markup:
 
 
 def select_trades(trades: pl.DataFrame) -> pl.DataFrame:
-    """The trades that are drawn: where there are too many, those that won or lost most on the money entered."""
+    """Select the trades to draw: where there are too many, those with the largest returns in size."""
     if len(trades) <= MOST_TRADES:
         return trades
     return trades.sort(pl.col("return").abs(), descending=True).head(MOST_TRADES).sort("entry_time")
@@ -136,7 +136,7 @@ def _frame(opens: np.ndarray, values: np.ndarray, title: str, size: FigureSize, 
 
 
 def _money(values: np.ndarray, title: str) -> Axis:
-    """With room above for the names of the parts."""
+    """Make an axis of money or prices with room above for the names of the periods."""
     low, high = float(values.min()), float(values.max())
     if low > 0 and high / low > _LOG_FROM:
         ratio = high / low
@@ -150,7 +150,7 @@ def _curve(frame: Frame, opens: np.ndarray, values: np.ndarray, size: FigureSize
 
 
 def _stretches(frame: Frame, course: BacktestHistory, *, named: bool = True) -> list[Markup]:
-    """Each stretch but a lone one set apart from the one before; names that would not fit are left out."""
+    """Draw the boundaries of periods where there are several; names that do not fit are left out."""
     if len(course.stretches) == 1:
         return []
     starts = [stretch.start for stretch in course.stretches]

@@ -1,4 +1,4 @@
-"""Many points as one path."""
+"""Many points as one SVG path."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backtune.report.markup import format_coordinate
 
 
 def draw_line(x: np.ndarray, y: np.ndarray) -> str:
-    """Through all points in order, to a tenth; each from the one before, which is short to write."""
+    """Return a path through all points in order, in tenths; relative steps keep it short."""
     if not len(x):
         return ""
     places = np.rint(np.stack([x, y], axis=-1) * 10).astype(np.int64)
@@ -18,14 +18,14 @@ def draw_line(x: np.ndarray, y: np.ndarray) -> str:
 
 
 def _tenths(n: int) -> str:
-    """A number of tenths; a sign parts it from the one before, else a space."""
+    """Format a number of tenths, with a minus sign or a space before it."""
     whole, rest = divmod(abs(n), 10)
     text = f"{whole or '' if rest else whole}{f'.{rest}' if rest else ''}"
     return f"-{text}" if n < 0 else f" {text}"
 
 
 def draw_steps(x: np.ndarray, y: np.ndarray, end: float) -> str:
-    """Level from each point to the x of the next one, and from the last to ``end``."""
+    """Return a step path, level from each point to the x of the next one, and from the last to ``end``."""
     if not len(x):
         return ""
     moves = "".join(
@@ -35,7 +35,7 @@ def draw_steps(x: np.ndarray, y: np.ndarray, end: float) -> str:
 
 
 def draw_dots(x: np.ndarray, y: np.ndarray) -> str:
-    """A dot at each point, for a stroke with round ends; those on the same spot are drawn once."""
+    """Return a path with a dot at each point, for a stroke with round ends; equal dots are drawn once."""
     spots = dict.fromkeys(
         f"M{a} {b}h0" for a, b in zip(np.rint(x).astype(int), np.rint(y).astype(int), strict=True)
     )
@@ -43,13 +43,14 @@ def draw_dots(x: np.ndarray, y: np.ndarray) -> str:
 
 
 def select_extremes(x: np.ndarray, y: np.ndarray, n_columns: int) -> np.ndarray:
-    """Rows of the lowest and the highest value in each of so many columns of equal width, with the first and last row.
+    """Return the rows of the lowest and the highest value in each of ``n_columns`` equal columns, and the first and last row.
 
-    A drawing of these looks like one of all.
+    A drawing of these rows looks like one of all rows.
 
     Args:
-        x: (n,) rising.
-        y: (n,) finite.
+        x: (n,) ascending positions.
+        y: (n,) finite values.
+        n_columns: The number of columns.
     """
     n = len(x)
     if n <= 2 * n_columns:

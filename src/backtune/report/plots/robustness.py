@@ -1,4 +1,4 @@
-"""Figures of how far a best can be trusted: its surroundings, a map of two parameters, and halves of the time."""
+"""Figures about the robustness of a winner: its neighbourhood, a map of two parameters, and halves of the time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FAINTEST, _STRONGEST = 0.08, 0.9
 
 
 def draw_plateau(around: Neighbourhood, objective: Objective, size: FigureSize) -> Markup:
-    """Every complete trial by its distance from the best; neighbours stand out, with the medians on both sides."""
+    """Draw every complete trial by its distance from the best, with its neighbours emphasized and both medians."""
     known = np.isfinite(around.values) & np.isfinite(around.distances)
     far = max(2 * RADIUS, float(around.distances[known].max()))
     title = "Largest difference from the winner, share of the range"
@@ -56,12 +56,12 @@ def draw_plateau(around: Neighbourhood, objective: Objective, size: FigureSize) 
 
 @dataclass(frozen=True, eq=False)
 class ParameterMap:
-    """Two numbers, and what the trials had in the cells of a grid over both.
+    """Median results of the trials in the cells of a grid over two numeric parameters.
 
     Attributes:
-        names: of the parameters, across and up.
-        edges: where the cells end, in the parameters' units.
-        medians: (n_across, n_up) of the first objective, NaN where no complete trial is.
+        names: Names of the horizontal and the vertical parameter.
+        edges: Boundaries of the cells in the parameters' units.
+        medians: (n_across, n_up) medians of the first objective, NaN without a complete trial.
     """
 
     names: tuple[str, str]
@@ -70,12 +70,12 @@ class ParameterMap:
 
     @property
     def known(self) -> list[float]:
-        """The medians that there are; one at least."""
+        """Return the defined medians, at least one."""
         return [value for value in self.medians.ravel().tolist() if not np.isnan(value)]
 
 
 def build_parameter_map(study: StudyContent, trials: TrialColumns) -> ParameterMap | None:
-    """Over the two numbers that matter most, of those that vary; None where there are fewer, or no trial has both."""
+    """Build the map of the two most important numeric parameters that vary; None with fewer, or if no trial has both."""
     numbers = [
         (name, scale)
         for name in study.importance
@@ -93,7 +93,7 @@ def build_parameter_map(study: StudyContent, trials: TrialColumns) -> ParameterM
 def draw_parameter_map(
     study: StudyContent, trials: TrialColumns, shown: ParameterMap, size: FigureSize
 ) -> Markup:
-    """The medians as colours; nothing where nothing was tried."""
+    """Draw the medians as colours, with cells left empty where nothing was tried."""
     objective, names, known = study.objectives[0], shown.names, shown.known
     x, y = (make_parameter_axis(study.space[name], trials.params[name], name) for name in names)
     frame = Frame(size.width, 300, x, y)
@@ -111,7 +111,7 @@ def draw_parameter_map(
 
 
 def compute_cell_edges(scale: Scale) -> np.ndarray:
-    """Where the cells of a parameter's range end: half-way between the values of a short grid, else a dozen of equal width."""
+    """Compute the boundaries of cells over a parameter's range: midpoints of a short grid, or a dozen equal intervals."""
     if not scale.is_continuous and 1 < scale.n_levels <= MOST_CELLS:
         values = scale.levels()
         return np.concatenate([values[:1], (values[:-1] + values[1:]) / 2, values[-1:]])
@@ -122,10 +122,13 @@ def compute_cell_edges(scale: Scale) -> np.ndarray:
 def compute_cell_medians(
     columns: Sequence[np.ndarray], values: np.ndarray, kept: np.ndarray, edges: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """(n_cells of the first, n_cells of the second) medians of the values kept, NaN where a cell has none.
+    """Return the (n_cells of the first, n_cells of the second) medians of the kept values, NaN for empty cells.
 
     Args:
-        columns: (n,) of two parameters, NaN where inactive; what lies outside the edges is in no cell.
+        columns: (n,) values of two parameters, NaN where inactive; values outside the edges are in no cell.
+        values: (n,) values of the objective.
+        kept: (n,) booleans that tell whether a trial counts.
+        edges: Boundaries of the cells of both parameters.
     """
     places = [
         np.clip(np.searchsorted(ends, column, side="right") - 1, 0, len(ends) - 2)
@@ -141,10 +144,12 @@ def compute_cell_medians(
 
 
 def draw_time_splits(splits: Overfitting, scale: float, size: FigureSize) -> Markup:
-    """Sharpe ratios of the best of one half of the time, there and in the other half.
+    """Draw the Sharpe ratios of the best trial of one half of the time, there and in the other half.
 
     Args:
-        scale: what a Sharpe ratio per bar is multiplied with.
+        splits: The results of all splits of the time.
+        scale: The factor from a Sharpe ratio per bar to one per year.
+        size: The size of the figure.
     """
     inside, outside = splits.is_sharpe * scale, splits.oos_sharpe * scale
     x = make_linear_axis(
@@ -203,7 +208,7 @@ def _ring(frame: Frame, x: float, y: float) -> Markup:
 
 
 def _evenly(rows: np.ndarray) -> np.ndarray:
-    """So many of the rows as are drawn."""
+    """Return an even choice of the rows, as many as are drawn."""
     if len(rows) <= MOST_DOTS:
         return rows
     return np.asarray(rows[np.linspace(0, len(rows) - 1, MOST_DOTS).astype(int)])

@@ -34,7 +34,7 @@ _OTHER_LINES = 120
 
 
 def draw_progress(study: StudyContent, trials: TrialColumns, size: FigureSize) -> Markup:
-    """Every complete trial, and the best so far."""
+    """Draw every complete trial and the best so far."""
     objective, kept = study.objectives[0], trials.complete
     best = trials.best_so_far(objective)
     seen = ~np.isnan(best)
@@ -58,7 +58,7 @@ def draw_progress(study: StudyContent, trials: TrialColumns, size: FigureSize) -
 
 
 def draw_slice(study: StudyContent, trials: TrialColumns, name: str) -> Markup:
-    """The first objective against one parameter, the winner ringed."""
+    """Draw the first objective against one parameter, with a ring around the winner."""
     objective, column = study.objectives[0], trials.params[name]
     shown = select_trials(trials, objective)
     shown = shown[~np.isnan(column[shown])]
@@ -78,13 +78,13 @@ def draw_slice(study: StudyContent, trials: TrialColumns, name: str) -> Markup:
 
 
 def _near(frame: Frame, study: StudyContent, name: str) -> Markup | None:
-    """What counts as near the best of the search."""
+    """Draw the interval of the best candidate's neighbours; None without one."""
     around = study.surroundings
     return None if around is None or name not in around.box else frame.band(*around.box[name], "shade")
 
 
 def draw_pareto_front(study: StudyContent, trials: TrialColumns, other: int, size: FigureSize) -> Markup:
-    """Two objectives of the complete trials but the worst, and those that no other beats in both."""
+    """Draw two objectives of the complete trials without the worst ones, and emphasize the Pareto front."""
     objectives = (study.objectives[0], study.objectives[other])
     complete = np.flatnonzero(trials.complete)
     values = trials.values[:, [0, other]]
@@ -107,7 +107,7 @@ def draw_pareto_front(study: StudyContent, trials: TrialColumns, other: int, siz
 
 
 def draw_parallel_coordinates(study: StudyContent, trials: TrialColumns, size: FigureSize) -> Markup:
-    """A line a trial through the axes of all parameters and the first objective; the best tenth stands out."""
+    """Draw each trial as a line through the axes of all parameters and the first objective, with the best tenth emphasized."""
     objective = study.objectives[0]
     sign = -1.0 if objective.minimize else 1.0
     ranked = np.flatnonzero(trials.complete)
@@ -151,7 +151,7 @@ def draw_parallel_coordinates(study: StudyContent, trials: TrialColumns, size: F
 
 
 def select_trials(trials: TrialColumns, objective: Objective) -> np.ndarray:
-    """Rows of complete trials to draw: the best fifth of the room's, and of the others as many as fit, evenly."""
+    """Select the rows of complete trials to draw: a fifth of the room for the best, the rest for an even choice of the others."""
     rows = np.flatnonzero(trials.complete)
     if len(rows) <= MOST_DOTS:
         return rows
@@ -163,7 +163,7 @@ def select_trials(trials: TrialColumns, objective: Objective) -> np.ndarray:
 
 
 def make_value_axis(values: np.ndarray, objective: Objective) -> Axis:
-    """Of an objective's values; the worst twentieth is at the edge or beyond, so that the rest can be told apart."""
+    """Make the axis of an objective; the worst twentieth lies at its edge or beyond, so that the rest is spread out."""
     low, high = float(values.min()), float(values.max())
     if objective.minimize:
         high = float(np.quantile(values, 0.95))
@@ -179,7 +179,7 @@ def _inside(values: np.ndarray, axis: Axis) -> np.ndarray:
 
 
 def make_parameter_axis(parameter: Parameter, column: np.ndarray, title: str) -> Axis:
-    """Of a parameter's range, widened where candidates were given from outside it."""
+    """Make the axis of a parameter's range, widened where candidates from outside it were given."""
     scale = parameter.scale
     if scale is None:
         return make_choice_axis([format_param(choice) for choice in parameter.ends()], title)
@@ -191,7 +191,7 @@ def make_parameter_axis(parameter: Parameter, column: np.ndarray, title: str) ->
 
 
 def _spread(frame: Frame, parameter: Parameter, column: np.ndarray) -> np.ndarray:
-    """Choices side by side instead of on one line: each trial a little beside its place, by its turn."""
+    """Return horizontal coordinates, with trials of one choice spread beside each other."""
     if parameter.scale is not None:
         return frame.across(column)
     turns = (np.arange(len(column)) * 0.618) % 1.0
@@ -199,7 +199,7 @@ def _spread(frame: Frame, parameter: Parameter, column: np.ndarray) -> np.ndarra
 
 
 def _lines(places: np.ndarray, ups: list[np.ndarray], rows: np.ndarray) -> str:
-    """One path a trial, without the axes where it has no value."""
+    """Return one line for each trial, which skips axes where it has no value."""
     found = []
     for row in rows.tolist():
         points = [f"{x:.0f} {y[row]:.0f}" for x, y in zip(places, ups, strict=True) if not np.isnan(y[row])]
@@ -208,7 +208,7 @@ def _lines(places: np.ndarray, ups: list[np.ndarray], rows: np.ndarray) -> str:
 
 
 def _upright(place: float, name: str, axis: Axis, top: float, bottom: float) -> Markup:
-    """One of the parallel axes, its ends named, its name below in a line a word."""
+    """Draw one of the parallel axes with labelled ends and its name below, one word a line."""
     ends = [axis.ticks[0], axis.ticks[-1]] if axis.ticks else []
     heights = bottom - axis.share(np.array([value for value, _ in ends])) * (bottom - top)
     return join_markup(
@@ -222,5 +222,5 @@ def _upright(place: float, name: str, axis: Axis, top: float, bottom: float) -> 
 
 
 def _in_lines(name: str) -> list[str]:
-    """The first words of a name, three at most."""
+    """Return the first three words of a name."""
     return name.replace("_", " ").split()[:3]
