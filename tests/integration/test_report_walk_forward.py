@@ -89,9 +89,9 @@ def test_the_course_is_the_stitched_backtest(content, walked):
         assert gap == ""
         assert course.equity[-1] == pytest.approx(10_000 * (1 + row.oos_metrics["total_return"]), rel=1e-12)
         assert course.drawdown.max() == pytest.approx(row.oos_metrics["max_drawdown"], rel=1e-9)
-        assert max(deepest for _, deepest in course.depths) == course.drawdown.max()
-        assert [stretch.name for stretch in course.stretches] == ["walk1", "walk2", "walk3"]
-        starts = [stretch.start for stretch in course.stretches]
+        assert max(deepest for _, deepest in course.deepest_drawdowns) == course.drawdown.max()
+        assert [stretch.name for stretch in course.periods] == ["walk1", "walk2", "walk3"]
+        starts = [stretch.start for stretch in course.periods]
         assert starts == [fold.test.start for fold in row.folds]
         assert course.hold[0] == 10_000
         growth = np.prod([1 + total for total in compute_monthly_returns(course).totals])

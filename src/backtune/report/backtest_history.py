@@ -45,16 +45,16 @@ class BacktestHistory:
         sample_note: The sentence that says which bars are out of sample.
     """
 
-    whose: str
+    subject: str
     initial_cash: float
     opens: np.ndarray
     close: np.ndarray
     equity: np.ndarray
     drawdown: np.ndarray
     trades: pl.DataFrame
-    stretches: Sequence[Period]
-    outside: int | None
-    outlook: str
+    periods: Sequence[Period]
+    oos_start: int | None
+    sample_note: str
 
     @property
     def hold(self) -> np.ndarray:
@@ -62,13 +62,13 @@ class BacktestHistory:
         return np.asarray(self.initial_cash * self.close / self.close[0])
 
     @property
-    def depths(self) -> list[tuple[str, float]]:
+    def deepest_drawdowns(self) -> list[tuple[str, float]]:
         """Return the name and the deepest drawdown of each period."""
-        rows = np.searchsorted(self.opens, [stretch.start for stretch in self.stretches])
+        rows = np.searchsorted(self.opens, [stretch.start for stretch in self.periods])
         parts = np.split(self.drawdown, rows[1:])
         return [
             (stretch.name, float(part.max(initial=0.0)))
-            for stretch, part in zip(self.stretches, parts, strict=True)
+            for stretch, part in zip(self.periods, parts, strict=True)
         ]
 
 
@@ -77,34 +77,32 @@ def build_winner_history(replay: WinnerReplay) -> BacktestHistory:
     test = replay.test
     inside = Period("in sample", replay.train.start)
     return BacktestHistory(
-        whose="the winner",
+        subject="the winner",
         initial_cash=replay.initial_cash,
         opens=replay.opens,
         close=replay.close,
         equity=replay.equity,
         drawdown=replay.drawdown,
         trades=pl.concat([part.trades for part in replay.parts]),
-        stretches=(inside,)
-        if test is None
-        else (inside, Period("out of sample", test.start, is_shaded=True)),
-        outside=None if test is None else test.start,
-        outlook="" if test is None else f"Out of sample from {format_day(test.start)}.",
+        periods=(inside,) if test is None else (inside, Period("out of sample", test.start, is_shaded=True)),
+        oos_start=None if test is None else test.start,
+        sample_note="" if test is None else f"Out of sample from {format_day(test.start)}.",
     )
 
 
 def build_walk_forward_history(whole: WalkForwardBacktest) -> BacktestHistory:
     """Return the history of the folds' winners, each in its own test window; all of it is out of sample."""
     peak = np.maximum(np.maximum.accumulate(whole.equity), whole.initial_cash)
-    stretches = [Period(piece.fold, int(whole.opens[piece.first])) for piece in whole.pieces]
+    periods = [Period(piece.fold, int(whole.opens[piece.first])) for piece in whole.pieces]
     return BacktestHistory(
-        whose="the folds' winners, one after the other",
+        subject="the folds' winners, one after the other",
         initial_cash=whole.initial_cash,
         opens=whole.opens,
         close=whole.close,
         equity=whole.equity,
         drawdown=1.0 - whole.equity / peak,
         trades=whole.trades,
-        stretches=stretches,
-        outside=stretches[0].start,
-        outlook=f"{len(stretches)} folds, all out of sample.",
+        periods=periods,
+        oos_start=periods[0].start,
+        sample_note=f"{len(periods)} folds, all out of sample.",
     )

@@ -59,8 +59,8 @@ def _winner(content: ReportContent, row: Row) -> Iterator[str]:
     if row.values is None:
         yield f"No winner: {escape_markdown('; '.join(row.warnings))}."
         return
-    whose = f"Study {row.study}, trial {row.trial}" + (f" of {row.n_trials:,}" if not row.folds else "")
-    yield escape_markdown(f"{whose}: {format_params(row.params)}")
+    subject = f"Study {row.study}, trial {row.trial}" + (f" of {row.n_trials:,}" if not row.folds else "")
+    yield escape_markdown(f"{subject}: {format_params(row.params)}")
     yield from _tables(build_metrics_card(row.is_metrics, row.oos_metrics))
     for ((card,),) in build_stress_bands(content, row):
         yield from (escape_markdown(part.text) for part in card.parts if isinstance(part, Paragraph))

@@ -118,7 +118,7 @@ def _of_test(row: Row) -> Iterator[_EvidenceLine]:
 def _of_search(row: Row, objective: str) -> Iterator[_EvidenceLine]:
     """Return the lines about the search, from its trials."""
     evidence = row.evidence
-    whose = "Mean of the folds. " if row.folds else ""
+    subject = "Mean of the folds. " if row.folds else ""
     test = evidence.permutation
     if test is not None:
         missing = "" if test.is_complete else f" {test.n_wanted - test.n_done:,} more are to come."
@@ -130,13 +130,13 @@ def _of_search(row: Row, objective: str) -> Iterator[_EvidenceLine]:
     yield _EvidenceLine("dsr", "Deflated Sharpe ratio", format_share(evidence.dsr), _luck(row, evidence))
     yield _EvidenceLine(
         "pbo_loss", "Splits that lose", format_share(evidence.pbo_loss),
-        f"{whose}The time is cut into halves in every way, and the best trial of one half is looked up in the other: the share in which "
+        f"{subject}The time is cut into halves in every way, and the best trial of one half is looked up in the other: the share in which "
         "it loses there. 0.25 and more is high. All of it happens within the bars of the search.",
     )  # fmt: skip
     if evidence.pbo is not None:
         yield _EvidenceLine(
             "pbo", "Probability of overfitting", format_share(evidence.pbo),
-            f"{whose}The share of these splits in which that trial is no better than the middle one. Near 0.5 also where all trials "
+            f"{subject}The share of these splits in which that trial is no better than the middle one. Near 0.5 also where all trials "
             "are equally good.",
         )  # fmt: skip
     of_last = f"Of {row.fold}. " if row.folds else ""

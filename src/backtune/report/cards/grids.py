@@ -89,8 +89,8 @@ def compute_monthly_returns(course: BacktestHistory) -> MonthlyReturns:
     returns = {month: gain - 1.0 for month, gain in by_month.items()}
     years = tuple(range(moments[0].year, moments[-1].year + 1))
     cut = (years[-1] + 1, 1)
-    if course.outside is not None:
-        moment = datetime.fromtimestamp(course.outside / 1e6, UTC)
+    if course.oos_start is not None:
+        moment = datetime.fromtimestamp(course.oos_start / 1e6, UTC)
         cut = (moment.year, moment.month)
     return MonthlyReturns(
         years=years,

@@ -37,9 +37,9 @@ def build_months_card(course: BacktestHistory) -> Card:
     """Build the card of monthly returns, with a mark on out-of-sample months where others are in sample."""
     months = compute_monthly_returns(course)
     known = [value for line in months.returns for value in line if value is not None]
-    is_part = course.outside is not None and course.outside > int(course.opens[0])
+    is_part = course.oos_start is not None and course.oos_start > int(course.opens[0])
     table = CardTable(
-        label=f"Returns of {course.whose} by month",
+        label=f"Returns of {course.subject} by month",
         heads=("", *map(str, months.years)),
         lines=tuple(
             (

@@ -132,12 +132,12 @@ def build_grid_cards(content: ReportContent) -> list[Card]:
 def describe_grids(content: ReportContent) -> str:
     """Say whose numbers the grids show."""
     is_joined = any(row.folds for row in content.rows)
-    whose = (
+    subject = (
         "Of each cell's tests as one backtest"
         if is_joined
         else f"Of each cell's winner, {name_judged_sample(content)}"
     )
-    return f"{whose}."
+    return f"{subject}."
 
 
 def _fields(objectives: Sequence[str]) -> list[_Field]:

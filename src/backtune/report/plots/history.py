@@ -50,8 +50,8 @@ def draw_equity(course: BacktestHistory, size: FigureSize) -> Markup:
     opens, equity, hold = course.opens, course.equity, course.hold
     frame = _frame(opens, np.concatenate([equity, hold]), "Equity, quote currency", size, 260)
     label = (
-        f"Equity of {course.whose}, from {format_day(int(opens[0]))} to {format_day(int(opens[-1]))}: from {course.initial_cash:,.0f} to "
-        f"{equity[-1]:,.0f}; buying and holding came to {hold[-1]:,.0f}. {course.outlook}"
+        f"Equity of {course.subject}, from {format_day(int(opens[0]))} to {format_day(int(opens[-1]))}: from {course.initial_cash:,.0f} to "
+        f"{equity[-1]:,.0f}; buying and holding came to {hold[-1]:,.0f}. {course.sample_note}"
     ).strip()
     lines = [_curve(frame, opens, hold, size, "hold"), _curve(frame, opens, equity, size, "curve")]
     return frame.svg(label, *_stretches(frame, course), *lines, size=size.name)
@@ -64,14 +64,14 @@ def draw_drawdown(course: BacktestHistory, size: FigureSize) -> Markup:
         min(float(depth.min()), -0.001), 0.0, "Drawdown, per cent of the peak", 4, format_percent_tick
     )
     frame = Frame(size.width, 150, make_time_axis(int(opens[0]), int(opens[-1]), size.n_ticks), y, _INDENT)
-    starts = np.searchsorted(opens, [stretch.start for stretch in course.stretches[1:]])
+    starts = np.searchsorted(opens, [stretch.start for stretch in course.periods[1:]])
     # Between two stretches there may be bars that nobody traded.
     parts = zip(np.split(opens, starts), np.split(depth, starts), strict=True)
     area = "".join(_area(frame, *part, size) for part in parts if len(part[0]))
-    depths = ", ".join(
-        f"{format_percent(deepest)} at most {_within(name)}" for name, deepest in course.depths
+    deepest_drawdowns = ", ".join(
+        f"{format_percent(deepest)} at most {_within(name)}" for name, deepest in course.deepest_drawdowns
     )
-    label = f"Drawdown of {course.whose}: {depths}."
+    label = f"Drawdown of {course.subject}: {deepest_drawdowns}."
     shown = element("path", class_="depth", d=area)
     return frame.svg(label, *_stretches(frame, course, named=False), shown, size=size.name)
 
@@ -151,12 +151,12 @@ def _curve(frame: Frame, opens: np.ndarray, values: np.ndarray, size: FigureSize
 
 def _stretches(frame: Frame, course: BacktestHistory, *, named: bool = True) -> list[Markup]:
     """Draw the boundaries of periods where there are several; names that do not fit are left out."""
-    if len(course.stretches) == 1:
+    if len(course.periods) == 1:
         return []
-    starts = [stretch.start for stretch in course.stretches]
+    starts = [stretch.start for stretch in course.periods]
     ends = [*starts[1:], int(frame.x.high)]
     found = []
-    for stretch, end in zip(course.stretches, ends, strict=True):
+    for stretch, end in zip(course.periods, ends, strict=True):
         left, right = frame.across(np.array([stretch.start, end])).tolist()
         if stretch.is_shaded:
             found.append(frame.band(stretch.start, end, "shade"))
