@@ -54,8 +54,8 @@ def of_the_gateway():
 
     metrics = module.Metrics(lambda: {"queued": 1})
     metrics.requests.labels("GET", "/", "200").inc()
-    metrics.seconds.labels("/").observe(0.1)
-    metrics.ended.labels("failed").inc()
+    metrics.request_seconds.labels("/").observe(0.1)
+    metrics.ended_jobs.labels("failed").inc()
     families = text_string_to_metric_families(metrics.render().decode())
     samples = [sample for family in families for sample in family.samples]
     labels = {}

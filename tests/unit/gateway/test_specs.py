@@ -48,8 +48,11 @@ def test_a_single_cell_becomes_a_whole_spec(market):
         market, "2021-02-01", "2021-06-01",
     )  # fmt: skip
     assert (spec.search.trials, spec.search.sampler, spec.search.seed) == (60, "nsga2", 4)
-    assert spec.to_json()["search"]["objectives"] == ["sharpe_ratio", "-max_drawdown"]
-    assert spec.search.constraints == {"total_trades": ">= 3"}
+    search = spec.to_json()["search"]
+    assert (search["objectives"], search["constraints"]) == (
+        ["sharpe_ratio", "-max_drawdown"],
+        {"total_trades": ">= 3"},
+    )
     assert spec.compute.time_budget == 1800.0
     assert spec.space == {"RSIStrategy": {"period": {"type": "int", "low": 5, "high": 9}}}
     assert (spec.execution.fee_bps, spec.validation.method) == (1.0, "none")

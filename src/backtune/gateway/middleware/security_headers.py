@@ -1,4 +1,4 @@
-"""Headers that tell browsers what they may do with an answer: show it, and nothing else."""
+"""Headers that allow browsers to show an answer, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _ALWAYS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
-# A report has its scripts and styles in itself, and needs nothing from anywhere.
+# A report contains its scripts and styles, and loads nothing.
 _PAGE: Final = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data:; font-src data:; frame-ancestors 'none'"
 )
-# FastAPI's page of the interface loads its parts from there.
+# FastAPI's page with the documentation of the API loads its scripts, styles and images from these hosts.
 _DOCS: Final = (
     "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
     "style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; "
@@ -32,10 +32,11 @@ _ONE_YEAR: Final = "max-age=31536000"
 
 
 class SecurityHeaders:
-    """Adds them to every answer.
+    """The middleware that adds the headers to every answer.
 
     Args:
-        docs_path: of the page of the interface.
+        app: The application inside this middleware.
+        docs_path: The path of the page that documents the API.
     """
 
     def __init__(self, app: ASGIApp, docs_path: str) -> None:
