@@ -11,7 +11,18 @@ from oracles import make_bars, stock_closes, stock_series
 from backtune.errors import StrategyError
 from backtune.simulation.backtest import backtest
 from backtune.strategy.bollinger_bands import BollingerBandsStrategy
-from backtune.strategy.indicators import bollinger_bands, ema, macd, rolling_std, rsi, sma
+from backtune.strategy.indicators import (
+    average_gain_loss,
+    bollinger_bands,
+    ema,
+    hold_side,
+    macd,
+    rolling_squares,
+    rolling_std,
+    rolling_sum,
+    rsi,
+    sma,
+)
 from backtune.strategy.macd import MACDStrategy
 from backtune.strategy.moving_average_crossover import MovingAverageCrossover
 from backtune.strategy.rsi import RSIStrategy
@@ -202,6 +213,41 @@ def test_naive_definitions(period: int, seed: int) -> None:
     )
     np.testing.assert_allclose(ema(values, period), naive_ema(values, period), rtol=1e-12)
     np.testing.assert_allclose(rsi(values, period), naive_rsi(values, period), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("period", [1, 3, 7, 20])
+def test_sums_are_those_of_each_window(period: int) -> None:
+    values = np.random.default_rng(2).normal(50, 3, 200)
+    np.testing.assert_allclose(
+        rolling_sum(values, period), naive_windows(values, period, math.fsum), rtol=1e-15, atol=0
+    )
+    mean = rolling_sum(values, period) / period
+    np.testing.assert_allclose(
+        rolling_squares(values, mean, period), period * rolling_std(values, mean, period) ** 2, atol=1e-9
+    )
+
+
+def test_a_sum_forgets_what_left_its_window() -> None:
+    values = np.array([1e16, 0.25, 0.25, 0.25, 0.25])
+    assert rolling_sum(values, 2)[2:].tolist() == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("period", [2, 5, 14])
+def test_average_gain_and_loss_make_up_the_strength(period: int) -> None:
+    gain, loss = average_gain_loss(CLOSES, period)
+    np.testing.assert_allclose(100 * gain / (gain + loss), rsi(CLOSES, period), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("exits", "expected"),
+    [((), [0, 1, 1, 1, -1, -1, 1, 1]), (("exits",), [0, 1, 1, 0, -1, 0, 1, 1])],
+)
+def test_a_side_is_held_until_it_is_left(exits: tuple[str, ...], expected: list[int]) -> None:
+    long = np.array([0, 1, 0, 0, 0, 0, 1, 0], bool)
+    # The long entry at bar 6 goes before the short one, and an entry before an exit.
+    short = np.array([0, 0, 0, 0, 1, 0, 1, 0], bool)
+    leave = np.array([1, 1, 0, 1, 1, 1, 1, 0], bool)
+    assert hold_side(long, short, *[leave, leave][: 2 * len(exits)]).tolist() == expected
 
 
 def test_rounding_does_not_grow_with_length() -> None:
