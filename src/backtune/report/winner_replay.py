@@ -24,7 +24,7 @@ class WindowReplay:
         close: (n,) closing prices.
         equity: (n,) equity at the closes, which starts from the spec's initial cash.
         trades: The closed trades, with the columns of :class:`~backtune.simulation.simulate.Result`.
-        regimes: One row a market regime, as :func:`~backtune.simulation.regimes.performance_by_regime` returns it.
+        regimes: One row a market regime, as :func:`~backtune.simulation.regimes.measure_performance_by_regime` returns it.
     """
 
     opens: np.ndarray
