@@ -11,7 +11,7 @@ import yaml
 from backtune.cluster import ec2, kubernetes
 from backtune.cluster.check import check_document, check_file
 from backtune.cluster.schemas import format_key
-from backtune.errors import ClusterError, SpecError
+from backtune.errors import MissingPackageError, SpecError
 
 REPOSITORY = Path(__file__).parents[3]
 FILES = sorted((REPOSITORY / "cluster").glob("*.yaml"))
@@ -232,7 +232,7 @@ def test_a_library_that_is_not_installed_is_named_with_the_way_out(
 ):
     monkeypatch.setitem(sys.modules, absent, None)
     cached.cache_clear()
-    with pytest.raises(ClusterError, match=rf"takes {package}, .*; pip install 'backtune\[cluster\]'"):
+    with pytest.raises(MissingPackageError, match=rf"needs {package}, .*: pip install 'backtune\[cluster\]'"):
         check_file(REPOSITORY / "cluster" / name)
 
 
