@@ -247,7 +247,7 @@ def test_doubles_of_two_projections_at_once_are_removed(finished: Sweep, store: 
 
 def test_a_killed_projection_is_finished_by_the_next(finished: Sweep, tmp_path: Path, store: str) -> None:
     sweep = finished_sweep(tmp_path / "runs", n_studies=12)
-    code = "import sys; from backtune.results.stored_sweep import Run; from backtune.tracking.sync import sync; sync(Run.open(sys.argv[1]), sys.argv[2])"
+    code = "import sys; from backtune.results.stored_sweep import StoredSweep; from backtune.tracking.sync import sync_sweep; sync_sweep(StoredSweep.open(sys.argv[1]), sys.argv[2])"
     with subprocess.Popen([sys.executable, "-c", code, str(sweep.run.folder), store]) as syncing:
         wait_until(lambda: len(whole_runs(store)) >= 3)
         syncing.kill()

@@ -20,7 +20,7 @@ class Period:
     Attributes:
         name: The name that a figure shows.
         start: The opening time of the first bar, in microseconds since the epoch, UTC.
-        is_shaded: Whether figures shade the period.
+        is_shaded: True if figures shade the period.
     """
 
     name: str

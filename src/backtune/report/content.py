@@ -233,11 +233,18 @@ class ReportContent:
             (row for row in rows if winners and row.trial == winners[0].number), next(iter(rows), None)
         )
         return StudyContent(
-            entry=entry, objectives=objectives, space=space, n_trials=0 if log is None else len(log),
+            entry=entry,
+            objectives=objectives,
+            space=space,
+            n_trials=0 if log is None else len(log),
             trials=None if log is None else TrialColumns.of(log, space, len(objectives)),
-            winners=winners, row=row, search_log=self._search_log(entry) if row else None,
-            probes=self._probes(entry) if row else (), replay=replay, gap=gap,
-        )  # fmt: skip
+            winners=winners,
+            row=row,
+            search_log=self._search_log(entry) if row else None,
+            probes=self._probes(entry) if row else (),
+            replay=replay,
+            gap=gap,
+        )
 
     def _search_log(self, entry: StoredStudy) -> pl.DataFrame | None:
         logs = [read_log(self.run.study_folder(name)) for name in sorted((entry.id, *entry.peers))]

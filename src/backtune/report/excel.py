@@ -89,8 +89,15 @@ def _leaderboard(content: ReportContent, rows: Sequence[Row], name: str) -> Work
         flat = row.to_json()
         found = (flat[name] for name in numbers)
         lines.append(
-            (*_cell(content, row), row.trial, row.n_trials, format_params(row.params), *found, "; ".join(row.warnings))
-        )  # fmt: skip
+            (
+                *_cell(content, row),
+                row.trial,
+                row.n_trials,
+                format_params(row.params),
+                *found,
+                "; ".join(row.warnings),
+            )
+        )
     return WorkbookSheet(name, _columns(*_CELL, "trial", "n_trials", "params", *numbers, "warnings"), lines)
 
 
@@ -138,9 +145,15 @@ def _cell(content: ReportContent, row: Row) -> tuple[str, ...]:
 def _trials(content: ReportContent, told: Sequence[StoredStudy]) -> WorkbookSheet:
     params = list(dict.fromkeys(name for entry in told for name in entry.parse_space()))
     columns = _columns(
-        *_CELL, "number", "state", "reason", *(f"{_OBJECTIVE}{objective.metric}" for objective in content.objectives),
-        *(f"{_PARAMETER}{name}" for name in params), *metric_names(), "duration_seconds",
-    )  # fmt: skip
+        *_CELL,
+        "number",
+        "state",
+        "reason",
+        *(f"{_OBJECTIVE}{objective.metric}" for objective in content.objectives),
+        *(f"{_PARAMETER}{name}" for name in params),
+        *metric_names(),
+        "duration_seconds",
+    )
     return WorkbookSheet("trials", columns, _trial_lines(content, told, params))
 
 

@@ -68,25 +68,38 @@ def _history(content: ReportContent, study: StudyContent) -> list[dict[str, Any]
             best = values[0] if best is None else (min if minimize else max)(best, values[0])
         history.append(
             {
-                "number": row["number"], "state": row["state"], "reason": row["reason"],
-                "params": decode_params(row, study.space), "values": None if None in values else values,
-                "best_so_far": best, "duration_seconds": row["duration_seconds"],
+                "number": row["number"],
+                "state": row["state"],
+                "reason": row["reason"],
+                "params": decode_params(row, study.space),
+                "values": None if None in values else values,
+                "best_so_far": best,
+                "duration_seconds": row["duration_seconds"],
             }
-        )  # fmt: skip
+        )
     return history
 
 
 def _metadata(content: ReportContent, study: StudyContent, row: Row | None) -> dict[str, Any]:
     run, entry = content.run, study.entry
     return {
-        "sweep_id": run.sweep_id, "name": run.name, "version": run.version,
-        "study": entry.id, "strategy": entry.strategy, "asset": entry.asset, "timeframe": entry.timeframe,
-        "fold": entry.fold.name, "trial": row.trial if row is not None else None,
+        "sweep_id": run.sweep_id,
+        "name": run.name,
+        "version": run.version,
+        "study": entry.id,
+        "strategy": entry.strategy,
+        "asset": entry.asset,
+        "timeframe": entry.timeframe,
+        "fold": entry.fold.name,
+        "trial": row.trial if row is not None else None,
         "n_trials": row.n_trials if row is not None else study.n_trials,
-        "n_studies_of_sweep": len(run.studies), "n_trials_of_sweep": content.n_trials,
+        "n_studies_of_sweep": len(run.studies),
+        "n_trials_of_sweep": content.n_trials,
         "objectives": [str(objective) for objective in entry.objectives],
         "warnings": list(row.warnings) if row is not None else list(study.warnings),
-        "data_fingerprint": entry.data_fingerprint, "backend": entry.backend, "space": entry.space,
+        "data_fingerprint": entry.data_fingerprint,
+        "backend": entry.backend,
+        "space": entry.space,
         # The tracker's address may hold a password.
         "spec": run.spec.to_json(exclude=("tracking",)),
-    }  # fmt: skip
+    }

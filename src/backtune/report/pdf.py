@@ -90,21 +90,27 @@ def _board(content: ReportContent) -> dict[str, Any]:
         "columns": [{"title": c.title, "sample": c.sample} for c in found.columns[:n_columns]],
         "lines": [
             {
-                "place": line.place, "strategy": _breakable(line.strategy), "cell": _breakable(line.cell),
-                "params": _breakable(line.params), "warnings": list(map(_breakable, line.warnings)),
+                "place": line.place,
+                "strategy": _breakable(line.strategy),
+                "cell": _breakable(line.cell),
+                "params": _breakable(line.params),
+                "warnings": list(map(_breakable, line.warnings)),
                 "numbers": [_cell(cell) for cell in line.numbers[:n_columns]],
             }
             for line in found.lines
         ],
         "more": more,
-    }  # fmt: skip
+    }
 
 
 def _section(section: ReportSection) -> dict[str, Any]:
     return {
-        "title": _breakable(section.title), "headline": section.headline, "about": _breakable(section.about),
-        "warnings": list(map(_breakable, section.warnings)), "bands": [_band(band) for band in section.bands],
-    }  # fmt: skip
+        "title": _breakable(section.title),
+        "headline": section.headline,
+        "about": _breakable(section.about),
+        "warnings": list(map(_breakable, section.warnings)),
+        "bands": [_band(band) for band in section.bands],
+    }
 
 
 def _in_twos(cards: Sequence[Card]) -> list[CardBand]:
@@ -117,11 +123,13 @@ def _band(band: CardBand) -> list[list[dict[str, Any]]]:
 
 def _card(card: Card) -> dict[str, Any]:
     return {
-        "title": _breakable(card.title), "note": _breakable(card.note), "is_wide": card.is_wide,
+        "title": _breakable(card.title),
+        "note": _breakable(card.note),
+        "is_wide": card.is_wide,
         # A long card may be split over pages.
         "is_breakable": any(map(_is_long, card.parts)),
         "parts": [_part(part, _WIDE if card.is_wide else _HALF) for part in card.parts],
-    }  # fmt: skip
+    }
 
 
 def _is_long(part: CardElement) -> bool:
@@ -150,18 +158,25 @@ def _entry(class_: str, text: str) -> dict[str, Any]:
 
 def _table(table: CardTable) -> dict[str, Any]:
     return {
-        "kind": "table", "look": table.look, "heads": list(map(_breakable, table.heads)),
+        "kind": "table",
+        "look": table.look,
+        "heads": list(map(_breakable, table.heads)),
         "n_columns": max(map(len, (table.heads, *table.lines))),
         "lines": [[_cell(cell) for cell in line] for line in table.lines],
         "foot": [_cell(cell) for cell in table.foot],
-    }  # fmt: skip
+    }
 
 
 def _cell(cell: TableCell) -> dict[str, Any]:
     return {
-        "text": _breakable(cell.text), "tone": cell.colour, "bar": cell.bar, "is_out": cell.is_out,
-        "is_weak": cell.is_weak, "is_marked": cell.is_marked, "n_lines": cell.n_lines,
-    }  # fmt: skip
+        "text": _breakable(cell.text),
+        "tone": cell.colour,
+        "bar": cell.bar,
+        "is_out": cell.is_out,
+        "is_weak": cell.is_weak,
+        "is_marked": cell.is_marked,
+        "n_lines": cell.n_lines,
+    }
 
 
 def _breakable(text: str) -> str:

@@ -9,7 +9,7 @@ from math import isclose
 from backtune.data.bars import Bars
 from backtune.data.bars_ref import BarsRef
 from backtune.data.window import to_datetime
-from backtune.errors import ResultsError
+from backtune.errors import ResultsError, SpecError
 from backtune.results.candidate_scorer import CandidateScorer
 from backtune.results.stored_sweep import StoredStudy, StoredSweep
 from backtune.results.trial import Metrics
@@ -133,6 +133,13 @@ class StudyContextLoader:
             data.funding,
             data.origin,
         )
+        if study.strategy not in self._strategies:
+            raise SpecError(
+                "grid.strategies",
+                f"{study.strategy!r} is not in the spec",
+                value=study.strategy,
+                allowed=list(self._strategies),
+            )
         scorer = CandidateScorer(self._strategies[study.strategy], self._run.spec.execution)
         return StudyContext.load(bars, study.fold, scorer)
 

@@ -88,11 +88,26 @@ def build_ui_command(
     """Return the command line of MLflow's user interface on the store of a runs folder, or on another database."""
     return [
         # Its job runners serve the evaluation of language models, and outlive the server.
-        "/usr/bin/env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true",
-        sys.executable, "-W", "ignore", "-m", "mlflow", "server",
-        "--backend-store-uri", uri or build_sqlite_uri(runs), "--artifacts-destination", str(locate_artifacts(runs)),
-        "--host", host, "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
+        "/usr/bin/env",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false",
+        "MLFLOW_DISABLE_TELEMETRY=true",
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri or build_sqlite_uri(runs),
+        "--artifacts-destination",
+        str(locate_artifacts(runs)),
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
 
 
 def check_writable(uri: str) -> None:

@@ -107,9 +107,14 @@ def _cells(rows: Sequence[Row], objectives: Sequence[str]) -> Iterator[list[str]
             format_share(row.evidence.dsr),
         )
         yield [
-            str(place), escape_markdown(f"{row.strategy} {row.asset} {row.timeframe}"), escape_markdown(format_params(row.params)), f"{row.n_trials:,}",
-            *pairs, *evidence, escape_markdown("; ".join(row.warnings)),
-        ]  # fmt: skip
+            str(place),
+            escape_markdown(f"{row.strategy} {row.asset} {row.timeframe}"),
+            escape_markdown(format_params(row.params)),
+            f"{row.n_trials:,}",
+            *pairs,
+            *evidence,
+            escape_markdown("; ".join(row.warnings)),
+        ]
 
 
 def _line(cells: Sequence[str]) -> str:

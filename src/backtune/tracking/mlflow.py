@@ -278,9 +278,11 @@ class MlflowStore:
         token: str | None = None
         while True:
             page = self._client.search_runs(
-                [self._experiment], f"tags.sweep = '{self._run.sweep_id}'",
-                max_results=_RUNS_A_PAGE, page_token=token,
-            )  # fmt: skip
+                [self._experiment],
+                f"tags.sweep = '{self._run.sweep_id}'",
+                max_results=_RUNS_A_PAGE,
+                page_token=token,
+            )
             found += page
             token = page.token
             if not token:

@@ -70,11 +70,14 @@ class Reconciler:
         objectives = list(study.objectives)
         self._place.put(
             RunContent(
-                (study.id, ""), found.record, ended - int(seconds * 1_000), ended,
+                (study.id, ""),
+                found.record,
+                ended - int(seconds * 1_000),
+                ended,
                 build_curve_points(trials, objectives) if trials is not None else (),
                 lambda folder: write_study_files(self._run, found.row, trials, folder),
             )
-        )  # fmt: skip
+        )
         return True
 
     def put_trials(self, study: StoredStudy) -> bool | None:

@@ -103,7 +103,10 @@ def build_study_record(
     return TrackingRecord(
         name=_study_name(study),
         status=_STATUS[summary.state],
-        params={**describe_cell(study), **{name: str(value) for name, value in (winner.params if winner else {}).items()}},
+        params={
+            **describe_cell(study),
+            **{name: str(value) for name, value in (winner.params if winner else {}).items()},
+        },
         tags={
             **build_study_tags(run, study),
             "kind": "study",
@@ -115,10 +118,12 @@ def build_study_record(
         },
         metrics={**_counts(summary), **results, **(_evidence(row) if row else {})},
         bars=BarsReference(
-            f"{study.asset} {study.timeframe}", study.data_fingerprint, run.spec.data.root,
+            f"{study.asset} {study.timeframe}",
+            study.data_fingerprint,
+            run.spec.data.root,
             (iso(study.span[0]), iso(study.span[1])),
         ),
-    )  # fmt: skip
+    )
 
 
 def collect_standing_metrics(place: int, row: Row) -> dict[str, float]:

@@ -113,7 +113,7 @@ class SweepTracker:
 
         Args:
             studies: Studies to write.
-            finish: Whether to write the sweep as a whole.
+            finish: True to write the sweep as a whole.
             on_step: Function that is called after every study, and again after its trials.
 
         Raises:

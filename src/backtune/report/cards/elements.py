@@ -18,9 +18,9 @@ class TableCell:
         text: Text of the field.
         colour: Position on the colour scale from -1, worst, to 1, best; None for no colour.
         bar: Share of the field's width that a bar covers instead of the text; None for no bar.
-        is_out: Whether the number is out of sample, which is emphasized.
-        is_weak: Whether the number speaks against the winner.
-        is_marked: Whether a mark stands beside the text.
+        is_out: True if the number is out of sample, which is emphasized.
+        is_weak: True if the number speaks against the winner.
+        is_marked: True if a mark stands beside the text.
         n_lines: Number of lines that the field spans.
     """
 
@@ -95,7 +95,7 @@ class Card:
         title: Title; empty for none.
         parts: Elements from the top.
         note: Note below the elements; empty for none.
-        is_wide: Whether the card takes the whole width.
+        is_wide: True if the card takes the whole width.
     """
 
     title: str
@@ -120,7 +120,7 @@ class ReportSection:
         about: Further explanation.
         warnings: Warnings of the leaderboard row.
         bands: Rows of cards from the top.
-        is_part: Whether the section is about a fold of the walk-forward before it.
+        is_part: True if the section is about a fold of the walk-forward before it.
     """
 
     id: str

@@ -65,43 +65,55 @@ def _of_test(row: Row) -> Iterator[_EvidenceLine]:
         n = family.luck.n_tests
         among = "the test" if n == 1 else f"the best of {n:,} tests"
         yield _EvidenceLine(
-            "family", "Family-wise p", format_optional_p_value(family.p),
+            "family",
+            "Family-wise p",
+            format_optional_p_value(family.p),
             f"Without skill {among} is as good in that share of sweeps, at most; 0.05 or less is more than luck. Distrust it with few "
             "trades, and where these bars were looked at before: after two sweeps on the same test, double it.",
-        )  # fmt: skip
+        )
         yield _EvidenceLine(
-            "family", "Haircut Sharpe ratio", f"{family.haircut_sharpe_ratio:.2f}",
+            "family",
+            "Haircut Sharpe ratio",
+            f"{family.haircut_sharpe_ratio:.2f}",
             f"The Sharpe ratio out of sample, {format_metric('sharpe_ratio', row.oos_metrics['sharpe_ratio'])}, with luck's part taken off: "
             f"what would look as convincing had there been one test alone instead of {format_count(n, 'test')}. 0: nothing is left. It is no "
             f"forecast. Without skill the best would show {family.luck.mean:.1f} on average, and less than {family.luck.upper:.1f} in 95 of "
             "100 sweeps.",
-        )  # fmt: skip
+        )
         if family.q is not None:
             yield _EvidenceLine(
-                "q", "q-value", format_optional_p_value(family.q),
+                "q",
+                "q-value",
+                format_optional_p_value(family.q),
                 "The share of rows without an edge among all that test as well as this one. For a choice of many rows, where "
                 "the family-wise p asks that not a single one is wrong.",
-            )  # fmt: skip
+            )
     interval = evidence.oos_interval
     if interval is not None:
         yield _EvidenceLine(
-            "oos_interval", "Sharpe ratio out of sample", format_interval(interval),
+            "oos_interval",
+            "Sharpe ratio out of sample",
+            format_interval(interval),
             f"{100 * interval.confidence:.0f}% interval by bootstrap; below zero in {format_percent(interval.probability_of_loss)} of the "
             "samples. It takes this row for the only one. Too narrow with few trades.",
-        )  # fmt: skip
+        )
     if evidence.timing_p is not None:
         yield _EvidenceLine(
-            "timing_p", "Timing p", format_optional_p_value(evidence.timing_p),
+            "timing_p",
+            "Timing p",
+            format_optional_p_value(evidence.timing_p),
             "So often do the same positions do as well when they are moved to other times: 0.05 or less means that their times are "
             "chosen well, more that the market's drift may have made the result. A weak test with few trades.",
-        )  # fmt: skip
+        )
     held = evidence.hold_metrics
     if held is not None:
         yield _EvidenceLine(
-            "hold_metrics", "Holding the asset", format_metric("sharpe_ratio", held["sharpe_ratio"]),
+            "hold_metrics",
+            "Holding the asset",
+            format_metric("sharpe_ratio", held["sharpe_ratio"]),
             f"The Sharpe ratio of buying at the start of the test and holding to its end: return {format_percent(held['total_return'])}, "
             f"drawdown {format_percent(held['max_drawdown'])}. What a strategy must do better than, or differently.",
-        )  # fmt: skip
+        )
     record = evidence.record
     if record is not None:
         needed = (
@@ -123,28 +135,36 @@ def _of_search(row: Row, objective: str) -> Iterator[_EvidenceLine]:
     if test is not None:
         missing = "" if test.is_complete else f" {test.n_wanted - test.n_done:,} more are to come."
         yield _EvidenceLine(
-            "permutation", "Permutation p", format_optional_p_value(test.p),
+            "permutation",
+            "Permutation p",
+            format_optional_p_value(test.p),
             f"The whole search was repeated {test.n_done:,} times on bars whose moves were shuffled; so often was its best as good. 0.05 or "
             f"less is more than luck, whatever the sampler and the number of trials.{missing}",
-        )  # fmt: skip
+        )
     yield _EvidenceLine("dsr", "Deflated Sharpe ratio", format_share(evidence.dsr), _luck(row, evidence))
     yield _EvidenceLine(
-        "pbo_loss", "Splits that lose", format_share(evidence.pbo_loss),
+        "pbo_loss",
+        "Splits that lose",
+        format_share(evidence.pbo_loss),
         f"{subject}The time is cut into halves in every way, and the best trial of one half is looked up in the other: the share in which "
         "it loses there. 0.25 and more is high. All of it happens within the bars of the search.",
-    )  # fmt: skip
+    )
     if evidence.pbo is not None:
         yield _EvidenceLine(
-            "pbo", "Probability of overfitting", format_share(evidence.pbo),
+            "pbo",
+            "Probability of overfitting",
+            format_share(evidence.pbo),
             f"{subject}The share of these splits in which that trial is no better than the middle one. Near 0.5 also where all trials "
             "are equally good.",
-        )  # fmt: skip
+        )
     of_last = f"Of {row.fold}. " if row.folds else ""
     yield _EvidenceLine(
-        "plateau", "Plateau", format_share(evidence.plateau.stability),
+        "plateau",
+        "Plateau",
+        format_share(evidence.plateau.stability),
         f"{of_last}1: candidates within a tenth of each range do as well; 0: as any other. It says how smooth the strategy is, and "
         f"nothing of skill.{_centre(row, evidence, objective)}",
-    )  # fmt: skip
+    )
 
 
 def _luck(row: Row, evidence: Evidence) -> str:

@@ -47,7 +47,10 @@ def build_grids(content: ReportContent) -> list[StrategyGrid]:
         found.setdefault((row.strategy, row.asset, row.timeframe), {}).setdefault(content.fold(row), value)
     return [
         StrategyGrid(
-            strategy, metric, assets, timeframes,
+            strategy,
+            metric,
+            assets,
+            timeframes,
             tuple(tuple(_mean(found.get((strategy, a, t), {}).values()) for t in timeframes) for a in assets),
             tuple(tuple((strategy, a, t) in few for t in timeframes) for a in assets),
         )
@@ -55,7 +58,7 @@ def build_grids(content: ReportContent) -> list[StrategyGrid]:
         for own in [[study for study in studies if study.strategy == strategy]]
         for assets in [tuple(dict.fromkeys(study.asset for study in own))]
         for timeframes in [tuple(dict.fromkeys(study.timeframe for study in own))]
-    ]  # fmt: skip
+    ]
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,14 @@ def _fold_line(fold: Row, names: Sequence[str]) -> TableLine:
     trades = TableCell(format_metric("total_trades", fold.oos_metrics["total_trades"]), is_out=True)
     best = format_params(fold.params) if fold.values is not None else "; ".join(fold.warnings)
     return (
-        TableCell(fold.fold), TableCell(_days(fold.train)), TableCell(_days(fold.test)), TableCell(f"{fold.n_trials:,}"), *numbers, trades,
+        TableCell(fold.fold),
+        TableCell(_days(fold.train)),
+        TableCell(_days(fold.test)),
+        TableCell(f"{fold.n_trials:,}"),
+        *numbers,
+        trades,
         TableCell(best, is_weak=fold.values is None),
-    )  # fmt: skip
+    )
 
 
 def _days(span: TimeWindow | None) -> str:

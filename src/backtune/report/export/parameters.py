@@ -138,14 +138,17 @@ class ParameterEvaluation:
         """Return flat plain data: metrics as ``is_<metric>`` and ``oos_<metric>``, as in a row of the leaderboard."""
         outside = self.oos_metrics or dict.fromkeys(self.is_metrics)
         return {
-            "strategy": self.strategy, "asset": self.asset, "timeframe": self.timeframe, "fold": self.fold,
+            "strategy": self.strategy,
+            "asset": self.asset,
+            "timeframe": self.timeframe,
+            "fold": self.fold,
             "params": self.params,
             **{f"is_{name}": value for name, value in self.is_metrics.items()},
             **{f"oos_{name}": value for name, value in outside.items()},
             "unfinished_bars": [bar.to_json() for bar in self.unfinished],
             "bars_per_year": self.annualisation.bars_per_year,
             "warnings": self.warnings,
-        }  # fmt: skip
+        }
 
 
 def evaluate_parameters(spec: SweepSpec, parameters: CellParameters) -> ParameterEvaluation:
@@ -163,11 +166,16 @@ def evaluate_parameters(spec: SweepSpec, parameters: CellParameters) -> Paramete
     inside = context.scorer.score(params, context.train_window)
     outside = None if test is None else context.scorer.score(params, test)
     return ParameterEvaluation(
-        strategy=study.strategy.name, asset=study.bars.asset, timeframe=study.bars.timeframe, fold=study.fold.name,
-        params=params, is_metrics=inside.metrics, oos_metrics=None if outside is None else outside.metrics,
+        strategy=study.strategy.name,
+        asset=study.bars.asset,
+        timeframe=study.bars.timeframe,
+        fold=study.fold.name,
+        params=params,
+        is_metrics=inside.metrics,
+        oos_metrics=None if outside is None else outside.metrics,
         unfinished=tuple(unfinished_bars(study.bars, Catalog.open(study.bars.root))),
         annualisation=annualise(bars.timestamp, bars.timeframe, study.bars.calendar),
-    )  # fmt: skip
+    )
 
 
 def _study(spec: SweepSpec, parameters: CellParameters) -> Study:
@@ -185,9 +193,11 @@ def _study(spec: SweepSpec, parameters: CellParameters) -> Study:
 
 def _cell(study: Study) -> dict[str, str]:
     return {
-        "strategy": study.strategy.name, "asset": study.bars.asset, "timeframe": study.bars.timeframe,
+        "strategy": study.strategy.name,
+        "asset": study.bars.asset,
+        "timeframe": study.bars.timeframe,
         "fold": study.fold.name,
-    }  # fmt: skip
+    }
 
 
 def _complete(study: Study, params: Params) -> Params:

@@ -55,7 +55,7 @@ class PineSource:
         space: Ranges of the parameters, which bound the inputs.
         execution: Execution rules of the sweep.
         about: Lines of the comment at the top.
-        has_funding: Whether the bars carried funding payments.
+        has_funding: True if the bars carried funding payments.
     """
 
     strategy: str

@@ -26,7 +26,7 @@ class Axis:
         high: Upper end, above ``low``.
         ticks: Labelled values, each with its label.
         title: Name of the quantity with its unit; empty for none.
-        log: Whether the scale is logarithmic, which needs ``low`` above 0.
+        log: True if the scale is logarithmic, which needs ``low`` above 0.
     """
 
     low: float

@@ -16,8 +16,8 @@ def compute_colour(value: float, known: Sequence[float], *, is_signed: bool, min
     Args:
         value: The value.
         known: All values on the scale, this one among them.
-        is_signed: Whether zero is the middle of the scale; otherwise the middle of the range of values is.
-        minimize: Whether low values are good.
+        is_signed: True if zero is the middle of the scale; otherwise the middle of the range of values is.
+        minimize: True if low values are good.
     """
     low, high = min(known), max(known)
     if is_signed:

@@ -77,9 +77,15 @@ class Frame:
             size: The style class with which a page chooses one of several drawings.
         """
         return element(
-            "svg", self._grid(), *layers, self._names(), viewBox=f"0 0 {format_coordinate(self.width)} {format_coordinate(self.height)}",
-            role="img", aria_label=label, class_=f"figure {size}".strip(),
-        )  # fmt: skip
+            "svg",
+            self._grid(),
+            *layers,
+            self._names(),
+            viewBox=f"0 0 {format_coordinate(self.width)} {format_coordinate(self.height)}",
+            role="img",
+            aria_label=label,
+            class_=f"figure {size}".strip(),
+        )
 
     def _grid(self) -> Markup:
         ups = self.up(np.array([value for value, _ in self.y.ticks]))
@@ -89,8 +95,12 @@ class Frame:
         ]
         return join_markup(
             element("path", class_="grid", d="".join(lines)),
-            element("path", class_="axis", d=f"M{format_coordinate(self.left)} {format_coordinate(self.bottom)}H{format_coordinate(self.right)}"),
-        )  # fmt: skip
+            element(
+                "path",
+                class_="axis",
+                d=f"M{format_coordinate(self.left)} {format_coordinate(self.bottom)}H{format_coordinate(self.right)}",
+            ),
+        )
 
     def _names(self) -> Markup:
         ups = self.up(np.array([value for value, _ in self.y.ticks]))

@@ -184,9 +184,16 @@ def _cells(frame: Frame, shown: ParameterMap, objective: Objective) -> Markup:
         (left, right), (bottom, top) = across[i], up[j]
         opacity = _FAINTEST + (_STRONGEST - _FAINTEST) * abs(strength)
         found.append(
-            element("rect", class_=f"cell {'good' if strength >= 0 else 'bad'}", x=left, y=top, width=right - left,
-                    height=bottom - top, fill_opacity=f"{opacity:.2f}")
-        )  # fmt: skip
+            element(
+                "rect",
+                class_=f"cell {'good' if strength >= 0 else 'bad'}",
+                x=left,
+                y=top,
+                width=right - left,
+                height=bottom - top,
+                fill_opacity=f"{opacity:.2f}",
+            )
+        )
     return join_markup(*found)
 
 
