@@ -183,7 +183,7 @@ def test_a_bucket_that_is_not_there_is_named(s3, market, tmp_path):
 def test_a_gateway_asks_for_a_folder(s3, tmp_path):
     done = backtune("keys", "list", "--runs", RUNS, cwd=tmp_path, **s3)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: --runs: {RUNS}: a gateway needs a folder")
+    assert done.stderr.startswith(f"error: --runs: {RUNS}: a gateway keeps its records in this folder")
 
 
 class TestLease:
