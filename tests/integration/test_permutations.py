@@ -254,7 +254,9 @@ def test_killed_in_the_middle_it_goes_on(market, tmp_path):
     finished = {path: path.stat().st_mtime_ns for path in runs.glob("*/permuted/*/summary.json")}
     assert 2 < len(finished) < 12
     with_trials = [path for path in finished if list(path.parent.glob("*.parquet"))]
-    assert len(with_trials) <= 1, "finished ones keep no trials, beside one that the kill may have caught between"
+    assert len(with_trials) <= 1, (
+        "finished ones keep no trials, beside one that the kill may have caught between"
+    )
     again = start(arguments, tmp_path, FAULTS_PACE="0")
     _, errors = again.communicate(timeout=100)
     assert again.returncode == 0, errors
