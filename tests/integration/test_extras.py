@@ -1,5 +1,6 @@
 """The core without extras: what it does, and the line with which it names an extra that is missing."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,6 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from backtune.gateway.error_answers import ErrorAnswer
+from backtune.gateway.jobs.job_record import JobRecord
+from backtune.gateway.reports.service import ReportService
+from backtune.gateway.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 # The packages that come with extras alone, by the names under which they are imported.
@@ -74,7 +80,7 @@ def without_extras(tmp_path_factory):
             check=False,
         )
 
-    return run, _make_sweep(folder, run)
+    return run, folder / _make_sweep(folder, run)
 
 
 @pytest.mark.parametrize(
@@ -99,12 +105,48 @@ def without_extras(tmp_path_factory):
 )
 def test_a_command_names_the_extra_that_it_needs_in_one_line(without_extras, command, package, extra):
     run, folder = without_extras
-    done = run(*(folder if word == "RUN" else word for word in command))
+    done = run(*(str(folder) if word == "RUN" else word for word in command))
     assert done.returncode in (1, 2), done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert package in line
     assert f"pip install 'backtune[{extra}]'" in line
+
+
+@pytest.mark.parametrize(("report_format", "package"), [("pdf", "typst"), ("xlsx", "xlsxwriter")])
+def test_a_gateway_without_the_package_of_a_report_answers_501_with_the_command(
+    without_extras, tmp_path, monkeypatch, report_format, package
+):
+    _, folder = without_extras
+    (tmp_path / f"{package}.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    monkeypatch.setitem(sys.modules, package, None)
+    runs = Path(folder).parent
+    record = JobRecord(
+        number=1,
+        id="job-0123456789abcdef01234567",
+        owner="k",
+        request_id="r",
+        name="bare",
+        sweep_id=Path(folder).name,
+        state="completed",
+        attempt=1,
+        submission_id="x",
+        is_cancel_requested=False,
+        n_lost=0,
+        created_at=1.0,
+        not_before=0.0,
+        started_at=2.0,
+        ended_at=3.0,
+        message=None,
+        error=None,
+        end=None,
+    )
+    service = ReportService(Settings(runs=runs))
+    with pytest.raises(ErrorAnswer, match=package) as found:
+        asyncio.run(service.make_report(record, report_format))
+    assert found.value.status == 501
+    assert "pip install 'backtune[report]'" in found.value.detail
 
 
 def test_the_extra_all_has_every_extra_but_gp():

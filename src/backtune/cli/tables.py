@@ -64,7 +64,8 @@ def print_leaderboard(console: Console, run: StoredSweep, rows: Sequence[Row], t
         )
     search, n_hidden = run.spec.search, len(rows) - len(shown)
     objective_list = ", ".join(map(str, search.objectives))
-    table.title = f"{run.name}: {len(run.studies)} studies, {search.sampler} on {objective_list}"
+    n_studies = "1 study" if len(run.studies) == 1 else f"{len(run.studies)} studies"
+    table.title = f"{run.name}: {n_studies}, {search.sampler} on {objective_list}"
     table.caption = f"{n_hidden} more rows: --top 0 shows all" if n_hidden else None
     console.print(table)
     verdict = describe_verdict(rows)

@@ -30,7 +30,9 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/reports/{job_id}", response_class=Response, responses=_CONTENT | declare_errors(404, 409, 422))
+@router.get(
+    "/reports/{job_id}", response_class=Response, responses=_CONTENT | declare_errors(404, 409, 422, 501)
+)
 async def make_report(
     job_id: JobId,
     services: InjectedServices,

@@ -6,6 +6,7 @@ They take seconds and memory, and a process can be ended.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import os
 import sys
@@ -29,6 +30,7 @@ MEDIA_TYPES: Final[dict[ReportFormat, str]] = {
     "pdf": "application/pdf",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+_PACKAGE_OF_FORMAT: Final = {"pdf": "typst", "xlsx": "xlsxwriter"}
 # Exit status of a command that cannot do what it was asked for, and says why.
 _REFUSED: Final = 2
 _BUSY_SECONDS: Final = 5
@@ -62,7 +64,8 @@ class ReportService:
         """Return the report of a sweep.
 
         Raises:
-            ErrorAnswer: The status is 409 if there is nothing to report yet, and 503 if too many reports are being made.
+            ErrorAnswer: The status is 409 if there is nothing to report yet, 501 if the package of the format is not
+                installed, and 503 if too many reports are being made.
         """
         return await self._make_or_reuse(record, report_format, ["report", "--format", report_format])
 
@@ -85,7 +88,7 @@ class ReportService:
             return await asyncio.to_thread(saved.read_bytes)
         result = await self._run_in_turn([command[0], str(sweep_folder), *command[1:]], folder)
         if result.status == _REFUSED:
-            raise ErrorAnswer(409, result.error)
+            raise ErrorAnswer(501 if _lacks_package(kind) else 409, result.error)
         if result.status != 0:
             raise ErrorAnswer(500, "the report could not be made")
         content = result.content
@@ -141,6 +144,12 @@ class ReportService:
         if process.returncode not in (0, _REFUSED):
             log.error("report", command=command[0], stderr=text[-2000:])
         return _CommandResult(process.returncode or 0, content, text.removeprefix("error: "))
+
+
+def _lacks_package(kind: str) -> bool:
+    """Return whether a format cannot be made, because its package is not installed on this machine."""
+    package = _PACKAGE_OF_FORMAT.get(kind)
+    return package is not None and importlib.util.find_spec(package) is None
 
 
 def _hide_paths_in_report(content: bytes) -> bytes:

@@ -190,7 +190,7 @@ def _check_packages(name: str) -> None:
     sampler = SAMPLERS[name]
     missing = [package for package in sampler.packages if not _is_installed(package)]
     if missing:
-        way_out = f"backtune[{sampler.extra}]" if sampler.extra else " ".join(missing)
+        way_out = f"'backtune[{sampler.extra}]'" if sampler.extra else " ".join(missing)
         problem = f"{name!r} needs {' and '.join(missing)}, which is not installed; pip install {way_out}"
         raise SpecError("search.sampler", problem, value=name)
 

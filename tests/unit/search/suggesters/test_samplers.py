@@ -93,11 +93,11 @@ def test_an_backend_that_cannot_serve_is_refused(
 @pytest.mark.parametrize(
     ("sampler", "missing", "message"),
     [
-        ("gp", ("torch",), "'gp' needs torch, which is not installed; pip install backtune[gp]"),
+        ("gp", ("torch",), "'gp' needs torch, which is not installed; pip install 'backtune[gp]'"),
         (
             "gp",
             ("scipy", "torch"),
-            "'gp' needs scipy and torch, which is not installed; pip install backtune[gp]",
+            "'gp' needs scipy and torch, which is not installed; pip install 'backtune[gp]'",
         ),
         ("qmc", ("scipy",), "'qmc' needs scipy, which is not installed; pip install scipy"),
         ("cma-es", ("cmaes",), "'cma-es' needs cmaes, which is not installed; pip install cmaes"),
