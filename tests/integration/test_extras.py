@@ -142,7 +142,7 @@ def test_a_gateway_without_the_package_of_a_report_answers_501_with_the_command(
         error=None,
         end=None,
     )
-    service = ReportService(Settings(runs=runs))
+    service = ReportService(Settings(runs=runs, data_root=str(runs / "market")))
     with pytest.raises(ErrorAnswer, match=package) as found:
         asyncio.run(service.make_report(record, report_format))
     assert found.value.status == 501
