@@ -55,9 +55,11 @@ class BarGrid:
             and self._n_days is None
         ):
             raise SpecError(
-                "data.origin", f"bars of {length} are no whole days, so they cannot be counted from {self.origin}; "
-                f"choose days, or leave the origin at {UTC_MIDNIGHT}", value=str(self.origin),
-            )  # fmt: skip
+                "data.origin",
+                f"bars of {length} are no whole days, so they cannot be counted from {self.origin}; "
+                f"choose days, or leave the origin at {UTC_MIDNIGHT}",
+                value=str(self.origin),
+            )
 
     @property
     def uniform(self) -> tuple[int, int] | None:

@@ -90,9 +90,12 @@ class Bars:
         columns = {name: _read_only(frame[name]) for name in frame.columns if name != "timestamp"}
         timestamp = _read_only(frame["timestamp"].to_physical())
         return cls(
-            timestamp=timestamp, **columns, timeframe=timeframe, asset=asset,
+            timestamp=timestamp,
+            **columns,
+            timeframe=timeframe,
+            asset=asset,
             bars_per_year=bars_per_year(timestamp, timeframe, calendar),
-        )  # fmt: skip
+        )
 
     def to_frame(self) -> pl.DataFrame:
         """A Polars frame with the columns of the schema, and ``funding`` where there is one."""

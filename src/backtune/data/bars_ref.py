@@ -40,7 +40,14 @@ class BarsRef:
             DataError: they are not what the plan was made for, or cannot be read.
         """
         bars = cached_bars(
-            self.root, self.asset, self.timeframe, self.start, self.end, self.calendar, self.fingerprint,
-            funding=self.funding, origin=self.origin,
-        )  # fmt: skip
+            self.root,
+            self.asset,
+            self.timeframe,
+            self.start,
+            self.end,
+            self.calendar,
+            self.fingerprint,
+            funding=self.funding,
+            origin=self.origin,
+        )
         return bars if self.permutation is None else self.permutation.permute(bars)

@@ -90,9 +90,11 @@ class Annualisation:
     def to_json(self, asset: str, timeframe: str) -> dict[str, Any]:
         """Flat and plain, with the warning of :meth:`disagreement`, null where there is none."""
         return {
-            "asset": asset, "timeframe": timeframe, **asdict(self),
+            "asset": asset,
+            "timeframe": timeframe,
+            **asdict(self),
             "warning": self.disagreement(f"{asset} {timeframe}") or None,
-        }  # fmt: skip
+        }
 
 
 def describe(alike: Sequence[Annualisation], series: str) -> str:
@@ -163,9 +165,13 @@ def annualise(timestamp: np.ndarray, timeframe: Timeframe, calendar: str) -> Ann
         stated = _stated(n_sessions, n_per_day, timeframe.microseconds)
     used = shown if stated is None else min(stated[1], shown)
     return Annualisation(
-        calendar, used, shown, stated,
-        sessions="" if assumed else _sessions(shown, n_per_day, timeframe.microseconds), assumed=assumed,
-    )  # fmt: skip
+        calendar,
+        used,
+        shown,
+        stated,
+        sessions="" if assumed else _sessions(shown, n_per_day, timeframe.microseconds),
+        assumed=assumed,
+    )
 
 
 def _stated(n_sessions: int | None, n_per_day: float, length: int) -> tuple[float, float]:

@@ -50,9 +50,14 @@ class Permutation:
         open_, high, low, close = (_read_only(getattr(window, name)[rows] * scale) for name in PRICES)
         funding = None if window.funding is None else _read_only(window.funding[rows])
         return replace(
-            window, volume=_read_only(window.volume[rows]), funding=funding,
-            open=open_, high=high, low=low, close=close,
-        )  # fmt: skip
+            window,
+            volume=_read_only(window.volume[rows]),
+            funding=funding,
+            open=open_,
+            high=high,
+            low=low,
+            close=close,
+        )
 
 
 def _scales(close: np.ndarray, rows: np.ndarray) -> np.ndarray:

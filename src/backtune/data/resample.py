@@ -54,9 +54,17 @@ def _built(frame: pl.DataFrame, times: np.ndarray, every: int, offset: int, room
 
 @njit(cache=True)
 def _fill(
-    times: np.ndarray, open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, volume: np.ndarray,
-    every: int, offset: int, opens: np.ndarray, bars: np.ndarray,
-) -> int:  # fmt: skip
+    times: np.ndarray,
+    open_: np.ndarray,
+    high: np.ndarray,
+    low: np.ndarray,
+    close: np.ndarray,
+    volume: np.ndarray,
+    every: int,
+    offset: int,
+    opens: np.ndarray,
+    bars: np.ndarray,
+) -> int:
     """One pass in the order of rows, so that sums of volume are the same on every machine to the last digit.
 
     Returns:

@@ -23,10 +23,25 @@ from backtune.space import Space
 _CELL = ("strategy", "asset", "timeframe", "fold", "study")
 _BESIDE = ("total_return", "max_drawdown", "total_trades")
 _EVIDENCE = (
-    "family_p", "haircut_sharpe_ratio", "q_value", "oos_sharpe_low", "oos_sharpe_high", "timing_p", "permutation_p", "hold_sharpe_ratio",
-    "hold_total_return", "test_years", "min_track_record_years", "dsr", "dsr_level", "n_independent", "n_elsewhere", "pbo_loss", "pbo",
+    "family_p",
+    "haircut_sharpe_ratio",
+    "q_value",
+    "oos_sharpe_low",
+    "oos_sharpe_high",
+    "timing_p",
+    "permutation_p",
+    "hold_sharpe_ratio",
+    "hold_total_return",
+    "test_years",
+    "min_track_record_years",
+    "dsr",
+    "dsr_level",
+    "n_independent",
+    "n_elsewhere",
+    "pbo_loss",
+    "pbo",
     "plateau",
-)  # fmt: skip
+)
 _PARAMETER, _OBJECTIVE = "params_", "objective_"
 
 _SHARES = IN_PERCENT | {"pbo_loss", "hold_total_return"}

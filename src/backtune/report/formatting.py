@@ -12,10 +12,18 @@ from backtune.validation.bootstrap import SharpeInterval
 # Metrics that are fractions and are shown in per cent.
 IN_PERCENT = frozenset(
     {
-        "total_return", "annual_return", "volatility", "max_drawdown", "win_rate", "average_win", "average_loss",
-        "largest_win", "largest_loss", "exposure",
+        "total_return",
+        "annual_return",
+        "volatility",
+        "max_drawdown",
+        "win_rate",
+        "average_win",
+        "average_loss",
+        "largest_win",
+        "largest_loss",
+        "exposure",
     }
-)  # fmt: skip
+)
 _ALREADY_IN_PERCENT = frozenset({"ulcer_index"})
 _COUNTS = frozenset({"total_trades"})
 

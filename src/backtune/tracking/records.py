@@ -20,10 +20,22 @@ _STATUS: dict[str, RunStatus] = {"complete": "FINISHED", "failed": "FAILED", "pa
 # Sections that are no parameters of a sweep: they may change while its id stays, or are long and in ``spec.yaml``.
 _NOT_PARAMETERS = ("name", "compute", "tracking", "grid", "space")
 _EVIDENCE = (
-    "dsr", "dsr_level", "n_independent", "n_elsewhere", "pbo", "pbo_loss", "plateau", "oos_sharpe_low", "oos_sharpe_high",
-    "timing_p", "hold_total_return", "hold_sharpe_ratio", "hold_max_drawdown",
-    "test_years", "min_track_record_years",
-)  # fmt: skip
+    "dsr",
+    "dsr_level",
+    "n_independent",
+    "n_elsewhere",
+    "pbo",
+    "pbo_loss",
+    "plateau",
+    "oos_sharpe_low",
+    "oos_sharpe_high",
+    "timing_p",
+    "hold_total_return",
+    "hold_sharpe_ratio",
+    "hold_max_drawdown",
+    "test_years",
+    "min_track_record_years",
+)
 
 _STANDING = (
     "permutation_p",

@@ -179,9 +179,10 @@ def _assets(markets: list[Market], asset: str | None) -> list[str]:
         if taken.setdefault(name, market.symbol) != market.symbol or names.count(name) > 1:
             both = " and ".join(m.symbol for m, other in zip(markets, names, strict=True) if other == name)
             raise SpecError(
-                "asset", f"{name} would be the name of {both}; download them one at a time, each with its --asset",
+                "asset",
+                f"{name} would be the name of {both}; download them one at a time, each with its --asset",
                 value=name,
-            )  # fmt: skip
+            )
     return names
 
 
@@ -223,9 +224,13 @@ class _SeriesDownload:
         """Return a report of nothing yet."""
         length = FUNDING if self.timeframe is None else str(self.timeframe)
         return DownloadReport(
-            self.market.exchange, self.market.symbol, self.market.kind, self.asset, length,
+            self.market.exchange,
+            self.market.symbol,
+            self.market.kind,
+            self.asset,
+            length,
             ccxt_version=self.exchange.ccxt_version,
-        )  # fmt: skip
+        )
 
     def run(
         self, on_progress: Callable[[DownloadProgress], None], stop: StopRequest | None

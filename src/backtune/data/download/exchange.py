@@ -203,9 +203,15 @@ class Exchange:
             raise SpecError("funding", why, value=symbol)
         limit = self._api.feature_value(symbol, "fetchOHLCV", "limit") if self._api.features else None
         return Market(
-            self.name, symbol, str(found["type"]), str(found["base"]), str(found["quote"]), found.get("settle"),
-            None if limit is None else int(limit), _PAYMENTS_PER_PAGE.get(self.name),
-        )  # fmt: skip
+            self.name,
+            symbol,
+            str(found["type"]),
+            str(found["base"]),
+            str(found["quote"]),
+            found.get("settle"),
+            None if limit is None else int(limit),
+            _PAYMENTS_PER_PAGE.get(self.name),
+        )
 
     def _skip_other_kinds(self, symbols: Iterable[str], *, funding: bool) -> bool:
         """Leave out lists of markets that cannot hold the symbols, where the exchange keeps several. Returns true if

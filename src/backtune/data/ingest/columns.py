@@ -61,8 +61,10 @@ def parse_columns(text: str) -> dict[str, str]:
         part, equals, name = (piece.strip() for piece in entry.partition("="))
         if not equals or not name or part not in PARTS:
             raise SpecError(
-                "columns", f"{entry.strip()!r} does not name a column; write time=NAME, or time=DATE+CLOCK for two of them",
-                value=entry, allowed=PARTS,
-            )  # fmt: skip
+                "columns",
+                f"{entry.strip()!r} does not name a column; write time=NAME, or time=DATE+CLOCK for two of them",
+                value=entry,
+                allowed=PARTS,
+            )
         chosen[part] = name
     return chosen

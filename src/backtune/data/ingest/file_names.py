@@ -20,27 +20,34 @@ from backtune.data.ingest.name_parts import (
 from backtune.data.manifest import is_asset_name
 from backtune.errors import CatalogError
 
-_SUFFIXES: Final = frozenset({
-    ".csv", ".tsv", ".txt", ".dat", ".prn", ".hst", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".feather",
-    ".arrow", ".ipc", ".xls", ".xlsx", ".dbn", ".gz", ".zip", ".bz2", ".xz", ".zst",
-})  # fmt: skip
+_SUFFIXES: Final = frozenset(
+    """
+    .csv .tsv .txt .dat .prn .hst .parquet .pq .json .jsonl .ndjson .feather .arrow .ipc .xls .xlsx .dbn
+    .gz .zip .bz2 .xz .zst
+    """.split()
+)
 
-_FILE_WORDS: Final = frozenset({
-    "bar", "bars", "candle", "candles", "candlestick", "candlesticks", "chart", "data", "dataset", "download",
-    "export", "hist", "historical", "historicaldata", "historicalprices", "historicalquotes", "history", "intraday",
-    "kline", "klines", "ohlc", "ohlcv", "price", "prices", "quotes",
-})  # fmt: skip
+_FILE_WORDS: Final = frozenset(
+    """
+    bar bars candle candles candlestick candlesticks chart data dataset download export hist historical
+    historicaldata historicalprices historicalquotes history intraday kline klines ohlc ohlcv price
+    prices quotes
+    """.split()
+)
 _UNMISTAKABLE: Final = frozenset({"ohlc", "ohlcv", "kline", "klines", "candles", "candlesticks"})
 # Said of the rows rather than of the asset, where they follow its name.
-_REMARKS: Final = frozenset({
-    "adj", "adjsplit", "adjsplitdiv", "adjusted", "ask", "bid", "continuous", "firstratedata", "full", "mid", "sample",
-    "spot", "unadjusted", "utc",
-})  # fmt: skip
-_VENUES: Final = frozenset({
-    "binance", "bitfinex", "bitmex", "bitstamp", "bittrex", "bybit", "coinbase", "deribit", "dukascopy", "forexcom",
-    "ftx", "fxcm", "gateio", "gemini", "hitbtc", "huobi", "kraken", "kucoin", "mexc", "oanda", "okex", "okx",
-    "poloniex",
-})  # fmt: skip
+_REMARKS: Final = frozenset(
+    """
+    adj adjsplit adjsplitdiv adjusted ask bid continuous firstratedata full mid sample spot unadjusted
+    utc
+    """.split()
+)
+_VENUES: Final = frozenset(
+    """
+    binance bitfinex bitmex bitstamp bittrex bybit coinbase deribit dukascopy forexcom ftx fxcm gateio
+    gemini hitbtc huobi kraken kucoin mexc oanda okex okx poloniex
+    """.split()
+)
 # With these behind it, a venue's name is a part of the asset's: Binance Coin, Gemini Dollar.
 _NOT_A_SYMBOL: Final = frozenset({"coin", "dollar", "eur", "global", "shares", "token", "usd"})
 

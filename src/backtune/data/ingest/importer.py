@@ -302,9 +302,14 @@ def _preview(frame: pl.DataFrame) -> pl.DataFrame:
 def _provenance(report: ImportReport, source: Source, content: bytes) -> Provenance:
     start, end = (None if moment is None else moment.isoformat() for moment in (report.start, report.end))
     return Provenance(
-        name=source.path.name, rows=report.rows, start=start, end=end, sha256=hashlib.sha256(content).hexdigest(),
-        assumed=report.assumed, notes=report.notes,
-    )  # fmt: skip
+        name=source.path.name,
+        rows=report.rows,
+        start=start,
+        end=end,
+        sha256=hashlib.sha256(content).hexdigest(),
+        assumed=report.assumed,
+        notes=report.notes,
+    )
 
 
 def _named(error: BacktuneError, label: str) -> str:

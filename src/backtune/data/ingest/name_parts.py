@@ -22,14 +22,27 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 # Beyond these, a number and a unit say how much the file holds (`30d`, `52w`), not how long a bar is.
 _LARGEST_COUNT: Final = {"s": 86_400, "m": 10_080, "h": 24, "d": 7, "w": 4, "mo": 12}
 _WORDS: Final = {
-    "minute": "1m", "minutely": "1m", "hour": "1h", "hourly": "1h", "day": "1d", "daily": "1d", "week": "1w",
-    "weekly": "1w", "month": "1mo", "monthly": "1mo", "mn": "1mo",
-}  # fmt: skip
+    "minute": "1m",
+    "minutely": "1m",
+    "hour": "1h",
+    "hourly": "1h",
+    "day": "1d",
+    "daily": "1d",
+    "week": "1w",
+    "weekly": "1w",
+    "month": "1mo",
+    "monthly": "1mo",
+    "mn": "1mo",
+}
 _LETTERS: Final = {"h": "1h", "H": "1h", "d": "1d", "D": "1d", "w": "1w", "W": "1w", "M": "1mo"}
 _METATRADER_COUNTS: Final = {
-    "s": (1, 2, 5, 10, 15, 30), "m": (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30), "h": (1, 2, 3, 4, 6, 8, 12),
-    "d": (1,), "w": (1,), "mn": (1,),
-}  # fmt: skip
+    "s": (1, 2, 5, 10, 15, 30),
+    "m": (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30),
+    "h": (1, 2, 3, 4, 6, 8, 12),
+    "d": (1,),
+    "w": (1,),
+    "mn": (1,),
+}
 _METATRADER_MONTH_IN_MINUTES: Final = 43_200
 
 _GLUED = re.compile(r"(\d{1,5})([A-Za-z]+)")

@@ -60,8 +60,10 @@ def read_number_times(values: pl.Series, source: str, zone: Zone | None) -> Time
     raise BarsError(
         f"{sample!r} is not a time: as an epoch it would lie outside of {_EPOCH_YEARS[0]} to {_EPOCH_YEARS[1]}, and it is "
         "neither a date such as 20180131 nor a spreadsheet's day; name the column of the times with --columns time=NAME",
-        source=source, row=int(values.is_not_null().arg_true()[0]), column="timestamp",
-    )  # fmt: skip
+        source=source,
+        row=int(values.is_not_null().arg_true()[0]),
+        column="timestamp",
+    )
 
 
 def _compact_dates(values: pl.Series, source: str, zone: Zone | None) -> Times | None:
@@ -165,5 +167,7 @@ def check_digits(values: pl.Series, source: str) -> None:
         row = int(too_few[0])
         raise BarsError(
             f"{values[row]!r} has too few digits to tell a time; write times as whole numbers, or as dates",
-            source=source, row=row, column="timestamp",
-        )  # fmt: skip
+            source=source,
+            row=row,
+            column="timestamp",
+        )

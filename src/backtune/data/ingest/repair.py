@@ -54,16 +54,20 @@ def describe_empty_rows(table: SeriesTable, *, source: str) -> None:
         raise BarsError(
             f"has no price; {count_of(without_price.height, 'row')} of {frame.height:,} have none; --repair drops them, "
             "for a bar may be absent",
-            source=source, row=int(without_price["row"][0]), column="open",
-        )  # fmt: skip
+            source=source,
+            row=int(without_price["row"][0]),
+            column="open",
+        )
     if frame.filter(pl.any_horizontal(pl.col(name).is_null() for name in PRICES)).height:
         return  # for the checks to name
     without_volume = frame.filter(pl.col("volume").is_null())
     if without_volume.height:
         raise BarsError(
             f"has no volume; {count_of(without_volume.height, 'row')} of {frame.height:,} have none; --repair sets them to 0",
-            source=source, row=int(without_volume["row"][0]), column="volume",
-        )  # fmt: skip
+            source=source,
+            row=int(without_volume["row"][0]),
+            column="volume",
+        )
 
 
 def _has_no_price() -> pl.Expr:

@@ -15,10 +15,11 @@ import pyarrow
 
 from backtune.errors import BarsError, CatalogError
 
-TABLES: Final = (
-    ".csv", ".tsv", ".txt", ".prn", ".asc", ".parquet", ".pq", ".feather", ".arrow", ".ipc",
-    ".json", ".jsonl", ".ndjson",
-)  # fmt: skip
+TABLES: Final = tuple(
+    """
+    .csv .tsv .txt .prn .asc .parquet .pq .feather .arrow .ipc .json .jsonl .ndjson
+    """.split()
+)
 _UNFINISHED: Final = (
     ".crdownload",
     ".part",
@@ -33,14 +34,22 @@ _REASONS: Final[Mapping[str, str]] = {
     **dict.fromkeys(_UNFINISHED, "is a download that has not finished; finish it, or remove the file"),
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "is a spreadsheet; save the sheet with the bars as CSV"),
     **dict.fromkeys((".h5", ".hdf5", ".hdf"), "is HDF5; write it as Parquet, for example with pandas"),
-    **dict.fromkeys((".pkl", ".pickle"), "is a pickle, which can run code when it is read; write it as Parquet"),
-    **dict.fromkeys((".db", ".sqlite", ".sqlite3", ".duckdb"), "is a database; export the table as CSV or Parquet"),
-    **dict.fromkeys((".npy", ".npz", ".mat", ".rds", ".rdata"), "is an array file; write it as CSV or Parquet"),
-    **dict.fromkeys((".7z", ".rar", ".tar", ".tgz"), "is an archive of a kind that is not read; unpack it first"),
+    **dict.fromkeys(
+        (".pkl", ".pickle"), "is a pickle, which can run code when it is read; write it as Parquet"
+    ),
+    **dict.fromkeys(
+        (".db", ".sqlite", ".sqlite3", ".duckdb"), "is a database; export the table as CSV or Parquet"
+    ),
+    **dict.fromkeys(
+        (".npy", ".npz", ".mat", ".rds", ".rdata"), "is an array file; write it as CSV or Parquet"
+    ),
+    **dict.fromkeys(
+        (".7z", ".rar", ".tar", ".tgz"), "is an archive of a kind that is not read; unpack it first"
+    ),
     **dict.fromkeys((".dbn", ".hst", ".bi5", ".fxt"), "is a vendor's own binary form; export it as CSV"),
     **dict.fromkeys((".checksum", ".sha256", ".md5"), "is a checksum"),
     **dict.fromkeys((".md", ".rst", ".html", ".pdf", ".log"), "is a document"),
-}  # fmt: skip
+}
 # A table of a hundred million rows; beyond it, a small archive that unpacks without end is the likelier explanation.
 _MOST_BYTES: Final = 8 * 2**30
 _CHUNK_BYTES: Final = 2**24

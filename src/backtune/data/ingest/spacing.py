@@ -181,8 +181,10 @@ def fit_to_length(
             raise BarsError(
                 f"opens {_span(opens[row] - opens[row - 1])} after the row before, at {iso(int(opens[row]))}, where bars are of "
                 f"{timeframe}; {count_of(n_off, 'row')} of {len(opens):,} off the grid; {way_out}",
-                source=source, row=int(frame["row"][row]), column="timestamp",
-            )  # fmt: skip
+                source=source,
+                row=int(frame["row"][row]),
+                column="timestamp",
+            )
         frame, moved, dropped = _snap(frame, timeframe)
         if moved:
             notes.append(f"moved {count_of(moved, 'row')} to the grid of {timeframe}")
@@ -201,8 +203,10 @@ def check_plausible(table: SeriesTable, timeframe: Timeframe, source: str) -> No
     if timeframe.microseconds < _DAY and first < _FIRST_INTRADAY:
         raise BarsError(
             f"bars of {timeframe} from {iso(first)} are not plausible: the times were misunderstood, perhaps in their unit",
-            source=source, row=int(table.frame["row"][0]), column="timestamp",
-        )  # fmt: skip
+            source=source,
+            row=int(table.frame["row"][0]),
+            column="timestamp",
+        )
 
 
 def _check_multiples(length: Length, opens: np.ndarray, usual: int, source: str) -> None:
@@ -270,8 +274,10 @@ def _without_second_rows(
         raise BarsError(
             f"lies in the same bar of {timeframe} as the row before, {iso(int(opens[row]))} (the unfinished bar of the day of "
             "download?); --repair drops it",
-            source=source, row=int(frame["row"][row]), column="timestamp",
-        )  # fmt: skip
+            source=source,
+            row=int(frame["row"][row]),
+            column="timestamp",
+        )
     return frame.filter(~pl.Series(second)), [
         *notes,
         f"dropped {count_of(int(second.sum()), 'second row')} of a bar",

@@ -161,9 +161,13 @@ def _tables_of(sheet: SourceRows, reading: Reading) -> list[SeriesTable]:
         frame = frame.with_columns(_lengths(sheet, columns.end_time, times).alias("_length"))
     symbols = _read_symbols(sheet, columns)
     table = SeriesTable(
-        frame, symbol=next((t for t in sheet.tickers if t), None), assumed=assumed, is_date=times.is_date,
-        notes=(*sheet.notes, *columns.notes, *notes), stamps_are_ends=columns.stamps_are_ends,
-    )  # fmt: skip
+        frame,
+        symbol=next((t for t in sheet.tickers if t), None),
+        assumed=assumed,
+        is_date=times.is_date,
+        notes=(*sheet.notes, *columns.notes, *notes),
+        stamps_are_ends=columns.stamps_are_ends,
+    )
     parts = [table] if symbols is None else _split_by_symbol(table, symbols, sheet.source)
     return [_finish(_oldest_first(part), columns, sheet, reading) for part in parts]
 

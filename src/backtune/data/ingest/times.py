@@ -141,8 +141,10 @@ def _from_text(values: pl.Series, source: str, zone: Zone | None, date_order: Da
     if found is None:
         raise BarsError(
             f"{first!r} is not a time in a known form; write ISO as in 2018-01-01 12:00, or an epoch",
-            source=source, row=0, column="timestamp",
-        )  # fmt: skip
+            source=source,
+            row=0,
+            column="timestamp",
+        )
     form, ending = found
     if form.startswith(("%d/%m", "%d-%m", "%d.%m")):
         form = _day_or_month_first(values, form, source, date_order)
@@ -302,8 +304,10 @@ def _check(times: pl.Series, values: pl.Series, source: str) -> None:
         row = int(unread[0])
         raise BarsError(
             f"{values[row]!r} is not a time like {values.drop_nulls()[0]!r} in the first row",
-            source=source, row=row, column="timestamp",
-        )  # fmt: skip
+            source=source,
+            row=row,
+            column="timestamp",
+        )
     beyond = (~times.is_between(_EARLIEST, _LATEST)).fill_null(value=False).arg_true()
     if len(beyond):
         row = int(beyond[0])

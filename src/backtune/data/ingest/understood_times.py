@@ -67,9 +67,19 @@ def parse_naive(values: pl.Series, form: str) -> pl.Series:
 def readable(form: str) -> str:
     """Return a strptime format as people write it."""
     parts = {
-        "%Y": "YYYY", "%y": "YY", "%m": "MM", "%d": "DD", "%b": "Mon", "%B": "Month", "%H": "HH", "%I": "HH", "%M": "MM",
-        "%S%.f": "SS", "%S": "SS", "%p": "AM",
-    }  # fmt: skip
+        "%Y": "YYYY",
+        "%y": "YY",
+        "%m": "MM",
+        "%d": "DD",
+        "%b": "Mon",
+        "%B": "Month",
+        "%H": "HH",
+        "%I": "HH",
+        "%M": "MM",
+        "%S%.f": "SS",
+        "%S": "SS",
+        "%p": "AM",
+    }
     for part, text in parts.items():
         form = form.replace(part, text)
     return form

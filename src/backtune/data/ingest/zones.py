@@ -14,9 +14,24 @@ from backtune.errors import BarsError, SpecError
 _FIXED_ZONE = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?")
 # Abbreviations say whether the clock is at summer time, so they are fixed offsets, in hours.
 _ABBREVIATIONS: Final = {
-    "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "CET": 1, "CEST": 2,
-    "BST": 1, "JST": 9, "IST": 5.5, "HKT": 8, "EET": 2, "EEST": 3, "MSK": 3,
-}  # fmt: skip
+    "EST": -5,
+    "EDT": -4,
+    "CST": -6,
+    "CDT": -5,
+    "MST": -7,
+    "MDT": -6,
+    "PST": -8,
+    "PDT": -7,
+    "CET": 1,
+    "CEST": 2,
+    "BST": 1,
+    "JST": 9,
+    "IST": 5.5,
+    "HKT": 8,
+    "EET": 2,
+    "EEST": 3,
+    "MSK": 3,
+}
 
 
 @dataclass(frozen=True)
@@ -74,8 +89,10 @@ class Zone:
             row = int(absent[0])
             raise BarsError(
                 f"{naive[row]:%Y-%m-%d %H:%M} does not exist in {self.name}, where the clocks skip it; is the zone right?",
-                source=source, row=row, column="timestamp",
-            )  # fmt: skip
+                source=source,
+                row=row,
+                column="timestamp",
+            )
         late = naive.dt.replace_time_zone(self.key, ambiguous="latest", non_existent="null")
         return _second_showings(naive, early, late).dt.convert_time_zone("UTC")
 
