@@ -152,12 +152,7 @@ def read_best_params(run: StoredSweep, study_id: str) -> Params | None:
 def list_unfinished_studies(run: StoredSweep) -> Sequence[StoredStudy]:
     """Return the studies of the plan that are not complete; failed ones are among them, and are tried again."""
     started = set(run.list_started_studies())
-    return [study for study in run.studies if study.id not in started or not _is_complete(run, study)]
-
-
-def _is_complete(run: StoredSweep, study: StoredStudy) -> bool:
-    summary = run.read_summary(study)
-    return summary is not None and summary.covers(study.budget)
+    return [study for study in run.studies if study.id not in started or not run.is_complete(study)]
 
 
 def _is_done(summary: StudySummary, seen: _StudyProgress) -> bool:

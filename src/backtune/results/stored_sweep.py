@@ -190,6 +190,11 @@ class StoredSweep:
         """Return the outcome of a study so far; None where none was written yet."""
         return StudySummary.read(self.study_folder(study.id))
 
+    def is_complete(self, study: StoredStudy) -> bool:
+        """Return whether a study has reached its budget or exhausted its space."""
+        summary = self.read_summary(study)
+        return summary is not None and summary.covers(study.budget)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder for one driver, and remove the unfinished files of a driver that was killed.

@@ -37,7 +37,7 @@ def list_missing_permutations(run: StoredSweep) -> list[MissingPermutations]:
     for islands in _first_searches(run):
         kept = read_permuted_bests(run, islands).best
         numbers = [number for number in range(n_wanted) if number not in kept]
-        if numbers and all(_is_finished(run, study) for study in islands):
+        if numbers and all(run.is_complete(study) for study in islands):
             missing.append(MissingPermutations(islands, numbers))
     return missing
 
@@ -50,8 +50,3 @@ def _first_searches(run: StoredSweep) -> list[list[StoredStudy]]:
         search_of[row.study] for row in build_leaderboard(run, top=0) if row.values is not None
     )
     return [searches[name] for name in list(ranked)[: run.spec.validation.permuted_rows]]
-
-
-def _is_finished(run: StoredSweep, study: StoredStudy) -> bool:
-    summary = run.read_summary(study)
-    return summary is not None and summary.covers(study.budget)
