@@ -65,7 +65,7 @@ test-cluster: $(READY)
 	  tests/faults/test_cluster_up.py tests/integration/test_jobs_s3.py
 
 test-api: $(READY)
-	$(BIN)/python -m pytest -m "" --timeout 1800 --capture no tests/contract/test_openapi.py tests/unit/gateway/security/test_hostile.py
+	$(BIN)/python -m pytest -m "" --timeout 1800 --capture no tests/contract/test_openapi.py tests/unit/gateway/test_hostile.py
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

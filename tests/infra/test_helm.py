@@ -13,6 +13,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from misspelt_keys import find_keys, rename_key
 
 REPOSITORY = Path(__file__).parents[2]
 CHART = REPOSITORY / "infra" / "helm" / "backtune"
@@ -32,15 +33,6 @@ def _find_problems(values):
     return [error.message for error in jsonschema.Draft7Validator(SCHEMA).iter_errors(values)]
 
 
-def _find_places(value, place=()):
-    """Yield every member of every mapping, as the keys and numbers that lead to it."""
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in pairs:
-        if isinstance(key, str):
-            yield (*place, key)
-        yield from _find_places(inner, (*place, key))
-
-
 def test_what_has_to_be_filled_in_is_asked_for():
     assert len(_find_problems(DEFAULTS)) >= 3
     assert _find_problems(_merge(DEFAULTS, FILLED)) == []
@@ -49,15 +41,10 @@ def test_what_has_to_be_filled_in_is_asked_for():
 def test_every_misspelt_value_is_refused():
     good = _merge(DEFAULTS, FILLED)
     free = ("annotations",)
-    for place in _find_places(good):
+    for place in find_keys(good):
         if any(part in free for part in place[:-1]):
             continue
-        changed = copy.deepcopy(good)
-        parent = changed
-        for part in place[:-1]:
-            parent = parent[part]
-        parent[f"{place[-1]}x"] = parent.pop(place[-1])
-        assert _find_problems(changed), place
+        assert _find_problems(rename_key(good, place, f"{place[-1]}x")), place
 
 
 @pytest.mark.parametrize(
@@ -84,7 +71,7 @@ def test_templates_read_every_value_and_no_other():
         for path in (CHART / "templates").iterdir()
         for match in re.findall(r"\.Values\.([A-Za-z0-9.]+)", path.read_text())
     }
-    there = {".".join(place) for place in _find_places(DEFAULTS)}
+    there = {".".join(place) for place in find_keys(DEFAULTS)}
     assert read <= there
     unread = {
         one
@@ -137,16 +124,12 @@ def test_every_misspelt_member_of_a_manifest_is_caught(manifests):
     free = {"labels", "annotations", "matchLabels", "limits", "requests", "selector"}
     planted = set()
     for manifest in manifests:
-        for place in _find_places(manifest):
+        for place in find_keys(manifest):
             # The same member of two pods is one.
             name = (manifest["kind"], *(part for part in place if isinstance(part, str)))
             if not free.isdisjoint(place[:-1]) or place[0] in ("apiVersion", "kind") or name in planted:
                 continue
-            changed = copy.deepcopy(manifest)
-            parent = changed
-            for part in place[:-1]:
-                parent = parent[part]
-            parent[f"{place[-1]}x"] = parent.pop(place[-1])
+            changed = rename_key(manifest, place, f"{place[-1]}x")
             with pytest.raises(kubernetes_validate.ValidationError):
                 kubernetes_validate.validate(changed, "1.34", strict=True)
             planted.add(name)

@@ -14,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import typer
+
+from backtune.cli.serve import serve
 
 REPOSITORY = Path(__file__).parents[2]
 INFRA = REPOSITORY / "infra"
@@ -155,9 +158,6 @@ def test_ray_and_mlflow_know_the_options():
 
 
 def test_the_gateway_knows_the_options():
-    serve = pytest.importorskip("backtune.cli.serve", reason="backtune serve is not in this version").serve
-    import typer
-
     app = typer.Typer()
     app.command()(serve)
     known = _options(typer.main.get_command(app))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from sweeps import INLINE, build_market, parsed, rows_of
+from tracking_store import make_empty
 
 from backtune.sweep import SweepResult, run_sweep
 
@@ -22,3 +23,11 @@ def undisturbed(market: Path, tmp_path_factory: pytest.TempPathFactory) -> Sweep
 @pytest.fixture(scope="session")
 def undisturbed_rows(undisturbed: SweepResult) -> dict:
     return rows_of(undisturbed.run)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables without content, made once."""
+    folder = tmp_path_factory.mktemp("empty")
+    make_empty(folder / "mlflow.db", folder / "runs")
+    return folder / "mlflow.db"

@@ -32,7 +32,7 @@ from backtune.sweep import run_sweep
 ELSEWHERE = {
     "docs/gateway.md": "tests/integration/test_gateway_docs.py",
     "docs/client.md": "tests/integration/test_gateway_clients.py",
-    "docs/alerts.md": "tests/unit/gateway/test_alerts.py",
+    "docs/alerts.md": "tests/unit/gateway/alerts/test_alerts.py",
     "docs/security.md": "tests/integration/test_gateway_docs.py",
     "docs/cluster.md": "tests/integration/test_cluster_docs.py",
     "docs/infra.md": "tests/infra/test_pages.py",

@@ -1,15 +1,13 @@
 """Sweeps as jobs of a real Ray head on this machine, and MLflow's pages on their results."""
 
-import json
 import shutil
 import subprocess
-import urllib.request
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from heads import PATH, RAY, ray_head
-from ports import free_ports
+from ports import free_port
 from sweeps import (
     assert_same_rows,
     backtune_process,
@@ -21,6 +19,7 @@ from sweeps import (
     wait_for,
     written,
 )
+from tracking_store import answers
 
 from backtune.results.stored_sweep import StoredSweep
 
@@ -159,39 +158,22 @@ def test_an_address_where_nothing_answers(base, market):
 
 
 def test_the_ui_shows_a_run_for_the_sweep_and_one_for_every_study(submitted):
-    (port,) = free_ports(1)
+    from mlflow import MlflowClient
+
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
     arguments = command("ui", submitted.folder, "--port", str(port))
     with subprocess.Popen(
         arguments, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as server:
         try:
-            assert wait_for(lambda: _answers(f"http://127.0.0.1:{port}/health"), 60)
-            api = f"http://127.0.0.1:{port}/api/2.0/mlflow"
-            experiments = _post(f"{api}/experiments/search", {"max_results": 100})["experiments"]
-            ids = [e["experiment_id"] for e in experiments if e["name"] == "small"]
-            runs = _post(f"{api}/runs/search", {"experiment_ids": ids, "max_results": 100})["runs"]
+            assert wait_for(lambda: answers(f"{uri}/health"), 60)
+            client = MlflowClient(tracking_uri=uri)
+            runs = client.search_runs([client.get_experiment_by_name("small").experiment_id])
         finally:
             server.terminate()
             server.communicate(timeout=30)
-    kinds = [{tag["key"]: tag["value"] for tag in run["data"]["tags"]}["kind"] for run in runs]
-    assert Counter(kinds) == {"sweep": 1, "study": 4, "trial": 20}
-    for run in (run for run, kind in zip(runs, kinds, strict=True) if kind == "study"):
-        metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
-        assert metrics["n_trials"] == 40
-        assert {"is_sharpe_ratio", "oos_sharpe_ratio", "best_so_far"} <= metrics.keys()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
-            return answer.status == 200
-    except OSError:
-        return False
-
-
-def _post(url: str, content: dict) -> dict:
-    request = urllib.request.Request(  # noqa: S310
-        url, data=json.dumps(content).encode(), headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        return json.load(answer)
+    assert Counter(run.data.tags["kind"] for run in runs) == {"sweep": 1, "study": 4, "trial": 20}
+    for run in (run for run in runs if run.data.tags["kind"] == "study"):
+        assert run.data.metrics["n_trials"] == 40
+        assert {"is_sharpe_ratio", "oos_sharpe_ratio", "best_so_far"} <= run.data.metrics.keys()

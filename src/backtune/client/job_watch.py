@@ -19,11 +19,6 @@ _TEMPORARY: Final = (408, 429, 503)
 class JobWatch:
     """The jobs that are watched, over as many connections as it takes, and the last update of each.
 
-    Args:
-        address: Address of the gateway, with the key.
-        job_ids: Jobs to watch.
-        retries: Patience in one outage.
-
     Raises:
         SpecError: No job is named.
     """

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from backtune.cluster.ray_access import is_loopback
 from backtune.cluster.ray_jobs import RayJob, RayJobs
 from backtune.results.runs_folder import locate_runs_folder
 from backtune.spec import StrategyFile, SweepSpec, base_folder
@@ -16,7 +16,6 @@ from backtune.spec.documents import to_yaml
 from backtune.storage.location import resolve_location
 from backtune.strategy.registry import read_strategy_file
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ENTRYPOINT = "python -m backtune run spec.yaml"
 
 
@@ -30,7 +29,7 @@ def submit_sweep(jobs: RayJobs, spec: SweepSpec, address: str, runs: str | None 
         ClusterError: The cluster did not accept the job.
     """
     environment = {"RAY_JOB_STOP_WAIT_TIME_S": "30"}
-    if urlsplit(address).hostname in _LOOPBACK:
+    if is_loopback(address):
         home = base_folder()
         environment |= {
             "BACKTUNE_HOME": str(home),

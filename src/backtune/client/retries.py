@@ -87,13 +87,7 @@ def error_of_outcome(outcome: Answer | Failure) -> GatewayError:
 
 
 def error_of_status(status: int, detail: str, **details: Any) -> GatewayError:
-    """Return the kind of error that an HTTP status stands for.
-
-    Args:
-        status: HTTP status of the response.
-        detail: Message of the error.
-        details: Further arguments of :class:`~backtune.errors.GatewayError`.
-    """
+    """Return the kind of error that an HTTP status stands for."""
     if status in (401, 403):
         kind: type[GatewayError] = AccessError
     elif status in _BUSY:

@@ -21,12 +21,7 @@ _HEADERS: Final = {"User-Agent": AGENT, "Accept": "application/json, */*"}
 
 
 class Transport(Protocol):
-    """Open connections to one gateway.
-
-    Args:
-        address: Address of the gateway, with the key that signs the requests.
-        seconds: Longest wait for an answer.
-    """
+    """Open connections to one gateway."""
 
     def __init__(self, address: Address, seconds: float) -> None: ...
 

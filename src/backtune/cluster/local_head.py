@@ -76,12 +76,7 @@ def head_command(folder: Path, ports: Ports, *options: str) -> list[str]:
 
 
 def head_environment(home: Location, access: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a head and of its jobs.
-
-    Args:
-        home: Folder at which the relative paths of jobs start.
-        access: Variables with the address and the token of the head.
-    """
+    """Return the environment of a head and of its jobs, whose relative paths start at ``home``."""
     return {
         **os.environ,
         **access,

@@ -33,10 +33,6 @@ _DOCKER_OPTIONS: Final = ("cpus", "env", "env-file", "memory", "shm-size", "ulim
 def check_variables(variables: Mapping[str, str], key: str) -> None:
     """Refuse a misspelt, a missing and a secret variable.
 
-    Args:
-        variables: The values by name.
-        key: The place in the file.
-
     Raises:
         SpecError: Names the variable.
     """

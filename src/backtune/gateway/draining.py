@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
+@dataclass
 class Draining:
     """The state of a gateway that may be about to end; used in the event loop's thread alone.
 
     Attributes:
-        is_on: True from the moment at which the gateway is told to end.
+        is_on: True once the gateway is told to end: ``/ready`` answers 503, and every answer closes its connection.
     """
 
-    def __init__(self) -> None:
-        self.is_on = False
-
-    def begin(self) -> None:
-        """Have ``/ready`` answer 503 from now on, and every answer close its connection."""
-        self.is_on = True
+    is_on: bool = False
 
 
 class ClosingConnections:

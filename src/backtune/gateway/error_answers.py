@@ -54,14 +54,7 @@ class ProblemDetails(BaseModel):
 
 
 class ErrorAnswer(Exception):  # noqa: N818
-    """Raised when a request gets an answer other than the one it asked for.
-
-    Attributes:
-        status: The HTTP status.
-        detail: The explanation for the client, in a sentence.
-        members: Further members of the answer.
-        headers: Further headers of the answer.
-    """
+    """Raised when a request gets an answer other than the one it asked for."""
 
     def __init__(
         self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any

@@ -69,10 +69,9 @@ class _HeadProcess:
 
 
 class LocalHead:
-    """A Ray head that the gateways on one runs folder share. One gateway owns it; another takes over when that one ends.
+    """A Ray head that the gateways on one runs folder share.
 
-    Args:
-        folder: The gateway's own folder inside the runs folder.
+    One gateway owns it; another takes over when that one ends.
     """
 
     def __init__(self, folder: Path) -> None:

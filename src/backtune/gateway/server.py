@@ -13,13 +13,14 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from backtune.cluster.ray_access import LOOPBACK_HOSTS
 from backtune.errors import SpecError
 from backtune.gateway.app import create_app
 from backtune.gateway.draining import Draining
 from backtune.gateway.local_head import LocalHead
 from backtune.gateway.monitoring.logs import configure_logging, log
 from backtune.gateway.services import Services
-from backtune.gateway.settings import LOOPBACK, Settings
+from backtune.gateway.settings import Settings
 
 _FRAME_BYTES: Final = 1 << 16
 _CONNECTIONS: Final = 1000
@@ -31,17 +32,15 @@ _BACKLOG: Final = 2048
 def serve(settings: Settings, *, drain_seconds: float = 0.0) -> None:
     """Run a gateway until it is told to stop.
 
-    Args:
-        settings: The settings of the gateway.
-        drain_seconds: The time for which it goes on answering after SIGTERM, one more request per connection, in seconds.
+    For ``drain_seconds`` after SIGTERM it goes on answering, one more request per connection.
 
     Raises:
         SpecError: The gateway would listen to other machines without keys, or the port is taken.
         RecordsError: The database cannot be used.
         ClusterError: The gateway's own Ray head cannot be started.
     """
-    if settings.role_without_key is not None and settings.host not in LOOPBACK:
-        raise SpecError("--no-auth", "is for this machine alone", value=settings.host, allowed=LOOPBACK)
+    if settings.role_without_key is not None and settings.host not in LOOPBACK_HOSTS:
+        raise SpecError("--no-auth", "is for this machine alone", value=settings.host, allowed=LOOPBACK_HOSTS)
     configure_logging()
     settings.own_folder.mkdir(parents=True, exist_ok=True)
     with _open_listener(settings) as listener, _open_cluster(settings) as cluster:
@@ -93,7 +92,7 @@ async def _serve_and_drain(
             end()
             return
         log.info("draining", seconds=drain_seconds)
-        draining.begin()
+        draining.is_on = True
         loop.call_later(drain_seconds, end)
 
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
@@ -106,13 +105,7 @@ async def _serve_and_drain(
 
 @dataclass(frozen=True)
 class _Cluster:
-    """The Ray cluster that a gateway submits its jobs to.
-
-    Attributes:
-        address: The address of the cluster's dashboard.
-        prepare: The function that starts the cluster's head again if it has died.
-        before_end: The function that is called before the gateway ends.
-    """
+    """The Ray cluster that a gateway submits its jobs to."""
 
     address: str
     prepare: Callable[[], None] = lambda: None

@@ -42,11 +42,7 @@ _ALERTS_LEASE_SECONDS: Final = 120.0
 
 @dataclass(frozen=True)
 class Services:
-    """The objects that one gateway consists of.
-
-    Attributes:
-        alert_notifier: The thread that sends alerts; None if the gateway sends none.
-    """
+    """The objects that one gateway consists of."""
 
     settings: Settings
     database: Database
@@ -69,11 +65,6 @@ class Services:
     @classmethod
     def build(cls, settings: Settings, address: str, prepare: Callable[[], None]) -> Services:
         """Return the services of a new gateway.
-
-        Args:
-            settings: The settings of the gateway.
-            address: The address of the Ray cluster's dashboard.
-            prepare: The function that is called before every round of the reconciler.
 
         Raises:
             RecordsError: The database cannot be used.

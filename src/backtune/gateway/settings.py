@@ -10,7 +10,6 @@ from typing import Final
 from backtune.gateway.keys.principal import Role
 
 VERSION: Final = version("backtune")
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from backtune.errors import SpecError
 from backtune.space import RULES, parse_parameter
 from backtune.spec.sections import SamplerName, Search
 
-_METHODS = {
+# Names of samplers in the short form, and those in the full one.
+METHODS = {
     "bayesian": "tpe",
     "optuna": "tpe",
     "genetic": "nsga2",
@@ -93,8 +94,8 @@ def _expand_search(optimization: Mapping[str, Any]) -> tuple[dict[str, Any], obj
     time_budget = search.pop("timeout", None)
     if "method" in search:
         method = str(search.pop("method"))
-        methods = (*get_args(SamplerName), *_METHODS)
+        methods = (*get_args(SamplerName), *METHODS)
         if method not in methods:
             raise SpecError("optimization.method", f"{method!r} is not known", value=method, allowed=methods)
-        search["sampler"] = _METHODS.get(method, method)
+        search["sampler"] = METHODS.get(method, method)
     return search, time_budget

@@ -34,11 +34,7 @@ def write_sweep_report(run: StoredSweep, folder: Path) -> None:
 def write_study_files(run: StoredSweep, row: Row | None, trials: pl.DataFrame | None, folder: Path) -> None:
     """Write ``trials.parquet``, and for a winner ``best.yaml`` and, if there is a template, ``strategy.pine``.
 
-    Args:
-        run: The stored sweep.
-        row: Row of the winner; None where there is none, or where another island has the best.
-        trials: Log of the study.
-        folder: Folder to write to.
+    There is no row without a winner, or where another island has the best.
     """
     if trials is not None:
         trials.write_parquet(folder / "trials.parquet", compression="zstd")

@@ -61,12 +61,7 @@ def describe_study(study: StoredStudy, row: Row) -> str:
 
 
 def describe_walk_forward(study: StoredStudy, row: Row) -> str:
-    """Describe the tests of a walk-forward as one backtest, and its warnings.
-
-    Args:
-        study: Any study of its folds.
-        row: Row of the leaderboard, with folds.
-    """
+    """Describe the tests of a walk-forward as one backtest, and its warnings; ``study`` is any of its folds."""
     objectives = [objective.metric for objective in study.objectives]
     about = (
         f"The tests of {format_count(len(row.folds), 'fold')} as one backtest, after {format_count(row.n_trials, 'trial')} in all; "

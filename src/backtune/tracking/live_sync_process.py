@@ -34,12 +34,8 @@ class LiveSyncProcess:
     """The handle of the process that projects a running sweep.
 
     Nothing here raises: what goes wrong with tracking is in :attr:`problem`, and the search goes on. The sweep's folder
-    must hold its ``sweep.json`` before the start. The process ends with :meth:`close`, or when this one is gone.
-
-    Args:
-        run: The stored sweep.
-        uri: The address of the MLflow store; None for that of the spec.
-        share: The share of this machine's processors that may be used before :meth:`close`.
+    must hold its ``sweep.json`` before the start. The process ends with :meth:`close`, or when this one is gone. Until
+    then it uses at most a ``share`` of the machine's processors.
     """
 
     def __init__(self, run: StoredSweep, uri: str | None = None, share: float = _SHARE) -> None:
@@ -82,9 +78,7 @@ class LiveSyncProcess:
     def close(self, patience: float = _PATIENCE_SECONDS, stopped: Callable[[], bool] = lambda: False) -> None:
         """Project the rest, and end the process.
 
-        Args:
-            patience: The seconds without an answer after which the process is killed, which doubles nothing.
-            stopped: A function that returns whether to stop waiting.
+        It is killed where it gives no answer for ``patience`` seconds, which doubles nothing.
         """
         process = self._process
         if process is None:

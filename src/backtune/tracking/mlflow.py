@@ -41,13 +41,7 @@ _TEXT_LENGTH, _DIGEST_LENGTH = 5_000, 36
 class RunContent:
     """The content of an MLflow run.
 
-    Attributes:
-        key: Sweep, study or trial that the run is about.
-        record: Parameters, tags and metrics.
-        started: Start in milliseconds since the epoch.
-        ended: End in milliseconds since the epoch.
-        points: Points of the curves.
-        fill: Function that writes the artifacts into a folder.
+    Times are milliseconds since the epoch; ``fill`` writes the artifacts into a folder.
     """
 
     key: RunKey
@@ -152,14 +146,9 @@ class MlflowStore:
     def mark(
         self, key: RunKey, name: str, value: str, metrics: Mapping[str, float] | None = None, at: int = 0
     ) -> None:
-        """Set a tag of a run, in one call with further metrics.
+        """Set a tag of a run, in one call with further metrics, which replace earlier ones of their names.
 
-        Args:
-            key: The key of the run.
-            name: The name of the tag.
-            value: The value of the tag.
-            metrics: Metrics to write; equal names replace earlier ones.
-            at: The time of these metrics in milliseconds, the same in every repeat.
+        The time of the metrics is in milliseconds, the same in every repeat.
         """
         known = self._known[key]
         if metrics:

@@ -54,14 +54,7 @@ class RecordRefusedError(Exception):
 
 @dataclass(frozen=True)
 class BarsReference:
-    """The bars that a study was searched on.
-
-    Attributes:
-        name: Asset and timeframe.
-        fingerprint: Fingerprint of the bars' content.
-        location: Location of the catalog.
-        window: The start and the end of the bars as ISO times, UTC.
-    """
+    """The bars that a study was searched on; the window has their start and end as ISO times, UTC."""
 
     name: str
     fingerprint: str
@@ -100,11 +93,7 @@ def build_study_record(
 ) -> TrackingRecord:
     """Build the record of a study, a function of its summary and row alone: equal studies give equal records.
 
-    Args:
-        run: Stored sweep.
-        study: Stored study.
-        summary: Summary of the study.
-        row: First row of the study on the leaderboard; None without a winner, or where another island has the best.
+    There is no row without a winner, or where another island has the best.
     """
     winner = summary.winners[0] if summary.winners else None
     results = (
@@ -150,10 +139,7 @@ def collect_standing_metrics(place: int, row: Row) -> dict[str, float]:
 def build_cell_record(run: StoredSweep, row: Row, place: int) -> TrackingRecord:
     """Build the record of a walk-forward, with the tests of its folds as one backtest.
 
-    Args:
-        run: Stored sweep.
-        row: Row of the leaderboard, with folds and evidence.
-        place: Place of the row on the leaderboard, from 1.
+    Places of the leaderboard are counted from 1.
     """
     entries = {study.id: study for study in run.studies}
     summaries = [run.read_summary(entries[fold.study]) for fold in row.folds]
@@ -189,13 +175,7 @@ def build_cell_id(row: Row) -> str:
 def build_sweep_record(
     run: StoredSweep, summaries: Sequence[StudySummary | None], rows: Sequence[Row] = ()
 ) -> TrackingRecord:
-    """Build the record of a sweep.
-
-    Args:
-        run: Stored sweep.
-        summaries: Summaries of the studies, in the order of ``run.studies``; None for an unfinished one.
-        rows: First rows of the leaderboard, for the description.
-    """
+    """Build the record of a sweep, from a summary for each of its studies; None stands for an unfinished one."""
     states: list[str] = [summary.state if summary else "partial" for summary in summaries]
     spec = run.spec.to_json(exclude=_NOT_PARAMETERS)
     n_trials = sum(summary.n_trials for summary in summaries if summary)

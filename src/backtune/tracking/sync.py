@@ -110,11 +110,7 @@ class SweepTracker:
         """Write those of ``studies`` that have a summary to MLflow and, to finish, the sweep as a whole.
 
         The most important parts come first, should it be cut off: results, the sweep, single trials, the report.
-
-        Args:
-            studies: Studies to write.
-            finish: True to write the sweep as a whole.
-            on_step: Function that is called after every study, and again after its trials.
+        ``on_step`` is called after every study, and again after its trials.
 
         Raises:
             TrackingError: The store refuses or does not answer.

@@ -42,13 +42,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """The record of one trial of a study.
-
-    Attributes:
-        number: Number of the trial.
-        record: Record for the tracker.
-        seconds: Evaluation time of the study before and after the trial.
-    """
+    """The record of one trial, with the evaluation time of its study before and after it, in seconds."""
 
     number: int
     record: TrackingRecord
@@ -82,14 +76,7 @@ def build_trial_records(
 ) -> list[TrialRecord]:
     """Build the records of the best different trials, winners first, and of one failed trial for each frequent reason.
 
-    A sweep of many studies shows fewer of each, so that there are not more than ``MOST_BEST_RUNS`` in all.
-
-    Args:
-        run: Stored sweep.
-        study: Stored study.
-        summary: Summary of the study.
-        trials: Log of the study.
-        top_k: Largest number of best trials.
+    There are ``top_k`` of the best; fewer in a sweep of many studies, so that all have at most ``MOST_BEST_RUNS``.
     """
     tell = _TrialRecordBuilder(run, study, summary.winners, study.parse_space())
     numbered = trials.with_columns(pl.col("duration_seconds").cum_sum().alias("seconds_after"))

@@ -18,12 +18,7 @@ FINAL: Final[tuple[Status, ...]] = ("completed", "failed", "cancelled", "partial
 
 @dataclass(frozen=True)
 class SchemaNote:
-    """Further keywords of a member in the JSON schema of the API.
-
-    Attributes:
-        description: The meaning of the member; empty if its name says it all.
-        format: The format of a text; None for any text.
-    """
+    """Further keywords of a member in the JSON schema of the API."""
 
     description: str = ""
     format: str | None = None

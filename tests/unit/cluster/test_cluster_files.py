@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from misspelt_keys import find_keys, get_value, rename_key
 
 from backtune.cluster import ec2, kubernetes
 from backtune.cluster.check import check_document, check_file
@@ -27,32 +28,6 @@ def _written(folder, document):
     path = folder / "file.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return path
-
-
-def _places(value, place=()):
-    """Where every key stands."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield (*place, key)
-            yield from _places(inner, (*place, key))
-    elif isinstance(value, list):
-        for i, inner in enumerate(value):
-            yield from _places(inner, (*place, i))
-
-
-def _at(document, place):
-    for part in place:
-        document = document[part]
-    return document
-
-
-def _misspelt(document, place, name):
-    changed = copy.deepcopy(document)
-    parent = _at(changed, place[:-1])
-    content = {name if key == place[-1] else key: inner for key, inner in parent.items()}
-    parent.clear()
-    parent.update(content)
-    return changed
 
 
 def _misspellings(key):
@@ -78,13 +53,13 @@ def test_every_file_is_good(path):
 def test_every_misspelt_key_at_any_depth_is_refused(path):
     document = _document(path.name)
     # The cluster of rayjob.yaml is that of raycluster.yaml, as a test below says.
-    places = [place for place in _places(document) if "rayClusterSpec" not in place[:-1]]
+    places = [place for place in find_keys(document) if "rayClusterSpec" not in place[:-1]]
     assert len(places) > (10 if path.name == "rayjob.yaml" else 20)
     missed = []
     for place in places:
         for name in sorted(_misspellings(place[-1])):
             try:
-                check_document(_misspelt(document, place, name))
+                check_document(rename_key(document, place, name))
             except SpecError as error:
                 if format_key((*place[:-1], name)) in str(error) or place[-1] in str(error):
                     continue
@@ -97,11 +72,11 @@ def test_every_misspelt_key_at_any_depth_is_refused(path):
 @BY_NAME
 def test_every_value_that_is_an_impossible_number_is_refused(path):
     document = _document(path.name)
-    for place in _places(document):
+    for place in find_keys(document):
         if "rayClusterSpec" in place[:-1]:
             continue
         changed = copy.deepcopy(document)
-        _at(changed, place[:-1])[place[-1]] = -1.5
+        get_value(changed, place[:-1])[place[-1]] = -1.5
         with pytest.raises(SpecError) as caught:
             check_document(changed)
         assert place[-1] in str(caught.value)
@@ -165,7 +140,7 @@ PLANTED = [
 @pytest.mark.parametrize(("name", "place", "value", "message"), PLANTED)
 def test_what_is_wrong_is_named_with_its_value_and_the_way_out(name, place, value, message, tmp_path):
     document = _document(name)
-    parent = _at(document, place[:-1])
+    parent = get_value(document, place[:-1])
     if value is REMOVED:
         del parent[place[-1]]
     else:

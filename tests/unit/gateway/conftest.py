@@ -1,4 +1,4 @@
-"""Real databases: SQLite in a file, and a PostgreSQL server of our own."""
+"""Real databases, SQLite in a file and a PostgreSQL server of our own; a market; and a gateway that asks for keys."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from postgres_server import postgres_server
+from secured import ROLES, Secured, secured
 
+from backtune.data.synthetic import make_market
 from backtune.gateway.jobs.job_record import NewJob
 from backtune.gateway.jobs.records import JobRecords
 from backtune.gateway.sql.database import Database
+from backtune.wire.api_key import ApiKey
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +52,36 @@ def new_job() -> Callable[..., NewJob]:
         return NewJob(**values)
 
     return made
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def aaa_market(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = tmp_path_factory.mktemp("market")
+    make_market(str(root), assets=["AAA"], timeframe="15m", start="2021-01-01", end="2021-07-01", seed=3)
+    return str(root)
+
+
+@pytest.fixture(scope="module")
+def gateway(aaa_market: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    with secured(tmp_path_factory.mktemp("runs"), aaa_market) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def keys(gateway: Secured) -> dict[str, ApiKey]:
+    return {role: gateway.key(role) for role in ROLES}

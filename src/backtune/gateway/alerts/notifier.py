@@ -47,13 +47,6 @@ class AlertNotifier:
 
     Every target is notified of every end at least once; twice if the gateway is killed after it sent a message and before
     it recorded so. A target that does not accept a message is tried again until it does.
-
-    Args:
-        rules: The rules of alerts.
-        records: The records of jobs.
-        lease: The lease that the gateways share.
-        clock: The function that returns seconds that never go back.
-        round_seconds: The time between two rounds, in seconds.
     """
 
     def __init__(

@@ -71,10 +71,7 @@ class AuditVerdict:
 class AuditLog:
     """The chain of entries. Safe to use from several threads and processes.
 
-    Args:
-        records: The records of the log.
-        secret: The gateway's secret.
-        clock: The function that returns seconds since the epoch.
+    Every method raises :class:`~backtune.errors.RecordsError` if the database fails.
     """
 
     def __init__(
@@ -85,11 +82,7 @@ class AuditLog:
         self._clock = clock
 
     def append(self, entry: AuditEntry) -> None:
-        """Write an entry, which is in the database for good when this returns.
-
-        Raises:
-            RecordsError: The database does not answer.
-        """
+        """Write an entry, which is in the database for good when this returns."""
         moment = datetime.fromtimestamp(self._clock(), tz=UTC).isoformat(timespec="microseconds")
         values = {name: str(value)[:_MAX_CHARACTERS] for name, value in asdict(entry).items()}
         text = json.dumps({"time": moment, **values}, sort_keys=True, separators=(",", ":"))
@@ -102,11 +95,7 @@ class AuditLog:
         log.info("audit", action=entry.action, outcome=entry.outcome, entry=f"{row.number}:{row.digest}")
 
     def read_last(self, limit: int) -> list[dict[str, Any]]:
-        """Return the last entries, the latest last.
-
-        Raises:
-            RecordsError: The database does not answer.
-        """
+        """Return the last entries, the latest last."""
         return [{"number": row.number, **_parse_entry(row.entry)} for row in self._records.read_last(limit)]
 
     def verify(self, noted: str | None = None) -> AuditVerdict:
@@ -117,7 +106,6 @@ class AuditLog:
 
         Raises:
             SpecError: ``noted`` has another form.
-            RecordsError: The database does not answer.
         """
         noted_number, noted_digest = (0, "") if noted is None else _parse_reference(noted)
         last: AuditRow | None = None

@@ -16,11 +16,7 @@ _CACHE_SECONDS: Final = 5.0
 
 
 class CatalogService:
-    """The strategies that were installed when the gateway started, and the assets of the last few seconds.
-
-    Args:
-        data_root: The root of the market data, as in a spec.
-    """
+    """The strategies that were installed when the gateway started, and the assets of the last few seconds."""
 
     def __init__(self, data_root: str) -> None:
         self._location = Data(root=data_root).location

@@ -13,12 +13,7 @@ _SAVED_BYTES: Final = 1 << 20
 
 
 class DriverLogs:
-    """The logs of all attempts.
-
-    Args:
-        folder: The folder in which logs are saved.
-        fetch: The function that asks Ray for the log of a submission, and raises ``ClusterError`` if that fails.
-    """
+    """The logs of all attempts."""
 
     def __init__(self, folder: Path, fetch: Callable[[str], str]) -> None:
         self._folder = folder

@@ -37,10 +37,6 @@ class JobRecords:
     """The table of jobs. Safe to use from several threads and processes.
 
     Every method raises :class:`~backtune.errors.RecordsError` if the database fails.
-
-    Args:
-        database: The gateway's database.
-        has_alerts: True if targets of alerts are notified of the jobs that this gateway ends.
     """
 
     def __init__(self, database: Database, *, has_alerts: bool = True) -> None:
@@ -120,7 +116,7 @@ class JobRecords:
             *([JOBS.c.state.in_(states)] if states else []),
             *([JOBS.c.number < before] if before is not None else []),
         ]
-        return self._select(and_(true(), *wanted), latest_first=True, limit=limit)
+        return self._select(and_(true(), *wanted), order=JOBS.c.number.desc(), limit=limit)
 
     def list_open(self) -> list[JobRecord]:
         """Return the jobs that have not ended, in the order of arrival."""
@@ -129,11 +125,7 @@ class JobRecords:
     def list_to_notify(self, target: str, limit: int) -> list[JobRecord]:
         """Return the jobs of whose end a target of alerts was not notified yet, the first to end first."""
         is_waiting = _is_notification_open() & ~_is_notified(target)
-        with self._database.begin_read() as connection:
-            rows = connection.execute(
-                select(*_RECORD_COLUMNS).where(is_waiting).order_by(JOBS.c.ended_at).limit(limit)
-            ).all()
-        return [_make_record(row) for row in rows]
+        return self._select(is_waiting, order=JOBS.c.ended_at, limit=limit)
 
     def record_notified(self, records: Iterable[JobRecord], target: str) -> None:
         """Record that a target was notified of these ends, or did not ask for them."""
@@ -201,11 +193,7 @@ class JobRecords:
     def requeue(self, record: JobRecord, *, message: str, is_lost: bool, delay: float) -> bool:
         """Put a job back into the queue after an attempt; return whether the job was still as expected.
 
-        Args:
-            record: The job with the attempt that is over.
-            message: The reason for which the attempt is over.
-            is_lost: True if the attempt was lost, which counts against the job.
-            delay: The time until the next attempt, in seconds.
+        A lost attempt counts against the job. The delay of the next attempt is in seconds.
         """
         return self._change(
             record,
@@ -271,9 +259,12 @@ class JobRecords:
         return self.get(row.id)
 
     def _select(
-        self, condition: ColumnElement[bool], *, latest_first: bool = False, limit: int | None = None
+        self,
+        condition: ColumnElement[bool],
+        *,
+        order: ColumnElement[Any] = JOBS.c.number,
+        limit: int | None = None,
     ) -> list[JobRecord]:
-        order = JOBS.c.number.desc() if latest_first else JOBS.c.number
         query = select(*_RECORD_COLUMNS).where(condition).order_by(order).limit(limit)
         with self._database.begin_read() as connection:
             rows = connection.execute(query).all()

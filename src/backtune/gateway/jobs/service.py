@@ -26,9 +26,7 @@ _MAX_READERS: Final = 64
 class JobService:
     """The present state of jobs. Safe to use from several threads; one thread at a time reads a sweep's folder.
 
-    Args:
-        records: The records of jobs.
-        runs: The runs folder.
+    Every method raises :class:`~backtune.errors.RecordsError` if the database fails.
     """
 
     def __init__(self, records: JobRecords, runs: Path) -> None:
@@ -45,11 +43,7 @@ class JobService:
             return self._jobs.get(job_id)
 
     def find(self, job_id: str) -> Job | None:
-        """Return the job as it is now; None if there is no job of that id.
-
-        Raises:
-            RecordsError: The database does not answer.
-        """
+        """Return the job as it is now; None if there is no job of that id."""
         record = self._records.get(job_id)
         if record is None:
             return None
@@ -59,11 +53,7 @@ class JobService:
         return job
 
     def find_recent(self, job_id: str) -> Job | None:
-        """Return the job as it is or was within the last second, for callers that may ask often.
-
-        Raises:
-            RecordsError: The database does not answer.
-        """
+        """Return the job as it is or was within the last second, for callers that may ask often."""
         return self.find_cached(job_id) or self.find(job_id)
 
     def forget(self, job_id: str) -> None:

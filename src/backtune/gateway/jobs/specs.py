@@ -13,6 +13,7 @@ from backtune.errors import SpecError
 from backtune.gateway.jobs.schemas import SingleRequest
 from backtune.gateway.settings import Limits
 from backtune.spec import StrategyFile, SweepSpec
+from backtune.spec.short_form import METHODS
 from backtune.strategy.registry import StrategyFactory
 
 _MAX_DEPTH: Final = 32
@@ -32,13 +33,6 @@ _REQUEST_KEYS: Final[dict[str, str]] = {
     "search.": "optimization_config.",
     "execution": "optimization_config.execution",
     "validation": "optimization_config.validation",
-}
-_METHODS: Final[dict[str, str]] = {
-    "bayesian": "tpe",
-    "optuna": "tpe",
-    "genetic": "nsga2",
-    "cmaes": "cma-es",
-    "grid_search": "grid",
 }
 
 
@@ -87,7 +81,7 @@ def _make_document(request: SingleRequest) -> dict[str, Any]:
         },
         "search": {
             "trials": config.trials,
-            "sampler": _METHODS.get(config.method, config.method),
+            "sampler": METHODS.get(config.method, config.method),
             "objectives": [metrics] if isinstance(metrics, str) else metrics,
             "constraints": config.constraints,
             "seed": config.seed,

@@ -64,16 +64,7 @@ ReadSignedContent = Callable[[str, str], Awaitable[SignedContent]]
 
 
 class Authenticator:
-    """The check of keys and signatures, for one event loop.
-
-    Args:
-        limits: The limits of requests.
-        keys: The service that recognises secrets.
-        cache: The keys as of a second ago.
-        nonces: The nonces that were used.
-        rate_limiter: The counters of requests and of failures.
-        clock: The function that returns seconds since the epoch.
-    """
+    """The check of keys and signatures, for one event loop."""
 
     def __init__(
         self,

@@ -19,11 +19,6 @@ class KeyCache:
     """All keys, read again if they are older than a second when one is needed. For one event loop.
 
     A key that is revoked by another process is refused after a second at the latest.
-
-    Args:
-        records: The records of keys.
-        now: The function that returns seconds that never go back.
-        clock: The function that returns seconds since the epoch.
     """
 
     def __init__(

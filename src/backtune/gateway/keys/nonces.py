@@ -26,11 +26,7 @@ class NonceRecords:
     def claim(self, key_id: str, nonce: str, *, expires_at: float, now: float) -> bool:
         """Record a nonce, delete the expired ones, and return whether this is the nonce's first use with the key.
 
-        Args:
-            key_id: The key that signed the request.
-            nonce: The nonce of the request.
-            expires_at: The time from which the request is too old to be accepted, in seconds since the epoch.
-            now: The present time, in seconds since the epoch.
+        Times are seconds since the epoch.
 
         Raises:
             RecordsError: The database does not answer; then the request must be refused.

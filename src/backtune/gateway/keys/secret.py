@@ -22,11 +22,7 @@ _OWNER_ONLY: Final = 0o600
 
 
 class GatewaySecret:
-    """The secret of a gateway, held in memory. Gateways on one database need the same one.
-
-    Args:
-        secret: The secret, of at least 32 bytes that nobody can guess.
-    """
+    """The secret of a gateway, held in memory. Gateways on one database need the same one."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -36,10 +32,6 @@ class GatewaySecret:
         """Return the secret from the environment, else from a file in the gateway's folder, which is created if missing.
 
         The variable is removed from the environment, so that programs started by the gateway do not have it.
-
-        Args:
-            folder: The gateway's own folder.
-            environment: The environment variables; None for those of this process.
 
         Raises:
             SpecError: The secret is too short, or others may read or write its file.

@@ -26,11 +26,6 @@ class KeyService:
     Only an HMAC of a key's secret, under a key derived from the gateway's secret, is stored, so that the database alone
     gives nobody access. The secret that a client signs with is needed at each signed request: it is derived from the
     gateway's secret, the key's id and its generation, and is not stored.
-
-    Args:
-        records: The records of keys.
-        secret: The gateway's secret.
-        clock: The function that returns seconds since the epoch.
     """
 
     def __init__(
@@ -52,12 +47,7 @@ class KeyService:
     ) -> tuple[KeyRecord, ApiKey]:
         """Create a key, and return its record and the key itself, which is stored nowhere.
 
-        Args:
-            role: The role of the holder.
-            name: The name of the holder; empty for a name made from the role.
-            expires_seconds: The time until the key expires, in seconds; None if it does not expire.
-            signing: The rule for signatures.
-            rate: The rate limit of the key; None for the gateway's.
+        A key without a name is named after its role.
 
         Raises:
             RecordsError: The database does not answer.
@@ -86,9 +76,7 @@ class KeyService:
     def rotate(self, key_id: str, grace_seconds: float) -> tuple[KeyRecord, ApiKey]:
         """Give a key another secret, and return its record and the new key; its id, role and jobs stay.
 
-        Args:
-            key_id: The id of the key.
-            grace_seconds: The time for which the secret before stays valid, in seconds.
+        The secret that it replaces stays valid for ``grace_seconds``.
 
         Raises:
             SpecError: There is no such key, or it is no longer valid.

@@ -2,10 +2,8 @@
 
 ::
 
-    routes          the socket's route
-    authentication  the key of a socket, sent in its first message
-    session         one socket, from its key to its end
-    messages        the messages that travel over a socket
-    broadcaster     reading of the watched jobs, and their updates to all watchers
-    update_queue    the updates that wait to be sent on one socket
+    routes       the socket's route, and the key of a socket, sent in its first message
+    session      one socket, from its key to its end
+    messages     the messages that travel over a socket
+    broadcaster  reading of the watched jobs, and the updates that wait to be sent to their watchers
 """

@@ -1,4 +1,4 @@
-"""The updates of watched jobs, read once a second and given to every watcher."""
+"""The updates of watched jobs, read once a second and queued for every watcher."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Final
 
 from backtune.errors import RecordsError
 from backtune.gateway.live.messages import format_job_update
-from backtune.gateway.live.update_queue import UpdateQueue
 from backtune.gateway.monitoring.logs import log
 from backtune.wire.answers import Job
 
@@ -18,14 +17,36 @@ _ROUND_SECONDS: Final = 1.0
 _MAX_UPDATES_IN_A_ROW: Final = 10
 
 
+class UpdateQueue:
+    """A queue that holds only the newest update of every job, so that a slow client costs little memory.
+
+    For one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._newest: dict[str, str] = {}
+        self._is_filled = asyncio.Event()
+
+    def put(self, job_id: str, text: str) -> None:
+        """Add the update of a job, in place of an older one that still waits."""
+        self._newest[job_id] = text
+        self._is_filled.set()
+
+    def drop(self, job_id: str) -> None:
+        """Remove the update of a job, if one waits."""
+        self._newest.pop(job_id, None)
+
+    async def get(self) -> str:
+        """Wait for an update if there is none, then remove and return the one that has waited longest."""
+        while not self._newest:
+            self._is_filled.clear()
+            await self._is_filled.wait()
+        return self._newest.pop(next(iter(self._newest)))
+
+
 @dataclass
 class _WatchedJob:
-    """A job that is watched.
-
-    Attributes:
-        text: The latest update of the job.
-        watchers: The queues of the sockets that watch the job.
-    """
+    """The latest update of a job, and the queues of the sockets that watch the job."""
 
     text: str
     watchers: set[UpdateQueue] = field(default_factory=set)
@@ -35,10 +56,6 @@ class UpdateBroadcaster:
     """A loop that reads each watched job once a second, in a thread, and not at all while no job is watched.
 
     For one event loop.
-
-    Args:
-        find_job: The function that returns a job as it is now, and may raise ``RecordsError``.
-        seconds: The time between two readings, in seconds.
     """
 
     def __init__(self, find_job: Callable[[str], Job | None], seconds: float = _ROUND_SECONDS) -> None:

@@ -16,7 +16,7 @@ from backtune.errors import RecordsError
 from backtune.gateway.error_answers import ErrorAnswer
 from backtune.gateway.keys.principal import Principal
 from backtune.gateway.keys.roles import is_allowed
-from backtune.gateway.live.broadcaster import UpdateBroadcaster
+from backtune.gateway.live.broadcaster import UpdateBroadcaster, UpdateQueue
 from backtune.gateway.live.messages import (
     AuthMessage,
     ClientMessage,
@@ -26,7 +26,6 @@ from backtune.gateway.live.messages import (
     format_message,
     parse_message,
 )
-from backtune.gateway.live.update_queue import UpdateQueue
 from backtune.gateway.settings import SocketLimits
 from backtune.wire.answers import Job
 from backtune.wire.protocol import STATUS_CLOSE_CODE

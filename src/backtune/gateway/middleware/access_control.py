@@ -24,15 +24,7 @@ _POLICY_VIOLATION = 1008
 
 
 class AccessControl:
-    """The middleware around all routes that checks requests.
-
-    Args:
-        app: The application inside this middleware.
-        authenticator: The check of keys.
-        audit: The recorder of requests.
-        limits: The limits of requests.
-        role_without_key: The role of every client that sends no key; None if keys are required.
-    """
+    """The middleware around all routes that checks requests."""
 
     def __init__(
         self,

@@ -11,13 +11,7 @@ from backtune.gateway.error_answers import ErrorAnswer, make_error_response
 
 
 class BodyLimit:
-    """The middleware that answers 413 at the first byte too many, and 408 if the body does not arrive in time.
-
-    Args:
-        app: The application inside this middleware.
-        n_bytes: The greatest size of a body, in bytes.
-        seconds: The longest time for the whole body, in seconds.
-    """
+    """The middleware that answers 413 at the first byte too many, and 408 if the body does not arrive in time."""
 
     def __init__(self, app: ASGIApp, n_bytes: int, seconds: float) -> None:
         self._app = app

@@ -32,12 +32,7 @@ _ONE_YEAR: Final = "max-age=31536000"
 
 
 class SecurityHeaders:
-    """The middleware that adds the headers to every answer.
-
-    Args:
-        app: The application inside this middleware.
-        docs_path: The path of the page that documents the API.
-    """
+    """The middleware that adds the headers to every answer."""
 
     def __init__(self, app: ASGIApp, docs_path: str) -> None:
         self._app = app

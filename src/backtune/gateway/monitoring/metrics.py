@@ -23,11 +23,7 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 
 
 
 class Metrics:
-    """The metrics of one gateway.
-
-    Args:
-        count_jobs: The function that returns the present number of jobs by status.
-    """
+    """The metrics of one gateway."""
 
     def __init__(self, count_jobs: Callable[[], Mapping[str, int]]) -> None:
         self._registry = CollectorRegistry()

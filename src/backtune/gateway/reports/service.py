@@ -39,13 +39,7 @@ _SLOW_SECONDS: Final = 60
 
 @dataclass(frozen=True)
 class _CommandResult:
-    """The result of a command.
-
-    Attributes:
-        status: The exit status.
-        content: The file that the command wrote; empty if it wrote none.
-        error: The error that the command printed.
-    """
+    """The exit status of a command, the file that it wrote and the error that it printed; empty if there is none."""
 
     status: int
     content: bytes

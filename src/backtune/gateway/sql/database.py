@@ -30,7 +30,7 @@ class Database:
         url: The SQLAlchemy URL, such as ``sqlite:///jobs.db`` or ``postgresql+psycopg://user@host/name``.
 
     Raises:
-        RecordsError: There is no such database, or it is newer than this version of backtune.
+        RecordsError: There is no such database, it is newer than this version of backtune, or it does not answer later.
     """
 
     def __init__(self, url: str) -> None:
@@ -42,21 +42,13 @@ class Database:
 
     @contextmanager
     def begin_read(self) -> Iterator[Connection]:
-        """Begin a transaction that changes nothing.
-
-        Raises:
-            RecordsError: The database does not answer.
-        """
+        """Begin a transaction that changes nothing."""
         with _translate_errors(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def begin_write(self) -> Iterator[Connection]:
-        """Begin a transaction, of which everything or nothing happens.
-
-        Raises:
-            RecordsError: The database does not answer.
-        """
+        """Begin a transaction, of which everything or nothing happens."""
         with _translate_errors(), self._engine.connect() as opened:
             connection = opened.execution_options(writes=True)
             with connection.begin():

@@ -24,13 +24,6 @@ class Lease:
     """The right to do a task, which is renewed by increasing a counter, and lost if that is not done for some seconds.
 
     Other processes watch the counter by their own clocks, so that the clocks of machines need not agree.
-
-    Args:
-        database: The database that the processes share.
-        name: The name of the task.
-        holder: The name of this process, which no other process has.
-        seconds: The time without a renewal after which another process may take over, in seconds.
-        clock: The function that returns seconds that never go back.
     """
 
     def __init__(

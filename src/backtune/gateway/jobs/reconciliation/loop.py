@@ -18,14 +18,7 @@ LoopState = Literal["stopped", "working", "standing by", "failing"]
 
 
 class ReconcilerLoop:
-    """A loop that works while it holds the lease, so that one of several gateways on a database does.
-
-    Args:
-        reconciler: The reconciler that does a round.
-        lease: The lease that the gateways share.
-        cluster: The cluster, which is checked before every round.
-        prepare: The function that is called before every round, such as to start a head that has died.
-    """
+    """A loop that works while it holds the lease, so that one of several gateways on a database does."""
 
     def __init__(
         self, reconciler: Reconciler, lease: Lease, cluster: ClusterJobs, prepare: Callable[[], None]

@@ -73,10 +73,7 @@ class Reconciler:
             self._finish_log(submission_id)
 
     def stop_jobs(self, seconds: float) -> None:
-        """Have all jobs at Ray save their results and end; they continue when a gateway starts again.
-
-        Args:
-            seconds: The longest wait for the jobs to end, in seconds.
+        """Have all jobs at Ray save their results and end, and wait for that; they continue at the next start.
 
         Raises:
             RecordsError: The database does not answer.

@@ -10,44 +10,24 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from job_records import BEST, RECORD
 from ports import free_port
 from scripted import scripted
 from sqlalchemy import func, select
+from sweeps import wait_for
 
 from backtune.errors import SpecError
 from backtune.gateway.alerts.delivery import Delivery
 from backtune.gateway.alerts.messages import AlertMessage, combine_messages, compose_message
 from backtune.gateway.alerts.notifier import AlertNotifier
 from backtune.gateway.alerts.rules import AlertRules, Target
-from backtune.gateway.jobs.job_record import JobEnd, JobRecord
+from backtune.gateway.jobs.job_record import JobEnd
 from backtune.gateway.jobs.records import JobRecords
 from backtune.gateway.jobs.tables import JOBS
 from backtune.gateway.sql.leases import Lease
 
-BEST = {
-    "study": "s", "strategy": "RSIStrategy", "asset": "AAA", "timeframe": "1h", "params": {"period": 14},
-    "trial": 3, "n_trials": 1500, "values": [1.0], "warnings": ["few trades", "b", "c", "d"],
-    "is_sharpe_ratio": 2.0, "is_total_return": 0.5, "is_max_drawdown": 0.1,
-    "oos_sharpe_ratio": 0.4, "oos_total_return": 0.05, "oos_max_drawdown": 0.35,
-    "family_p": None, "haircut_sharpe_ratio": None,
-}  # fmt: skip
-RECORD = JobRecord(
-    number=1, id="job-0123456789abcdef01234567", owner="k", request_id="r", name="small", sweep_id="small-1",
-    state="completed", attempt=1, submission_id="x", is_cancel_requested=False, n_lost=0, created_at=1.0,
-    not_before=0.0, started_at=2.0, ended_at=3.0, message=None, error=None, end=JobEnd(BEST, 1500, 1500),
-)  # fmt: skip
 OK = (200, {}, {})
 HIDDEN = "sEcReT-word"
-
-
-class Clock:
-    """Seconds that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def target(url, **changes):
@@ -159,11 +139,6 @@ def test_an_address_that_apprise_does_not_support_is_refused_and_not_shown(url):
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def start_watcher(database, records, clock):
     """Make a watcher, as each start of a gateway does."""
 
@@ -228,13 +203,6 @@ def test_nobody_is_notified_of_what_ended_while_alerts_were_off(start_watcher, d
     with scripted(OK) as web:
         start_watcher(target(web.url)).notify_targets()
         assert web.asked == []
-
-
-def test_a_target_is_notified_at_the_next_start_of_what_was_not_sent(start_watcher, end_job):
-    end_job()
-    with scripted(OK) as web:
-        start_watcher(target(web.url)).notify_targets()
-        assert titles(web) == ["completed"]
 
 
 def test_a_target_is_notified_only_of_the_events_that_it_asked_for(start_watcher, end_job):
@@ -323,14 +291,14 @@ def test_of_two_gateways_one_notifies_and_the_other_takes_over(start_watcher, en
         first, second = (start_watcher(target(web.url), holder=holder) for holder in ("a", "b"))
         first.start()
         end_job()
-        _wait_for(lambda: web.asked)
+        assert wait_for(lambda: web.asked, 10)
         second.start()
         # The first one pauses after its message, and the other does not have the lease.
         end_job("partial")
         time.sleep(0.3)
         assert titles(web) == ["completed"]
         first.stop()
-        _wait_for(lambda: len(web.asked) == 2)
+        assert wait_for(lambda: len(web.asked) == 2, 10)
         second.stop()
     assert titles(web) == ["completed", "partial"]
 
@@ -341,12 +309,6 @@ def test_a_watcher_that_lost_the_lease_sends_nothing(start_watcher, end_job, dat
         end_job()
         start_watcher(target(web.url)).notify_targets()
         assert web.asked == []
-
-
-def _wait_for(is_done):
-    until = time.monotonic() + 10
-    while not is_done() and time.monotonic() < until:
-        time.sleep(0.02)
 
 
 class Mailbox:

@@ -7,19 +7,6 @@ import pytest
 from backtune.gateway.sql.leases import Lease
 
 
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def lease(database, clock):
     return lambda holder: Lease(database, "reconciler", holder, seconds=4.0, clock=clock)

@@ -11,6 +11,12 @@ from backtune.gateway.keys.secret import VARIABLE, GatewaySecret
 TEXT = "0123456789" * 4
 
 
+@pytest.fixture
+def private(tmp_path):
+    """A folder for one gateway's files."""
+    return tmp_path / ".gateway"
+
+
 def test_a_file_is_made_once_for_its_owner_alone(private):
     first = GatewaySecret.open(private, {})
     assert stat.S_IMODE((private / "secret").stat().st_mode) == 0o600

@@ -49,6 +49,7 @@ def test_a_body_too_large_is_refused_whether_or_not_it_says_so(gateway, signed):
     chunks = (large[:1000] for _ in range(100))
     answer = gateway.client.post(f"{API}/optimize/batch", content=chunks, headers=headers)
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+    assert "20,000 bytes" in answer.json()["detail"]
 
 
 def test_nothing_is_read_of_whom_nobody_knows(gateway):
@@ -139,13 +140,16 @@ def test_over_tls_browsers_are_told_to_stay_there(gateway):
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
 
-def test_what_nobody_expected_has_them_too(gateway, keys, monkeypatch):
+def test_an_unexpected_error_has_these_headers_and_tells_nothing(gateway, keys, monkeypatch):
     def broken():
         raise ValueError("secret in /etc/passwd")
 
     monkeypatch.setattr(gateway.client.app.state.services.catalog, "list_assets", broken)
-    answer = gateway.ask(keys["viewer"], "GET", f"{API}/assets")
+    answer = gateway.ask(keys["viewer"], "GET", f"{API}/assets", headers={"X-Request-ID": "mine-1"})
     assert (answer.status_code, answer.json()["detail"]) == (500, "an internal error")
+    assert answer.headers["x-request-id"] == "mine-1"
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
     assert {name: answer.headers[name] for name in ALWAYS} == ALWAYS
 
 

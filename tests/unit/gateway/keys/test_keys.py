@@ -1,7 +1,5 @@
 """Keys in real databases: made, rotated, revoked; and what is kept of them."""
 
-from collections.abc import Callable
-
 import pytest
 from sqlalchemy import text
 
@@ -13,21 +11,8 @@ from backtune.gateway.keys.service import KeyService
 SECRET = GatewaySecret(b"s" * 32)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def keys(database, clock: Callable[[], float]) -> KeyService:
+def keys(database, clock) -> KeyService:
     return KeyService(KeyRecords(database), SECRET, clock)
 
 

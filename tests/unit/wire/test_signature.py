@@ -1,8 +1,6 @@
 """The text that both sides sign: a table of literal signatures, and what changes them."""
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,17 +124,8 @@ def test_first_message_of_a_socket():
     assert message["nonce"] != make_auth_message(replace(KEY, signing_secret=SIGNING))["nonce"]
 
 
-def test_clients_get_no_framework_with_it():
-    program = (
-        "import sys, backtune.wire.signature\n"
-        "print([name for name in ('fastapi', 'starlette', 'sqlalchemy', 'cryptography', 'ray') if name in sys.modules])"
-    )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert told.stdout == "[]\n"
-
-
 def test_the_documented_example_prints_what_the_page_says(capsys):
-    page = (Path(__file__).parents[4] / "docs" / "security.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "security.md").read_text(encoding="utf-8")
     code, printed = re.search(r"```python\n(.*?)```\n\nprints `([0-9a-f]{64})`", page, re.DOTALL).groups()
     exec(compile(code, "security.md", "exec"), {})  # noqa: S102
     assert capsys.readouterr().out == f"{printed}\n"

@@ -8,23 +8,19 @@ from itertools import pairwise
 
 import pytest
 from gateways import listening
+from secured import NOWHERE
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from backtune.data.synthetic import make_market
 from backtune.gateway.app import create_app
-from backtune.gateway.error_answers import ErrorAnswer
 from backtune.gateway.keys.principal import Principal
-from backtune.gateway.live.broadcaster import UpdateBroadcaster
-from backtune.gateway.live.messages import format_message, parse_message
+from backtune.gateway.live.broadcaster import UpdateBroadcaster, UpdateQueue
 from backtune.gateway.live.session import LiveSession, SessionServices
-from backtune.gateway.live.update_queue import UpdateQueue
 from backtune.gateway.settings import Limits, Settings, SocketLimits
 from backtune.wire.answers import BestCandidate, Job
 
-NOWHERE = "http://127.0.0.1:9"
 UNKNOWN = "job-0123456789abcdef01234567"
 AUTH = {"type": "auth", "api_key": "k"}
 NOW = "2021-01-01T00:00:00Z"
@@ -59,16 +55,14 @@ def ended(socket):
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory):
+def gateway(aaa_market, tmp_path_factory):
     """Its application and its address; the cluster does not answer, so that jobs wait in the queue."""
-    root = str(tmp_path_factory.mktemp("market"))
-    make_market(root, assets=["AAA"], timeframe="15m", start="2021-01-01", end="2021-07-01", seed=3)
     limits = Limits(
         socket=SocketLimits(auth_seconds=0.5, jobs=2, messages_per_second=0.5), sockets=6, active_jobs=0
     )
     settings = Settings(
         runs=tmp_path_factory.mktemp("runs"),
-        data_root=root,
+        data_root=aaa_market,
         address=NOWHERE,
         role_without_key="admin",
         limits=limits,
@@ -107,6 +101,8 @@ def socket(opened):
          "'auth', 'subscribe', 'unsubscribe', 'ping'")),
         ('{"type":"auth","api_key":"k","more":1}', 400, "auth.more: unknown key"),
         ('{"type":"auth","api_key":["k"]}', 400, "auth.api_key: must be text"),
+        (json.dumps({"type": "auth", "api_key": "k" * 300}), 400, "auth.api_key: must have at most 256 characters"),
+        ("[]", 400, "must be a mapping of keys"),
     ],
 )  # fmt: skip
 def test_what_does_not_begin_with_a_key_is_told_why_and_closed(opened, first, status, detail):
@@ -225,9 +221,7 @@ class Growing:
         return job(self.looks, job_id=job_id, progress=0, message=self._message)
 
 
-async def admit_anyone(message):
-    if message.api_key != "k":
-        raise ErrorAnswer(401, "no such API key")
+async def admit_anyone(_):
     return Principal("key-1", "someone", "trader")
 
 
@@ -235,14 +229,10 @@ async def always(_):
     return True
 
 
-async def never(_):
-    return False
-
-
-def watched(growing, limits, tmp_path, *, is_still_authenticated=always, authenticate=admit_anyone):
+def watched(growing, limits, tmp_path):
     """The sockets of the gateway, watching such a job; looked at fifty times a second."""
     broadcaster = UpdateBroadcaster(growing.find, 0.02)
-    services = SessionServices(authenticate, is_still_authenticated, growing.find, broadcaster)
+    services = SessionServices(admit_anyone, always, growing.find, broadcaster)
 
     async def endpoint(websocket):
         await websocket.accept()
@@ -308,25 +298,6 @@ def test_who_reads_nothing_is_ended(tmp_path):
             time.sleep(0.3)
 
 
-def test_a_key_that_no_longer_holds_ends_the_socket(tmp_path):
-    limits = SocketLimits(check_seconds=0.2)
-    with (
-        watched(Growing(), limits, tmp_path, is_still_authenticated=never) as host,
-        subscribed(host) as socket,
-    ):
-        told, code = ended(socket)
-        assert (told[-1]["status"], code) == (401, 4401)
-
-
-def test_a_key_that_is_not_known_opens_nothing(tmp_path):
-    with (
-        watched(Growing(), SocketLimits(), tmp_path) as host,
-        connect(f"ws://{host}/ws") as socket,
-    ):
-        send(socket, type="auth", api_key="other")
-        assert ended(socket) == ([{"type": "error", "status": 401, "detail": "no such API key"}], 4401)
-
-
 def test_the_newest_text_of_a_job_waits_in_the_place_of_the_oldest():
     async def order():
         queue = UpdateQueue()
@@ -336,11 +307,3 @@ def test_the_newest_text_of_a_job_waits_in_the_place_of_the_oldest():
         return [await queue.get(), await queue.get()]
 
     assert asyncio.run(order()) == ["a2", "b1"]
-
-
-def test_messages_are_read_by_their_type():
-    assert parse_message(format_message("subscribe", job_id=UNKNOWN)).job_id == UNKNOWN
-    assert parse_message("[]").startswith("must be")
-    assert parse_message(format_message("auth", api_key="k" * 300)) == (
-        "auth.api_key: must have at most 256 characters"
-    )

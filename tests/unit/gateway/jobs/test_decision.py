@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+import job_records
 import pytest
 
 from backtune.cluster.ray_jobs import RayJob
-from backtune.gateway.jobs.job_record import JobRecord
 from backtune.gateway.jobs.reconciliation.decision import (
     Finish,
     Observation,
@@ -18,11 +18,7 @@ from backtune.gateway.jobs.reconciliation.decision import (
 )
 from backtune.results.start_outcome import StartOutcome
 
-RECORD = JobRecord(
-    number=1, id="job-1", owner="key", request_id="r", name="n", sweep_id="s", state="running", attempt=1,
-    submission_id="job-1-1", is_cancel_requested=False, n_lost=0, created_at=0.0, not_before=0.0,
-    started_at=None, ended_at=None, message=None, error=None, end=None,
-)  # fmt: skip
+RECORD = replace(job_records.RECORD, state="running", ended_at=None, end=None)
 CLAIMED = replace(RECORD, state="queued")
 CANCELLED = replace(RECORD, is_cancel_requested=True)
 
