@@ -213,15 +213,15 @@ def lossy(client: type, n_calls: int) -> type:
 
 def test_doubles_of_two_projections_at_once_are_removed(finished: Sweep, store: str) -> None:
     from backtune.tracking.mlflow import MlflowStore
-    from backtune.tracking.reconciler import Reconciler
+    from backtune.tracking.sweep_writer import SweepWriter
 
     run = finished.run
     blind = MlflowStore(run, store, run.folder.parent / "mlartifacts")
     sync_sweep(run, store)
-    outbox = Reconciler(run, blind)
-    outbox.put_sweep(finished=True)
-    assert outbox.put_study(run.studies[0])
-    assert outbox.put_trials(run.studies[0])
+    writer = SweepWriter(run, blind)
+    writer.put_sweep(finished=True)
+    assert writer.put_study(run.studies[0])
+    assert writer.put_trials(run.studies[0])
     sync_sweep(run, store)
     assert content_of(store) == content_of(resolve_tracking_uri(run))
 

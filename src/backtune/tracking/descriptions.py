@@ -39,10 +39,10 @@ def describe_sweep_leaderboard(run: StoredSweep, rows: Sequence[Row], n_trials: 
     lines = [
         about,
         "",
-        _line(heads),
-        _line(["---"] * len(heads)),
+        _format_table_line(heads),
+        _format_table_line(["---"] * len(heads)),
     ]
-    for line in (_line(cells) for cells in _cells(rows, objectives)):
+    for line in (_format_table_line(cells) for cells in _format_rows(rows, objectives)):
         if sum(map(len, lines)) + len(lines) + len(line) > _LONGEST:
             break
         lines.append(line)
@@ -57,7 +57,7 @@ def describe_study(study: StoredStudy, row: Row) -> str:
     found = (
         f"The best of {format_count(row.n_trials, 'trial')}: {escape_markdown(format_params(row.params))}."
     )
-    return _with_doubts(f"{found} {_results(objectives, row)}.", row)
+    return _append_warnings(f"{found} {_format_results(objectives, row)}.", row)
 
 
 def describe_walk_forward(study: StoredStudy, row: Row) -> str:
@@ -68,12 +68,12 @@ def describe_walk_forward(study: StoredStudy, row: Row) -> str:
         "in sample is the mean over the folds."
     )
     if row.values is None:
-        return _with_doubts(f"{about} No winner.", row)
+        return _append_warnings(f"{about} No winner.", row)
     last = f"Next to trade: {escape_markdown(format_params(row.params))}."
-    return _with_doubts(f"{about} {_results(objectives, row)}. {last}", row)
+    return _append_warnings(f"{about} {_format_results(objectives, row)}. {last}", row)
 
 
-def _results(objectives: Sequence[str], row: Row) -> str:
+def _format_results(objectives: Sequence[str], row: Row) -> str:
     pairs = (
         f"{format_metric_title(objective)} {format_metric(objective, row.is_metrics[objective])} in sample, "
         f"{format_metric(objective, row.oos_metrics[objective])} out of sample"
@@ -82,12 +82,12 @@ def _results(objectives: Sequence[str], row: Row) -> str:
     return "; ".join(pairs)
 
 
-def _with_doubts(found: str, row: Row) -> str:
+def _append_warnings(found: str, row: Row) -> str:
     doubts = "\n".join(f"- {escape_markdown(text)}" for text in row.warnings)
     return f"{found}\n\nBefore you believe it:\n\n{doubts}" if doubts else found
 
 
-def _cells(rows: Sequence[Row], objectives: Sequence[str]) -> Iterator[list[str]]:
+def _format_rows(rows: Sequence[Row], objectives: Sequence[str]) -> Iterator[list[str]]:
     for place, row in enumerate(rows[:MOST_ROWS], start=1):
         pairs = (
             format_metric(objective, metrics[objective])
@@ -112,5 +112,5 @@ def _cells(rows: Sequence[Row], objectives: Sequence[str]) -> Iterator[list[str]
         ]
 
 
-def _line(cells: Sequence[str]) -> str:
+def _format_table_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"

@@ -42,12 +42,12 @@ class LiveSync:
     def scan(self) -> None:
         """Find the studies that have finished with all of their islands, and have changed since the last scan."""
         if not self.waiting:
-            stamps = ((study, _stamp(self.run, study)) for study in self.run.studies)
+            stamps = ((study, _read_stamps(self.run, study)) for study in self.run.studies)
             self.waiting.extend(
                 study for study, stamp in stamps if all(stamp) and stamp != self.seen.get(study.id)
             )
 
-    def take(self) -> bool:
+    def project_next(self) -> bool:
         """Project one new study, and return whether there was one."""
         if not self.waiting or time.monotonic() < self.not_before:
             return False
@@ -57,7 +57,7 @@ class LiveSync:
     def finish(self, on_step: Callable[[], None]) -> None:
         """Project all that is new, and the sweep as a whole."""
         studies = self.run.studies
-        new = [study for study in studies if _stamp(self.run, study) != self.seen.get(study.id)]
+        new = [study for study in studies if _read_stamps(self.run, study) != self.seen.get(study.id)]
         self._project(new, finish=True, on_step=on_step)
 
     def _project(
@@ -67,10 +67,10 @@ class LiveSync:
         finish: bool = False,
         on_step: Callable[[], None] = lambda: None,
     ) -> None:
-        stamps = {study.id: _stamp(self.run, study) for study in studies}
+        stamps = {study.id: _read_stamps(self.run, study) for study in studies}
         try:
             report = self.tracker.project(studies, finish=finish, on_step=on_step)
-            self.problem = _in_short(report.problems)
+            self.problem = _summarize_problems(report.problems)
         except BacktuneError as error:
             self.problem = str(error)
             self.n_failures += 1
@@ -80,11 +80,11 @@ class LiveSync:
             self.n_failures = 0
 
 
-def _in_short(problems: Sequence[str]) -> str | None:
+def _summarize_problems(problems: Sequence[str]) -> str | None:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"tracking: {problems[0]}{more}" if problems else None
 
 
-def _stamp(run: StoredSweep, study: StoredStudy) -> _Stamp:
+def _read_stamps(run: StoredSweep, study: StoredStudy) -> _Stamp:
     """Return the stamps of the summaries of a study and of the other islands of its search, None for a missing one."""
     return tuple(read_stamp(run.study_folder(name) / "summary.json") for name in (study.id, *study.peers))

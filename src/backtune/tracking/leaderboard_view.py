@@ -30,7 +30,7 @@ def build_experiment_tags(run: StoredSweep) -> dict[str, str]:
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [f"metrics.`{name}`" for name in _columns(run)],
+        "selectedColumns": [f"metrics.`{name}`" for name in _list_columns(run)],
     }
     return {
         "mlflow.experiment.primaryMetric.name": leading,
@@ -48,12 +48,16 @@ def build_view_url(server: str, experiment: str | None) -> str:
     return f"{server}/#/experiments/{experiment}/runs?{kind}&viewStateShareKey={VIEW_KEY}"
 
 
-def _sides(run: StoredSweep) -> tuple[str, ...]:
+def _list_prefixes(run: StoredSweep) -> tuple[str, ...]:
     return ("is",) if run.spec.validation.method == "none" else ("oos", "is")
 
 
-def _columns(run: StoredSweep) -> list[str]:
+def _list_columns(run: StoredSweep) -> list[str]:
     objectives = run.spec.search.objective_metrics
-    side = _sides(run)[0]
-    more = [f"{side}_{name}" for name in _MORE if name not in objectives]
-    return [*(f"{own}_{objective}" for objective in objectives for own in _sides(run)), *_EVIDENCE, *more]
+    prefix = _list_prefixes(run)[0]
+    more = [f"{prefix}_{name}" for name in _MORE if name not in objectives]
+    return [
+        *(f"{own}_{objective}" for objective in objectives for own in _list_prefixes(run)),
+        *_EVIDENCE,
+        *more,
+    ]

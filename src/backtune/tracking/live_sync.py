@@ -54,26 +54,26 @@ def main(folder: str, uri: str, share: str) -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answers:
         # Output of MLflow must not be taken for an answer.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        allowance = ProcessorBudget(float(share))
-        word = _wait(allowance)
+        budget = ProcessorBudget(float(share))
+        word = _wait_for_start(budget)
         if word != "":
-            follower = _follower(folder, uri)
-            word = word or _follow(follower, allowance, answers)
+            follower = _open_live_sync(folder, uri)
+            word = word or _project_until_word(follower, budget, answers)
             if word == "last":
                 # Now the driver reads, and is told of every step.
-                follower.finish(partial(_answer, answers, None))
-                _answer(answers, follower.problem, last=True)
+                follower.finish(partial(_write_answer, answers, None))
+                _write_answer(answers, follower.problem, last=True)
 
 
-def _wait(allowance: ProcessorBudget) -> str | None:
+def _wait_for_start(budget: ProcessorBudget) -> str | None:
     """Wait for a word, or for enough processor time to begin."""
     word = None
-    while word is None and not allowance.covers(_START_SECONDS):
-        word = _next_word(POLL_SECONDS)
+    while word is None and not budget.covers(_START_SECONDS):
+        word = _read_word(POLL_SECONDS)
     return word
 
 
-def _follower(folder: str, uri: str) -> LiveSync:
+def _open_live_sync(folder: str, uri: str) -> LiveSync:
     # Loading all this takes the search a second of a processor: not before it is needed.
     from backtune.results.stored_sweep import StoredSweep
     from backtune.tracking.follower import LiveSync
@@ -83,26 +83,26 @@ def _follower(folder: str, uri: str) -> LiveSync:
     return LiveSync(run, SweepTracker(run, uri))
 
 
-def _follow(follower: LiveSync, allowance: ProcessorBudget, answers: TextIO) -> str:
-    """Project study by study as far as the allowance goes, until there is a word."""
+def _project_until_word(follower: LiveSync, budget: ProcessorBudget, answers: TextIO) -> str:
+    """Project study by study as far as the budget goes, until there is a word."""
     word: str | None = None
     while word is None:
         before, is_busy = follower.problem, False
-        if allowance.covers(_STUDY_SECONDS):
+        if budget.covers(_STUDY_SECONDS):
             follower.scan()
-            is_busy = follower.take()
+            is_busy = follower.project_next()
         if follower.problem != before:
-            _answer(answers, follower.problem)
-        word = _next_word(0.0 if is_busy else POLL_SECONDS)
+            _write_answer(answers, follower.problem)
+        word = _read_word(0.0 if is_busy else POLL_SECONDS)
     return word
 
 
-def _answer(answers: TextIO, problem: str | None, *, last: bool = False) -> None:
+def _write_answer(answers: TextIO, problem: str | None, *, last: bool = False) -> None:
     answers.write(json.dumps({"problem": problem, "last": last}) + "\n")
     answers.flush()
 
 
-def _next_word(timeout: float) -> str | None:
+def _read_word(timeout: float) -> str | None:
     """Return the latest word of the driver, "" once it is gone, None where it says nothing."""
     ready, _, _ = select.select([0], [], [], timeout)
     if not ready:

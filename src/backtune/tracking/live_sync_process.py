@@ -41,7 +41,7 @@ class LiveSyncProcess:
     def __init__(self, run: StoredSweep, uri: str | None = None, share: float = _SHARE) -> None:
         self._run = run
         self._share = share
-        self._uri, self._problem = _place(run, uri)
+        self._uri, self._problem = _resolve_store(run, uri)
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._answers = b""
@@ -70,7 +70,7 @@ class LiveSyncProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            self._problem = self._not_done(f"cannot start a process: {error.strerror}")
+            self._problem = self._describe_failure(f"cannot start a process: {error.strerror}")
             return
         for pipe in (self._process.stdin, self._process.stdout):
             os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
@@ -85,7 +85,7 @@ class LiveSyncProcess:
             return
         if self.problem is not None:
             patience = min(patience, _LAST_CHANCE_SECONDS)
-        self._say("last")
+        self._send_word("last")
         try:
             reason = self._wait(process, patience, stopped)
         except BaseException:
@@ -94,10 +94,10 @@ class LiveSyncProcess:
         finally:
             if process.poll() is None:
                 process.kill()
-                self._problem = self._problem or self._not_done(reason)
+                self._problem = self._problem or self._describe_failure(reason)
             process.wait()
             self._read_answers()
-            self._let_go(process)
+            self._close_pipes(process)
 
     def _wait(self, process: subprocess.Popen[bytes], patience: float, stopped: Callable[[], bool]) -> str:
         """Wait until the process has ended, and return the reason for giving up, else an empty text."""
@@ -113,7 +113,7 @@ class LiveSyncProcess:
             time.sleep(_POLL_SECONDS)
         return ""
 
-    def _say(self, word: str) -> None:
+    def _send_word(self, word: str) -> None:
         if self._process is not None and self._process.stdin is not None:
             # A full pipe holds enough words, and the loss of the process is noticed at the end.
             with suppress(OSError):
@@ -123,7 +123,7 @@ class LiveSyncProcess:
         """Read the answers of the process, and return whether there were any."""
         if self._process is None or self._process.stdout is None:
             return False
-        while chunk := _read(self._process.stdout):
+        while chunk := _read_pipe(self._process.stdout):
             self._answers += chunk
         *lines, self._answers = self._answers.split(b"\n")
         for line in lines:
@@ -131,26 +131,26 @@ class LiveSyncProcess:
             self._problem, self._finished = answer["problem"], answer["last"]
         return bool(lines)
 
-    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
+    def _close_pipes(self, process: subprocess.Popen[bytes]) -> None:
         if not self._finished and self._problem is None:
-            self._problem = self._not_done(f"its process ended: {self._last_words()}")
+            self._problem = self._describe_failure(f"its process ended: {self._read_last_error()}")
         for file in (process.stdin, process.stdout, self._errors):
             if file is not None:
                 file.close()
         self._process = None
 
-    def _last_words(self) -> str:
+    def _read_last_error(self) -> str:
         if self._errors is None:
             return ""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else "without a reason"
 
-    def _not_done(self, reason: str) -> str:
+    def _describe_failure(self, reason: str) -> str:
         return f"tracking failed: {reason}; `backtune sync {self._run.folder}` makes up for it"
 
 
-def _place(run: StoredSweep, uri: str | None) -> tuple[str | None, str | None]:
+def _resolve_store(run: StoredSweep, uri: str | None) -> tuple[str | None, str | None]:
     """Return the address of the store, or the reason why there is none."""
     try:
         check_mlflow()
@@ -159,7 +159,7 @@ def _place(run: StoredSweep, uri: str | None) -> tuple[str | None, str | None]:
         return None, str(error)
 
 
-def _read(pipe: IO[bytes]) -> bytes:
+def _read_pipe(pipe: IO[bytes]) -> bytes:
     try:
         return os.read(pipe.fileno(), 65_536)
     except BlockingIOError:

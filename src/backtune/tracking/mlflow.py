@@ -64,7 +64,7 @@ class _KnownRun:
     params: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, run: MlflowRun) -> _KnownRun:
+    def from_run(cls, run: MlflowRun) -> _KnownRun:
         tags = run.data.tags
         # The end of a trial's run is written last, which saves the call for a tag.
         ended = "trial" in tags and run.info.status != "RUNNING"
@@ -78,7 +78,7 @@ class _KnownRun:
             frozenset(run.data.params),
         )
 
-    def tag(self, name: str) -> str:
+    def read_tag(self, name: str) -> str:
         return (self.tags or {}).get(name, "")
 
 
@@ -92,17 +92,17 @@ class MlflowStore:
         self._run = run
         self._client = MlflowClient(tracking_uri=uri)
         # A server knows where its artifacts go; a database does not.
-        self._experiment = self._experiment_id(None if is_server_uri(uri) else artifacts)
-        self._known = self._without_doubles()
+        self._experiment = self._find_or_create_experiment(None if is_server_uri(uri) else artifacts)
+        self._known = self._load_runs()
         # Always the same: what a kill leaves here is removed by the next projection.
         self._staging = locate_scratch(run.folder, ".tracking")
 
-    def has(self, key: RunKey, record: TrackingRecord) -> bool:
+    def has_record(self, key: RunKey, record: TrackingRecord) -> bool:
         """Return whether MLflow holds all of this already."""
         known = self._known.get(key)
-        return known is not None and known.whole and self._is_of(known, key, record)
+        return known is not None and known.whole and self._is_current(known, key, record)
 
-    def holds(self, key: RunKey) -> bool:
+    def has_run(self, key: RunKey) -> bool:
         """Return whether MLflow has a run under this key."""
         return key in self._known
 
@@ -113,10 +113,10 @@ class MlflowStore:
             RecordRefusedError: MLflow refuses the run.
         """
         try:
-            known = self._place_for(entry)
+            known = self._prepare_run(entry)
             self.put_files(entry.key, entry.fill)
             if entry.record.bars is not None:
-                self._client.log_inputs(known.id, [_dataset(entry.record.bars)])
+                self._client.log_inputs(known.id, [_make_dataset(entry.record.bars)])
             self._write(known, entry)
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
@@ -153,36 +153,44 @@ class MlflowStore:
         known = self._known[key]
         if metrics:
             written = [Metric(metric, number, at, 0) for metric, number in metrics.items()]
-            self._client.log_batch(known.id, metrics=written, tags=_tags({name: value}))
+            self._client.log_batch(known.id, metrics=written, tags=_make_tags({name: value}))
         else:
             self._client.set_tag(known.id, name, value)
         self._known[key] = replace(known, tags={**(known.tags or {}), name: value})
 
-    def marked(self, key: RunKey, name: str) -> str:
+    def read_mark(self, key: RunKey, name: str) -> str:
         """Return the value of a tag that :meth:`mark` has set, "" without one."""
         known = self._known.get(key)
-        return known.tag(name) if known is not None else ""
+        return known.read_tag(name) if known is not None else ""
 
-    def started(self, key: RunKey) -> int:
+    def read_start(self, key: RunKey) -> int:
         """Return the start of a run in milliseconds since the epoch."""
         return self._known[key].started
 
-    def _is_of(self, known: _KnownRun, key: RunKey, record: TrackingRecord) -> bool:
-        return known.tag(_CONTENT) == record.content and known.parent == self._parent(key)
+    def _is_current(self, known: _KnownRun, key: RunKey, record: TrackingRecord) -> bool:
+        return known.read_tag(_CONTENT) == record.content and known.parent == self._find_parent(key)
 
-    def _parent(self, key: RunKey) -> str:
+    def _find_parent(self, key: RunKey) -> str:
         study, trial = key
-        above = self._known[(study, "") if trial else SWEEP_KEY] if study else None
-        return above.id if above is not None else ""
+        parent = self._known[(study, "") if trial else SWEEP_KEY] if study else None
+        return parent.id if parent is not None else ""
 
-    def _place_for(self, entry: RunContent) -> _KnownRun:
+    def _prepare_run(self, entry: RunContent) -> _KnownRun:
         known = self._known.get(entry.key)
-        if known is not None and entry.key != SWEEP_KEY and not self._is_of(known, entry.key, entry.record):
+        if (
+            known is not None
+            and entry.key != SWEEP_KEY
+            and not self._is_current(known, entry.key, entry.record)
+        ):
             self.keep_trials(entry.key[0], ()) if not entry.key[1] else None
             self._delete(entry.key)
             known = None
         if known is None:
-            tags = {**entry.record.tags, _CONTENT: entry.record.content, _PARENT: self._parent(entry.key)}
+            tags = {
+                **entry.record.tags,
+                _CONTENT: entry.record.content,
+                _PARENT: self._find_parent(entry.key),
+            }
             known = self._create(entry.record.name, tags, entry.started)
             self._known[entry.key] = known
         return known
@@ -217,22 +225,22 @@ class MlflowStore:
         else:
             self._client.set_terminated(known.id, record.status, entry.ended)
         changing = {**record.tags, _CONTENT: record.content} if entry.key == SWEEP_KEY else {}
-        tags = _tags({**changing, _WHOLE: record.content})
+        tags = _make_tags({**changing, _WHOLE: record.content})
         self._client.log_batch(known.id, metrics=metrics, params=params, tags=tags)
 
     def _create(self, name: str, tags: dict[str, str], started: int) -> _KnownRun:
         whose = {
-            "mlflow.user": _user(),
+            "mlflow.user": _find_user(),
             "mlflow.source.name": f"backtune {self._run.version}",
             "mlflow.source.type": "LOCAL",
         }
         cut = {key: value[:_TEXT_LENGTH] for key, value in {**whose, **tags}.items() if value}
-        return _KnownRun.of(self._client.create_run(self._experiment, started, cut, name))
+        return _KnownRun.from_run(self._client.create_run(self._experiment, started, cut, name))
 
     def _delete(self, key: RunKey) -> None:
         self._client.delete_run(self._known.pop(key).id)
 
-    def _experiment_id(self, artifacts: Location | None) -> str:
+    def _find_or_create_experiment(self, artifacts: Location | None) -> str:
         name, tags = self._run.name, build_experiment_tags(self._run)
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
@@ -250,19 +258,19 @@ class MlflowStore:
             self._client.set_experiment_tag(experiment.experiment_id, key, tags[key])
         return str(experiment.experiment_id)
 
-    def _without_doubles(self) -> dict[RunKey, _KnownRun]:
+    def _load_runs(self) -> dict[RunKey, _KnownRun]:
         """Return the sweep's runs by key; where two projections raced, delete all but one, with the runs below them."""
         kept: dict[RunKey, _KnownRun] = {}
-        found = [(_key(run), _KnownRun.of(run)) for run in self._search()]
+        found = [(_parse_key(run), _KnownRun.from_run(run)) for run in self._search_runs()]
         for key, known in sorted(found, key=lambda pair: (pair[0], not pair[1].whole, pair[1].id)):
-            above = kept.get((key[0], "")) if key[1] else None
-            if key in kept or (key[1] and (above is None or above.id != known.parent)):
+            parent = kept.get((key[0], "")) if key[1] else None
+            if key in kept or (key[1] and (parent is None or parent.id != known.parent)):
                 self._client.delete_run(known.id)
             else:
                 kept[key] = known
         return kept
 
-    def _search(self) -> list[MlflowRun]:
+    def _search_runs(self) -> list[MlflowRun]:
         found: list[MlflowRun] = []
         token: str | None = None
         while True:
@@ -287,7 +295,7 @@ def find_experiment_id(run: StoredSweep, uri: str) -> str | None:
     return None if experiment is None else str(experiment.experiment_id)
 
 
-def _user() -> str:
+def _find_user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -295,11 +303,11 @@ def _user() -> str:
         return ""
 
 
-def _key(run: MlflowRun) -> RunKey:
+def _parse_key(run: MlflowRun) -> RunKey:
     return run.data.tags.get("study", ""), run.data.tags.get("trial", "")
 
 
-def _dataset(bars: BarsReference) -> DatasetInput:
+def _make_dataset(bars: BarsReference) -> DatasetInput:
     dataset = Dataset(
         name=bars.name,
         digest=bars.fingerprint[:_DIGEST_LENGTH] or "unknown",
@@ -310,5 +318,5 @@ def _dataset(bars: BarsReference) -> DatasetInput:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "search")])
 
 
-def _tags(tags: dict[str, str]) -> list[RunTag]:
+def _make_tags(tags: dict[str, str]) -> list[RunTag]:
     return [RunTag(key, value[:_TEXT_LENGTH]) for key, value in tags.items()]

@@ -102,7 +102,7 @@ def build_study_record(
         else {}
     )
     return TrackingRecord(
-        name=_study_name(study),
+        name=_name_study(study),
         status=_STATUS[summary.state],
         params={
             **describe_cell(study),
@@ -117,7 +117,7 @@ def build_study_record(
             "warnings": "; ".join(row.warnings) if row else "",
             "mlflow.note.content": describe_study(study, row) if row else "",
         },
-        metrics={**_counts(summary), **results, **(_evidence(row) if row else {})},
+        metrics={**_count_trials(summary), **results, **(_collect_evidence(row) if row else {})},
         bars=BarsReference(
             f"{study.asset} {study.timeframe}",
             study.data_fingerprint,
@@ -146,7 +146,7 @@ def build_cell_record(run: StoredSweep, row: Row, place: int) -> TrackingRecord:
     cell = dict(zip(("strategy", "asset", "timeframe"), row.cell, strict=True))
     return TrackingRecord(
         name=f"{row.asset} {row.timeframe} {row.strategy}",
-        status=_status_of([summary.state if summary else "partial" for summary in summaries]),
+        status=_find_status([summary.state if summary else "partial" for summary in summaries]),
         params={**cell, **{name: str(value) for name, value in row.params.items()}},
         tags={
             "kind": "cell",
@@ -162,7 +162,7 @@ def build_cell_record(run: StoredSweep, row: Row, place: int) -> TrackingRecord:
             "n_folds": len(row.folds),
             **collect_standing_metrics(place, row),
             **prefix_metrics(row.is_metrics, row.oos_metrics),
-            **_evidence(row),
+            **_collect_evidence(row),
         },
     )
 
@@ -181,8 +181,8 @@ def build_sweep_record(
     n_trials = sum(summary.n_trials for summary in summaries if summary)
     return TrackingRecord(
         name=run.sweep_id,
-        status=_status_of(states),
-        params={key: value for key, value in _flat(spec).items() if key != "search.trials"},
+        status=_find_status(states),
+        params={key: value for key, value in _flatten(spec).items() if key != "search.trials"},
         tags={
             "kind": "sweep",
             "sweep": run.sweep_id,
@@ -224,17 +224,17 @@ def prefix_metrics(is_metrics: Metrics, oos_metrics: Metrics | None) -> dict[str
     }
 
 
-def _status_of(states: Sequence[str]) -> RunStatus:
+def _find_status(states: Sequence[str]) -> RunStatus:
     return "RUNNING" if "partial" in states else ("FAILED" if "failed" in states else "FINISHED")
 
 
-def _study_name(study: StoredStudy) -> str:
+def _name_study(study: StoredStudy) -> str:
     """Return a name that starts with the distinguishing words: MLflow's table cuts names at some twenty letters."""
     fold = [study.fold.name] if study.fold.name.startswith("walk") else []
     return " ".join([study.asset, study.timeframe, *fold, study.strategy])
 
 
-def _counts(summary: StudySummary) -> dict[str, float]:
+def _count_trials(summary: StudySummary) -> dict[str, float]:
     return {
         "n_trials": summary.n_trials,
         "n_complete": summary.n_complete,
@@ -244,17 +244,17 @@ def _counts(summary: StudySummary) -> dict[str, float]:
     }
 
 
-def _evidence(row: Row) -> dict[str, float]:
+def _collect_evidence(row: Row) -> dict[str, float]:
     found = row.evidence.to_json()
     return {name: found[name] for name in _EVIDENCE if found[name] is not None}
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Flatten nested plain data to dotted keys, with lists as text and without None."""
     flat: dict[str, str] = {}
     for key, value in content.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= _flatten(value, f"{prefix}{key}.")
         elif value is not None:
             flat[f"{prefix}{key}"] = (
                 ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

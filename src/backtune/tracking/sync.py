@@ -29,7 +29,7 @@ from backtune.tracking.address import (
 from backtune.tracking.records import RecordRefusedError
 
 if TYPE_CHECKING:
-    from backtune.tracking.reconciler import Reconciler
+    from backtune.tracking.sweep_writer import SweepWriter
 
 _ENVIRONMENT = {
     "MLFLOW_CONFIGURE_LOGGING": "false",
@@ -88,7 +88,7 @@ def find_experiment(run: StoredSweep) -> str | None:
 
     uri = resolve_tracking_uri(run)
     try:
-        with _quiet():
+        with _silence_mlflow():
             check_writable(uri)
             return find_experiment_id(run, uri)
     except (OSError, sqlite3.Error):
@@ -102,7 +102,7 @@ class SweepTracker:
         check_mlflow()
         self._run = run
         self._uri = resolve_tracking_uri(run, uri)
-        self._outbox: Reconciler | None = None
+        self._writer: SweepWriter | None = None
 
     def project(
         self, studies: Iterable[StoredStudy], *, finish: bool, on_step: Callable[[], None] = lambda: None
@@ -117,43 +117,43 @@ class SweepTracker:
             ResultsError: The folder cannot be read.
         """
         studies, tally = tuple(studies), _SyncTally(on_step)
-        with self._guarded():
-            outbox = self._opened()
+        with self._translate_errors():
+            writer = self._open_writer()
             for study in studies:
-                tally.take(study, outbox.put_study)
+                tally.put_study(study, writer.put_study)
             if finish:
-                outbox.put_sweep(finished=True)
-                tally.put_whole(outbox.put_cells)
-                tally.put_whole(outbox.put_standings)
+                writer.put_sweep(finished=True)
+                tally.put_whole(writer.put_cells)
+                tally.put_whole(writer.put_standings)
             for study in studies:
-                tally.take(study, outbox.put_trials)
+                tally.put_study(study, writer.put_trials)
             if finish:
-                tally.put_whole(outbox.put_report)
-        return tally.report(hide_password(self._uri), len(studies))
+                tally.put_whole(writer.put_report)
+        return tally.make_report(hide_password(self._uri), len(studies))
 
-    def _opened(self) -> Reconciler:
+    def _open_writer(self) -> SweepWriter:
         from backtune.tracking.mlflow import MlflowStore
-        from backtune.tracking.reconciler import Reconciler
+        from backtune.tracking.sweep_writer import SweepWriter
 
         check_writable(self._uri)
-        if self._outbox is None:
-            place = MlflowStore(self._run, self._uri, locate_artifacts(self._run.folder.parent))
-            self._outbox = Reconciler(self._run, place)
-            self._outbox.put_sweep(finished=False)
-        return self._outbox
+        if self._writer is None:
+            store = MlflowStore(self._run, self._uri, locate_artifacts(self._run.folder.parent))
+            self._writer = SweepWriter(self._run, store)
+            self._writer.put_sweep(finished=False)
+        return self._writer
 
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
-            with _one_at_a_time(self._run.folder.parent), _quiet():
+            with _lock_projections(self._run.folder.parent), _silence_mlflow():
                 yield
         except BacktuneError:
             raise
         except Exception as error:
             # Some of it may be written: read the store again before the next write.
-            self._outbox = None
+            self._writer = None
             raise TrackingError(
-                f"{hide_password(self._uri)}: tracking failed: {_cause(error)}; "
+                f"{hide_password(self._uri)}: tracking failed: {_find_cause(error)}; "
                 f"once that is mended, `backtune sync {self._run.folder}` makes up for it"
             ) from error
 
@@ -167,7 +167,7 @@ class _SyncTally:
     written: set[str] = field(default_factory=set)
     problems: dict[str, str] = field(default_factory=dict)
 
-    def take(self, study: StoredStudy, put: Callable[[StoredStudy], bool | None]) -> None:
+    def put_study(self, study: StoredStudy, put: Callable[[StoredStudy], bool | None]) -> None:
         if study.id in self.problems:
             return
         try:
@@ -189,7 +189,7 @@ class _SyncTally:
             # A problem of a study has been reported already.
             self.problems = self.problems or {_WHOLE: f"report: {error}"}
 
-    def report(self, uri: str, n_studies: int) -> SyncReport:
+    def make_report(self, uri: str, n_studies: int) -> SyncReport:
         failed = self.problems.keys()
         return SyncReport(
             uri=uri,
@@ -201,15 +201,15 @@ class _SyncTally:
 
 
 @contextmanager
-def _one_at_a_time(runs: Location) -> Iterator[None]:
-    """Projections of one runs folder on this machine wait for each other: they share a database, and must not double a run."""
+def _lock_projections(runs: Location) -> Iterator[None]:
+    """Have projections of one runs folder on this machine wait for each other: in one database, both would write a run."""
     with locate_scratch(runs, ".tracking.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_mlflow() -> Iterator[None]:
     """Keep MLflow's telemetry off, and its logs and warnings from where progress and results are shown."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -226,7 +226,7 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _cause(error: BaseException) -> str:
+def _find_cause(error: BaseException) -> str:
     """Return the innermost reason from the system or the database, else the message of MLflow."""
     found, inner = error, error.__cause__ or error.__context__
     while inner is not None:

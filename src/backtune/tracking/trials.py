@@ -66,9 +66,12 @@ def build_curve_points(trials: pl.DataFrame, objectives: Sequence[Objective]) ->
     found = [
         CurvePoint(name_curve(objective), *row)
         for i, objective in enumerate(objectives)
-        for row in _complete(trials, f"values_{i}").iter_rows()
+        for row in _select_complete(trials, f"values_{i}").iter_rows()
     ]
-    return [*found, *(CurvePoint(BEST_SO_FAR, *row) for row in _stairs(trials, objectives[0]).iter_rows())]
+    return [
+        *found,
+        *(CurvePoint(BEST_SO_FAR, *row) for row in _select_improvements(trials, objectives[0]).iter_rows()),
+    ]
 
 
 def build_trial_records(
@@ -78,18 +81,18 @@ def build_trial_records(
 
     There are ``top_k`` of the best; fewer in a sweep of many studies, so that all have at most ``MOST_BEST_RUNS``.
     """
-    tell = _TrialRecordBuilder(run, study, summary.winners, study.parse_space())
+    builder = _TrialRecordBuilder(run, study, summary.winners, study.parse_space())
     numbered = trials.with_columns(pl.col("duration_seconds").cum_sum().alias("seconds_after"))
-    best = _best(numbered, summary.winners, study.objectives[0])
+    best = _rank_complete(numbered, summary.winners, study.objectives[0])
     best = best.head(min(top_k, MOST_BEST_RUNS // len(run.studies)))
-    failed = _failed(numbered).head(min(_MOST_REASONS, MOST_FAILED_RUNS // len(run.studies)))
+    failed = _select_failed(numbered).head(min(_MOST_REASONS, MOST_FAILED_RUNS // len(run.studies)))
     return [
-        *(tell.best(row, rank) for rank, row in enumerate(best.iter_rows(named=True), start=1)),
-        *(tell.failed(row) for row in failed.iter_rows(named=True)),
+        *(builder.build_best(row, rank) for rank, row in enumerate(best.iter_rows(named=True), start=1)),
+        *(builder.build_failed(row) for row in failed.iter_rows(named=True)),
     ]
 
 
-def _complete(trials: pl.DataFrame, column: str) -> pl.DataFrame:
+def _select_complete(trials: pl.DataFrame, column: str) -> pl.DataFrame:
     """Return the columns number, value and seconds of complete trials."""
     value = pl.when(pl.col("state") == "complete").then(pl.col(column)).alias("value")
     return trials.select("number", value, pl.col("duration_seconds").cum_sum().alias("seconds")).drop_nulls(
@@ -97,15 +100,15 @@ def _complete(trials: pl.DataFrame, column: str) -> pl.DataFrame:
     )
 
 
-def _stairs(trials: pl.DataFrame, objective: Objective) -> pl.DataFrame:
+def _select_improvements(trials: pl.DataFrame, objective: Objective) -> pl.DataFrame:
     """Return the columns number, value and seconds of the best so far, empty without a complete trial."""
     value = pl.col("value").cum_min() if objective.minimize else pl.col("value").cum_max()
-    rows = _complete(trials, "values_0").with_columns(value)
+    rows = _select_complete(trials, "values_0").with_columns(value)
     changed = (pl.col("value") != pl.col("value").shift()).fill_null(value=True)
     return rows.filter(changed | changed.shift(-1).fill_null(value=True))
 
 
-def _best(trials: pl.DataFrame, winners: Sequence[Winner], objective: Objective) -> pl.DataFrame:
+def _rank_complete(trials: pl.DataFrame, winners: Sequence[Winner], objective: Objective) -> pl.DataFrame:
     """Return complete trials in order of rank: the study's winners, then by the first objective."""
     is_winner = pl.col("number").is_in([winner.number for winner in winners])
     params = [name for name in trials.columns if name.startswith("params_")]
@@ -116,7 +119,7 @@ def _best(trials: pl.DataFrame, winners: Sequence[Winner], objective: Objective)
     )
 
 
-def _failed(trials: pl.DataFrame) -> pl.DataFrame:
+def _select_failed(trials: pl.DataFrame) -> pl.DataFrame:
     """Return the first failed trial of each reason, with ``n_alike``, the most frequent reason first."""
     # The measured value is left out, so that equal reasons are counted together.
     reason = pl.col("reason").str.split(" (").list.first()
@@ -137,7 +140,7 @@ class _TrialRecordBuilder:
     winners: Sequence[Winner]
     space: Space
 
-    def best(self, row: dict[str, Any], rank: int) -> TrialRecord:
+    def build_best(self, row: dict[str, Any], rank: int) -> TrialRecord:
         winner = next((winner for winner in self.winners if winner.number == row["number"]), None)
         metrics = prefix_metrics(
             {name: row[name] for name in METRICS}, winner.oos_metrics if winner else None
@@ -146,12 +149,14 @@ class _TrialRecordBuilder:
             name_curve(objective): row[f"values_{i}"] for i, objective in enumerate(self.study.objectives)
         }
         tags = {"rank": str(rank), "is_winner": str(winner is not None).lower()}
-        return self._record(row, f"best {rank}", "FINISHED", tags, {**metrics, **values})
+        return self._build_record(row, f"best {rank}", "FINISHED", tags, {**metrics, **values})
 
-    def failed(self, row: dict[str, Any]) -> TrialRecord:
-        return self._record(row, "failed", "FAILED", {"reason": row["reason"]}, {"n_alike": row["n_alike"]})
+    def build_failed(self, row: dict[str, Any]) -> TrialRecord:
+        return self._build_record(
+            row, "failed", "FAILED", {"reason": row["reason"]}, {"n_alike": row["n_alike"]}
+        )
 
-    def _record(
+    def _build_record(
         self,
         row: dict[str, Any],
         title: str,

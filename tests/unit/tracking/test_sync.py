@@ -12,7 +12,7 @@ from tracking_runs import finished_sweep, make_sweep
 
 from backtune.errors import TrackingError
 from backtune.tracking.address import build_ui_command, resolve_tracking_uri
-from backtune.tracking.sync import _cause, sync_sweep
+from backtune.tracking.sync import _find_cause, sync_sweep
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_store_that_cannot_be_opened_is_a_tracking_error(tmp_path: Path) -> No
 def test_the_innermost_reason_of_the_system_is_told() -> None:
     outer = RuntimeError("a long story")
     outer.__cause__ = sqlite3.OperationalError("disk I/O error")
-    assert _cause(outer) == "disk I/O error"
-    assert _cause(RuntimeError("two\nlines")) == "two lines"
+    assert _find_cause(outer) == "disk I/O error"
+    assert _find_cause(RuntimeError("two\nlines")) == "two lines"
 
 
 def test_mlflow_is_not_imported_before_it_is_used() -> None:

@@ -66,10 +66,10 @@ class UpdateBroadcaster:
 
     def watch(self, job: Job, watcher: UpdateQueue) -> None:
         """Give a watcher the job as it is, and from now on every change."""
-        text = format_job_update(job)
-        watched = self._watched.setdefault(job["job_id"], _WatchedJob(text))
+        # The text of the job's other watchers, so that the next update of all is never older than what this one has.
+        watched = self._watched.setdefault(job["job_id"], _WatchedJob(format_job_update(job)))
         watched.watchers.add(watcher)
-        watcher.put(job["job_id"], text)
+        watcher.put(job["job_id"], watched.text)
         if self._loop is None:
             self._loop = asyncio.get_running_loop().create_task(self._run())
 

@@ -113,7 +113,9 @@ class LiveSession:
                 case SubscribeMessage(job_id=job_id):
                     await self._subscribe(principal, job_id)
                 case UnsubscribeMessage(job_id=job_id):
-                    self._leave(job_id)
+                    self._job_ids.discard(job_id)
+                    self._services.broadcaster.leave(job_id, self._queue)
+                    self._queue.drop(job_id)
                     await self._send(format_message("unsubscribed", job_id=job_id))
                 case PingMessage():
                     await self._send(format_message("pong"))
@@ -137,11 +139,6 @@ class LiveSession:
         await self._send(format_message("subscribed", job_id=job_id))
         self._job_ids.add(job_id)
         self._services.broadcaster.watch(job, self._queue)
-
-    def _leave(self, job_id: str) -> None:
-        self._job_ids.discard(job_id)
-        self._services.broadcaster.leave(job_id, self._queue)
-        self._queue.drop(job_id)
 
     async def _push_updates(self) -> None:
         while True:

@@ -82,7 +82,9 @@ class ReportService:
             return await asyncio.to_thread(saved.read_bytes)
         result = await self._run_in_turn([command[0], str(sweep_folder), *command[1:]], folder)
         if result.status == _REFUSED:
-            raise ErrorAnswer(501 if _lacks_package(kind) else 409, result.error)
+            package = _PACKAGE_OF_FORMAT.get(kind)
+            lacks_package = package is not None and importlib.util.find_spec(package) is None
+            raise ErrorAnswer(501 if lacks_package else 409, result.error)
         if result.status != 0:
             raise ErrorAnswer(500, "the report could not be made")
         content = result.content
@@ -138,12 +140,6 @@ class ReportService:
         if process.returncode not in (0, _REFUSED):
             log.error("report", command=command[0], stderr=text[-2000:])
         return _CommandResult(process.returncode or 0, content, text.removeprefix("error: "))
-
-
-def _lacks_package(kind: str) -> bool:
-    """Return whether a format cannot be made, because its package is not installed on this machine."""
-    package = _PACKAGE_OF_FORMAT.get(kind)
-    return package is not None and importlib.util.find_spec(package) is None
 
 
 def _hide_paths_in_report(content: bytes) -> bytes:

@@ -24,6 +24,8 @@ class Lease:
     """The right to do a task, which is renewed by increasing a counter, and lost if that is not done for some seconds.
 
     Other processes watch the counter by their own clocks, so that the clocks of machines need not agree.
+
+    Every method raises :class:`~backtune.errors.RecordsError` if the database fails; then no process can rely on the lease.
     """
 
     def __init__(
@@ -43,11 +45,7 @@ class Lease:
         self._since = clock()
 
     def hold(self) -> bool:
-        """Take or renew the lease, and return whether this process holds it; call this more often than every ``seconds``.
-
-        Raises:
-            RecordsError: The database does not answer; then no process can rely on the lease.
-        """
+        """Take or renew the lease, and return whether this process holds it; call this more often than every ``seconds``."""
         with self._database.begin_write() as connection:
             is_own = (LEASES.c.name == self._name) & (LEASES.c.holder == self._holder)
             renewed = connection.execute(update(LEASES).where(is_own).values(beat=LEASES.c.beat + 1))
@@ -59,11 +57,7 @@ class Lease:
         return self._create() if row is None else self._take_over(row.holder, row.beat)
 
     def release(self) -> None:
-        """Let another process take over at once.
-
-        Raises:
-            RecordsError: The database does not answer.
-        """
+        """Let another process take over at once."""
         is_own = (LEASES.c.name == self._name) & (LEASES.c.holder == self._holder)
         with self._database.begin_write() as connection:
             connection.execute(delete(LEASES).where(is_own))
