@@ -536,7 +536,7 @@ def test_funding_that_was_imported_with_fractions_of_a_second_is_not_paid_twice(
     rows = server.payments(seconds("2024-01-01"), seconds("2024-02-01"))
     times = pl.Series("timestamp", [t * 1000 for t, _ in rows], dtype=pl.Int64).cast(RATES["timestamp"])
     imported = pl.DataFrame({"timestamp": times, "rate": [float(rate) for _, rate in rows]}, schema=RATES)
-    Catalog.open_or_create(root).write_funding("BTCUSDT.P", imported)
+    Catalog.open_or_create(root).write("BTCUSDT.P", None, imported)
     with closing(_opened(server)) as exchange:
         (report,) = download_funding(exchange, SWAP, root, start="2024-01-01", replace=True)
     assert (report.status, report.changed) == ("complete", 0)

@@ -41,7 +41,7 @@ def add_funding(market: Path, *assets: str, rate: float = 0.001) -> None:
         pl.when(pl.lit(times).dt.ordinal_day() % 2 == 0).then(-0.5 * rate).otherwise(rate).alias("rate"),
     )
     for asset in assets:
-        Catalog.open(market).write_funding(asset, rates, replace=True)
+        Catalog.open(market).write(asset, None, rates, replace=True)
 
 
 def spec_document(market: Path, **changes: Any) -> dict[str, Any]:

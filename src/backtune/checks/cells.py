@@ -107,7 +107,7 @@ def _find_bounds(spec: SweepSpec, catalog: Catalog, asset: str, timeframe: str, 
         for first, end in (stored, built)
     )
     opens = TimeRange(bars.start, bars.end).opens(Timeframe.parse(timeframe), source, origin)
-    if opens.is_empty or not catalog.partitions_in(asset, source, opens):
+    if opens.is_empty or not catalog.partitions(asset, source, opens):
         start, end, first, last = (
             f"{moment:%Y-%m-%d %H:%M}" for moment in (*map(to_datetime, (bars.start, bars.end)), *stored)
         )

@@ -74,7 +74,7 @@ class Bars:
             SpecError: The calendar is not one.
         """
         source = asset or "bars"
-        length = Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe
+        length = None if timeframe is None else Timeframe.parse(timeframe)
         if length is not None and isinstance(frame, pl.DataFrame) and frame.schema == SCHEMA:
             return cls.from_checked(check_bars(frame, source=source), length, calendar=calendar, asset=asset)
         from backtune.data.ingest.frames import read_frame

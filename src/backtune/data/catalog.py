@@ -21,12 +21,20 @@ import polars as pl
 
 from backtune.data.bar_grid import BarGrid
 from backtune.data.funding import RATES, check_rates
-from backtune.data.manifest import MANIFEST, Manifest, Partition, digest, partition_path
+from backtune.data.manifest import (
+    MANIFEST,
+    Manifest,
+    Partition,
+    Provenance,
+    add_source,
+    digest,
+    partition_path,
+    series_key,
+)
 from backtune.data.merge import check_spacing, merge
 from backtune.data.parquet import decode, encode
-from backtune.data.provenance import Provenance, add_source, series_key
 from backtune.data.schema import SCHEMA, check_bars
-from backtune.data.window import Moment, TimeRange, iso, to_datetime, to_microseconds
+from backtune.data.window import ALL_TIME, Moment, TimeRange, iso, to_datetime, to_microseconds
 from backtune.errors import CatalogError, FingerprintError
 from backtune.spec import hash_content
 from backtune.spec.origin import UTC_MIDNIGHT, Origin
@@ -112,7 +120,7 @@ class Catalog:
         Raises:
             CatalogError: no stored timeframe divides it, or the asset is not there.
         """
-        target = _parsed(timeframe)
+        target = Timeframe.parse(timeframe)
         stored = self.timeframes(asset)
         if target in stored:
             return target
@@ -128,18 +136,16 @@ class Catalog:
         )
 
     def partitions(
-        self, asset: str, source_timeframe: Timeframe | str, start: Moment = None, end: Moment = None
+        self, asset: str, timeframe: Timeframe | None, window: TimeRange = ALL_TIME
     ) -> list[Partition]:
-        """The files of a stored timeframe that have bars in [start, end), in time order."""
-        return self.partitions_in(asset, _parsed(source_timeframe), TimeRange.of(start, end))
+        """Return the files of a stored timeframe, or without one of the funding payments, that have rows in the window.
 
-    def partitions_in(self, asset: str, source_timeframe: Timeframe, window: TimeRange) -> list[Partition]:
-        """The files of a stored timeframe that have bars in the window, in time order."""
-        return [p for p in self.series(asset, source_timeframe) if window.overlaps(p.start, p.end)]
-
-    def series(self, asset: str, timeframe: Timeframe | None) -> list[Partition]:
-        """The files of a stored timeframe, or without one of the funding payments, in time order; none where nothing is stored."""
-        return list(self._series.get(asset, {}).get(timeframe, []))
+        They are in time order; there are none where nothing is stored.
+        """
+        # A payment is a moment, so that the last one lies at the very end of its file.
+        last = 1 if timeframe is None else 0
+        series = self._series.get(asset, {}).get(timeframe, [])
+        return [p for p in series if window.overlaps(p.start, p.end + last)]
 
     def funding(self, asset: str) -> list[Partition]:
         """The files of an asset's funding payments, in time order.
@@ -147,7 +153,7 @@ class Catalog:
         Raises:
             CatalogError: there are none.
         """
-        found = self.series(asset, None)
+        found = self.partitions(asset, None)
         if not found:
             root = self.storage.describe()
             raise CatalogError(
@@ -168,7 +174,7 @@ class Catalog:
                 f"{self.storage.describe()}: {asset} has no funding payments in {window}; there are some from "
                 f"{iso(series[0].start)} to {iso(series[-1].end)}"
             )
-        return [p for p in series if window.overlaps(p.start, p.end + 1)]
+        return self.partitions(asset, None, window)
 
     def sources(self, asset: str, timeframe: Timeframe | None) -> tuple[Provenance, ...]:
         """Return the sources of the rows of a stored timeframe, or without one of the funding payments; the oldest import first."""
@@ -176,7 +182,7 @@ class Catalog:
 
     def stored_bars(self, asset: str, timeframe: Timeframe, frame: pl.DataFrame) -> StoredBars | None:
         """The stored bars of the years of ``frame``, None where nothing is stored; damaged files are left out."""
-        partitions = self.partitions_in(asset, timeframe, TimeRange())
+        partitions = self.partitions(asset, timeframe)
         if not partitions:
             return None
         paths = {partition_path(asset, timeframe, year) for year in frame["timestamp"].dt.year().unique()}
@@ -208,9 +214,9 @@ class Catalog:
 
         The same for the same data under any root. Bars added outside of the window's years do not change it.
         """
-        target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
+        target, source = Timeframe.parse(timeframe), self.source_timeframe(asset, timeframe)
         window = TimeRange.of(start, end).opens(target, source, origin)
-        needed = self.partitions_in(asset, source, window)
+        needed = self.partitions(asset, source, window)
         content: dict[str, object] = {
             "source_timeframe": str(source),
             "files": {p.path: p.sha256 for p in needed},
@@ -233,7 +239,7 @@ class Catalog:
 
         A window with these bounds has the bars that one without bounds has.
         """
-        target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
+        target, source = Timeframe.parse(timeframe), self.source_timeframe(asset, timeframe)
         first, end = self.span(asset, source)
         if target == source:
             return first, end
@@ -245,9 +251,9 @@ class Catalog:
 
         Exact where bars are stored without gaps; where bars are built over gaps it is an upper bound.
         """
-        target, source = _parsed(timeframe), self.source_timeframe(asset, timeframe)
+        target, source = Timeframe.parse(timeframe), self.source_timeframe(asset, timeframe)
         window = TimeRange.of(start, end)
-        partitions = self.partitions_in(asset, source, window)
+        partitions = self.partitions(asset, source, window)
         total = 0.0
         for i, p in enumerate(partitions):
             first, last = window.clip(p.start, p.end)
@@ -283,48 +289,56 @@ class Catalog:
     def write(
         self,
         asset: str,
-        timeframe: Timeframe | str,
+        timeframe: Timeframe | str | None,
         frame: pl.DataFrame,
         *,
         replace: bool = False,
-        source: str = "the new bars",
+        source: str = "the new rows",
         provenance: Provenance | None = None,
     ) -> list[Partition]:
-        """Merge bars into the files of their years, and return the files that changed.
+        """Merge rows into the files of their years, and return the files that changed.
 
         Rows that are there already with the same values change nothing.
 
         Args:
-            frame: columns of the schema, sorted.
-            replace: take the new values where a row is there with other values, and write anew a file that
+            timeframe: The length of the bars; None for funding payments.
+            frame: The rows, sorted, in the columns of the schema of bars, or in those of ``RATES``.
+            replace: True to take the new values where a row is there with other values, and to write anew a file that
                 is damaged or lost.
             source: The name of the frame in messages.
             provenance: The source of the rows, kept in the manifest if they change anything.
 
         Raises:
-            BarsError: a bar breaks the schema, bars overlap, or (without ``replace``) a row is there with
-                other values.
-            CatalogError: the asset's name is not usable, or the storage cannot be written.
-            FingerprintError: a file to merge into is damaged.
+            BarsError: A row breaks the schema, bars overlap, or (without ``replace``) a row is there with other values.
+            CatalogError: The asset's name is not usable, or the storage cannot be written.
+            FingerprintError: A file to merge into is damaged.
         """
-        target = _parsed(timeframe)
-        check_spacing(check_bars(frame, source=source), target, source=source)
-        new = frame.select(SCHEMA.names())
-        return self._write(asset, target, new, replace=replace, source=source, provenance=provenance)
-
-    def write_funding(
-        self,
-        asset: str,
-        frame: pl.DataFrame,
-        *,
-        replace: bool = False,
-        source: str = "the new payments",
-        provenance: Provenance | None = None,
-    ) -> list[Partition]:
-        """Merge funding payments, in the columns of ``RATES``, as :meth:`write` does bars."""
-        check_rates(frame, source=source)
-        new = frame.select(RATES.names())
-        return self._write(asset, None, new, replace=replace, source=source, provenance=provenance)
+        length = None if timeframe is None else Timeframe.parse(timeframe)
+        if length is None:
+            schema = RATES
+            check_rates(frame, source=source)
+        else:
+            schema = SCHEMA
+            check_spacing(check_bars(frame, source=source), length, source=source)
+        new = frame.select(schema.names())
+        year_of = new["timestamp"].dt.year()
+        with self.storage.lock():
+            self._settle()
+            contents: dict[Partition, bytes] = {}
+            for year in year_of.unique().sort():
+                path = partition_path(asset, length, year)
+                stored = self._stored(path, replace=replace)
+                merged = merge(stored, new.filter(year_of == year), replace=replace, source=source)
+                if length is not None:
+                    check_spacing(merged, length, source=self.storage.describe(path))
+                if stored is None or not merged.equals(stored):
+                    content = encode(merged, schema)
+                    contents[Partition.of(path, merged, content)] = content
+            if contents and provenance is not None:
+                key = series_key(asset, length)
+                self._sources[key] = add_source(self._sources.get(key, ()), provenance)
+            self._commit(contents)
+        return list(contents)
 
     def settle(self) -> None:
         """Finish in the manifest what an interrupted write left, and remove its temporary files."""
@@ -341,35 +355,6 @@ class Catalog:
             self.storage.remove_leftovers(path.rpartition("/")[0])
         if manifest.pending:
             self.storage.write(MANIFEST, settled.to_bytes(), is_durable=True)
-
-    def _write(
-        self,
-        asset: str,
-        timeframe: Timeframe | None,
-        frame: pl.DataFrame,
-        *,
-        replace: bool,
-        source: str,
-        provenance: Provenance | None,
-    ) -> list[Partition]:
-        year_of = frame["timestamp"].dt.year()
-        with self.storage.lock():
-            self._settle()
-            contents: dict[Partition, bytes] = {}
-            for year in year_of.unique().sort():
-                path = partition_path(asset, timeframe, year)
-                stored = self._stored(path, replace=replace)
-                merged = merge(stored, frame.filter(year_of == year), replace=replace, source=source)
-                if timeframe is not None:
-                    check_spacing(merged, timeframe, source=self.storage.describe(path))
-                if stored is None or not merged.equals(stored):
-                    content = encode(merged, SCHEMA if timeframe else RATES)
-                    contents[Partition.of(path, merged, content)] = content
-            if contents and provenance is not None:
-                key = series_key(asset, timeframe)
-                self._sources[key] = add_source(self._sources.get(key, ()), provenance)
-            self._commit(contents)
-        return list(contents)
 
     def _stored(self, path: str, *, replace: bool) -> pl.DataFrame | None:
         """The rows to merge with; a damaged file has none worth keeping when it is being replaced."""
@@ -431,7 +416,3 @@ def _sorted_out(storage: Storage, manifest: Manifest) -> Manifest:
         if written is not None and digest(written) == announced.sha256:
             partitions[path] = announced
     return Manifest(partitions, {}, manifest.sources)
-
-
-def _parsed(timeframe: Timeframe | str) -> Timeframe:
-    return Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe

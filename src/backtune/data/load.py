@@ -1,8 +1,9 @@
-"""Bars out of a catalog: the one reader."""
+"""Bars out of a catalog: the one reader, and the references by which studies name their bars."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -17,6 +18,7 @@ from backtune.data.catalog import Catalog
 from backtune.data.funding import RATES, rates_at_opens
 from backtune.data.manifest import Partition
 from backtune.data.parquet import decode
+from backtune.data.permutation import Permutation
 from backtune.data.resample import resample
 from backtune.data.schema import COLUMNS, check_bars
 from backtune.data.window import Moment, TimeRange, iso, to_microseconds
@@ -61,9 +63,42 @@ def load_bars(
     """
     window = TimeRange.of(start, end)
     catalog = Catalog.open(root)
-    target = Timeframe.parse(str(timeframe))
-    request = _LoadRequest(asset, target, window, calendar, Origin.parse(origin), funding)
-    return _load(catalog, request, keep=False)
+    target = Timeframe.parse(timeframe)
+    loaded = _load(catalog, asset, target, window, Origin.parse(origin), calendar=calendar, keep=False)
+    return _attach_funding(catalog, loaded) if funding else loaded
+
+
+@dataclass(frozen=True)
+class BarsRef:
+    """Bars by name, so that a study is small and every worker reads its own partitions.
+
+    Attributes:
+        start, end: The bounds of the window: those of the spec, or those of the asset's bars where it has none, so that a
+            window stays the same when bars are added to the catalog.
+        fingerprint: The result of :meth:`Catalog.fingerprint` for this window when the work was planned.
+        origin: The local time at which the days of built bars begin.
+        permutation: The part of the bars that is wanted, and the order that it is put into; None for the bars as they are.
+    """
+
+    root: str
+    asset: str
+    timeframe: str
+    start: datetime
+    end: datetime
+    calendar: str
+    fingerprint: str
+    funding: bool = False
+    origin: str = str(UTC_MIDNIGHT)
+    permutation: Permutation | None = None
+
+    def load(self) -> Bars:
+        """Return the bars, from this process's cache where they are; permuted ones are made anew each time.
+
+        Raises:
+            DataError: The bars are not those that the plan was made for, or cannot be read.
+        """
+        bars = load_planned_bars(replace(self, permutation=None))
+        return bars if self.permutation is None else self.permutation.permute(bars)
 
 
 def _count_bytes(bars: Bars) -> int:
@@ -72,53 +107,38 @@ def _count_bytes(bars: Bars) -> int:
 
 
 @cached(LRUCache(CACHE_BYTES, getsizeof=_count_bytes), lock=Lock())
-def cached_bars(
-    root: str | Path,
-    asset: str,
-    timeframe: str | Timeframe,
-    start: Moment,
-    end: Moment,
-    calendar: str,
-    fingerprint: str,
-    *,
-    funding: bool = False,
-    origin: str = str(UTC_MIDNIGHT),
-) -> Bars:
-    """Load bars as :func:`load_bars` does, through a cache of this process that keeps up to ``CACHE_BYTES`` of recently used bars.
-
-    Args:
-        fingerprint: The result of :meth:`Catalog.fingerprint` for this window when the work was planned.
+def load_planned_bars(ref: BarsRef) -> Bars:
+    """Load bars through a cache of this process that keeps up to ``CACHE_BYTES`` of recently used bars.
 
     Raises:
-        FingerprintError: the catalog holds other data now than the fingerprint stands for.
+        FingerprintError: The catalog holds other data now than the fingerprint stands for.
     """
-    catalog, begins = Catalog.open(root), Origin.parse(origin)
-    found = catalog.fingerprint(asset, timeframe, start, end, funding=funding, origin=begins)
-    if found != fingerprint:
+    catalog, origin = Catalog.open(ref.root), Origin.parse(ref.origin)
+    found = catalog.fingerprint(
+        ref.asset, ref.timeframe, ref.start, ref.end, funding=ref.funding, origin=origin
+    )
+    if found != ref.fingerprint:
         raise FingerprintError(
-            f"{catalog.storage.describe()}: the bars of {asset} {timeframe} have fingerprint {found[:12]}, "
-            f"the work was planned with {fingerprint[:12]}: the data changed meanwhile, or this machine "
+            f"{catalog.storage.describe()}: the bars of {ref.asset} {ref.timeframe} have fingerprint {found[:12]}, "
+            f"the work was planned with {ref.fingerprint[:12]}: the data changed meanwhile, or this machine "
             "sees other data; bring the same data here, or start the sweep again"
         )
-    window = TimeRange.of(start, end)
-    target = Timeframe.parse(str(timeframe))
-    return _load(catalog, _LoadRequest(asset, target, window, calendar, begins, funding), keep=True)
+    window, target = TimeRange.of(ref.start, ref.end), Timeframe.parse(ref.timeframe)
+    bars = _load(catalog, ref.asset, target, window, origin, calendar=ref.calendar, keep=True)
+    return _attach_funding(catalog, bars) if ref.funding else bars
 
 
-@dataclass(frozen=True)
-class _LoadRequest:
-    """The bars that were asked for."""
-
-    asset: str
-    target: Timeframe
-    window: TimeRange
-    calendar: str
-    origin: Origin
-    funding: bool
-
-
-def _load(catalog: Catalog, request: _LoadRequest, *, keep: bool) -> Bars:
-    asset, target, window, origin = request.asset, request.target, request.window, request.origin
+def _load(
+    catalog: Catalog,
+    asset: str,
+    target: Timeframe,
+    window: TimeRange,
+    origin: Origin,
+    *,
+    calendar: str,
+    keep: bool,
+) -> Bars:
+    """Load bars without funding; with ``keep``, the stored bars that they are built from are kept for other timeframes."""
     source = catalog.source_timeframe(asset, target)
     opens = window.opens(target, source, origin)
     read = _read_stored_cached if keep else _read_stored
@@ -134,8 +154,7 @@ def _load(catalog: Catalog, request: _LoadRequest, *, keep: bool) -> Bars:
             _check_not_cut(frame, source, BarGrid(target, origin), asset)
         frame = resample(frame, target, origin)
     table = check_bars(frame, source=asset)
-    bars = Bars.from_checked(table, target, calendar=request.calendar, asset=asset)
-    return replace(bars, funding=_funding(catalog, bars)) if request.funding else bars
+    return Bars.from_checked(table, target, calendar=calendar, asset=asset)
 
 
 def _check_not_cut(frame: pl.DataFrame, source: Timeframe, grid: BarGrid, asset: str) -> None:
@@ -162,13 +181,13 @@ def _check_not_cut(frame: pl.DataFrame, source: Timeframe, grid: BarGrid, asset:
 
 def _read_stored(catalog: Catalog, asset: str, source: Timeframe, opens: TimeRange) -> pl.DataFrame:
     """The stored bars of a window. Columns: timestamp, open, high, low, close, volume."""
-    frames = [_rows_of(catalog, p, opens) for p in catalog.partitions_in(asset, source, opens)]
+    frames = [_rows_of(catalog, p, opens) for p in catalog.partitions(asset, source, opens)]
     return pl.concat(frames, rechunk=True) if frames else pl.DataFrame()
 
 
 def _identify_stored(catalog: Catalog, asset: str, source: Timeframe, opens: TimeRange) -> tuple[str, ...]:
     """Return the key under which the stored bars of a window are cached: their catalog, window and files."""
-    partitions = catalog.partitions_in(asset, source, opens)
+    partitions = catalog.partitions(asset, source, opens)
     return catalog.storage.describe(), str(opens), *(f"{p.path} {p.sha256}" for p in partitions)
 
 
@@ -180,11 +199,12 @@ _read_stored_cached = cached(
 )(_read_stored)
 
 
-def _funding(catalog: Catalog, bars: Bars) -> np.ndarray:
+def _attach_funding(catalog: Catalog, bars: Bars) -> Bars:
     window = TimeRange(int(bars.timestamp[0]), int(bars.timestamp[-1]) + 1)
     frames = [_rows_of(catalog, p, window) for p in catalog.funding_in(bars.asset, window)]
     # columns: timestamp, rate
-    return rates_at_opens(pl.concat([RATES.to_frame(), *frames]), bars.timestamp)
+    rates = pl.concat([RATES.to_frame(), *frames])
+    return replace(bars, funding=rates_at_opens(rates, bars.timestamp))
 
 
 def _rows_of(catalog: Catalog, partition: Partition, window: TimeRange) -> pl.DataFrame:

@@ -1,11 +1,11 @@
-"""The manifest: what a catalog's files hold, and the SHA-256 of each."""
+"""The manifest: the content and the SHA-256 of a catalog's files, and the sources of their rows."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +13,6 @@ from typing import Any, Final
 import polars as pl
 
 from backtune.data.funding import RATES, check_rates
-from backtune.data.provenance import Provenance
 from backtune.data.schema import SCHEMA, check_bars
 from backtune.data.window import iso, to_microseconds
 from backtune.errors import CatalogError
@@ -98,6 +97,46 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """One file, or one download, that gave rows to a series.
+
+    Attributes:
+        name: The name of the file without its folder, or of the exchange, symbol and timeframe.
+        sha256: The SHA-256 of the file's bytes, None where there is no file.
+        rows: The number of rows that it holds, None for a download, which comes in parts.
+        start, end: The times of its first and its last row, in ISO; None for a download.
+        assumed: The assumptions under which it was read, by subject.
+        notes: Remarks on how it was read and what was mended.
+    """
+
+    name: str
+    rows: int | None = None
+    start: str | None = None
+    end: str | None = None
+    sha256: str | None = None
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for the manifest, without what is empty."""
+        plain = {**vars(self), "assumed": dict(self.assumed), "notes": list(self.notes)}
+        return {key: value for key, value in plain.items() if value not in (None, {}, [])}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Provenance:
+        """Read what :meth:`to_json` wrote."""
+        return cls(
+            name=entry["name"],
+            rows=entry.get("rows"),
+            start=entry.get("start"),
+            end=entry.get("end"),
+            sha256=entry.get("sha256"),
+            assumed=dict(entry.get("assumed", {})),
+            notes=tuple(entry.get("notes", ())),
+        )
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The files of a catalog by path.
 
@@ -105,7 +144,7 @@ class Manifest:
         files: The files as they were when the last write ended.
         pending: The files as a write that has begun will leave them. Both are recorded before a file changes, so that
             a crash at any moment leaves files that match one of the two.
-        sources: The sources of the rows of each series, by :func:`backtune.data.provenance.series_key`.
+        sources: The sources of the rows of each series, by :func:`series_key`.
     """
 
     files: Mapping[str, Partition] = field(default_factory=dict)
@@ -171,6 +210,16 @@ def partition_path(asset: str, timeframe: Timeframe | None, year: int) -> str:
     if timeframe is None:
         return f"asset={asset}/funding/year={year:04d}/rates.parquet"
     return f"asset={asset}/timeframe={timeframe}/year={year:04d}/bars.parquet"
+
+
+def series_key(asset: str, timeframe: Timeframe | None) -> str:
+    """Return the key of a series in the manifest; without a timeframe that of its funding payments."""
+    return f"asset={asset}/{'funding' if timeframe is None else f'timeframe={timeframe}'}"
+
+
+def add_source(sources: Sequence[Provenance], new: Provenance) -> tuple[Provenance, ...]:
+    """Return the sources with a new one, in place of an older one of the same name."""
+    return (*(source for source in sources if source.name != new.name), new)
 
 
 def digest(content: bytes) -> str:

@@ -45,7 +45,7 @@ def synthetic_bars(
     Raises:
         SpecError: the window is open or holds no bar, or the seed is negative.
     """
-    length = Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe
+    length = Timeframe.parse(timeframe)
     timestamp = _open_times(length, start, end)
     n = len(timestamp)
     draw = _Draws(asset, seed, n)

@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any, Final, Literal
 
 from backtune.data.bar_grid import BarGrid
-from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
+from backtune.data.load import BarsRef
 from backtune.data.window import iso, to_microseconds
 from backtune.spec.origin import Origin
 from backtune.spec.timeframe import Timeframe

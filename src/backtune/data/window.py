@@ -82,6 +82,9 @@ class TimeRange:
         return f"{start} to {'the end' if self.end is None else iso(self.end)}"
 
 
+ALL_TIME = TimeRange()
+
+
 def iso(microseconds: int) -> str:
     """``2018-01-01T00:00:00Z``."""
     return to_datetime(microseconds).isoformat().replace("+00:00", "Z")

@@ -7,7 +7,7 @@ from functools import cached_property
 from math import isclose
 
 from backtune.data.bars import Bars
-from backtune.data.bars_ref import BarsRef
+from backtune.data.load import BarsRef
 from backtune.data.window import to_datetime
 from backtune.errors import ResultsError, SpecError
 from backtune.results.candidate_scorer import CandidateScorer

@@ -48,12 +48,14 @@ class Timeframe:
         return cls(months * _MEAN_MONTH_SECONDS, months)
 
     @classmethod
-    def parse(cls, text: str, *, key: str = "timeframe") -> Timeframe:
-        """Read ``15m``, ``4h``, ``1d``, ``1mo`` (or ``1M``), ``1y`` and the like.
+    def parse(cls, text: str | Timeframe, *, key: str = "timeframe") -> Timeframe:
+        """Read ``15m``, ``4h``, ``1d``, ``1mo`` (or ``1M``), ``1y`` and the like; a timeframe is returned as it is.
 
         Raises:
             SpecError: The text is not a whole number followed by one of s, m, h, d, w, mo, M, y.
         """
+        if isinstance(text, Timeframe):
+            return text
         match = _PATTERN.fullmatch(text)
         if match is None:
             raise SpecError(

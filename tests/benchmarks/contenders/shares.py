@@ -20,7 +20,7 @@ from typing import Any
 from numba.core.dispatcher import Dispatcher
 
 from backtune.data import load
-from backtune.data.bars_ref import BarsRef
+from backtune.data.load import BarsRef
 from backtune.results.log.segments import TrialLog
 from backtune.results.log.summary import StudySummary
 from backtune.search.study_loop.study import Study, run_study
@@ -139,5 +139,5 @@ def _warm(studies: Iterable[Study]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             deque(run_study(small, Path(folder), lambda: False), maxlen=0)
     # Bars are read by the units that need them, on their own time.
-    load.cached_bars.cache_clear()
+    load.load_planned_bars.cache_clear()
     load._read_stored_cached.cache_clear()

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from backtune.data.bars_ref import BarsRef
+from backtune.data.load import BarsRef
 from backtune.search.executors.queue import UnitQueue, UnitSlice
 from backtune.search.executors.unit import Unit
 from backtune.search.study_loop.segment_writer import FLUSH_SECONDS

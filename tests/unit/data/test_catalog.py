@@ -11,7 +11,9 @@ import pytest
 from backtune.data.catalog import Catalog
 from backtune.data.load import load_bars
 from backtune.data.manifest import MANIFEST, Manifest
+from backtune.data.window import TimeRange
 from backtune.errors import BarsError, CatalogError, FingerprintError
+from backtune.spec.timeframe import Timeframe
 from backtune.storage.local_folder import LocalFolder
 
 PATH_2018 = "asset=BTCUSD/timeframe=1m/year=2018/bars.parquet"
@@ -82,7 +84,7 @@ def test_what_cannot_be_built_is_said(catalog):
     ],
 )
 def test_only_the_files_of_the_window(catalog, start, end, years):
-    found = catalog.partitions("BTCUSD", "1m", start, end)
+    found = catalog.partitions("BTCUSD", Timeframe(60), TimeRange.of(start, end))
     assert [int(p.path.split("year=")[1][:4]) for p in found] == years
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from backtune.data.catalog import Catalog
 from backtune.data.check import check_catalog
 from backtune.data.funding import RATES, rates_at_opens
 from backtune.data.ingest.importer import import_funding
-from backtune.data.load import cached_bars, load_bars
+from backtune.data.load import BarsRef, load_bars
 from backtune.errors import BarsError, CatalogError, FingerprintError
 
 NEW_YEAR = datetime(2018, 1, 1, tzinfo=UTC)
@@ -75,7 +76,7 @@ PAYMENTS = {-8: 0.5, -2: 0.25, -1.5: 0.125, 0: -0.5, 3: 0.25, 4.5: 0.125, 8: 0.5
     ],
 )
 def test_beside_the_bars(root, timeframe, start, end, expected):
-    Catalog.open(root).write_funding("BTCUSD", _rates(PAYMENTS))
+    Catalog.open(root).write("BTCUSD", None, _rates(PAYMENTS))
     bars = load_bars(root, "BTCUSD", timeframe, start, end, funding=True)
     assert bars.funding is not None
     assert bars.funding.tolist() == expected
@@ -84,12 +85,12 @@ def test_beside_the_bars(root, timeframe, start, end, expected):
 
 def test_layout_manifest_and_merge(root):
     catalog = Catalog.open(root)
-    written = catalog.write_funding("BTCUSD", _rates({-8: 0.5, 0: 0.25}))
+    written = catalog.write("BTCUSD", None, _rates({-8: 0.5, 0: 0.25}))
     assert [(p.path, p.rows) for p in written] == [(PATH_2018.replace("2018", "2017"), 1), (PATH_2018, 1)]
-    assert catalog.write_funding("BTCUSD", _rates({0: 0.25})) == []
+    assert catalog.write("BTCUSD", None, _rates({0: 0.25})) == []
     with pytest.raises(BarsError, match=r"is 0\.125 at 2018-01-01T00:00:00Z, the catalog has 0\.25"):
-        catalog.write_funding("BTCUSD", _rates({0: 0.125, 8: 0.5}))
-    catalog.write_funding("BTCUSD", _rates({0: 0.125, 8: 0.5}), replace=True)
+        catalog.write("BTCUSD", None, _rates({0: 0.125, 8: 0.5}))
+    catalog.write("BTCUSD", None, _rates({0: 0.125, 8: 0.5}), replace=True)
     reopened = Catalog.open(root)
     assert pl.read_parquet(root / PATH_2018).equals(_rates({0: 0.125, 8: 0.5}))
     assert [p.rows for p in reopened.funding("BTCUSD")] == [1, 2]
@@ -100,7 +101,7 @@ def test_layout_manifest_and_merge(root):
 def test_an_asset_without_funding_says_how_to_import_some(root):
     with pytest.raises(CatalogError, match="data import FILE --funding --asset BTCUSD --root"):
         load_bars(root, "BTCUSD", "1h", funding=True)
-    Catalog.open(root).write_funding("OTHER", _rates({0: 0.5}))
+    Catalog.open(root).write("OTHER", None, _rates({0: 0.5}))
     with pytest.raises(CatalogError, match="BTCUSD has no funding payments; bring some in"):
         load_bars(root, "BTCUSD", "1h", funding=True)
     assert Catalog.open(root).assets() == ["BTCUSD"]
@@ -110,7 +111,7 @@ def test_an_asset_without_funding_says_how_to_import_some(root):
 
 @pytest.mark.parametrize("payments", [{-9: 0.5, -3: 0.5}, {8.5: 0.5, 16: 0.5}])
 def test_bars_that_no_payment_reaches_are_not_taken_for_free(root, payments):
-    Catalog.open(root).write_funding("BTCUSD", _rates(payments))
+    Catalog.open(root).write("BTCUSD", None, _rates(payments))
     with pytest.raises(CatalogError, match=r"no funding payments in 2017-12-31T22:00:00Z to .* from 201"):
         load_bars(root, "BTCUSD", "1h", funding=True)
 
@@ -121,19 +122,19 @@ def test_the_fingerprint_covers_funding_where_it_is_used(root):
         return [catalog.fingerprint("BTCUSD", "1h", start, end, funding=paid) for paid in (False, True)]
 
     plain = Catalog.open(root).fingerprint("BTCUSD", "1h")
-    Catalog.open(root).write_funding("BTCUSD", _rates({-8: 0.5, 0: 0.25}))
+    Catalog.open(root).write("BTCUSD", None, _rates({-8: 0.5, 0: 0.25}))
     before, earlier = fingerprints(), fingerprints(None, "2018-01-01")
     assert before[0] == plain != before[1]
-    load = (root, "BTCUSD", "1h", None, None, "24/7")
-    assert cached_bars(*load, before[1], funding=True).funding is not None
-    assert cached_bars(*load, before[0]).funding is None
-    Catalog.open(root).write_funding("BTCUSD", _rates({8: 0.25}))
+    ref = BarsRef(str(root), "BTCUSD", "1h", None, None, "24/7", before[0])
+    assert replace(ref, fingerprint=before[1], funding=True).load().funding is not None
+    assert ref.load().funding is None
+    Catalog.open(root).write("BTCUSD", None, _rates({8: 0.25}))
     after = fingerprints()
     assert after[0] == plain
     assert after[1] != before[1]
     assert fingerprints(None, "2018-01-01") == earlier
     with pytest.raises(FingerprintError, match="the data changed meanwhile"):
-        cached_bars(*load[:3], "2017-12-31", None, "24/7", before[1], funding=True)
+        replace(ref, start="2017-12-31", fingerprint=before[1], funding=True).load()
 
 
 LAYOUTS = {
@@ -232,7 +233,7 @@ def test_repair_sorts_and_drops_exact_duplicates(tmp_path, write_file):
 
 
 def test_a_flipped_bit_is_noticed(root):
-    Catalog.open(root).write_funding("BTCUSD", _rates(PAYMENTS))
+    Catalog.open(root).write("BTCUSD", None, _rates(PAYMENTS))
     assert [report.problem for report in check_catalog(root)] == [None] * 4
     content = bytearray((root / PATH_2018).read_bytes())
     content[len(content) // 2] ^= 1

@@ -9,7 +9,7 @@ import pytest
 
 from backtune.data.bars import Bars
 from backtune.data.catalog import Catalog
-from backtune.data.load import cached_bars, load_bars
+from backtune.data.load import BarsRef, load_bars, load_planned_bars
 from backtune.data.manifest import MANIFEST, Manifest, Partition, partition_path
 from backtune.data.parquet import encode
 from backtune.data.synthetic import make_market
@@ -241,12 +241,12 @@ def test_stored_days_of_a_zone_make_its_weeks_over_a_change_of_clocks(tmp_path, 
 class TestCache:
     @pytest.fixture(autouse=True)
     def empty_cache(self):
-        cached_bars.cache_clear()
+        load_planned_bars.cache_clear()
 
     @pytest.fixture
     def ask(self, root):
         fingerprint = Catalog.open(root).fingerprint("BTCUSD", "15m")
-        return lambda: cached_bars(root, "BTCUSD", "15m", None, None, "24/7", fingerprint)
+        return BarsRef(str(root), "BTCUSD", "15m", None, None, "24/7", fingerprint).load
 
     def test_second_time_is_the_same_object_and_reads_nothing(self, ask, root):
         first = ask()
@@ -260,7 +260,7 @@ class TestCache:
         catalog, origin = Catalog.open(root), "00:05 UTC"
         shifted = catalog.fingerprint("BTCUSD", "15m", origin=Origin.parse(origin))
         assert shifted != catalog.fingerprint("BTCUSD", "15m")
-        bars = cached_bars(root, "BTCUSD", "15m", None, None, "24/7", shifted, origin=origin)
+        bars = BarsRef(str(root), "BTCUSD", "15m", None, None, "24/7", shifted, origin=origin).load()
         assert _span(bars) == ("31 22:50", "01 02:50")
         assert _span(ask()) == ("31 23:00", "01 02:45")
 
@@ -286,7 +286,7 @@ class TestCache:
             thread.join()
         assert len(results) == 8
         assert all(bars is results[0] for bars in results)
-        assert cached_bars.cache.currsize == 48 * len(results[0])
+        assert load_planned_bars.cache.currsize == 48 * len(results[0])
 
 
 def test_real_minutes(market, tmp_path):

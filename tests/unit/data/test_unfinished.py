@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
+from backtune.data.load import BarsRef
 from backtune.data.unfinished import describe_unfinished, unfinished_bars
 from backtune.data.window import TimeRange, to_datetime
 from backtune.spec.origin import Origin

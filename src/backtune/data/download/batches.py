@@ -11,9 +11,8 @@ import polars as pl
 from backtune.data.catalog import Catalog
 from backtune.data.download.absent import Span
 from backtune.data.download.pages import Series
-from backtune.data.manifest import Partition
+from backtune.data.manifest import Provenance
 from backtune.data.parquet import decode
-from backtune.data.provenance import Provenance
 from backtune.data.window import TimeRange
 from backtune.errors import DataError
 from backtune.spec.timeframe import Timeframe
@@ -37,40 +36,38 @@ class StoredRows:
         """Return the times of the rows that lie wholly in a span, (n_rows,) int64."""
         latest = self.timeframe.latest_open(span.end) if self.timeframe else span.end - 1
         inside = TimeRange(span.start, latest + 1)
-        frames = [
-            self._rows_of(partition, inside)["timestamp"].to_physical().to_numpy()
-            for partition in self.catalog.series(self.asset, self.timeframe)
-            if inside.overlaps(partition.start, partition.end + 1)
-        ]
-        return np.concatenate([np.empty(0, dtype=np.int64), *frames])
+        times = [frame["timestamp"].to_physical().to_numpy() for frame in self._read_frames(inside)]
+        return np.concatenate([np.empty(0, dtype=np.int64), *times])
 
     def rows(self, span: Span) -> list[pl.DataFrame]:
         """Return the rows with a time in a span, file by file."""
-        inside = TimeRange(span.start, span.end)
-        return [
-            self._rows_of(partition, inside)
-            for partition in self.catalog.series(self.asset, self.timeframe)
-            if inside.overlaps(partition.start, partition.end + 1)
-        ]
+        return self._read_frames(TimeRange(span.start, span.end))
 
     def goes_on_after(self, moment: int) -> bool:
         """Return true if there are rows later than a moment."""
-        return any(partition.end > moment for partition in self.catalog.series(self.asset, self.timeframe))
+        return any(p.end > moment for p in self.catalog.partitions(self.asset, self.timeframe))
 
     def write(self, frame: pl.DataFrame, *, replace: bool, provenance: Provenance) -> None:
         """Merge rows into the catalog."""
-        name = provenance.name
-        if self.timeframe is None:
-            self.catalog.write_funding(self.asset, frame, replace=replace, source=name, provenance=provenance)
-        else:
-            self.catalog.write(
-                self.asset, self.timeframe, frame, replace=replace, source=name, provenance=provenance
-            )
+        self.catalog.write(
+            self.asset,
+            self.timeframe,
+            frame,
+            replace=replace,
+            source=provenance.name,
+            provenance=provenance,
+        )
 
-    def _rows_of(self, partition: Partition, window: TimeRange) -> pl.DataFrame:
-        content = self.catalog.read_partition(partition)
-        name = self.catalog.storage.describe(partition.path)
-        return decode(content, partition.schema, source=name, where=window.contains("timestamp"))
+    def _read_frames(self, window: TimeRange) -> list[pl.DataFrame]:
+        return [
+            decode(
+                self.catalog.read_partition(partition),
+                partition.schema,
+                source=self.catalog.storage.describe(partition.path),
+                where=window.contains("timestamp"),
+            )
+            for partition in self.catalog.partitions(self.asset, self.timeframe, window)
+        ]
 
 
 @final

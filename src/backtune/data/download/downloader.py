@@ -67,7 +67,7 @@ def download_bars(
         CatalogError: the catalog cannot be opened.
     """
     timeframes = [timeframe] if isinstance(timeframe, str | Timeframe) else list(timeframe)
-    lengths = list(dict.fromkeys(Timeframe.parse(t) if isinstance(t, str) else t for t in timeframes))
+    lengths = list(dict.fromkeys(map(Timeframe.parse, timeframes)))
     request = _DownloadRequest(_listed(symbols), lengths, start, end, funding, asset, replace)
     return _download(exchange, root, request, on_progress, stop)
 

@@ -15,7 +15,7 @@ from backtune.data.download.absent import Span
 from backtune.data.download.exchange import Exchange
 from backtune.data.download.markets import Market
 from backtune.data.funding import RATES, check_rates
-from backtune.data.provenance import Provenance
+from backtune.data.manifest import Provenance
 from backtune.data.schema import SCHEMA, check_bars
 from backtune.data.window import iso
 from backtune.errors import BarsError

@@ -34,7 +34,7 @@ from backtune.data.ingest.spacing import (
 from backtune.data.ingest.table import Reading, SeriesTable, read_rates, read_tables
 from backtune.data.ingest.times import DateOrder
 from backtune.data.ingest.zones import Zone
-from backtune.data.provenance import Provenance
+from backtune.data.manifest import Provenance
 from backtune.data.quality import judge_bars
 from backtune.data.schema import SCHEMA, check_bars, check_rows, time_rules
 from backtune.errors import BacktuneError, BarsError, CatalogError
@@ -336,8 +336,8 @@ def _import_rates(
         yield replace(report, preview=_preview(frame))
         return
     provenance = _provenance(report, source, content)
-    changed = catalog.write_funding(
-        asset, frame, replace=options.replace, source=source.label, provenance=provenance
+    changed = catalog.write(
+        asset, None, frame, replace=options.replace, source=source.label, provenance=provenance
     )
     notes = report.notes if changed else (*report.notes, "the catalog has these payments already")
     if asset not in catalog.assets():

@@ -10,8 +10,7 @@ from datetime import timedelta
 from functools import lru_cache
 
 from backtune.data.bars import Bars
-from backtune.data.bars_ref import BarsRef
-from backtune.data.load import load_bars
+from backtune.data.load import BarsRef, load_bars
 from backtune.errors import DataError
 from backtune.search.planning.cost import ComputePrices, LinearTime
 from backtune.search.study_loop.study import Study

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from backtune.data.bars_ref import BarsRef
+from backtune.data.load import BarsRef
 from backtune.search.study_loop.study import Study
 from backtune.search.suggesters.samplers import describe_backend
 from backtune.space import Space

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from backtune.data.bars_ref import BarsRef
+from backtune.data.load import BarsRef
 from backtune.results.log.segments import count_trials
 from backtune.results.permuted_searches.missing_permutations import list_missing_permutations
 from backtune.results.progress import list_unfinished_studies

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backtune.checks.cells import Cell, build_cells
-from backtune.data.bars_ref import BarsRef
 from backtune.data.catalog import Catalog
+from backtune.data.load import BarsRef
 from backtune.data.window import to_datetime, to_microseconds
 from backtune.results.runs_folder import locate_runs_folder
 from backtune.results.stored_sweep import StoredStudy, StoredSweep

@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backtune.data.bars_ref import BarsRef
 from backtune.data.calendar import annualise
+from backtune.data.load import BarsRef
 from backtune.errors import ResultsError
 from backtune.results.best_trials import select_best_trials
 from backtune.results.candidate_scorer import CandidateScorer
