@@ -12,11 +12,6 @@ from backtune.data.bars import Bars
 from backtune.data.schema import PRICES
 
 
-def _truncate(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
-    del random
-    return bars[:cut]
-
-
 def _scale(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
     factor = random.choice([1e-3, 0.5, 1.7, 1e3])
     return _change_later_bars(
@@ -53,7 +48,7 @@ def _delay(bars: Bars, cut: int, random: np.random.Generator) -> Bars:
 
 
 PERTURBATIONS: dict[str, Callable[[Bars, int, np.random.Generator], Bars]] = {
-    "truncate": _truncate,
+    "truncate": lambda bars, cut, _random: bars[:cut],
     "scale": _scale,
     "replace": _replace_by_walk,
     "reverse": _reverse,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from backtune.data.calendar import bars_per_year
+from backtune.data.calendar import annualise
 from backtune.data.schema import COLUMNS, PRICES, SCHEMA, check_bars
 from backtune.spec.timeframe import Timeframe
 
@@ -94,7 +94,7 @@ class Bars:
             **columns,
             timeframe=timeframe,
             asset=asset,
-            bars_per_year=bars_per_year(timestamp, timeframe, calendar),
+            bars_per_year=annualise(timestamp, timeframe, calendar).bars_per_year,
         )
 
     def to_frame(self) -> pl.DataFrame:

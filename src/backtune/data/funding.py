@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +18,12 @@ RATES: Final = pl.Schema({"timestamp": SCHEMA["timestamp"], "rate": pl.Float64()
 
 def check_rates(frame: pl.DataFrame, *, source: str | Path, rows: pl.Series | None = None) -> pl.DataFrame:
     """Check payments in the columns of ``RATES``, as :func:`backtune.data.schema.check_bars` does bars."""
-    return check_rows(frame, _rules(), source=source, rows=rows)
+    rules = (
+        *time_rules(),
+        RowRule("rate", "is not a finite number", ~pl.col("rate").is_finite()),
+        RowRule("rate", "a rate must be a fraction above -1 and below 1", pl.col("rate").abs() >= 1),
+    )
+    return check_rows(frame, rules, source=source, rows=rows)
 
 
 def rates_at_opens(rates: pl.DataFrame, opens: np.ndarray) -> np.ndarray:
@@ -43,9 +47,3 @@ def rates_at_opens(rates: pl.DataFrame, opens: np.ndarray) -> np.ndarray:
     np.add.at(funding, bar[paid], rates["rate"].to_numpy()[paid])
     funding.flags.writeable = False
     return funding
-
-
-def _rules() -> Iterator[RowRule]:
-    yield from time_rules()
-    yield RowRule("rate", "is not a finite number", ~pl.col("rate").is_finite())
-    yield RowRule("rate", "a rate must be a fraction above -1 and below 1", pl.col("rate").abs() >= 1)

@@ -43,18 +43,6 @@ def decode(
         raise unreadable(error, source) from error
 
 
-def decode_any(content: bytes, *, source: str) -> pl.DataFrame:
-    """All columns of a Parquet file from elsewhere.
-
-    Raises:
-        BarsError: the bytes are not Parquet.
-    """
-    try:
-        return pl.read_parquet(content)
-    except UNREADABLE as error:
-        raise unreadable(error, source) from error
-
-
 def unreadable(error: BaseException, source: str, *, kind: str = "Parquet") -> BarsError:
     """The error for bytes that are not of a kind."""
     reason = next(iter(str(error).splitlines()), type(error).__name__)

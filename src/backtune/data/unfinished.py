@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from backtune.data.bar_grid import BarGrid
@@ -86,12 +87,9 @@ def unfinished_bars(bars: BarsRef, catalog: Catalog) -> Iterator[UnfinishedBar]:
 def describe_unfinished(found: Sequence[UnfinishedBar]) -> list[str]:
     """One sentence for all assets whose bars are alike: ``the last bar of 1w is built from 5 of 7 days: ACME, BCD``."""
     sentences = []
-    for description, alike in groupby(sorted(found, key=_description), key=_description):
+    by_description = attrgetter("description")
+    for description, alike in groupby(sorted(found, key=by_description), key=by_description):
         names = list(dict.fromkeys(bar.asset for bar in alike))
         more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
         sentences.append(f"{description}: {', '.join(names[:_MOST_NAMES])}{more}")
     return sentences
-
-
-def _description(bar: UnfinishedBar) -> str:
-    return bar.description

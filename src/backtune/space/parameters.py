@@ -124,9 +124,9 @@ class Parameter(ABC):
     def decode(self, code: Value) -> Value:
         """Return the value that a code on the axis stands for; a code beyond the axis stands for the value at its end."""
 
-    @abstractmethod
     def under_condition(self, when: When) -> Parameter:
         """Return this parameter with another condition."""
+        return replace(self, when=when)  # type: ignore[type-var]
 
     @abstractmethod
     def convert_choices(self, convert: Callable[[Value], Value]) -> Parameter:
@@ -146,6 +146,15 @@ class _Range(Parameter):
     step: float | None
 
     is_numeric = True
+
+    def __post_init__(self) -> None:
+        _check_range(self)
+        _read_condition(self)
+
+    def __contains__(self, value: object) -> bool:
+        if not is_number(value) or (self.is_whole and not _is_whole(value)):  # type: ignore[arg-type]
+            return False
+        return self.low <= value <= self.high  # type: ignore[operator]
 
     @cached_property
     def scale(self) -> Scale:
@@ -171,6 +180,9 @@ class _Range(Parameter):
 
     def default_value(self) -> Value:
         return self.scale.middle() if self.default is None else self.default
+
+    def read(self, value: object, *, key: str) -> Value:
+        return _read_number(value, key, is_whole=self.is_whole)
 
     def nearest(self, value: Value) -> Value:
         if isinstance(value, str | bool) or not is_finite(value):
@@ -221,19 +233,6 @@ class Float(_Range):
 
     is_whole = False
 
-    def __post_init__(self) -> None:
-        _check_range(self)
-        _read_condition(self)
-
-    def __contains__(self, value: object) -> bool:
-        return is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
-
-    def read(self, value: object, *, key: str) -> Value:
-        return _read_number(value, key)
-
-    def under_condition(self, when: When) -> Parameter:
-        return replace(self, when=when)
-
 
 @dataclass(frozen=True)
 class Int(_Range):
@@ -247,19 +246,6 @@ class Int(_Range):
     when: When = field(default_factory=_no_condition, hash=False)
 
     is_whole = True
-
-    def __post_init__(self) -> None:
-        _check_range(self)
-        _read_condition(self)
-
-    def __contains__(self, value: object) -> bool:
-        return is_number(value) and _is_whole(value) and self.low <= value <= self.high  # type: ignore[operator, arg-type]
-
-    def read(self, value: object, *, key: str) -> Value:
-        return _read_whole_number(value, key)
-
-    def under_condition(self, when: When) -> Parameter:
-        return replace(self, when=when)
 
 
 @dataclass(frozen=True)
@@ -322,7 +308,7 @@ class Choice(Parameter):
             if value == choice and isinstance(value, bool) == isinstance(choice, bool):
                 return choice
         if self.is_numeric:
-            return _read_whole_number(value, key) if self.is_whole else _read_number(value, key)
+            return _read_number(value, key, is_whole=self.is_whole)
         is_text_due = not isinstance(value, str) and any(isinstance(choice, str) for choice in self.choices)
         hint = "; quote words such as on and no, which YAML reads as true and false" if is_text_due else ""
         raise SpecError(
@@ -348,9 +334,6 @@ class Choice(Parameter):
     def decode(self, code: Value) -> Value:
         return self.choices[int(code)]
 
-    def under_condition(self, when: When) -> Parameter:
-        return replace(self, when=when)
-
     def convert_choices(self, convert: Callable[[Value], Value]) -> Parameter:
         default = None if self.default is None else convert(self.default)
         return replace(self, choices=tuple(map(convert, self.choices)), default=default)
@@ -373,20 +356,20 @@ class Choice(Parameter):
 
 def read_numeric_choices(parameter: Parameter) -> Parameter:
     """Return a parameter with numbers for the choices that are finite numbers written as text."""
-    return parameter.convert_choices(_as_finite_number)
 
+    def convert(value: Value) -> Value:
+        number = parse_number(value)
+        return number if is_number(number) and is_finite(number) else value
 
-def _as_finite_number(value: Value) -> Value:
-    number = parse_number(value)
-    return number if is_number(number) and is_finite(number) else value
+    return parameter.convert_choices(convert)
 
 
 def _condition_to_json(when: When) -> dict[str, Any]:
     return {"when": {name: list(values) for name, values in when.items()}} if when else {}
 
 
-def _check_range(parameter: Float | Int) -> None:
-    numbers = {"low": parameter.low, "high": parameter.high}
+def _check_range(parameter: _Range) -> None:
+    numbers: dict[str, Any] = {"low": parameter.low, "high": parameter.high}
     if parameter.step is not None:
         numbers["step"] = parameter.step
     if parameter.default is not None:
@@ -412,16 +395,14 @@ def _check_range(parameter: Float | Int) -> None:
         raise SpecError("default", f"{parameter.default} is outside [{parameter.low}, {parameter.high}]")
 
 
-def _read_number(value: object, key: str) -> int | float:
+def _read_number(value: object, key: str, *, is_whole: bool) -> int | float:
     """Return a number as one of Python's own; those of other libraries count too."""
     if isinstance(value, bool) or not isinstance(value, Real) or not is_finite(value):  # type: ignore[arg-type]
         kind = "a finite number" if is_number(value) else "a number"
         raise SpecError(key, f"{value!r} is not {kind}", value=value)
-    return int(value) if isinstance(value, Integral) else float(value)
-
-
-def _read_whole_number(value: object, key: str) -> int:
-    number = _read_number(value, key)
+    number = int(value) if isinstance(value, Integral) else float(value)
+    if not is_whole:
+        return number
     if not _is_whole(number):
         raise SpecError(key, f"{value!r} is not a whole number", value=value)
     return int(number)

@@ -53,8 +53,9 @@ def parse_parameter(definition: object, *, key: str) -> Parameter:
     """
     if not isinstance(definition, Mapping):
         if isinstance(definition, int | float | str | bool):
-            return _build_choice({"choices": [definition]}, key)
-        raise SpecError(key, f"{definition!r} is not a range", value=definition)
+            definition = {"type": "choice", "choices": [definition]}
+        else:
+            raise SpecError(key, f"{definition!r} is not a range", value=definition)
     fields = {name: value for name, value in definition.items() if value is not None}
     kind = str(fields.pop("type", "choice" if "choices" in definition else "float"))
     kind = {"integer": "int", "categorical": "choice"}.get(kind, kind)
@@ -65,7 +66,10 @@ def parse_parameter(definition: object, *, key: str) -> Parameter:
         if name not in allowed:
             shown = [name for name in ("type", *allowed) if name != "range"]
             raise SpecError(f"{key}.{name}", "unknown key", value=name, allowed=shown)
-    return build(fields, key)
+    try:
+        return build(fields)
+    except SpecError as error:
+        raise error.prefix_key(key) from None
 
 
 def read_numeric_bounds(definition: object) -> object:
@@ -81,37 +85,31 @@ def read_numeric_bounds(definition: object) -> object:
     )
 
 
-def _build_range(parameter: type[Float | Int], fields: dict[str, Any], key: str) -> Parameter:
+def _build_range(parameter: type[Float | Int], fields: dict[str, Any]) -> Parameter:
     if "range" in fields:
         bounds = fields.pop("range")
         if not isinstance(bounds, list | tuple) or len(bounds) != 2:
-            raise SpecError(f"{key}.range", f"{bounds!r} is not a pair [min, max]", value=bounds)
+            raise SpecError("range", f"{bounds!r} is not a pair [min, max]", value=bounds)
         fields["low"], fields["high"] = bounds
     for bound in ("low", "high"):
         if bound not in fields:
-            raise SpecError(f"{key}.{bound}", "is missing")
+            raise SpecError(bound, "is missing")
     numbers = (*_NUMBERS, "default")
-    try:
-        return parameter(
-            **{name: parse_number(fields[name]) if name in numbers else fields[name] for name in fields}
-        )
-    except SpecError as error:
-        raise error.prefix_key(key) from None
+    return parameter(
+        **{name: parse_number(fields[name]) if name in numbers else fields[name] for name in fields}
+    )
 
 
-def _build_choice(fields: dict[str, Any], key: str) -> Parameter:
+def _build_choice(fields: dict[str, Any]) -> Parameter:
     choices = fields.get("choices")
     if not isinstance(choices, list | tuple):
-        raise SpecError(f"{key}.choices", f"{choices!r} is not a list", value=choices)
-    try:
-        return Choice(**{**fields, "choices": tuple(choices)})
-    except SpecError as error:
-        raise error.prefix_key(key) from None
+        raise SpecError("choices", f"{choices!r} is not a list", value=choices)
+    return Choice(**{**fields, "choices": tuple(choices)})
 
 
 _RANGE_KEYS = ("low", "high", "default", "log", "step", "when", "range")
 # The types of a parameter: what builds it, and the keys that its definition may have.
-_KINDS: dict[str, tuple[Callable[[dict[str, Any], str], Parameter], tuple[str, ...]]] = {
+_KINDS: dict[str, tuple[Callable[[dict[str, Any]], Parameter], tuple[str, ...]]] = {
     "float": (partial(_build_range, Float), _RANGE_KEYS),
     "int": (partial(_build_range, Int), _RANGE_KEYS),
     "choice": (_build_choice, ("choices", "default", "when")),

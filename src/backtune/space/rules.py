@@ -28,6 +28,12 @@ class Side:
     factor: float = 1.0
     offset: float = 0.0
 
+    @classmethod
+    def of_match(cls, match: re.Match[str]) -> Side:
+        """Read the groups of a match: factor, name, sign and offset."""
+        factor, name, sign, offset = match.groups()
+        return cls(name, float(factor or 1), float(f"{sign or ''}{offset or 0}"))
+
     def evaluate(self, number: float) -> float:
         return self.factor * number + self.offset
 
@@ -59,7 +65,7 @@ class Rule:
         if len(parts) != 3 or sides[0] is None or sides[1] is None:
             problem = f"{text!r} is not a rule; write 'fast < slow', 'slow >= 2 * fast' or 'fast + 5 <= slow'"
             raise SpecError(key, problem, value=text)
-        left, right = (_read_side(match) for match in sides if match is not None)
+        left, right = (Side.of_match(match) for match in sides if match is not None)
         if left.name == right.name:
             raise SpecError(key, f"{text!r} compares {left.name!r} with itself; narrow its range", value=text)
         return cls(left, parts[1], right)
@@ -100,11 +106,6 @@ class Rule:
 
     def __str__(self) -> str:
         return f"{self.left} {self.comparison} {self.right}"
-
-
-def _read_side(match: re.Match[str]) -> Side:
-    factor, name, sign, offset = match.groups()
-    return Side(name, float(factor or 1), float(f"{sign or ''}{offset or 0}"))
 
 
 def _plain(number: float) -> str:

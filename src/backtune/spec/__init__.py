@@ -1,6 +1,5 @@
 """The spec of a sweep: frozen and validated, with a content id; unknown keys are refused."""
 
-from backtune.spec.content import hash_content
 from backtune.spec.messages import describe_problem, to_spec_error
 from backtune.spec.sections import (
     DISTANCES,
@@ -16,7 +15,7 @@ from backtune.spec.sections import (
     base_folder,
     read_sessions_per_year,
 )
-from backtune.spec.sweep_spec import SweepSpec
+from backtune.spec.sweep_spec import SweepSpec, hash_content
 from backtune.spec.validation import Validation
 
 __all__ = [

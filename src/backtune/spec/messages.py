@@ -53,7 +53,10 @@ def to_spec_error(
     value = None if has_secrets else first["input"]
     if first["type"] == "literal_error":
         problem = "is not known" if has_secrets else f"{value!r} is not known"
-        return SpecError(place, problem, value=value, allowed=_choices_at(model, location))
+        # The choice may be one item of a list of choices.
+        *above, name = [part for part in location if not isinstance(part, int)]
+        choices = _find_choices(_fields_at(model, above)[str(name)].annotation)
+        return SpecError(place, problem, value=value, allowed=map(str, choices))
     if not has_secrets:
         problem = f"{problem} (given: {value!r})"
     return SpecError(place, problem, value=value, is_text_due=first["type"] in ("string_type", "strategy"))
@@ -95,12 +98,6 @@ def _find_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_find_model, get_args(annotation))), None)
-
-
-def _choices_at(model: type[BaseModel], location: Sequence[object]) -> list[str]:
-    """Return the values that are allowed where a location ends in a choice, or in one item of a list of choices."""
-    *above, key = [part for part in location if not isinstance(part, int)]
-    return [str(choice) for choice in _find_choices(_fields_at(model, above)[str(key)].annotation)]
 
 
 def _find_choices(annotation: Any) -> tuple[Any, ...]:

@@ -404,10 +404,6 @@ def _read_constraints(value: object) -> tuple[Constraint, ...]:
     return tuple(Constraint.parse(metric, text) for metric, text in value.items())
 
 
-def _write_constraints(constraints: tuple[Constraint, ...]) -> dict[str, str]:
-    return {constraint.metric: constraint.condition for constraint in constraints}
-
-
 _ObjectiveText = Annotated[
     Objective,
     PlainValidator(_read_objective),
@@ -417,7 +413,10 @@ _ObjectiveText = Annotated[
 _ConstraintsByMetric = Annotated[
     tuple[Constraint, ...],
     PlainValidator(_read_constraints),
-    PlainSerializer(_write_constraints, return_type=dict[str, str]),
+    PlainSerializer(
+        lambda constraints: {constraint.metric: constraint.condition for constraint in constraints},
+        return_type=dict[str, str],
+    ),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
 ]
 

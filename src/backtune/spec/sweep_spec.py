@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,7 +13,6 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from backtune.errors import SpecError
 from backtune.space import RULES, Parameter, Rule, parse_parameter, parse_rules, read_numeric_bounds
-from backtune.spec.content import hash_content
 from backtune.spec.documents import read_document
 from backtune.spec.messages import to_spec_error
 from backtune.spec.sections import (
@@ -26,6 +27,12 @@ from backtune.spec.sections import (
 )
 from backtune.spec.short_form import expand_short_form, short_form_error
 from backtune.spec.validation import Validation
+
+
+def hash_content(content: object) -> str:
+    """Return the SHA-256 of the canonical JSON of plain data, of which content ids are made."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class SweepSpec(Section):

@@ -200,12 +200,6 @@ class TestDamage:
         catalog.write("BTCUSD", "1m", make_frame(YEAR_END), replace=True)
         assert len(load_bars(root, "BTCUSD", "1m")) == 120
 
-    def test_cut_off_file_is_refused(self, catalog, root):
-        file = root / PATH_2018
-        file.write_bytes(file.read_bytes()[:-10])
-        with pytest.raises(FingerprintError):
-            load_bars(root, "BTCUSD", "1m")
-
     def test_lost_file_is_named(self, catalog, root, make_frame):
         (root / PATH_2018).unlink()
         with pytest.raises(CatalogError, match=r"year=2018.*is in the manifest but not there"):

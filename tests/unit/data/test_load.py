@@ -12,7 +12,6 @@ from backtune.data.catalog import Catalog
 from backtune.data.load import BarsRef, load_bars, load_planned_bars
 from backtune.data.manifest import MANIFEST, Manifest, Partition, partition_path
 from backtune.data.parquet import encode
-from backtune.data.synthetic import make_market
 from backtune.errors import BarsError, CatalogError, FingerprintError, SpecError
 from backtune.spec.origin import Origin
 from backtune.spec.timeframe import Timeframe
@@ -305,8 +304,3 @@ def test_real_minutes(market, tmp_path):
     )
     np.testing.assert_allclose(bars.volume, np.add.reduceat(frame["volume"].to_numpy(), starts), rtol=1e-12)
     assert (len(bars), bars.open[0], bars.close[-1]) == (4380, 13763.0, 7208.3)
-
-
-def test_synthetic_market_loads(tmp_path):
-    make_market(tmp_path, assets=["X"], timeframe="15m", start="2018-01-01", end="2018-02-01", seed=1)
-    assert len(load_bars(tmp_path, "X", "1d")) == 31

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from bar_files import read_bars
 
-from backtune.data.ingest.importer import read_bars
 from backtune.data.quality import judge_bars, measure_extremes
 from backtune.data.schema import PRICES, SCHEMA
 from backtune.data.synthetic import synthetic_bars

@@ -35,21 +35,6 @@ def test_one_bar_by_hand(make_frame):
     assert built.equals(expected)
 
 
-@pytest.mark.parametrize(
-    ("timeframe", "first"),
-    [
-        ("1d", "2018-01-03T00:00"),  # a Wednesday
-        ("1w", "2018-01-01T00:00"),  # its Monday
-        ("2w", "2018-01-01T00:00"),
-        ("4h", "2018-01-03T08:00"),
-        ("7h", "2018-01-03T03:00"),  # a grid from the epoch, not from the day
-    ],
-)
-def test_bars_lie_on_a_grid_from_the_epoch(make_frame, timeframe, first):
-    built = resample(make_frame([0], first="2018-01-03T09:10"), Timeframe.parse(timeframe))
-    assert built["timestamp"][0] == datetime.fromisoformat(first).replace(tzinfo=UTC)
-
-
 _SUMS = """
 import hashlib, numpy as np, polars as pl
 from backtune.data.resample import resample
@@ -73,13 +58,6 @@ def test_volumes_do_not_depend_on_the_number_of_threads():
         digests.add(done.stdout)
     assert len(digests) == 1
     assert len(digests.pop().strip()) == len(hashlib.sha256(b"").hexdigest())
-
-
-def test_sums_are_close_to_exact(make_frame):
-    rng = np.random.default_rng(1)
-    frame = make_frame(range(1440)).with_columns(volume=pl.Series(rng.random(1440)))
-    built = resample(frame, Timeframe.parse("1h"))
-    np.testing.assert_allclose(built["volume"], frame["volume"].to_numpy().reshape(24, 60).sum(axis=1))
 
 
 def _bars(start: str, end: str, every: str, *, keep: float = 1.0) -> pl.DataFrame:
@@ -196,18 +174,6 @@ def test_half_hours_and_hours_of_mumbai(make_frame):
     assert hours["volume"].to_list() == [12.0] * 6 + [3.0]
     (day,) = resample(frame, Timeframe.parse("1d"), Origin.parse("09:15 Asia/Kolkata")).rows()
     assert day == (datetime(2024, 1, 3, 3, 45, tzinfo=UTC), 100.0, 176.0, 99.0, 175.0, 75.0)
-
-
-def test_days_of_new_york_over_both_changes_of_clocks(make_frame):
-    origin = Origin.parse("17:00 America/New_York")
-    for first, opens, hours in (
-        ("2024-03-08T22:00", ["08 22:00", "09 22:00", "10 21:00"], [24.0, 23.0, 24.0]),
-        ("2024-11-01T21:00", ["01 21:00", "02 21:00", "03 22:00"], [24.0, 25.0, 24.0]),
-    ):
-        frame = make_frame([60 * k for k in range(int(sum(hours)))], first=first)
-        built = resample(frame, Timeframe.parse("1d"), origin)
-        assert [f"{t:%d %H:%M}" for t in built["timestamp"]] == opens
-        assert built["volume"].to_list() == hours
 
 
 def test_sums_are_those_of_the_default_to_the_last_digit():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -151,39 +149,11 @@ def test_a_file_is_run_once_and_an_edited_file_again(half: Path) -> None:
     assert before().positions(BARS).tolist() == [0.5] * 3
 
 
-ELSEWHERE = """
-import pickle, sys
-import numpy as np
-from backtune.data.bars import Bars
-from backtune.spec.timeframe import Timeframe
-
-ref = pickle.load(sys.stdin.buffer)
-one = np.ones(4)
-bars = Bars(np.arange(4) * 60_000_000, one, one, one, one, one, Timeframe(60), 1.0)
-print(ref.name, ref.load()(sign=-1).positions(bars).tolist(), ref.load() is ref.load())
-"""
-
-
-def test_ref_of_a_file_is_rebuilt_in_another_process_without_the_file(half: Path) -> None:
-    pickled = pickle.dumps(resolve_strategy(entry(half)))
-    half.unlink()
-    done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE], input=pickled, capture_output=True, timeout=60, check=False
-    )
-    assert done.stdout.decode().strip() == "Half [-0.5, -0.5, -0.5, -0.5] True", done.stderr.decode()
-
-
 @pytest.mark.parametrize(
     ("source", "class_name", "error", "fragment"),
     [
         ("1 / 0", "Half", StrategyError, r"half.py: cannot be loaded: ZeroDivisionError: division by zero"),
         ("def f(:", "Half", StrategyError, r"half.py: cannot be loaded: SyntaxError"),
-        (
-            "import no_such_module",
-            "Half",
-            StrategyError,
-            "ModuleNotFoundError: No module named 'no_such_module'",
-        ),
         (
             FILE,
             "Halff",

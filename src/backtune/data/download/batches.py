@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final, final
+from typing import Final, final
 
 import numpy as np
 import polars as pl
@@ -146,13 +146,12 @@ class Batch:
         different = both.filter(differs)
         if different.height:
             self.n_differing += different.height
-            self.first_difference = self.first_difference or self._difference(different.row(0, named=True))
+            row = different.row(0, named=True)
+            name = next(v for v in values if row[v] != row[f"{v}_stored"])
+            moment = row["timestamp"].isoformat().replace("+00:00", "Z")
+            first = f"{name} is {row[name]} at {moment}, the catalog had {row[f'{name}_stored']}"
+            self.first_difference = self.first_difference or first
         wanted = both.filter(~is_stored | differs) if self._replace else both.filter(~is_stored)
         n_new = both.filter(~is_stored).height
         rows = wanted.select(pl.coalesce("timestamp_stored", "timestamp").alias("timestamp"), *values)
         return rows, n_new, rows.height - n_new
-
-    def _difference(self, row: dict[str, Any]) -> str:
-        name = next(v for v in self._series.schema.names()[1:] if row[v] != row[f"{v}_stored"])
-        moment = row["timestamp"].isoformat().replace("+00:00", "Z")
-        return f"{name} is {row[name]} at {moment}, the catalog had {row[f'{name}_stored']}"

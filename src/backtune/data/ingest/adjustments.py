@@ -63,7 +63,10 @@ def adjust_bars(
             bars,
             "as they stand; the file's dividends are not applied, for prices beside them are mostly adjusted already",
         )
-    differs = bool(actions.adjusted) and _differ(bars["close"], actions.adjusted[-1])
+    differs = False
+    if actions.adjusted:
+        ratio = (actions.adjusted[-1] / bars["close"]).drop_nulls().drop_nans()
+        differs = bool(((ratio - 1).abs() > _SAME).any())
     if not differs and not unadjusted.any() and not (dividends != 0).any():
         return bars, None
     what = f"{actions.name!r} differs from the close" if differs else "the file tells of splits and dividends"
@@ -166,8 +169,3 @@ def _unadjusted_splits(close: np.ndarray, splits: np.ndarray) -> np.ndarray:
         step = np.concatenate([[np.nan], close[:-1] / close[1:]])
         is_nearer = np.abs(np.log(step / splits)) < np.abs(np.log(step))
     return np.asarray((splits != 1) & is_nearer & np.isfinite(step))
-
-
-def _differ(close: pl.Series, adjusted: pl.Series) -> bool:
-    ratio = (adjusted / close).drop_nulls().drop_nans()
-    return len(ratio) > 0 and bool(((ratio - 1).abs() > _SAME).any())

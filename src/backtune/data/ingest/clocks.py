@@ -37,7 +37,8 @@ def read_clocks(clocks: pl.Series, *, source: str) -> pl.Series:
     if not present.str.contains(r"^\d{1,6}$").all():
         return text
     numbers = text.cast(pl.Int64, strict=False)
-    if _are_whole_hours(present):
+    # Numbers of at most two digits up to 23 are hours, for minutes after midnight would soon be more.
+    if (present.str.len_chars() <= 2).all() and (present.cast(pl.Int64) <= 23).all():
         return numbers.cast(pl.String).str.zfill(2) + ":00:00"
     with_seconds = bool((present.str.len_chars() > 4).any())
     if with_seconds:
@@ -50,11 +51,6 @@ def read_clocks(clocks: pl.Series, *, source: str) -> pl.Series:
         raise BarsError(f"{clocks[row]!r} is not a time of day", source=source, row=row, column="timestamp")
     parts = [part.cast(pl.String).str.zfill(2) for part in (hours, minutes, seconds)]
     return parts[0] + ":" + parts[1] + ":" + parts[2]
-
-
-def _are_whole_hours(text: pl.Series) -> bool:
-    """Return True for numbers of at most two digits up to 23: hours, for minutes after midnight would soon be more."""
-    return bool((text.str.len_chars() <= 2).all()) and bool((text.cast(pl.Int64) <= 23).all())
 
 
 def looks_like_clocks(values: pl.Series) -> bool:

@@ -160,17 +160,16 @@ def _around(head: str, tail: str) -> str | None:
         return _asset(_strip_end(_strip_start(tail.lstrip("."), _is_remark), cut_period))
     if _strip_venue(head) != head:
         asset = _asset(cut_period(_strip_end(head, cut_span))) or asset
+    # The third part of BTC_USDT_USDT says already that it is a future.
+    says_future = asset.count("_") == 2
     kept = [
         separator + word
         for separator, word in re.findall(r"([-_ ,.]+)([^-_ ,.]+)", cut_periods(tail))
-        if not _is_file_word(word) and not _is_remark(word) and not _is_settled(asset, word)
+        if not _is_file_word(word)
+        and not _is_remark(word)
+        and not (says_future and word.lower() == "futures")
     ]
     return _spelled(asset + "".join(kept))
-
-
-def _is_settled(asset: str, word: str) -> bool:
-    """Tell whether ``futures`` adds nothing: in ``BTC_USDT_USDT`` the third part says so already."""
-    return word.lower() == "futures" and asset.count("_") == 2
 
 
 def _asset(text: str) -> str | None:
@@ -235,10 +234,6 @@ def _read_dukascopy(text: str) -> str | None:
     return read_length(count + ("m" if unit == "M" else unit))
 
 
-def _read_resolution(text: str) -> str | None:
-    return read_minutes(text) or read_letter(text) or read_length(text)
-
-
 class _Layout(NamedTuple):
     """A vendor's own way to put a name together; groups ``asset`` and ``length``."""
 
@@ -266,7 +261,7 @@ _LAYOUTS: Final = (
             r"(?:(?:AMEX|ARCA|BATS|FX_IDC|FX|NASDAQ|NYSE)_)?"
             r"(?P<asset>.+), (?P<length>\d{1,5}[SHDWM]?|[DWM])(?:_[0-9a-f]{4,8})?"
         ),
-        _read_resolution,
+        lambda text: read_minutes(text) or read_letter(text) or read_length(text),
     ),
     # Investing.com: Russell 2000 Historical Data; the name has neither venue nor period
     _Layout(re.compile(r"(?P<asset>.+) Historical Data(?: - Investing\.com.*)?")),

@@ -37,7 +37,7 @@ from backtune.data.ingest.zones import Zone
 from backtune.data.manifest import Provenance
 from backtune.data.quality import judge_bars
 from backtune.data.schema import SCHEMA, check_bars, check_rows, time_rules
-from backtune.errors import BacktuneError, BarsError, CatalogError
+from backtune.errors import BacktuneError, CatalogError
 from backtune.spec.timeframe import Timeframe
 
 _PREVIEW_ROWS: Final = 3
@@ -96,24 +96,6 @@ class ImportOptions:
     def length(self) -> Timeframe | None:
         """The timeframe, parsed."""
         return None if self.timeframe is None else Timeframe.parse(self.timeframe)
-
-
-def read_bars(path: str | Path, options: ImportOptions | None = None, **choices: Any) -> pl.DataFrame:
-    """Read the bars of a file of one asset, in the schema, oldest first and not checked.
-
-    Raises:
-        BarsError: The file cannot be read, holds several assets, or a column, a time or a number in it cannot be read.
-        CatalogError: The file does not exist, or is of a kind that is not read.
-    """
-    tables = [
-        table
-        for source in find_sources([path])
-        if isinstance(source, Source)
-        for table in read_tables(read_sheet(source), replace(options or ImportOptions(), **choices).reading)
-    ]
-    if len(tables) != 1:
-        raise BarsError(f"holds {len(tables)} assets, not one", source=path)
-    return tables[0].frame.select(SCHEMA.names())
 
 
 def import_bars(
@@ -207,9 +189,11 @@ def _import_tables(
         )
     for table in tables:
         table = replace(table, notes=(*notes, *table.notes))  # noqa: PLW2901
-        report = ImportReport(
-            source.label, asset=options.asset or _asset_of(table, source, n_tables=len(tables))
-        )
+        symbol = None if table.symbol is None else _SYMBOL_MARKS.sub("", table.symbol)
+        named = read_name(source.path).asset
+        # Where a file holds several assets, its rows name them.
+        asset = symbol if len(tables) > 1 or named is None else named
+        report = ImportReport(source.label, asset=options.asset or asset)
         try:
             yield _import_table(table, report, source, content, catalog, options)
         except BacktuneError as error:
@@ -275,13 +259,6 @@ def _stated_length(source: Source, options: ImportOptions) -> Length | None:
         return Length(options.length, "as chosen", is_chosen=True)
     named = read_name(source.path).timeframe
     return None if named is None else Length(Timeframe.parse(named), "from the file's name")
-
-
-def _asset_of(table: SeriesTable, source: Source, *, n_tables: int) -> str | None:
-    """Return the asset's name: where a file holds several, the one in its rows, else the one in the file's name."""
-    symbol = None if table.symbol is None else _SYMBOL_MARKS.sub("", table.symbol)
-    named = read_name(source.path).asset
-    return symbol if n_tables > 1 or named is None else named
 
 
 def _with_zone_of_vendor(source: Source, reading: Reading) -> tuple[Reading, tuple[str, ...]]:

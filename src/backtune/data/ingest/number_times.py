@@ -113,9 +113,11 @@ def _epochs(values: pl.Series) -> Times | None:
         converted = pl.lit(None, pl.Float64 if values.dtype.is_float() else pl.Int64)
         for unit in _UNITS.values():
             inside = number.is_between(low * unit, high * unit)
-            exact = (
-                number * (1_000_000 // unit) if unit <= 1_000_000 else _thousandth(number, frame["n"].dtype)
-            )
+            if unit <= 1_000_000:
+                exact = number * (1_000_000 // unit)
+            else:
+                # Nanoseconds as floats are good to a quarter of a microsecond.
+                exact = (number / 1_000).round() if frame["n"].dtype.is_float() else number // 1_000
             converted = pl.when(inside).then(exact).otherwise(converted)
     utc = frame.select(converted.cast(pl.Int64, strict=False).cast(TIME)).to_series()
     form = f"{' and '.join(used)} since 1970"
@@ -128,11 +130,6 @@ def _ticks_of_dotnet(values: pl.Series) -> Times | None:
         return None
     utc = ((values.cast(pl.Int64) - _DOTNET_1970) // 10).cast(TIME)
     return Times(utc, "ticks of .NET", "taken as UTC, for they carry no zone")
-
-
-def _thousandth(number: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """Return nanoseconds as microseconds; as floats they are good to a quarter of one."""
-    return (number / 1_000).round() if kind.is_float() else number // 1_000
 
 
 def _steps_are_days(values: pl.Series) -> bool:

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import polars as pl
@@ -13,7 +14,7 @@ import polars as pl
 from backtune.data.ingest.json_table import read_json_table
 from backtune.data.ingest.sources import Source
 from backtune.data.ingest.text import read_text_table
-from backtune.data.parquet import UNREADABLE, decode_any, unreadable
+from backtune.data.parquet import UNREADABLE, unreadable
 from backtune.errors import BarsError
 
 # How pandas writes the columns of two levels into Parquet: ('Close', 'ACME').
@@ -174,15 +175,12 @@ def _read_text(content: bytes, source: str) -> SourceRows:
     return SourceRows(source, table.frame, names, tickers, bool(table.header), zone, table.notes)
 
 
-def _read_parquet(content: bytes, source: str) -> SourceRows:
-    return _of_polars(decode_any(content, source=source), source)
-
-
-def _read_feather(content: bytes, source: str) -> SourceRows:
+def _read_binary(content: bytes, source: str, *, kind: str) -> SourceRows:
+    read = pl.read_parquet if kind == "Parquet" else pl.read_ipc
     try:
-        frame = pl.read_ipc(io.BytesIO(content))
+        frame = read(io.BytesIO(content))
     except UNREADABLE as error:
-        raise unreadable(error, source, kind="Feather") from error
+        raise unreadable(error, source, kind=kind) from error
     return _of_polars(frame, source)
 
 
@@ -194,7 +192,7 @@ def _read_json(content: bytes, source: str) -> SourceRows:
 
 _READERS: Final[Mapping[str, Callable[[bytes, str], SourceRows]]] = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".prn", ".asc"), _read_text),
-    **dict.fromkeys((".parquet", ".pq"), _read_parquet),
-    **dict.fromkeys((".feather", ".arrow", ".ipc"), _read_feather),
+    **dict.fromkeys((".parquet", ".pq"), partial(_read_binary, kind="Parquet")),
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), partial(_read_binary, kind="Feather")),
     **dict.fromkeys((".json", ".jsonl", ".ndjson"), _read_json),
 }

@@ -191,15 +191,11 @@ def _reader_of_member(file: Path, member: zipfile.ZipInfo) -> Callable[[], bytes
     return read
 
 
-def _open_zstd(file: Path) -> Any:
-    return pyarrow.CompressedInputStream(str(file), "zstd")
-
-
 _DECOMPRESSORS: Final[Mapping[str, Callable[[Path], Any]]] = {
     ".gz": gzip.GzipFile,
     ".bz2": bz2.BZ2File,
     ".xz": lzma.LZMAFile,
-    ".zst": _open_zstd,
+    ".zst": lambda file: pyarrow.CompressedInputStream(str(file), "zstd"),
 }
 
 

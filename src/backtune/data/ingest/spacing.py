@@ -221,13 +221,9 @@ def _check_multiples(length: Length, opens: np.ndarray, usual: int, source: str)
         and len(opens) >= _ENOUGH
         and divisor > timeframe.microseconds
         and usual > timeframe.microseconds
-        and not _are_calendar_days(timeframe, divisor)
+        and not (timeframe.microseconds == _DAY and divisor < 7 * _DAY)  # days of a calendar with gaps
     ):
         raise _wrong_length(length, usual, steps, source)
-
-
-def _are_calendar_days(timeframe: Timeframe, divisor: int) -> bool:
-    return timeframe.microseconds == _DAY and divisor < 7 * _DAY
 
 
 def _wrong_length(length: Length, usual: int, steps: np.ndarray, source: str) -> BarsError:

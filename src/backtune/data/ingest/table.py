@@ -48,7 +48,10 @@ class Reading:
     price_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        check_scale(self.price_scale)
+        if not 0 < self.price_scale < float("inf"):
+            raise SpecError(
+                "price_scale", f"{self.price_scale} is not a number above 0", value=self.price_scale
+            )
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,6 @@ def read_rates(sheet: SourceRows, reading: Reading) -> SeriesTable:
     return _oldest_first(SeriesTable(frame.with_row_index("row"), assumed=said, notes=sheet.notes))
 
 
-def check_scale(scale: float) -> None:
-    """Raise a SpecError unless prices can be multiplied with ``scale``."""
-    if not 0 < scale < float("inf"):
-        raise SpecError("price_scale", f"{scale} is not a number above 0", value=scale)
-
-
 def scale_prices(prices: pl.Series, scale: float) -> pl.Series:
     """Multiply prices by ``scale``. Points, as in 1e-5, are divided by their exact number per unit instead, so that
     158611 gives the double 1.58611 and not its neighbour.
@@ -137,7 +134,10 @@ def _split_tickers(sheet: SourceRows) -> Iterator[SourceRows]:
 
 
 def _tables_of(sheet: SourceRows, reading: Reading) -> list[SeriesTable]:
-    columns = _find_columns(sheet, reading.columns)
+    if reading.columns:
+        columns = find_chosen_columns(sheet, reading.columns)
+    else:
+        columns = find_named_columns(sheet) if sheet.has_header else find_unnamed_columns(sheet)
     _check_single_period(sheet, columns)
     times, said_of_times = read_first_times(
         sheet, columns.times, zone=reading.zone, zone_column=columns.zone, date_order=reading.date_order
@@ -172,12 +172,6 @@ def _tables_of(sheet: SourceRows, reading: Reading) -> list[SeriesTable]:
     return [_finish(_oldest_first(part), columns, sheet, reading) for part in parts]
 
 
-def _find_columns(sheet: SourceRows, chosen: Mapping[str, str]) -> ColumnRoles:
-    if chosen:
-        return find_chosen_columns(sheet, chosen)
-    return find_named_columns(sheet) if sheet.has_header else find_unnamed_columns(sheet)
-
-
 def _finish(table: SeriesTable, columns: ColumnRoles, sheet: SourceRows, reading: Reading) -> SeriesTable:
     """Adjust and scale prices, and keep the columns of the schema."""
     extra = [c for c in table.frame.columns if c.startswith("_")]
@@ -199,8 +193,10 @@ def _finish(table: SeriesTable, columns: ColumnRoles, sheet: SourceRows, reading
         length = int(lengths.mode().min())  # type: ignore[arg-type]
     frame = adjusted.select("row", *SCHEMA.names())
     scale = reading.price_scale
-    if scale == 1 and columns.is_fixed_point and _are_billionths(frame):
-        scale = _BILLIONTH
+    if scale == 1 and columns.is_fixed_point:
+        closes = frame["close"].drop_nulls()
+        if (closes >= 1e6).all() and (closes == closes.round()).all():
+            scale = _BILLIONTH
     if scale != 1:
         frame = frame.with_columns(scale_prices(frame[name], scale) for name in PRICES)
         assumed["scale"] = (
@@ -209,11 +205,6 @@ def _finish(table: SeriesTable, columns: ColumnRoles, sheet: SourceRows, reading
     if any(ticker is not None for ticker in sheet.tickers):
         table, frame = _without_empty_rows(table, frame)
     return replace(table, frame=frame, assumed=assumed, length=length)
-
-
-def _are_billionths(frame: pl.DataFrame) -> bool:
-    prices = frame["close"].drop_nulls()
-    return bool((prices >= 1e6).all()) and bool((prices == prices.round()).all())
 
 
 def _without_empty_rows(table: SeriesTable, frame: pl.DataFrame) -> tuple[SeriesTable, pl.DataFrame]:

@@ -77,7 +77,9 @@ def read_text_table(content: bytes, source: str) -> TextTable:
         if rows[0][0].strip() == "":
             frame = frame.drop(frame.columns[0])
         return TextTable([], frame, notes, stated)
-    width = _width(header, data)
+    width = Counter(len(row) for row in data).most_common(1)[0][0]
+    if header and len(header[-1]) == width + 1:
+        width += 1
     frame = _text_columns(_after_lines(text, skipped + len(header)), delimiter, width, source)
     header = [_fit(line, frame) for line in header]
     return TextTable(header, frame, notes, stated)
@@ -136,7 +138,8 @@ def _leading_header(rows: list[list[str]]) -> list[list[str]]:
     """Return the lines before the first one that holds a number or a time."""
     header: list[list[str]] = []
     for row in rows[:_MOST_HEADER_LINES]:
-        if any(_is_value(cell.strip()) for cell in row):
+        cells = [cell.strip() for cell in row]
+        if any(_NUMBER.fullmatch(cell) or _STARTS_LIKE_A_DATE.match(cell) for cell in cells):
             break
         header.append(row)
     return header
@@ -152,19 +155,10 @@ def _count_titles(header: list[list[str]]) -> int:
     return 0
 
 
-def _is_value(cell: str) -> bool:
-    return _NUMBER.fullmatch(cell) is not None or _STARTS_LIKE_A_DATE.match(cell) is not None
-
-
 def _counts_columns(row: list[str]) -> bool:
     cells = [cell.strip() for cell in row]
     first = 1 if cells[0] == "" else 0
     return len(cells) > 3 and cells[first:] == [str(i) for i in range(len(cells) - first)]
-
-
-def _width(header: list[list[str]], data: list[list[str]]) -> int:
-    usual = Counter(len(row) for row in data).most_common(1)[0][0]
-    return max(usual, len(header[-1]) if header and len(header[-1]) == usual + 1 else usual)
 
 
 def _fit(line: list[str], frame: pl.DataFrame) -> list[str]:

@@ -110,7 +110,10 @@ def _find_spikes(columns: JudgedBars) -> tuple[np.ndarray, list[Finding]]:
     sizes = np.concatenate([close_sizes, wick_sizes[alone]])
     came_back = np.arange(len(rows)) < len(close_rows)
     moves = np.abs(sizes) / columns.scale[rows]
-    traded = _traded_more(columns, rows)
+    # Spikes on more than five times the volume of the bars around them were traded.
+    around = [columns.volume[max(0, row - _AROUND) : row + _AROUND + 1] for row in rows]
+    usual = np.array([np.median(volumes) for volumes in around])
+    traded = (usual > 0) & (columns.volume[rows] > 5 * usual)
     far = np.where(
         came_back, (np.abs(sizes) >= 0.05) & (moves >= 40), (np.abs(sizes) >= 0.08) & (moves >= 100)
     )
@@ -175,13 +178,6 @@ def _find_excursions(columns: JudgedBars) -> tuple[np.ndarray, np.ndarray, np.nd
     return rows, np.array([size for _, size, _ in found]), np.array([b for _, _, b in found], dtype=np.int64)
 
 
-def _traded_more(columns: JudgedBars, rows: np.ndarray) -> np.ndarray:
-    """Tell for each row whether its volume is more than five times that of the bars around it."""
-    around = [columns.volume[max(0, row - _AROUND) : row + _AROUND + 1] for row in rows]
-    usual = np.array([np.median(volumes) for volumes in around])
-    return np.asarray((usual > 0) & (columns.volume[rows] > 5 * usual))
-
-
 def _find_steps(columns: JudgedBars, spiked: np.ndarray) -> list[_Step]:
     """Opens at a round multiple of the close before, where the level stays."""
     gap = np.log(columns.open[1:]) - np.log(columns.close[:-1])
@@ -195,7 +191,9 @@ def _find_steps(columns: JudgedBars, spiked: np.ndarray) -> list[_Step]:
         if ratio is None or not _stays(columns, int(row), size):
             continue
         confidence: Confidence = "certain" if ratio >= 100 else "possible" if ratio < 2 else "likely"
-        if confidence == "likely" and _volume_jumps(columns, int(row), ratio):
+        # Volume that rises far more than a split makes it rise was traded.
+        volume_before = float(np.median(columns.volume[max(0, row - _AROUND) : row]))
+        if confidence == "likely" and 0 < 4 * ratio * volume_before < float(columns.volume[row]):
             confidence = "possible"
         steps.append(_Step(int(row), ratio, size > 0, confidence))
     return steps
@@ -214,19 +212,15 @@ def _stays(columns: JudgedBars, row: int, size: float) -> bool:
     return enough and abs(float(np.median(after) - np.median(before)) - size) <= 0.25 * abs(size)
 
 
-def _volume_jumps(columns: JudgedBars, row: int, ratio: float) -> bool:
-    """Tell whether the volume of the day rises far more than a split makes it rise: then it was traded."""
-    before = float(np.median(columns.volume[max(0, row - _AROUND) : row]))
-    return before > 0 and float(columns.volume[row]) > 4 * ratio * before
-
-
 def _describe_steps(columns: JudgedBars, steps: list[_Step]) -> list[Finding]:
     findings = []
     for ratio, is_rise, confidence in dict.fromkeys(step[1:] for step in steps):
         rows = [step.row for step in steps if step[1:] == (ratio, is_rise, confidence)]
         is_unit = ratio in _UNITS
         kind = "unit-change" if is_unit else "split"
-        looks = "a change of unit" if is_unit else f"an unadjusted split of {_split(ratio, is_rise=is_rise)}"
+        new, old = ("3", "2") if ratio == 1.5 else (f"{ratio:g}", "1")
+        shares = f"{old} for {new}" if is_rise else f"{new} for {old}"
+        looks = "a change of unit" if is_unit else f"an unadjusted split of {shares}"
         if ratio == 10:
             looks += ", or a change of unit"
         sentence = (
@@ -236,11 +230,6 @@ def _describe_steps(columns: JudgedBars, steps: list[_Step]) -> list[Finding]:
         factor = ratio if is_rise else 1 / ratio
         findings.append(Finding(kind, confidence, columns.moment(rows[0]), len(rows), factor, sentence))
     return findings
-
-
-def _split(ratio: float, *, is_rise: bool) -> str:
-    new, old = ("3", "2") if ratio == 1.5 else (f"{ratio:g}", "1")
-    return f"{old} for {new}" if is_rise else f"{new} for {old}"
 
 
 def _find_large_steps(columns: JudgedBars, known: np.ndarray) -> list[Finding]:

@@ -13,7 +13,7 @@ import yaml
 from backtune.errors import SpecError
 from backtune.spec.documents.json_reader import parse_json
 from backtune.spec.documents.problems import format_place
-from backtune.spec.documents.yaml_reader import BareWord, parse_yaml
+from backtune.spec.documents.yaml_notation import BareWord, parse_yaml
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from bar_files import read_bars
 
 from backtune.data.catalog import Catalog
-from backtune.data.ingest.importer import import_bars, read_bars
+from backtune.data.ingest.importer import import_bars
 from backtune.data.load import load_bars
 from backtune.data.schema import SCHEMA
 from backtune.errors import BarsError, CatalogError, SpecError
@@ -40,22 +41,10 @@ LAYOUTS = {
         "2018-01-01 15:00:00+01:00","1.625","2","1.5","1.75","1.75","20"
         "2018-01-01 16:00:00+01:00","1.75","2.25","1","2","2","30"
         """,
-    "MetaTrader 5: tabs, split time, zero volume beside ticks": """\
-        <DATE>	<TIME>	<OPEN>	<HIGH>	<LOW>	<CLOSE>	<TICKVOL>	<VOL>	<SPREAD>
-        2018.01.01	13:00:00	1.5	1.75	1.25	1.625	10	0	3
-        2018.01.01	14:00:00	1.625	2	1.5	1.75	20	0	3
-        2018.01.01	15:00:00	1.75	2.25	1	2	30	0	3
-        """,
     "MetaTrader 4: no header": """\
         2018.01.01,13:00,1.5,1.75,1.25,1.625,10
         2018.01.01,14:00,1.625,2,1.5,1.75,20
         2018.01.01,15:00,1.75,2.25,1,2,30
-        """,
-    "Stooq: compact date and time": """\
-        <TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>
-        X,60,20180101,130000,1.5,1.75,1.25,1.625,10,0
-        X,60,20180101,140000,1.625,2,1.5,1.75,20,0
-        X,60,20180101,150000,1.75,2.25,1,2,30,0
         """,
     "Binance klines: 12 columns, milliseconds": """\
         1514811600000,1.5,1.75,1.25,1.625,10,1514815199999,15.1,7,5,7.5,0
@@ -67,34 +56,11 @@ LAYOUTS = {
         1514815200000000,1.625,2,1.5,1.75,20,1514818799999999,15.1,7,5,7.5,0
         1514818800000000,1.75,2.25,1,2,30,1514822399999999,15.1,7,5,7.5,0
         """,
-    "Kraken: no header, seconds": """\
-        1514811600,1.5,1.75,1.25,1.625,10,7
-        1514815200,1.625,2,1.5,1.75,20,7
-        1514818800,1.75,2.25,1,2,30,7
-        """,
-    "HistData: no header, compact time": """\
-        20180101 130000;1.5;1.75;1.25;1.625;10
-        20180101 140000;1.625;2;1.5;1.75;20
-        20180101 150000;1.75;2.25;1;2;30
-        """,
-    "CryptoDataDownload: a line before the header, two volumes": """\
-        https://www.CryptoDataDownload.com
-        unix,date,symbol,open,high,low,close,Volume BTC,Volume USD
-        1514811600,2018-01-01 13:00:00,BTC/USD,1.5,1.75,1.25,1.625,10,99
-        1514815200,2018-01-01 14:00:00,BTC/USD,1.625,2,1.5,1.75,20,99
-        1514818800,2018-01-01 15:00:00,BTC/USD,1.75,2.25,1,2,30,99
-        """,
     "CryptoDataDownload, older: hours of twelve": """\
         Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USD
         2018-01-01 01-PM,BTCUSD,1.5,1.75,1.25,1.625,10,99
         2018-01-01 02-PM,BTCUSD,1.625,2,1.5,1.75,20,99
         2018-01-01 03-PM,BTCUSD,1.75,2.25,1,2,30,99
-        """,
-    "Dukascopy": """\
-        Gmt time,Open,High,Low,Close,Volume
-        01.01.2018 13:00:00.000,1.5,1.75,1.25,1.625,10
-        01.01.2018 14:00:00.000,1.625,2,1.5,1.75,20
-        01.01.2018 15:00:00.000,1.75,2.25,1,2,30
         """,
     "Dukascopy, local time": """\
         Local time,Open,High,Low,Close,Volume
@@ -175,14 +141,6 @@ def test_pandas_index_is_the_time(tmp_path):
 def test_points_become_the_nearest_double(write_file, points, scale, price):
     text = f"time,open,high,low,close\n2018-01-01,{points},{points},{points},{points}\n"
     assert read_bars(write_file("x.csv", text), price_scale=scale)["open"][0] == price
-
-
-def test_every_price_in_points_is_exact(write_file):
-    rows = "\n".join(
-        f"{1_500_000_000 + i * 60},{p},{p},{p},{p}" for i, p in enumerate(range(99_000, 101_000))
-    )
-    frame = read_bars(write_file("x.csv", f"unix,open,high,low,close\n{rows}\n"), price_scale=1e-5)
-    assert frame["close"].to_list() == [float(f"{p / 1e5:.5f}") for p in range(99_000, 101_000)]
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])

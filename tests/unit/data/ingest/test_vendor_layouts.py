@@ -92,12 +92,6 @@ TEXT = {
         "04.01.2022","102,00","101,00","104,00","100,00","0,008K","0,1%"
         "03.01.2022","101,00","100,00","103,00","99,00","0,009K","0,1%"
         """),
-    "nasdaq.com": ("HistoricalData_ACME.csv", "ACME", DAYS, """\
-        Date,Close/Last,Volume,Open,High,Low
-        01/05/2022,$103.00,7,$102.00,$105.00,$101.00
-        01/04/2022,$102.00,8,$101.00,$104.00,$100.00
-        01/03/2022,$101.00,9,$100.00,$103.00,$99.00
-        """),
     "NSE": ("ACME.csv", "ACME", DAYS, """\
         Date ,series ,OPEN ,HIGH ,LOW ,PREV. CLOSE ,ltp ,close ,vwap ,VOLUME ,VALUE ,No of trades
         05-Jan-2022,EQ,102,105,101,102,103,103,102,7,1,1
@@ -169,12 +163,6 @@ TEXT = {
         ACME.US,D,20220103,000000,100,103,99,101,9,0
         ACME.US,D,20220104,000000,101,104,100,102,8,0
         ACME.US,D,20220105,000000,102,105,101,103,7,0
-        """),
-    "MetaTrader 5": ("ACME_M1_202201031430_202201031432.csv", "ACME", MINUTES, """\
-        <DATE>	<TIME>	<OPEN>	<HIGH>	<LOW>	<CLOSE>	<TICKVOL>	<VOL>	<SPREAD>
-        2022.01.03	14:30:00	100	103	99	101	9	0	44
-        2022.01.03	14:31:00	101	104	100	102	8	0	44
-        2022.01.03	14:32:00	102	105	101	103	7	0	44
         """),
     "MetaTrader 5, days without a clock": ("ACME_Daily.csv", "ACME", DAYS, """\
         <DATE>	<OPEN>	<HIGH>	<LOW>	<CLOSE>	<TICKVOL>	<VOL>	<SPREAD>
@@ -306,7 +294,7 @@ MOVED = {
     **dict.fromkeys(("TradeStation", "MetaStock, clocks of four digits", "Kibot, no header"),
                     tuple(text.replace("01-03", "01-13") for text in MINUTES)),
 }  # fmt: skip
-DATE_ORDERS = {"Investing.com": "mdy", "nasdaq.com": "mdy"}
+DATE_ORDERS = {"Investing.com": "mdy"}
 
 
 @pytest.mark.parametrize("layout", TEXT)

@@ -1,7 +1,14 @@
-"""The reader of YAML. It builds values from nodes, so that every problem has its key and its line."""
+"""The reader and the writer of YAML. The reader builds values from nodes, so that every problem has its key and its line.
+
+Bare words mean what they do in YAML 1.1 as PyYAML has it, with the numbers of YAML 1.2 and Python besides: ``1e-3`` and
+``1E5`` are numbers, which PyYAML takes for text; ``1_000`` is one too. Numbers with a leading zero and those with colons
+have the tag of a whole number, so that the reader can refuse them: ``0700`` is 448 in YAML 1.1 and 700 in 1.2, ``12:30``
+is 750 in 1.1 and text in 1.2.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -19,9 +26,26 @@ from backtune.spec.documents.problems import (
     join_path,
     shorten,
 )
-from backtune.spec.documents.yaml_resolver import AMBIGUOUS, RESOLVERS, TAG
 
-_MERGE: Final = f"{TAG}merge"
+_TAG: Final = "tag:yaml.org,2002:"
+# Left out: a lone '=', which PyYAML resolves to something that it cannot build.
+_KEPT: Final = ("bool", "merge", "null", "timestamp")
+_FLOAT: Final = re.compile(
+    r"""(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?
+    |[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+
+    |[-+]?\.(?:inf|Inf|INF)
+    |\.(?:nan|NaN|NAN))\Z""",
+    re.VERBOSE,
+)
+_INT: Final = re.compile(
+    r"""(?:[-+]?0b[0-1_]+
+    |[-+]?0x[0-9a-fA-F_]+
+    |[-+]?[0-9][0-9_]*
+    |[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)\Z""",
+    re.VERBOSE,
+)
+_AMBIGUOUS: Final = re.compile(r"[-+]?0_*[0-9][0-9_]*|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+_MERGE: Final = f"{_TAG}merge"
 # Aliases of aliases make much of little: ten lines can stand for a billion values.
 _MOST_VALUES: Final = 200_000
 
@@ -50,10 +74,34 @@ class BareWord:
         return "a date" if isinstance(self.value, date) else "a number"
 
 
+def _build_resolvers() -> dict[str, list[tuple[str, Any]]]:
+    before = yaml.SafeLoader.yaml_implicit_resolvers
+    kept = {
+        first: [(tag, pattern) for tag, pattern in known if tag.removeprefix(_TAG) in _KEPT]
+        for first, known in before.items()
+    }
+    for first in "-+0123456789.":
+        numbers = [(f"{_TAG}float", _FLOAT), (f"{_TAG}int", _INT)]
+        kept[first] = [*kept.get(first, []), *numbers]
+    return kept
+
+
+_RESOLVERS: Final = _build_resolvers()
+
+
 class _Loader(yaml.SafeLoader):
     """A loader that composes nodes; :class:`_Builder` builds values from them."""
 
-    yaml_implicit_resolvers = RESOLVERS
+    yaml_implicit_resolvers = _RESOLVERS
+
+
+class _Dumper(yaml.SafeDumper):
+    """A dumper that quotes every text that the reader here, or PyYAML's own, would take for something else."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [*_RESOLVERS.get(first, []), *yaml.SafeDumper.yaml_implicit_resolvers.get(first, [])]
+        for first in {*_RESOLVERS, *yaml.SafeDumper.yaml_implicit_resolvers}
+    }
 
 
 def parse_yaml(text: str, source: str = "") -> Iterator[tuple[Any, dict[str, BareWord]]]:
@@ -72,6 +120,12 @@ def parse_yaml(text: str, source: str = "") -> Iterator[tuple[Any, dict[str, Bar
             yield builder.build(node, "", ()), builder.bare_words
     except RecursionError:
         raise SpecError(format_place(source, ""), TOO_DEEP) from None
+
+
+def to_yaml(content: object) -> str:
+    """Return plain values as YAML, keys in their order."""
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
 class _Builder:
@@ -105,10 +159,10 @@ class _Builder:
             raise self._error(node, path, "refers to itself")
         if isinstance(node, yaml.ScalarNode):
             return self._build_scalar(node, path)
-        if isinstance(node, yaml.SequenceNode) and node.tag == f"{TAG}seq":
+        if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
             inside = (*within, node)
             return [self.build(one, join_path(path, i), inside) for i, one in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode) and node.tag == f"{TAG}map":
+        if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return self._build_mapping(node, path, within)
         raise self._unknown_tag(node, path)
 
@@ -148,7 +202,7 @@ class _Builder:
         return merged
 
     def _build_scalar(self, node: yaml.ScalarNode, path: str) -> Any:
-        kind = node.tag.removeprefix(TAG)
+        kind = node.tag.removeprefix(_TAG)
         if kind in ("str", "merge"):
             return node.value
         build = self._kinds.get(kind)
@@ -165,7 +219,7 @@ class _Builder:
         return value
 
     def _unknown_tag(self, node: yaml.Node, path: str) -> SpecError:
-        return self._error(node, path, f"the tag {node.tag.replace(TAG, '!!')} is not read; leave it out")
+        return self._error(node, path, f"the tag {node.tag.replace(_TAG, '!!')} is not read; leave it out")
 
     def _error(self, node: yaml.Node, path: str, problem: str) -> SpecError:
         return SpecError(format_place(self._source, path), f"{problem} (line {node.start_mark.line + 1})")
@@ -176,7 +230,7 @@ def _read_whole_number(node: yaml.ScalarNode) -> int:
     # More digits than any whole number of 64 bits has in base 2, and fewer than Python refuses to read.
     if len(text) > 70:
         raise OverflowError
-    if AMBIGUOUS.fullmatch(text):
+    if _AMBIGUOUS.fullmatch(text):
         raise ValueError
     number = int(text, 0)
     if abs(number) > LARGEST_WHOLE:
@@ -187,7 +241,7 @@ def _read_whole_number(node: yaml.ScalarNode) -> int:
 def _describe_scalar_problem(kind: str, text: str) -> str:
     if kind == "timestamp":
         return f"{text} is read as a date, and there is no such day or time; correct it, or quote it if it is text"
-    if kind != "int" or not AMBIGUOUS.fullmatch(text):
+    if kind != "int" or not _AMBIGUOUS.fullmatch(text):
         return f"{shorten(text)} is no {kind}"
     if ":" in text:
         return f"{text} is read as a number to base 60 in YAML 1.1, and as text in 1.2; write '{text}'"
