@@ -13,7 +13,7 @@ from backtune.cli.options import RunPath, print_json
 def best(
     run: RunPath,
     study: Annotated[
-        str | None, typer.Option(help="The study.  [default: the first row of the leaderboard]")
+        str | None, typer.Option(help="The study (default: the first row of the leaderboard).")
     ] = None,
     centre: Annotated[
         bool,

@@ -34,10 +34,10 @@ def check_strategy(
         str, typer.Argument(help="A Python file, or the name of a strategy.", show_default=False)
     ],
     class_name: Annotated[
-        str | None, typer.Option("--class", help="The class of the file.  [default: every strategy in it]")
+        str | None, typer.Option("--class", help="The class of the file (default: every strategy in it).")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="ROOT", help="A catalog with bars.  [default: a synthetic market]")
+        str | None, typer.Option(metavar="ROOT", help="A catalog with bars (default: a synthetic market).")
     ] = None,
     asset: Annotated[
         str | None, typer.Option(help="The asset of the catalog whose bars are used; needs --data.")

@@ -54,9 +54,7 @@ def head(
     ] = 10001,
     cpus: Annotated[
         int | None,
-        typer.Option(
-            help="The number of cpus for jobs and units.  [default: all]", min=0, show_default=False
-        ),
+        typer.Option(help="The number of cpus for jobs and units (default: all).", min=0, show_default=False),
     ] = None,
     with_parent: Annotated[
         bool, typer.Option("--with-parent", help="Also end when the program that started this one ends.")

@@ -47,7 +47,7 @@ def download(
     ] = None,
     end: Annotated[
         str | None,
-        typer.Option(help="The day or time after the last bar, in UTC.  [default: now]", show_default=False),
+        typer.Option(help="The day or time after the last bar, in UTC (default: now).", show_default=False),
     ] = None,
     root: Root = DEFAULT_ROOT,
     funding: Annotated[
@@ -60,7 +60,7 @@ def download(
     asset: Annotated[
         str | None,
         typer.Option(
-            help="The name in the catalog, for a single symbol.  [default: such as BTCUSDT or BTCUSDT.P]",
+            help="The name in the catalog, for a single symbol (default: such as BTCUSDT or BTCUSDT.P).",
             show_default=False,
         ),
     ] = None,

@@ -37,7 +37,7 @@ def import_(
     ],
     root: Root = DEFAULT_ROOT,
     asset: Annotated[
-        str | None, typer.Option(help="The name of the asset.  [default: taken from the file's name]")
+        str | None, typer.Option(help="The name of the asset (default: taken from the file's name).")
     ] = None,
     funding: Annotated[
         bool, typer.Option("--funding", help="The files hold funding payments, each with a time and a rate.")
@@ -45,13 +45,13 @@ def import_(
     timeframe: Annotated[
         str | None,
         typer.Option(
-            help="The timeframe, such as 15m or 1mo.  [default: taken from the file's name or its rows]"
+            help="The timeframe, such as 15m or 1mo (default: taken from the file's name or its rows)."
         ),
     ] = None,
     timezone: Annotated[
         str | None,
         typer.Option(
-            help="The time zone of times without an offset, such as America/New_York or UTC-5.  [default: UTC]"
+            help="The time zone of times without an offset, such as America/New_York or UTC-5 (default: UTC)."
         ),
     ] = None,
     label: Annotated[
@@ -65,18 +65,18 @@ def import_(
     ] = "all",
     decimal: Annotated[
         Literal["point", "comma"] | None,
-        typer.Option(help="The decimal mark.  [default: found from the numbers]"),
+        typer.Option(help="The decimal mark (default: found from the numbers)."),
     ] = None,
     date_order: Annotated[
         Literal["dmy", "mdy", "ymd"] | None,
         typer.Option(
-            help="The order of day, month and year in dates such as 01/02/2020.  [default: found from the dates]"
+            help="The order of day, month and year in dates such as 01/02/2020 (default: found from the dates)."
         ),
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
-            help="The columns by name or number, such as time=Date+Clock,open=First.  [default: found from their names]"
+            help="The columns by name or number, such as time=Date+Clock,open=First (default: found from their names)."
         ),
     ] = None,
     price_scale: Annotated[

@@ -14,7 +14,7 @@ from backtune.cli.options import Json, RunPath, make_stdout_console, print_json
 def export(
     run: RunPath,
     study: Annotated[
-        str | None, typer.Option(help="The study.  [default: all studies]", show_default=False)
+        str | None, typer.Option(help="The study (default: all studies).", show_default=False)
     ] = None,
     export_format: Annotated[
         Literal["csv", "parquet"], typer.Option("--format", help="The format of the tables.")
@@ -22,7 +22,7 @@ def export(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="The folder for the tables.  [default: export in the sweep's folder]", show_default=False
+            help="The folder for the tables (default: export in the sweep's folder).", show_default=False
         ),
     ] = None,
     json: Json = False,
@@ -56,7 +56,7 @@ def export_optuna(
             show_default=False,
         ),
     ],
-    study: Annotated[str | None, typer.Option(help="The study.  [default: all studies]")] = None,
+    study: Annotated[str | None, typer.Option(help="The study (default: all studies).")] = None,
     json: Json = False,
 ) -> None:
     """Write the trials of a sweep into an Optuna storage, for optuna-dashboard. Trials that are there are not written again."""

@@ -15,11 +15,11 @@ from backtune.errors import ReportError
 def export_pine(
     run: RunPath,
     study: Annotated[
-        str | None, typer.Option(help="The study.  [default: the first row of the leaderboard]")
+        str | None, typer.Option(help="The study (default: the first row of the leaderboard).")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The file for the script.  [default: standard output]", show_default=False),
+        typer.Option(help="The file for the script (default: standard output).", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:

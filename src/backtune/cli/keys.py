@@ -40,7 +40,7 @@ def create(
     rate: Annotated[
         str | None,
         typer.Option(
-            help="The rate limit of the key, such as 600/minute.  [default: that of the gateway]",
+            help="The rate limit of the key, such as 600/minute (default: that of the gateway).",
             show_default=False,
         ),
     ] = None,

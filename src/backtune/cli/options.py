@@ -27,7 +27,7 @@ Runs = Annotated[
     str | None,
     typer.Option(
         metavar="FOLDER",
-        help="The folder of all results, or s3://bucket/prefix.  [default: $BACKTUNE_RUNS, or runs]",
+        help="The folder of all results, or s3://bucket/prefix (default: $BACKTUNE_RUNS, or runs).",
         show_default=False,
     ),
 ]
@@ -35,7 +35,7 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option(
         envvar="BACKTUNE_DATABASE",
-        help="The SQLAlchemy URL of the gateway's records.  [default: a SQLite file in the runs folder]",
+        help="The SQLAlchemy URL of the gateway's records (default: a SQLite file in the runs folder).",
         show_default=False,
     ),
 ]

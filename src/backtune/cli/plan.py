@@ -41,7 +41,7 @@ def plan(
         int | None,
         typer.Option(
             min=1,
-            help="The number of cpus to plan for.  [default: --cpus, or those of this machine]",
+            help="The number of cpus to plan for (default: --cpus, or those of this machine).",
             show_default=False,
         ),
     ] = None,

@@ -30,13 +30,13 @@ def portfolio(
     method: Annotated[
         str | None,
         typer.Option(
-            help="equal, inverse_volatility, risk_parity or maximum_diversification.  [default: all of them]",
+            help="equal, inverse_volatility, risk_parity or maximum_diversification (default: all of them).",
             show_default=False,
         ),
     ] = None,
     top: Annotated[
         int | None,
-        typer.Option(min=2, help="The number of winners at most, the best in sample first.  [default: all]"),
+        typer.Option(min=2, help="The number of winners at most, the best in sample first (default: all)."),
     ] = None,
     json: Json = False,
 ) -> None:

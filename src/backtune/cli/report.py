@@ -14,7 +14,7 @@ from backtune.cli.options import RunPath
 def report(
     run: RunPath,
     study: Annotated[
-        str | None, typer.Option(help="The study.  [default: all studies]", show_default=False)
+        str | None, typer.Option(help="The study (default: all studies).", show_default=False)
     ] = None,
     report_format: Annotated[
         Literal["html", "json", "md", "pdf", "xlsx"],
@@ -23,7 +23,7 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="The file for the report.  [default: report.FORMAT in the sweep's folder]",
+            help="The file for the report (default: report.FORMAT in the sweep's folder).",
             show_default=False,
         ),
     ] = None,

@@ -46,7 +46,7 @@ def leaderboard(
 
 
 def status(
-    run: Annotated[str | None, typer.Argument(help="The folder of a sweep.  [default: all sweeps]")] = None,
+    run: Annotated[str | None, typer.Argument(help="The folder of a sweep (default: all sweeps).")] = None,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
@@ -93,7 +93,7 @@ def sync(
     run: RunPath,
     uri: Annotated[
         str | None,
-        typer.Option(help="The address of MLflow.  [default: that of the spec]", show_default=False),
+        typer.Option(help="The address of MLflow (default: that of the spec).", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -113,7 +113,7 @@ def sync(
 
 def ui(
     run: Annotated[
-        str | None, typer.Argument(help="The folder of a sweep.  [default: the runs folder]")
+        str | None, typer.Argument(help="The folder of a sweep (default: the runs folder).")
     ] = None,
     runs: Runs = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",

@@ -33,13 +33,13 @@ def run(
         str | None,
         typer.Option(
             envvar="RAY_ADDRESS",
-            help="The address of a Ray cluster.  [default: a Ray of this sweep alone, on this machine]",
+            help="The address of a Ray cluster (default: a Ray of this sweep alone, on this machine).",
         ),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="The number of workers on this machine.  [default: one per cpu]", show_default=False
+            min=1, help="The number of workers on this machine (default: one per cpu).", show_default=False
         ),
     ] = None,
     tracking: Annotated[bool, typer.Option(help="Track the results in MLflow, or not.")] = True,

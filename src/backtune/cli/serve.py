@@ -20,7 +20,7 @@ def serve(
     address: Annotated[
         str | None,
         typer.Option(
-            help="The URL of a Ray cluster's dashboard.  [default: a Ray head of the gateway's own, on this machine]",
+            help="The URL of a Ray cluster's dashboard (default: a Ray head of the gateway's own, on this machine).",
             show_default=False,
         ),
     ] = None,
@@ -55,7 +55,7 @@ def serve(
         Path | None,
         typer.Option(
             envvar="BACKTUNE_ALERTS",
-            help="A file that says who receives alerts when jobs end.  [default: nobody]",
+            help="A file that says who receives alerts when jobs end (default: nobody).",
             show_default=False,
         ),
     ] = None,
