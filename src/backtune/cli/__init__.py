@@ -58,7 +58,7 @@ _SERVER_PACKAGES = {
 
 app = typer.Typer(
     name="backtune",
-    help="Finds trading-strategy parameters that hold up out of sample.",
+    help="Search the parameters of trading strategies, and show every winner in sample beside out of sample.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

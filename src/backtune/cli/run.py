@@ -27,7 +27,7 @@ def run(
     spec: SpecPath,
     runs: Runs = None,
     executor: Annotated[
-        Literal["ray", "inline"], typer.Option(help="Ray, or this process alone. The results are the same.")
+        Literal["ray", "inline"], typer.Option(help="Where the studies run: on Ray, or in this process alone. The results are the same.")
     ] = "ray",
     address: Annotated[
         str | None,
@@ -45,7 +45,11 @@ def run(
     tracking: Annotated[bool, typer.Option(help="Track the results in MLflow, or not.")] = True,
     json: Json = False,
 ) -> None:
-    """Run a sweep, or continue it where it stopped."""
+    """Run a sweep, or continue it where it stopped.
+
+    The exit status is 0 if the sweep is complete, 1 if a study failed, 2 if the command or the spec is wrong, and 3 if the sweep was
+    interrupted or its time budget is spent; the same command then continues it.
+    """
     # The libraries of a sweep take a while to load; an error in the spec is reported before that.
     sweep_spec = SweepSpec.load(spec)
     from backtune.cli.progress import show_progress
