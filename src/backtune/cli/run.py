@@ -27,7 +27,10 @@ def run(
     spec: SpecPath,
     runs: Runs = None,
     executor: Annotated[
-        Literal["ray", "inline"], typer.Option(help="Where the studies run: on Ray, or in this process alone. The results are the same.")
+        Literal["ray", "inline"],
+        typer.Option(
+            help="Where the studies run: on Ray, or in this process alone. The results are the same."
+        ),
     ] = "ray",
     address: Annotated[
         str | None,
