@@ -114,7 +114,7 @@ class Data(Section):
     Attributes:
         root: The catalog: a folder, or ``s3://bucket/prefix``. A relative one starts at ``$BACKTUNE_HOME``, or at the current folder.
         start, end: The window as ISO dates or times in UTC, start inclusive, end exclusive; without one, from the first bar or to
-            the last. A bar that sticks out of a bound is left out; where the data begins or ends within a bar, the bar is kept.
+            the last. A bar that lies partly outside is left out; if the data itself begins or ends within a bar, the bar is kept.
         calendar: The number of bars a year, which annualises ratios: ``auto``, as many as the bars show; ``24/7``, a year full of
             bars; ``sessions-252``, 252 trading days a year, with the median over the data as the bars of a day. Of a stated number
             and the one that the bars show, the smaller one is used.
@@ -426,8 +426,8 @@ class EarlyStopping(Section):
 
     Attributes:
         rungs: The leading fractions of the train window's bars, increasing.
-        top: The share of the complete trials, the best ones, that a candidate is compared with on a rung.
-        startup_trials: The number of complete trials that there must be before one is stopped.
+        top: The share of the complete trials, counted from the best, that a candidate is compared with on a rung.
+        startup_trials: The number of complete trials that must exist before a candidate can be stopped.
     """
 
     rungs: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (0.25,)
@@ -447,15 +447,15 @@ class Search(Section):
 
     Attributes:
         sampler: The method that chooses candidates.
-        trials: The number of candidates that each study tries. A larger number goes on with the same sweep.
-        objectives: The metrics to maximize, or to minimize with a leading ``-``. Of two and more, each study finds a Pareto front.
+        trials: The number of candidates that each study tries. A larger number continues the same sweep.
+        objectives: The metrics to maximize, or to minimize with a leading ``-``. With two or more, each study finds a Pareto front.
         constraints: The limits of metrics, such as ``{total_trades: ">= 30"}``. A candidate that breaks one is infeasible: it cannot
-            win, and the search learns to leave it.
+            win, and the search learns to avoid it.
         seed: The seed of all studies; with another one, they try other candidates.
-        backend: The library of the sampler: ``auto`` takes rustuna where it has the sampler, for its asks are cheaper.
-        islands: The number of searches with seeds of their own that share the budget of a study and exchange their best.
+        backend: The library of the sampler: ``auto`` takes rustuna if it has the sampler, because it proposes candidates faster.
+        islands: The number of searches, each with its own seed, that share the budget of a study and exchange their best candidates.
         warm_start: The folder, or the id, of an earlier sweep: each study begins with the winners of its cell there.
-        early_stopping: The rungs on which hopeless candidates are left after the first bars; null is off.
+        early_stopping: The rungs on which hopeless candidates are stopped after the first bars; null is off.
     """
 
     sampler: SamplerName = "tpe"
@@ -502,8 +502,9 @@ class Compute(Section):
 
     Attributes:
         cpus_per_unit: The number of CPUs that Ray sets aside for each unit.
-        unit_seconds: The length of a unit, which Ray runs as one trial; small studies share one.
-        time_budget: The time after which no candidate is asked for, in seconds or as in ``8h``; the same command goes on.
+        unit_seconds: The length in seconds that units are planned for; small studies share a unit, and a longer study is one by itself.
+        time_budget: The time after which no new candidate is evaluated, in seconds or as in ``8h``; the same command continues the
+            sweep.
         max_failures: The number of times that a unit may fail without progress before it is cut in halves.
     """
 
