@@ -83,7 +83,7 @@ class StudyContent:
         search_log: The trials of all islands of the search; None without trials or without a row.
         probes: The candidates that were evaluated beside the search.
         replay: The backtest of the first winner; None where it is not available.
-        replay_problem: The reason why there is no replay, else empty.
+        gap: The reason why there is no replay, else empty.
     """
 
     entry: StoredStudy
@@ -232,6 +232,10 @@ class ReportContent:
         row = next(
             (row for row in rows if winners and row.trial == winners[0].number), next(iter(rows), None)
         )
+        # The folders of all islands of the search, for the one that leads it.
+        ids = sorted((entry.id, *entry.peers)) if row else []
+        folders = [self.run.study_folder(name) for name in ids]
+        logs = [found for found in map(read_log, folders) if found is not None]
         return StudyContent(
             entry=entry,
             objectives=objectives,
@@ -240,20 +244,11 @@ class ReportContent:
             trials=None if log is None else TrialColumns.of(log, space, len(objectives)),
             winners=winners,
             row=row,
-            search_log=self._search_log(entry) if row else None,
-            probes=self._probes(entry) if row else (),
+            search_log=pl.concat(logs) if logs else None,
+            probes=[probe for folder in folders for probe in read_probes(folder)],
             replay=replay,
             gap=gap,
         )
-
-    def _search_log(self, entry: StoredStudy) -> pl.DataFrame | None:
-        logs = [read_log(self.run.study_folder(name)) for name in sorted((entry.id, *entry.peers))]
-        found = [log for log in logs if log is not None]
-        return pl.concat(found) if found else None
-
-    def _probes(self, entry: StoredStudy) -> list[Probe]:
-        folders = (self.run.study_folder(name) for name in sorted((entry.id, *entry.peers)))
-        return [probe for folder in folders for probe in read_probes(folder)]
 
     def _replay(self, entry: StoredStudy, winner: Winner) -> tuple[WinnerReplay | None, str]:
         try:

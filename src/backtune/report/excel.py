@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from typing import Any
 
 from backtune.report.cards.stress import (
     describe_break_even,
@@ -14,7 +14,7 @@ from backtune.report.cards.stress import (
 from backtune.report.content import ReportContent
 from backtune.report.formatting import IN_PERCENT, format_count, format_params, metric_names
 from backtune.report.sweep_summary import describe_sweep, list_cautions
-from backtune.report.workbook import MOST_LINES, SheetColumn, SheetField, WorkbookSheet, write_workbook
+from backtune.report.workbook import MOST_LINES, SheetColumn, SheetField, WorkbookSheet, build_workbook
 from backtune.results.leaderboard.row import Row
 from backtune.results.log.segments import count_trials, decode_params, read_log
 from backtune.results.stored_sweep import StoredStudy
@@ -59,15 +59,14 @@ _WIDTHS = {
 _LEAST_WIDTH = 9
 
 
-def write_excel_report(content: ReportContent, file: IO[bytes]) -> None:
-    """Write a workbook with the sheets summary, leaderboard, metrics, stress and trials, and folds for a walk-forward.
+def render_excel(content: ReportContent) -> bytes:
+    """Return a workbook with the sheets summary, leaderboard, metrics, stress and trials, and folds for a walk-forward.
 
     Raises:
         ReportError: The package xlsxwriter is not installed.
         ResultsError: A log cannot be read.
-        OSError: The file cannot be written.
     """
-    write_workbook(file, content.run.name, _sheets(content))
+    return build_workbook(content.run.name, _sheets(content))
 
 
 def _sheets(content: ReportContent) -> Iterator[WorkbookSheet]:

@@ -17,7 +17,6 @@ from backtune.report.cards.elements import (
     CardTable,
     Figure,
     Legend,
-    Paragraph,
     ReportSection,
     SmallFigures,
     TableCell,
@@ -32,7 +31,7 @@ from backtune.report.cards.leaderboard import (
     build_leaderboard_table,
     describe_grids,
 )
-from backtune.report.cards.sections import Chapter, build_sections, describe_left_out, plan_chapters
+from backtune.report.cards.sections import build_sections, describe_left_out, plan_chapters
 from backtune.report.content import ReportContent
 from backtune.report.formatting import NO_VALUE, format_metric_title
 from backtune.report.markup import Markup, element, join_markup
@@ -63,6 +62,10 @@ def render_html(content: ReportContent) -> str:
         element("style", Markup(_STYLE.read_text(encoding="utf-8"))),
     )
     told = plan_chapters(content, MOST_STUDIES)
+    more = describe_left_out(content, told)
+    # The sections that a row of the leaderboard may link to.
+    rows = {content.section_of(chapter.row) for chapter in told if chapter.row is not None}
+    places = rows.union(*(chapter.studies for chapter in told))
     body = element(
         "body",
         element(
@@ -73,10 +76,17 @@ def render_html(content: ReportContent) -> str:
         ),
         element(
             "main",
-            _cautions(content),
-            build_leaderboard_section(content, _places(content, told)),
+            element(
+                "aside",
+                element("h2", "Before you believe a number"),
+                *(element("p", text) for text in list_cautions(content)),
+                class_="caution",
+            ),
+            build_leaderboard_section(content, places),
             _overview(content),
-            _studies(content, told),
+            element("h2", "Studies"),
+            *(_section(part, opened=content.study is not None) for part in build_sections(content, told)),
+            element("p", more, class_="note") if more else None,
         ),
     )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en').text}\n"
@@ -89,11 +99,6 @@ def _facts(content: ReportContent) -> Markup:
     return element("dl", *pairs, class_="facts")
 
 
-def _cautions(content: ReportContent) -> Markup:
-    lines = (element("p", text) for text in list_cautions(content))
-    return element("aside", element("h2", "Before you believe a number"), *lines, class_="caution")
-
-
 def _overview(content: ReportContent) -> Markup | None:
     if content.study is not None:
         return None
@@ -103,18 +108,6 @@ def _overview(content: ReportContent) -> Markup | None:
         element("p", f"{describe_grids(content)} {COLOURS}", class_="note"),
         build_card_grid([((card,),) for card in build_grid_cards(content)]),
     )
-
-
-def _places(content: ReportContent, told: Sequence[Chapter]) -> set[str]:
-    """Return the ids of the sections that a row of the leaderboard may link to."""
-    rows = {content.section_of(chapter.row) for chapter in told if chapter.row is not None}
-    return rows.union(*(chapter.studies for chapter in told))
-
-
-def _studies(content: ReportContent, told: Sequence[Chapter]) -> Markup:
-    more = describe_left_out(content, told)
-    shown = (_section(section, opened=content.study is not None) for section in build_sections(content, told))
-    return join_markup(element("h2", "Studies"), *shown, element("p", more, class_="note") if more else None)
 
 
 def _section(section: ReportSection, *, opened: bool) -> Markup:
@@ -242,11 +235,7 @@ def _part(part: CardElement, *, is_wide: bool) -> Markup:
         return element("div", *part.drawings, class_="slices")
     if isinstance(part, Legend):
         return _legend(part)
-    return _words(part)
-
-
-def _words(words: Paragraph) -> Markup:
-    return element("p", words.text, class_="warning" if words.is_warning else "note")
+    return element("p", part.text, class_="warning" if part.is_warning else "note")
 
 
 def _legend(legend: Legend) -> Markup:

@@ -26,12 +26,14 @@ def build_json_report(content: ReportContent) -> dict[str, Any]:
     row = next((row for row in rows if row.values is not None), rows[0] if rows else None)
     chosen = row.study if row is not None else content.ids[0]
     study = content.of_study(chosen, replayed=False)
+    stress, problem = content.stress(row) if row is not None and row.values is not None else (None, "")
     flat = row.to_json() if row is not None else {}
     return {
         "best_parameters": row.params if row is not None else {},
         "performance_metrics": {k: v for k, v in flat.items() if k.startswith(("is_", "oos_"))},
         "evidence": _evidence(study, row),
-        **_stress(content, row),
+        "stress": stress.to_json() if stress is not None else None,
+        "stress_problem": problem,
         "optimization_history": _history(content, study),
         "metadata": _metadata(content, study, row),
         "leaderboard": [one.to_json() for one in rows],
@@ -48,11 +50,6 @@ def _evidence(study: StudyContent, row: Row | None) -> dict[str, Any]:
         "plateau_n_neighbours": around.n_near if around else None,
         "warnings": list(row.warnings if row is not None else study.warnings),
     }
-
-
-def _stress(content: ReportContent, row: Row | None) -> dict[str, Any]:
-    stress, problem = content.stress(row) if row is not None and row.values is not None else (None, "")
-    return {"stress": stress.to_json() if stress is not None else None, "stress_problem": problem}
 
 
 def _history(content: ReportContent, study: StudyContent) -> list[dict[str, Any]]:

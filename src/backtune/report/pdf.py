@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from backtune.report.cards.elements import (
@@ -13,7 +12,6 @@ from backtune.report.cards.elements import (
     CardTable,
     Figure,
     Legend,
-    Paragraph,
     ReportSection,
     SmallFigures,
     TableCell,
@@ -73,7 +71,7 @@ def build_pdf_document(content: ReportContent) -> dict[str, Any]:
         "board": _board(content),
         "grids_title": f"{format_metric_title(content.objectives[0].metric)} by asset and timeframe",
         "grids_note": f"{describe_grids(content)} {COLOURS}",
-        "grids": [_band(band) for band in _in_twos(grids)],
+        "grids": [[[_card(card)] for card in grids[i : i + 2]] for i in range(0, len(grids), 2)],
         "studies": [_section(section) for section in build_sections(content, told)],
         "more": describe_left_out(content, told),
     }
@@ -113,10 +111,6 @@ def _section(section: ReportSection) -> dict[str, Any]:
     }
 
 
-def _in_twos(cards: Sequence[Card]) -> list[CardBand]:
-    return [tuple((card,) for card in cards[i : i + 2]) for i in range(0, len(cards), 2)]
-
-
 def _band(band: CardBand) -> list[list[dict[str, Any]]]:
     return [[_card(card) for card in stack] for stack in band]
 
@@ -144,16 +138,12 @@ def _part(part: CardElement, size: FigureSize) -> dict[str, Any]:
     if isinstance(part, SmallFigures):
         return {"kind": "small", "figures": [embed_figure_style(drawing) for drawing in part.drawings]}
     if isinstance(part, Legend):
-        return {"kind": "legend", "entries": [_entry(*entry) for entry in part.entries]}
-    return _words(part)
-
-
-def _words(words: Paragraph) -> dict[str, Any]:
-    return {"kind": "words", "text": _breakable(words.text), "is_warning": words.is_warning}
-
-
-def _entry(class_: str, text: str) -> dict[str, Any]:
-    return {"text": text, "colour": _LINE_COLOURS.get(class_, class_), "dashed": class_ == "hold"}
+        entries = [
+            {"text": text, "colour": _LINE_COLOURS.get(class_, class_), "dashed": class_ == "hold"}
+            for class_, text in part.entries
+        ]
+        return {"kind": "legend", "entries": entries}
+    return {"kind": "words", "text": _breakable(part.text), "is_warning": part.is_warning}
 
 
 def _table(table: CardTable) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from backtune.report.content import ReportContent
 from backtune.report.formatting import format_count, format_day, format_metric_name
 from backtune.results.leaderboard.verdict import describe_verdict
-from backtune.spec import Execution, Objective, Validation
+from backtune.spec import Execution, Validation
 
 _FEES = {
     "fee_per_order": "{:g} an order",
@@ -21,7 +21,13 @@ def describe_sweep(content: ReportContent) -> Iterator[tuple[str, str]]:
     """Yield the main facts about a sweep as pairs of a name and a text."""
     spec = content.run.spec
     search = spec.search
-    yield "Objective", ", ".join(map(_describe_objective, search.objectives))
+    yield (
+        "Objective",
+        ", ".join(
+            f"{'lowest' if objective.minimize else 'highest'} {format_metric_name(objective.metric)}"
+            for objective in search.objectives
+        ),
+    )
     yield (
         "Tried",
         f"{format_count(content.n_trials, 'trial')} in {format_count(len(content.run.studies), 'study')}",
@@ -77,10 +83,6 @@ def name_judged_sample(content: ReportContent) -> str:
 
 def _used(rules: Execution, words: Mapping[str, str]) -> list[str]:
     return [text.format(getattr(rules, name)) for name, text in words.items() if getattr(rules, name)]
-
-
-def _describe_objective(objective: Objective) -> str:
-    return f"{'lowest' if objective.minimize else 'highest'} {format_metric_name(objective.metric)}"
 
 
 def _data(content: ReportContent) -> str:

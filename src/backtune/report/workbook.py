@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any
+from typing import Any
 
 from backtune.errors import MissingPackageError
 
@@ -46,12 +46,12 @@ class WorkbookSheet:
     lines: Iterable[Sequence[SheetField]]
 
 
-def write_workbook(file: IO[bytes], title: str, sheets: Iterable[WorkbookSheet]) -> None:
-    """Write sheets as one workbook; equal sheets give equal bytes. Undefined numbers are empty fields.
+def build_workbook(title: str, sheets: Iterable[WorkbookSheet]) -> bytes:
+    """Return sheets as one workbook; equal sheets give equal bytes. Undefined numbers are empty fields.
 
     Raises:
         MissingPackageError: xlsxwriter is not installed.
-        OSError: the file cannot be written.
+        OSError: The disk is full.
     """
     try:
         import xlsxwriter
@@ -66,7 +66,6 @@ def write_workbook(file: IO[bytes], title: str, sheets: Iterable[WorkbookSheet])
         "strings_to_numbers": False,
         "use_zip64": True,
     }
-    # The archive of a file that cannot be written complains again when it is thrown away; that of a buffer does not.
     whole = io.BytesIO()
     try:
         with xlsxwriter.Workbook(whole, options) as workbook:
@@ -76,7 +75,7 @@ def write_workbook(file: IO[bytes], title: str, sheets: Iterable[WorkbookSheet])
     except FileCreateError as error:
         cause = error.args[0] if error.args else None
         raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
-    file.write(whole.getbuffer())
+    return whole.getvalue()
 
 
 def _write(workbook: Any, sheet: WorkbookSheet) -> None:

@@ -99,8 +99,8 @@ def build_leaderboard_table(content: ReportContent, most: int | None = None) -> 
             place=place,
             section=content.section_of(row),
             strategy=row.strategy,
-            cell=_cell_name(content, row),
-            params=_params(row),
+            cell=_name_cell(content, row),
+            params=_format_params(row),
             warnings=row.warnings,
             numbers=tuple(read(row) for _, read in fields),
         )
@@ -150,10 +150,19 @@ def _fields(objectives: Sequence[str]) -> list[_Field]:
     if "sharpe_ratio" not in objectives:
         found.append((LeaderboardColumn("Sharpe", "out, 95%"), _interval))
     found += [
-        (LeaderboardColumn("Family p"), _family_p),
-        (LeaderboardColumn("Haircut"), _haircut),
-        (LeaderboardColumn("Timing p"), _timing_p),
-        (LeaderboardColumn("DSR"), _dsr),
+        (
+            LeaderboardColumn("Family p"),
+            partial(_show_evidence, "family", "family_p", format_optional_p_value),
+        ),
+        (
+            LeaderboardColumn("Haircut"),
+            partial(_show_evidence, "family", "haircut_sharpe_ratio", format_share),
+        ),
+        (
+            LeaderboardColumn("Timing p"),
+            partial(_show_evidence, "timing_p", "timing_p", format_optional_p_value),
+        ),
+        (LeaderboardColumn("DSR"), partial(_show_evidence, "dsr", "dsr", format_share)),
     ]
     for name in _BESIDE:
         found += _pair(name) if name not in objectives else []
@@ -163,17 +172,12 @@ def _fields(objectives: Sequence[str]) -> list[_Field]:
 def _pair(name: str) -> list[_Field]:
     title = format_short_title(name)
     return [
-        (LeaderboardColumn(title, "in"), partial(_inside, name)),
-        (LeaderboardColumn(title, "out"), partial(_outside, name)),
+        (LeaderboardColumn(title, "in"), lambda row: TableCell(format_metric(name, row.is_metrics[name]))),
+        (
+            LeaderboardColumn(title, "out"),
+            lambda row: TableCell(format_metric(name, row.oos_metrics[name]), is_out=True),
+        ),
     ]
-
-
-def _inside(name: str, row: Row) -> TableCell:
-    return TableCell(format_metric(name, row.is_metrics[name]))
-
-
-def _outside(name: str, row: Row) -> TableCell:
-    return TableCell(format_metric(name, row.oos_metrics[name]), is_out=True)
 
 
 def _interval(row: Row) -> TableCell:
@@ -181,36 +185,19 @@ def _interval(row: Row) -> TableCell:
     return TableCell(format_interval(interval), is_weak=interval is not None and interval.low < 0.0)
 
 
-def _dsr(row: Row) -> TableCell:
-    return TableCell(format_share(row.evidence.dsr), is_weak=_is_weak(row, "dsr"))
+def _show_evidence(
+    weakness: str, name: str, format_value: Callable[[float | None], str], row: Row
+) -> TableCell:
+    """Return a number of the evidence, by its name in JSON, marked where the named weakness is among those of the row."""
+    return TableCell(format_value(row.evidence.to_json()[name]), is_weak=weakness in row.weaknesses)
 
 
-def _family_p(row: Row) -> TableCell:
-    family = row.evidence.family
-    return TableCell(format_optional_p_value(family.p if family else None), is_weak=_is_weak(row, "family"))
-
-
-def _haircut(row: Row) -> TableCell:
-    family = row.evidence.family
-    return TableCell(
-        format_share(family.haircut_sharpe_ratio if family else None), is_weak=_is_weak(row, "family")
-    )
-
-
-def _timing_p(row: Row) -> TableCell:
-    return TableCell(format_optional_p_value(row.evidence.timing_p), is_weak=_is_weak(row, "timing_p"))
-
-
-def _is_weak(row: Row, name: str) -> bool:
-    return name in row.weaknesses
-
-
-def _params(row: Row) -> str:
+def _format_params(row: Row) -> str:
     text = format_params(row.params)
     return f"{row.fold} of {len(row.folds)}: {text}" if row.folds and text else text
 
 
-def _cell_name(content: ReportContent, row: Row) -> str:
+def _name_cell(content: ReportContent, row: Row) -> str:
     fold = content.fold(row)
     return f"{row.asset} {row.timeframe}{f' {fold}' if fold.startswith('walk') else ''}"
 

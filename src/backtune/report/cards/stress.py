@@ -52,7 +52,7 @@ class StressLine:
         name: The condition, in words.
         metrics: Those that are known.
         meaning: The sentence that says what the numbers mean, and when to distrust the result.
-        is_own: Whether it is the row's own result.
+        is_own: True if the metrics are the row's own result.
     """
 
     name: str
@@ -67,7 +67,8 @@ def build_stress_bands(content: ReportContent, row: Row | None) -> Iterator[Card
         return
     stress, gap = content.stress(row)
     if stress is None:
-        yield ((_missing_card(gap),),)
+        why = Paragraph(f"The winner could not be run again: {gap}", is_warning=True)
+        yield ((Card("Stress", (why,), is_wide=True),),)
         return
     for card in build_stress_cards(content, stress):
         yield ((card,),)
@@ -169,8 +170,3 @@ def _line(line: StressLine, names: Sequence[str], *, has_gain: bool) -> TableLin
         for name in names
     )
     return (TableCell(line.name), *numbers, TableCell(line.meaning))
-
-
-def _missing_card(gap: str) -> Card:
-    why = f"The winner could not be run again: {gap}"
-    return Card("Stress", (Paragraph(why, is_warning=True),), is_wide=True)

@@ -17,11 +17,11 @@ from textwrap import wrap
 from backtune.errors import ReportError
 from backtune.report.export.pine_differences import list_differences
 from backtune.report.export.pine_execution import (
+    LEVEL_ROUNDING,
+    LOT_ROUNDING,
+    TICK_FUNCTION,
     choose_commission,
     render_fill_price,
-    render_level_rounding,
-    render_lot_rounding,
-    render_tick_function,
 )
 from backtune.simulation.costs import split_params
 from backtune.space import Parameter, Params, Space, Value
@@ -83,7 +83,7 @@ def render_pine_script(source: PineSource) -> str:
     exits = ""
     if has_exits:
         entry = render_fill_price("strategy.position_avg_price", "held", rules)
-        exits = _template("exits").substitute(entry=entry, levels=render_level_rounding(rules))
+        exits = _template("exits").substitute(entry=entry, levels=LEVEL_ROUNDING if rules.tick_size else "")
     return _template("frame").substitute(
         about=_comment([*source.about, "", "What differs from backtune:", *points]),
         title=quote_pine_text(source.title),
@@ -93,9 +93,9 @@ def render_pine_script(source: PineSource) -> str:
         inputs="\n".join(_inputs(source, rules, has_exits=has_exits)),
         strategy=_in_one_line(source.strategy),
         signal=source.signal.strip("\n"),
-        functions=render_tick_function(rules),
+        functions=TICK_FUNCTION if rules.tick_size else "",
         fill_price=render_fill_price("close", "target", rules),
-        lots=render_lot_rounding(rules),
+        lots=LOT_ROUNDING if rules.lot_size else "",
         # An order of quantity zero would leave the old position open.
         is_some=" and quantity > 0" if rules.lot_size else "",
         exits=exits,

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from backtune.spec import Execution
 
-_ON_TICK = """
+# The function that rounds a price to ticks.
+TICK_FUNCTION = """
 // The tick at a price, or the next one up (direction 1) or down (-1).
 on_tick(float price, int direction) =>
     float count = price / tick_size
@@ -19,11 +20,11 @@ on_tick(float price, int direction) =>
     float whole = math.abs(count - nearest) <= 1.0e-12 * nearest ? nearest : direction > 0 ? math.ceil(count) : math.floor(count)
     whole * tick_size
 """
-_LOTS = """
+LOT_ROUNDING = """
 // Whole lots, rounded down; what comes to none is no position.
 quantity := math.floor(quantity / lot_size * (1 + 1.0e-12)) * lot_size
 """
-_LEVELS = """stop_level := on_tick(stop_level, -held)
+LEVEL_ROUNDING = """stop_level := on_tick(stop_level, -held)
 goal_level := on_tick(goal_level, held)
 """
 
@@ -56,21 +57,6 @@ def list_uncharged_fees(rules: Execution) -> list[str]:
     if rules.minimum_fee and kind != "cash_per_order":
         fees.append(f"the minimum of {rules.minimum_fee:g} an order")
     return fees
-
-
-def render_lot_rounding(rules: Execution) -> str:
-    """Render the lines that round ``quantity`` to lots; empty without lots."""
-    return _LOTS if rules.lot_size else ""
-
-
-def render_tick_function(rules: Execution) -> str:
-    """Render the function that rounds to ticks; empty without ticks."""
-    return _ON_TICK if rules.tick_size else ""
-
-
-def render_level_rounding(rules: Execution) -> str:
-    """Render the lines that round stop and target to ticks; empty without ticks."""
-    return _LEVELS if rules.tick_size else ""
 
 
 def render_fill_price(price: str, direction: str, rules: Execution) -> str:

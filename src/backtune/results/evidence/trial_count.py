@@ -91,7 +91,11 @@ def count_search_trials(
             groups.setdefault(_BlockBars.of(study.train, trials.blocks), []).append(trials)
             read.append(study)
     if tried is not None and read:
-        found = [one for one in map(_tried_in, groups.values()) if one is not None]
+        counts = [
+            TrialCount.of(np.concatenate([one.blocks for one in group]), sum(one.n_stopped for one in group))
+            for group in groups.values()
+        ]
+        found = [one for one in counts if one is not None]
         tried = replace(
             tried,
             n_trials=max(tried.n_trials, sum(one.n_trials for one in found)),
@@ -99,10 +103,6 @@ def count_search_trials(
         )
     n_elsewhere = sum(study.n_trials - study.n_own for study in read)
     return SearchTrialCount(tried, n_elsewhere, len({study.sweep for study in read}), tuple(problems))
-
-
-def _tried_in(trials: Sequence[_LogTrials]) -> TrialCount | None:
-    return TrialCount.of(np.concatenate([one.blocks for one in trials]), sum(one.n_stopped for one in trials))
 
 
 def _trials_of(log: pl.DataFrame) -> _LogTrials:

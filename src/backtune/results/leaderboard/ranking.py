@@ -186,15 +186,12 @@ def _build_cells(run: StoredSweep, fronts: Sequence[Sequence[_RankedWinner]]) ->
     cells: dict[tuple[str, str, str], list[_RankedWinner]] = {}
     for places in fronts:
         cells.setdefault(places[0].row.cell, []).append(places[0])
-    return [[_build_cell(run, folds, contexts)] for folds in cells.values()]
-
-
-def _build_cell(
-    run: StoredSweep, folds: Sequence[_RankedWinner], contexts: StudyContextLoader
-) -> _RankedWinner:
-    unfinished = [place.row.fold for place in folds if not place.is_finished]
-    row, score = combine_folds(run, [place.row for place in folds], unfinished, contexts)
-    return _RankedWinner(row, folds=folds, score=score)
+    found = []
+    for folds in cells.values():
+        unfinished = [place.row.fold for place in folds if not place.is_finished]
+        row, score = combine_folds(run, [place.row for place in folds], unfinished, contexts)
+        found.append([_RankedWinner(row, folds=folds, score=score)])
+    return found
 
 
 def _order_fronts(

@@ -258,18 +258,14 @@ def _column_type(parameter: Parameter) -> pl.DataType:
     return _COLUMN_TYPES[value_type]
 
 
-def _is_mixed(parameter: Parameter) -> bool:
-    return len(parameter.value_types) > 1
-
-
 def _encode(values: list[Value | None], parameter: Parameter) -> list[Value | None]:
-    if not _is_mixed(parameter):
+    if len(parameter.value_types) == 1:
         return values
     return [None if value is None else json.dumps(value) for value in values]
 
 
 def _decode(value: Value, parameter: Parameter) -> Value:
-    if not _is_mixed(parameter):
+    if len(parameter.value_types) == 1:
         return value
     decoded: Value = json.loads(str(value))
     return decoded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from backtune.results.stress.winner_backtest import WinnerBacktest
 from backtune.spec import Execution
@@ -35,14 +35,6 @@ class BreakEven:
     def is_borne(self) -> bool:
         """Tell whether the fee and the slippage that the spec charges leave a gain."""
         return self.cost_bps is not None and self.cost_bps > self.charged_bps
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data: ``cost_bps``, ``charged_bps``, ``has_fees_in_money``."""
-        return {
-            "cost_bps": self.cost_bps,
-            "charged_bps": self.charged_bps,
-            "has_fees_in_money": self.has_fees_in_money,
-        }
 
 
 def find_break_even(winner: WinnerBacktest) -> BreakEven:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -42,10 +42,6 @@ class Condition:
     metrics: Metrics
     n_draws: int = 1
     worst_tenth: Metrics | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data: ``metrics``, ``n_draws``, ``worst_tenth``."""
-        return {"metrics": self.metrics, "n_draws": self.n_draws, "worst_tenth": self.worst_tenth}
 
 
 def score_conditions(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from backtune.errors import BacktuneError
 from backtune.results.leaderboard.row import Row
@@ -31,16 +30,6 @@ class OtherCell:
     metrics: Metrics
     is_known_time: bool = False
     problem: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data: ``asset``, ``timeframe``, ``metrics``, ``is_known_time``, ``problem``."""
-        return {
-            "asset": self.asset,
-            "timeframe": self.timeframe,
-            "metrics": self.metrics,
-            "is_known_time": self.is_known_time,
-            "problem": self.problem,
-        }
 
 
 def score_other_cells(run: StoredSweep, row: Row, contexts: StudyContextLoader) -> tuple[OtherCell, ...]:

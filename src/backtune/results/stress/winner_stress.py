@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from backtune.errors import BacktuneError, ResultsError
@@ -40,19 +40,11 @@ class Stress:
     elsewhere: tuple[OtherCell, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data: ``study``, ``asset``, ``timeframe``, ``is_tested``, ``metrics``, ``conditions`` by name,
-        ``break_even`` and ``elsewhere``.
-        """
-        return {
-            "study": self.study,
-            "asset": self.asset,
-            "timeframe": self.timeframe,
-            "is_tested": self.is_tested,
-            "metrics": self.metrics,
-            "conditions": {condition.name: condition.to_json() for condition in self.conditions},
-            "break_even": self.break_even.to_json(),
-            "elsewhere": [cell.to_json() for cell in self.elsewhere],
-        }
+        """Return the fields as plain data, with the conditions by name."""
+        content = asdict(self)
+        content["conditions"] = {one.pop("name"): one for one in content["conditions"]}
+        content["elsewhere"] = list(content["elsewhere"])
+        return content
 
 
 def stress_winner(run: StoredSweep, row: Row, contexts: StudyContextLoader | None = None) -> Stress:
