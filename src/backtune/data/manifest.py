@@ -125,15 +125,7 @@ class Provenance:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Provenance:
         """Read what :meth:`to_json` wrote."""
-        return cls(
-            name=entry["name"],
-            rows=entry.get("rows"),
-            start=entry.get("start"),
-            end=entry.get("end"),
-            sha256=entry.get("sha256"),
-            assumed=dict(entry.get("assumed", {})),
-            notes=tuple(entry.get("notes", ())),
-        )
+        return cls(**{**entry, "notes": tuple(entry.get("notes", ()))})
 
 
 @dataclass(frozen=True)

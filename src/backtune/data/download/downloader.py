@@ -68,7 +68,7 @@ def download_bars(
     """
     timeframes = [timeframe] if isinstance(timeframe, str | Timeframe) else list(timeframe)
     lengths = list(dict.fromkeys(map(Timeframe.parse, timeframes)))
-    request = _DownloadRequest(_listed(symbols), lengths, start, end, funding, asset, replace)
+    request = _DownloadRequest(symbols, lengths, start, end, funding, asset, replace)
     return _download(exchange, root, request, on_progress, stop)
 
 
@@ -85,23 +85,19 @@ def download_funding(
     stop: StopRequest | None = None,
 ) -> list[DownloadReport]:
     """Download the funding payments of perpetual futures alone; otherwise as :func:`download_bars`."""
-    request = _DownloadRequest(_listed(symbols), [], start, end, True, asset, replace)  # noqa: FBT003
+    request = _DownloadRequest(symbols, [], start, end, True, asset, replace)  # noqa: FBT003
     return _download(exchange, root, request, on_progress, stop)
 
 
 @dataclass(frozen=True)
 class _DownloadRequest:
-    symbols: list[str]
+    symbols: str | Iterable[str]
     timeframes: list[Timeframe]
     start: Moment
     end: Moment
     funding: bool
     asset: str | None
     replace: bool
-
-
-def _listed(symbols: str | Iterable[str]) -> list[str]:
-    return [symbols] if isinstance(symbols, str) else list(symbols)
 
 
 def _download(
@@ -116,7 +112,8 @@ def _download(
         window = TimeRange.of(request.start, request.end)
         for timeframe in request.timeframes:
             opened.native_timeframe(timeframe)
-        markets = opened.markets(request.symbols, funding=request.funding)
+        symbols = [request.symbols] if isinstance(request.symbols, str) else request.symbols
+        markets = opened.markets(symbols, funding=request.funding)
         assets = _assets(markets, request.asset)
         span = _span(window, opened.now())
         catalog = Catalog.open_or_create(root)

@@ -137,10 +137,9 @@ def _frame(columns: list[Any]) -> pl.DataFrame:
 
 def _series(name: str, values: list[Any]) -> pl.Series:
     """Return a column of whole numbers, of floats, or else of text."""
-    plain = [None if value is None else value for value in values]
-    kinds = {type(value) for value in plain if value is not None}
+    kinds = {type(value) for value in values if value is not None}
     if kinds <= {int}:
-        return pl.Series(name, plain, dtype=pl.Int64, strict=False)
+        return pl.Series(name, values, dtype=pl.Int64, strict=False)
     if kinds <= {int, float}:
-        return pl.Series(name, plain, dtype=pl.Float64, strict=False)
-    return pl.Series(name, [None if value is None else str(value) for value in plain], dtype=pl.String)
+        return pl.Series(name, values, dtype=pl.Float64, strict=False)
+    return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)

@@ -15,8 +15,13 @@ from backtune.data.ingest.columns import ColumnRoles
 from backtune.data.ingest.named_columns import find_chosen_columns, find_named_columns, find_rate_columns
 from backtune.data.ingest.numbers import Decimal, find_convention, read_numbers
 from backtune.data.ingest.sheet import SourceRows
-from backtune.data.ingest.sheet_numbers import NumberReader, find_sheet_convention, read_actions, read_volume
-from backtune.data.ingest.sheet_times import read_first_times
+from backtune.data.ingest.sheet_columns import (
+    NumberReader,
+    find_sheet_convention,
+    read_actions,
+    read_first_times,
+    read_volume,
+)
 from backtune.data.ingest.times import DateOrder, read_times
 from backtune.data.ingest.understood_times import Times
 from backtune.data.ingest.unnamed_columns import find_unnamed_columns
