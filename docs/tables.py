@@ -61,8 +61,10 @@ def _value(schema: dict[str, Any]) -> str:
 
 
 def _default(schema: dict[str, Any]) -> str:
-    default = schema.get("default", {})
-    return f"`{json.dumps(default)}`" if default != {} and not isinstance(default, dict) else ""
+    default = schema.get("default")
+    # The default of a section is the table of its own.
+    is_section = isinstance(default, dict) and default != {}
+    return "" if "default" not in schema or is_section else f"`{json.dumps(default)}`"
 
 
 def _metrics() -> Iterator[str]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from backtune.errors import BacktuneError, ResultsError, SpecError
 from backtune.report.importance import measure_importance
-from backtune.report.neighbourhood import Neighbourhood, measure_neighbourhood
+from backtune.report.neighbourhood import NeighbourComparison, measure_neighbourhood
 from backtune.report.winner_replay import WinnerReplay, replay_winner
 from backtune.results.leaderboard.ranking import build_leaderboard
 from backtune.results.leaderboard.row import Row
@@ -128,7 +128,7 @@ class StudyContent:
         return estimate_overfitting(blocks[(self.search_log["state"] == "complete").to_numpy()])
 
     @cached_property
-    def surroundings(self) -> Neighbourhood | None:
+    def surroundings(self) -> NeighbourComparison | None:
         """Return the neighbourhood of the best candidate by the first objective; None where undefined."""
         if self.search_log is None:
             return None

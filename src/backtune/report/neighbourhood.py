@@ -19,7 +19,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbourhood:
+class NeighbourComparison:
     """Distances and values of a search's trials, followed by its probes, relative to its best candidate.
 
     Attributes:
@@ -57,7 +57,7 @@ class Neighbourhood:
 
 def measure_neighbourhood(
     log: pl.DataFrame, space: Space, objective: Objective, probes: Sequence[Probe] = ()
-) -> Neighbourhood | None:
+) -> NeighbourComparison | None:
     """Measure the neighbourhood of the best candidate of a search from its log and its probes, over all islands.
 
     Returns:
@@ -75,7 +75,7 @@ def _seen_from(
     cube: UnitCube,
     found: SearchedCandidates,
     objective: Objective,
-) -> Neighbourhood:
+) -> NeighbourComparison:
     sign = -1.0 if objective.minimize else 1.0
     best, gains = found.params(found.best), found.gains
     points, kinds = cube.points(found.columns), cube.kinds(found.columns)
@@ -84,7 +84,7 @@ def _seen_from(
     moved = np.abs(points - points[stand.best])
     inside = ((points >= low - _ROUNDING) & (points <= high + _ROUNDING)).all(axis=1)
     ends = cube.params(low, best), cube.params(high, best)
-    return Neighbourhood(
+    return NeighbourComparison(
         best=best,
         best_value=sign * float(gains[stand.best]),
         distances=np.where(same_kind, moved.max(axis=1), np.nan),

@@ -49,6 +49,10 @@ def build_spec_schema() -> dict[str, Any]:
         for key, value in content["properties"].items():
             value["description"] = meanings[key]
             value.pop("title", None)
+    # Written as a spec has them; pydantic would give them as they are kept.
+    written = Search().model_dump(mode="json", include={"objectives", "constraints"})
+    for key, default in written.items():
+        schema["$defs"]["Search"]["properties"][key]["default"] = default
     return schema
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from backtune.report.content import StudyContent, TrialColumns
 from backtune.report.formatting import format_metric, format_metric_title, format_share
 from backtune.report.markup import Markup, element, join_markup
-from backtune.report.neighbourhood import Neighbourhood
+from backtune.report.neighbourhood import NeighbourComparison
 from backtune.report.plots.axis import make_linear_axis
 from backtune.report.plots.colour_scale import SIGNED_METRICS, compute_colour
 from backtune.report.plots.frame import Frame
@@ -27,7 +27,7 @@ MOST_CELLS = 12
 _FAINTEST, _STRONGEST = 0.08, 0.9
 
 
-def draw_plateau(around: Neighbourhood, objective: Objective, size: FigureSize) -> Markup:
+def draw_plateau(around: NeighbourComparison, objective: Objective, size: FigureSize) -> Markup:
     """Draw every complete trial by its distance from the best, with its neighbours emphasized and both medians."""
     known = np.isfinite(around.values) & np.isfinite(around.distances)
     far = max(2 * RADIUS, float(around.distances[known].max()))
