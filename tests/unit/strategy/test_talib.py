@@ -125,6 +125,17 @@ def test_macd_from_the_emas_of_talib(closes: np.ndarray, fast: int, slow: int, s
     assert_equal(signal[slow - 1 :], talib.EMA(theirs[slow - 1 :], smooth), scale=closes[slow - 1 :])
 
 
+@pytest.mark.parametrize(("fast", "slow", "smooth"), MACDS)
+def test_macd_that_starts_its_emas_together(closes: np.ndarray, fast: int, slow: int, smooth: int) -> None:
+    # What TA-Lib does, from our own EMAs: the fast one without the first slow - fast closes.
+    line = ema(closes, fast, slow - fast) - ema(closes, slow)
+    signal = ema(line, smooth, slow - 1)
+    their_line, their_signal, _ = talib.MACD(closes, fast, slow, smooth)
+    given = ~np.isnan(their_line)
+    assert_equal(line[given], their_line[given], scale=closes[given])
+    assert_equal(signal, their_signal, scale=closes)
+
+
 def test_a_series_without_change() -> None:
     # The one place where the two part: no gain and no loss is 50 to us and 0 to TA-Lib.
     flat = np.full(40, 3.25)

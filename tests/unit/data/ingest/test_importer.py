@@ -143,6 +143,14 @@ def test_points_become_the_nearest_double(write_file, points, scale, price):
     assert read_bars(write_file("x.csv", text), price_scale=scale)["open"][0] == price
 
 
+def test_every_price_in_points_is_exact(write_file):
+    rows = "\n".join(
+        f"{1_500_000_000 + i * 60},{p},{p},{p},{p}" for i, p in enumerate(range(99_000, 101_000))
+    )
+    frame = read_bars(write_file("x.csv", f"unix,open,high,low,close\n{rows}\n"), price_scale=1e-5)
+    assert frame["close"].to_list() == [float(f"{p / 1e5:.5f}") for p in range(99_000, 101_000)]
+
+
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
 def test_scale_has_to_be_above_0(write_file, tmp_path, scale):
     with pytest.raises(SpecError, match="price_scale"):
