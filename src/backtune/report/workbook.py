@@ -51,7 +51,7 @@ def build_workbook(title: str, sheets: Iterable[WorkbookSheet]) -> bytes:
 
     Raises:
         MissingPackageError: xlsxwriter is not installed.
-        OSError: The disk is full.
+        OSError: The disk of temporary files is full; sheets are written there first, line by line.
     """
     try:
         import xlsxwriter
